@@ -1,7 +1,5 @@
 //! The generated code of `proto/`, and nothing else.
 
-#![expect(clippy::all, rust_2018_idioms, reason = "generated code keeps its generator's style")]
-
 /// `revisit.event.v1`
 pub mod event {
     pub mod v1 {
