@@ -1,0 +1,1 @@
+//! Behaviour tests of the whole product, through its public interfaces.
