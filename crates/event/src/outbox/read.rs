@@ -1,0 +1,127 @@
+//! Reading and trimming: what the relay asks, and whether everything has arrived.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use uuid::Uuid;
+
+use super::{Outbox, TRIM_MAX, entity, sql};
+use crate::{SHARDS, envelope::Envelope};
+
+/// How far a shard is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// The shard.
+    pub shard: u32,
+    /// Its newest position; 0 when it has no row.
+    pub newest: i64,
+    /// The lowest position that every named consumer has acknowledged; all of it when none is named.
+    pub acknowledged: i64,
+}
+
+impl Head {
+    /// Whether every named consumer has acknowledged everything.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.acknowledged >= self.newest
+    }
+}
+
+impl Outbox {
+    /// How far every shard is, in one statement of index descents.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn heads(&self, db: &impl ConnectionTrait) -> Result<Vec<Head>, DbErr> {
+        let shards: Vec<u32> = (0..SHARDS).collect();
+        let (from, list) = sql::shards_from(db, &shards);
+        let consumers = self.consumers();
+        let names: Vec<String> = (2..consumers.len() + 2).map(|number| format!("${number}")).collect();
+        let acknowledged = if consumers.is_empty() {
+            "NULL".to_owned()
+        } else {
+            // A named consumer without a row has acknowledged nothing.
+            format!(
+                "(SELECT CASE WHEN count(*) = {} THEN min(a.position) ELSE 0 END
+                  FROM outbox_acknowledged a WHERE a.shard = s.shard AND a.consumer IN ({}))",
+                consumers.len(),
+                names.join(", ")
+            )
+        };
+        let text = format!(
+            "SELECT s.shard, (SELECT max(o.position) FROM outbox o WHERE o.shard = s.shard) AS newest,
+                CAST({acknowledged} AS bigint) AS acknowledged FROM {from}"
+        );
+        let values = std::iter::once(list).chain(consumers.iter().map(|consumer| Value::from(consumer.as_str())));
+        let rows = db.query_all_raw(sql::statement(db, &text, values)).await?;
+        rows.iter()
+            .map(|row| {
+                let newest = row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0);
+                let acknowledged = row.try_get::<Option<i64>>("", "acknowledged")?.unwrap_or(newest);
+                Ok(Head { shard: sql::shard_of(row)?, newest, acknowledged })
+            })
+            .collect()
+    }
+
+    /// Whether every event has been published, and acknowledged by every named consumer.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn settled(&self, db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+        Ok(self.heads(db).await?.iter().all(Head::is_settled))
+    }
+
+    /// The first `limit` events of a shard after `position`, in order.
+    pub(crate) async fn after(
+        &self,
+        db: &impl ConnectionTrait,
+        (incarnation, shard): (Uuid, u32),
+        position: i64,
+        limit: usize,
+    ) -> Result<Vec<Envelope>, DbErr> {
+        let rows = entity::Entity::find()
+            .filter(entity::Column::Shard.eq(sql::shard_column(shard)))
+            .filter(entity::Column::Position.gt(position))
+            .order_by_asc(entity::Column::Position)
+            .limit(limit as u64)
+            .all(db)
+            .await?;
+        Ok(rows.into_iter().map(|row| self.envelope(incarnation, shard, row)).collect())
+    }
+
+    fn envelope(&self, incarnation: Uuid, shard: u32, row: entity::Model) -> Envelope {
+        Envelope {
+            id: row.id.to_string(),
+            source: self.source().to_owned(),
+            r#type: row.kind,
+            subject: row.subject.to_string(),
+            time_micros: row.time,
+            tenantid: row.tenant_id.to_string(),
+            sequence: row.sequence,
+            traceparent: row.traceparent,
+            data: row.data,
+            shard,
+            position: row.position,
+            incarnation: incarnation.to_string(),
+        }
+    }
+
+    /// Deletes rows that every named consumer has acknowledged, at most [`TRIM_MAX`] of each shard, and never a
+    /// shard's newest row: the next position and the floor are read from it. Answers how many went.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn trim(&self, db: &impl ConnectionTrait) -> Result<u64, DbErr> {
+        let mut gone = 0;
+        for head in self.heads(db).await? {
+            let through = head.acknowledged.min(head.newest - 1);
+            if through < 1 {
+                continue;
+            }
+            // Positions are gapless, so the oldest one bounds the batch.
+            let text = "DELETE FROM outbox WHERE shard = $1 AND position <= $2
+                AND position < (SELECT min(o.position) FROM outbox o WHERE o.shard = $1) + $3";
+            let values = [sql::shard_column(head.shard).into(), through.into(), TRIM_MAX.into()];
+            gone += db.execute_raw(sql::statement(db, text, values)).await?.rows_affected();
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,146 @@
+//! How old a consumer's knowledge is: a producer says "at lease time T my newest positions were these", and who has
+//! applied those positions knows everything up to T.
+
+use revisit_core::Timestamp;
+use uuid::Uuid;
+
+use crate::SHARDS;
+
+/// What a producer publishes beside its streams every half second; a value, not an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    /// Incarnation of the producer's database.
+    pub incarnation: Uuid,
+    /// Lease time, read before the positions were.
+    pub time: Timestamp,
+    /// Newest position of each shard, by shard; 0 where there is none.
+    pub positions: Vec<i64>,
+}
+
+/// Up to which lease time one consumer knows each shard of one producer.
+///
+/// A busy shard never catches up with the newest watermark, so the ones seen before are kept until passed.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    incarnation: Option<Uuid>,
+    shards: Vec<Shard>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Shard {
+    applied: i64,
+    passed: Option<Timestamp>,
+    /// Not passed yet, oldest first: (time, position).
+    ahead: Vec<(Timestamp, i64)>,
+}
+
+/// Watermarks kept per shard while they are not passed: eight seconds of them, far beyond the bound on age. When full
+/// the newest is replaced, so a stalled consumer loses precision and never truth.
+const AHEAD_MAX: usize = 16;
+
+impl Default for Passage {
+    fn default() -> Self {
+        Self { incarnation: None, shards: vec![Shard::default(); SHARDS as usize] }
+    }
+}
+
+impl Passage {
+    /// Takes note of a watermark; one of a new incarnation starts everything anew.
+    pub fn seen(&mut self, watermark: &Watermark) {
+        if self.incarnation != Some(watermark.incarnation) {
+            *self = Self { incarnation: Some(watermark.incarnation), ..Self::default() };
+        }
+        for (shard, position) in self.shards.iter_mut().zip(&watermark.positions) {
+            shard.ahead.retain(|(time, _)| *time < watermark.time);
+            shard.ahead.truncate(AHEAD_MAX - 1);
+            shard.ahead.push((watermark.time, *position));
+            shard.pass();
+        }
+    }
+
+    /// Takes note that every event of `shard` up to `position` has been applied.
+    pub fn applied(&mut self, incarnation: Uuid, shard: u32, position: i64) {
+        if self.incarnation.is_none() {
+            self.incarnation = Some(incarnation);
+        }
+        if self.incarnation == Some(incarnation)
+            && let Some(shard) = self.shards.get_mut(shard as usize)
+        {
+            shard.applied = shard.applied.max(position);
+            shard.pass();
+        }
+    }
+
+    /// The lease time up to which everything of `shard` is known; none before the first watermark was passed.
+    #[must_use]
+    pub fn known_until(&self, shard: u32) -> Option<Timestamp> {
+        self.shards.get(shard as usize).and_then(|shard| shard.passed)
+    }
+
+    /// The lease time up to which everything is known: the least of all shards.
+    #[must_use]
+    pub fn known_until_everywhere(&self) -> Option<Timestamp> {
+        self.shards.iter().map(|shard| shard.passed).min().flatten()
+    }
+}
+
+impl Shard {
+    fn pass(&mut self) {
+        let passed = self.ahead.iter().take_while(|(_, position)| *position <= self.applied).count();
+        if let Some((time, _)) = self.ahead.drain(..passed).next_back() {
+            self.passed = Some(self.passed.map_or(time, |before| before.max(time)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watermark(seconds: i64, position: i64) -> Watermark {
+        let mut positions = vec![0; SHARDS as usize];
+        positions[3] = position;
+        Watermark { incarnation: Uuid::from_u128(1), time: Timestamp::from_seconds(seconds), positions }
+    }
+
+    fn known(passage: &Passage) -> Option<i64> {
+        passage.known_until(3).map(Timestamp::seconds)
+    }
+
+    #[test]
+    fn a_consumer_that_is_always_a_little_behind_still_grows_older_knowledge() {
+        let mut passage = Passage::default();
+        passage.seen(&watermark(10, 5));
+        assert_eq!(known(&passage), None);
+        passage.seen(&watermark(11, 9));
+        passage.applied(Uuid::from_u128(1), 3, 5);
+        assert_eq!(known(&passage), Some(10));
+        assert_eq!(passage.known_until(4), Some(Timestamp::from_seconds(11)));
+        assert_eq!(passage.known_until_everywhere(), Some(Timestamp::from_seconds(10)));
+        passage.applied(Uuid::from_u128(1), 3, 9);
+        assert_eq!(known(&passage), Some(11));
+    }
+
+    #[test]
+    fn a_stalled_consumer_never_seems_to_know_more_than_it_has_applied() {
+        let mut passage = Passage::default();
+        for second in 0..100 {
+            passage.seen(&watermark(second, second + 1));
+        }
+        assert_eq!(known(&passage), None);
+        passage.applied(Uuid::from_u128(1), 3, 50);
+        assert_eq!(known(&passage), Some(14));
+        passage.applied(Uuid::from_u128(1), 3, 100);
+        assert_eq!(known(&passage), Some(99));
+    }
+
+    #[test]
+    fn a_new_incarnation_forgets_what_was_applied_of_the_old_one() {
+        let mut passage = Passage::default();
+        passage.applied(Uuid::from_u128(1), 3, 50);
+        passage.seen(&Watermark { incarnation: Uuid::from_u128(2), ..watermark(10, 5) });
+        assert_eq!(known(&passage), None);
+        passage.applied(Uuid::from_u128(1), 3, 60);
+        assert_eq!(known(&passage), None);
+    }
+}
