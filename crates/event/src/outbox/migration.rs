@@ -41,13 +41,13 @@ const FIRST: [&str; 7] = [
 ];
 
 #[async_trait]
+#[expect(elided_lifetimes_in_paths, reason = "the trait's signature elides it, and async_trait wants the same")]
 impl MigrationTrait for First {
-    async fn up(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let connection = manager.get_connection();
-        let (uuid, text, bytes) = match connection.get_database_backend() {
-            DbBackend::Postgres => ("uuid", "text COLLATE \"C\"", "bytea"),
-            _ => ("blob", "text", "blob"),
-        };
+        let postgres = connection.get_database_backend() == DbBackend::Postgres;
+        let (uuid, text, bytes) =
+            if postgres { ("uuid", "text COLLATE \"C\"", "bytea") } else { ("blob", "text", "blob") };
         for statement in FIRST {
             let statement = statement.replace("{uuid}", uuid).replace("{text}", text).replace("{bytes}", bytes);
             connection.execute_unprepared(&statement).await?;
