@@ -100,23 +100,24 @@ impl Bus {
         }
     }
 
-    /// The last position of a stream, also when its entries have been trimmed; 0 when it never had one.
+    /// The last position of each stream, also when its entries have been trimmed; 0 when it never had one.
     ///
     /// # Errors
     /// When the bus is away.
-    pub async fn last(&self, stream: &Stream) -> Result<i64, BusError> {
+    pub async fn last(&self, streams: &[Stream]) -> Result<Vec<i64>, BusError> {
         match self {
-            Self::Memory(bus) => Ok(bus.last(stream)),
+            Self::Memory(bus) => Ok(bus.last(streams)),
         }
     }
 
-    /// Drops the entries up to `through`, which every named consumer has acknowledged to the producer.
+    /// Drops the entries of each stream up to the position beside it, which every named consumer has acknowledged to
+    /// the producer.
     ///
     /// # Errors
     /// When the bus is away.
-    pub async fn trim(&self, stream: &Stream, through: i64) -> Result<(), BusError> {
+    pub async fn trim(&self, streams: &[(Stream, i64)]) -> Result<(), BusError> {
         match self {
-            Self::Memory(bus) => bus.trim(stream, through),
+            Self::Memory(bus) => bus.trim(streams),
         }
         Ok(())
     }

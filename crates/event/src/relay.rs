@@ -98,6 +98,16 @@ pub enum Passed {
     More,
 }
 
+/// How the loop goes on after a pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outage {
+    None,
+    /// The bus is full: an acknowledgement makes room, and its hint wakes us.
+    Full,
+    /// Something is away. Hints must not hurry us: the wait is what bounds the load.
+    Away(Duration),
+}
+
 impl Relay {
     /// The relay of `outbox`.
     #[must_use]
@@ -109,44 +119,42 @@ impl Relay {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         tokio::pin!(shutdown);
         let clock = self.0.outbox.clock().clone();
-        let mut outage: Option<Duration> = None;
+        let mut outage = Outage::None;
         let mut trimmed_at = clock.steady();
         loop {
-            let wait = tokio::select! {
+            let result = tokio::select! {
                 biased;
                 () = &mut shutdown => return,
-                wait = self.turn(&mut outage, &mut trimmed_at, clock.steady()) => wait,
+                result = self.pass_and_trim(&mut trimmed_at, clock.steady()) => result,
+            };
+            let wait = if matches!(result, Ok(Passed::More)) { Duration::ZERO } else { EVERY };
+            outage = self.note(outage, result.err());
+            let (wait, hints) = match outage {
+                Outage::None | Outage::Full => (wait, true),
+                Outage::Away(wait) => (wait, false),
             };
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
-                // While something is away, commits must not hurry us: the backoff is what bounds the load.
-                () = self.0.outbox.woken(), if outage.is_none() => {}
+                () = self.0.outbox.woken(), if hints => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    /// One pass with its consequences: how long to wait, and one log line when an outage begins and when it ends.
-    async fn turn(&self, outage: &mut Option<Duration>, trimmed_at: &mut Steady, now: Steady) -> Duration {
-        let result = self.pass_and_trim(trimmed_at, now).await;
-        match (&result, &outage) {
-            (Ok(_), Some(_)) => tracing::info!(source = self.0.outbox.source(), "the relay carries events again"),
-            (Err(error), None) => {
-                tracing::warn!(source = self.0.outbox.source(), %error, "the relay waits and tries again");
-            }
-            (Ok(_), None) | (Err(_), Some(_)) => {}
+    /// What the outage is now; one log line when it begins and one when it ends.
+    fn note(&self, before: Outage, error: Option<RelayError>) -> Outage {
+        let source = self.0.outbox.source();
+        match (&before, &error) {
+            (Outage::None, Some(error)) => tracing::warn!(source, %error, "the relay waits and tries again"),
+            (Outage::Full | Outage::Away(_), None) => tracing::info!(source, "the relay carries events again"),
+            (Outage::None, None) | (Outage::Full | Outage::Away(_), Some(_)) => {}
         }
-        match result {
-            Ok(passed) => {
-                *outage = None;
-                if passed == Passed::More { Duration::ZERO } else { EVERY }
-            }
-            Err(_) => {
-                let wait = outage.map_or(EVERY, |before| (before * 2).min(BACKOFF_MAX));
-                *outage = Some(wait);
-                wait
-            }
+        match (before, error) {
+            (_, None) => Outage::None,
+            (_, Some(RelayError::Bus(BusError::Full))) => Outage::Full,
+            (Outage::Away(wait), Some(_)) => Outage::Away((wait * 2).min(BACKOFF_MAX)),
+            (Outage::None | Outage::Full, Some(_)) => Outage::Away(EVERY),
         }
     }
 
@@ -170,48 +178,51 @@ impl Relay {
         // The time first: whatever was committed before it is then within the positions.
         let time = lease_time();
         let heads = outbox.heads(&pools.reader).await?;
-        let mut passed = Passed::All;
-        let mut failed = None;
-        for head in &heads {
-            match self.carry(incarnation, head).await {
-                Ok(Passed::All) => {}
-                Ok(Passed::More) => passed = Passed::More,
-                // The other shards go on: one full or failing stream is not theirs.
-                Err(error) => failed = Some(error),
-            }
-        }
+        let result = self.carry_all(incarnation, &heads).await;
+        // After the events, so that who sees it need not wait for them; and also when they cannot be carried: a
+        // consumer that is behind must know that it is.
         if let Some(time) = time {
             let positions = heads.iter().map(|head| head.newest).collect();
             bus.set_watermark(outbox.source(), Watermark { incarnation, time, positions }).await?;
         }
-        failed.map_or(Ok(passed), Err)
+        result
     }
 
-    /// Offers what one stream lacks, and drops from it what all consumers have acknowledged.
-    async fn carry(&self, incarnation: Uuid, head: &Head) -> Result<Passed, RelayError> {
+    /// Drops from the streams what all consumers have acknowledged, and offers them what they lack.
+    async fn carry_all(&self, incarnation: Uuid, heads: &[Head]) -> Result<Passed, RelayError> {
+        let Inner { outbox, bus, .. } = &*self.0;
+        let source: Arc<str> = outbox.source().into();
+        let stream = |head: &Head| Stream { source: source.clone(), incarnation, shard: head.shard };
+        let passed: Vec<_> = heads.iter().filter(|head| head.acknowledged > 0).collect();
+        bus.trim(&passed.into_iter().map(|head| (stream(head), head.acknowledged)).collect::<Vec<_>>()).await?;
+        let owing: Vec<&Head> = heads.iter().filter(|head| !head.is_settled()).collect();
+        let streams: Vec<Stream> = owing.iter().map(|head| stream(head)).collect();
+        let mut all = Passed::All;
+        for ((head, stream), last) in owing.into_iter().zip(&streams).zip(bus.last(&streams).await?) {
+            if self.carry(stream, head, last).await? == Passed::More {
+                all = Passed::More;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Offers to one stream what it lacks after `last`.
+    async fn carry(&self, stream: &Stream, head: &Head, mut last: i64) -> Result<Passed, RelayError> {
         let Inner { outbox, pools, bus, .. } = &*self.0;
-        let stream = Stream { source: outbox.source().into(), incarnation, shard: head.shard };
-        if head.newest == 0 {
-            return Ok(Passed::All);
-        }
-        bus.trim(&stream, head.acknowledged).await?;
-        if head.is_settled() {
-            return Ok(Passed::All);
-        }
-        let mut last = bus.last(&stream).await?;
         for _ in 0..RUNS_MAX {
             if last >= head.newest {
                 return Ok(Passed::All);
             }
             // Below `acknowledged` nothing is owed, even to a bus that has lost its memory.
             let from = last.max(head.acknowledged);
-            let run = outbox.after(&pools.reader, (incarnation, head.shard), from, PUBLISH_MAX).await?;
+            let run = outbox.after(&pools.reader, stream, from, PUBLISH_MAX).await?;
+            // Nothing left means that all consumers have passed it since we looked.
             let Some(newest) = run.last().map(|entry| entry.position) else { return Ok(Passed::All) };
-            last = match bus.publish(&stream, last, run).await? {
+            last = match bus.publish(stream, last, run).await? {
                 Published::Added => newest,
                 Published::Moved { last } => last,
             };
         }
-        Ok(Passed::More)
+        Ok(if last >= head.newest { Passed::All } else { Passed::More })
     }
 }

@@ -33,9 +33,11 @@ struct Shared {
     arrived: Notify,
 }
 
+type Streams = BTreeMap<Stream, Queue>;
+
 #[derive(Debug, Default)]
 struct State {
-    streams: BTreeMap<Stream, Queue>,
+    streams: Streams,
     groups: HashMap<String, Group>,
     watermarks: HashMap<String, Watermark>,
 }
@@ -99,18 +101,21 @@ impl MemoryBus {
         Ok(Published::Added)
     }
 
-    pub(super) fn last(&self, stream: &Stream) -> i64 {
-        self.state().streams.get(stream).map_or(0, |queue| queue.last)
+    pub(super) fn last(&self, streams: &[Stream]) -> Vec<i64> {
+        let state = self.state();
+        streams.iter().map(|stream| state.streams.get(stream).map_or(0, |queue| queue.last)).collect()
     }
 
-    pub(super) fn trim(&self, stream: &Stream, through: i64) {
-        let mut state = self.state();
-        if let Some(queue) = state.streams.get_mut(stream) {
-            let passed = queue.entries.partition_point(|entry| entry.position <= through);
-            queue.entries.drain(..passed);
-        }
-        for group in state.groups.values_mut() {
-            group.close_through(stream, through);
+    pub(super) fn trim(&self, streams: &[(Stream, i64)]) {
+        let State { streams: queues, groups, .. } = &mut *self.state();
+        for (stream, through) in streams {
+            if let Some(queue) = queues.get_mut(stream) {
+                let passed = queue.entries.partition_point(|entry| entry.position <= *through);
+                queue.entries.drain(..passed);
+            }
+            for group in groups.values_mut() {
+                group.close_through(stream, *through);
+            }
         }
     }
 
@@ -144,44 +149,8 @@ impl State {
     fn take(&mut self, consumer: &str, sources: &BTreeSet<String>, max: usize, now: Steady) -> Vec<Envelope> {
         let Self { streams, groups, .. } = self;
         let group = groups.entry(consumer.to_owned()).or_default();
-        let mut taken = Vec::new();
-        let again: Vec<_> = group
-            .due
-            .iter()
-            .take_while(|(at, ..)| *at <= now)
-            .filter(|(_, stream, _)| sources.contains(&*stream.source))
-            .take(max)
-            .cloned()
-            .collect();
-        for (_, stream, position) in again {
-            group.close(&stream, position);
-            if let Some(entry) = streams.get(&stream).and_then(|queue| queue.at(position)) {
-                taken.push(entry.clone());
-                group.open(&stream, position, now);
-            }
-        }
-        let after = group.turn.clone().map_or(Bound::Unbounded, Bound::Excluded);
-        let begin = streams.range((after.clone(), Bound::Unbounded)).map(|(stream, queue)| (stream.clone(), queue));
-        let rest = streams.iter().take_while(|(stream, _)| match &after {
-            Bound::Excluded(turn) => *stream <= turn,
-            Bound::Included(_) | Bound::Unbounded => false,
-        });
-        for (stream, queue) in begin.chain(rest.map(|(stream, queue)| (stream.clone(), queue))) {
-            if taken.len() >= max {
-                break;
-            }
-            if !sources.contains(&*stream.source) {
-                continue;
-            }
-            let offered = group.offered.get(&stream).copied().unwrap_or(0);
-            let start = queue.entries.partition_point(|entry| entry.position <= offered);
-            for entry in queue.entries.range(start..).take(max - taken.len()) {
-                taken.push(entry.clone());
-                group.offered.insert(stream.clone(), entry.position);
-                group.open(&stream, entry.position, now);
-                group.turn = Some(stream.clone());
-            }
-        }
+        let mut taken = group.offer_again(streams, sources, max, now);
+        taken.extend(group.offer_new(streams, sources, max - taken.len(), now));
         taken
     }
 }
@@ -193,6 +162,44 @@ impl Queue {
 }
 
 impl Group {
+    fn offer_again(&mut self, streams: &Streams, sources: &BTreeSet<String>, max: usize, now: Steady) -> Vec<Envelope> {
+        let overdue = self.due.iter().take_while(|(at, ..)| *at <= now);
+        let ours = overdue.filter(|(_, stream, _)| sources.contains(&*stream.source));
+        let again: Vec<_> = ours.take(max).cloned().collect();
+        let mut taken = Vec::new();
+        for (_, stream, position) in again {
+            self.close(&stream, position);
+            if let Some(entry) = streams.get(&stream).and_then(|queue| queue.at(position)) {
+                taken.push(entry.clone());
+                self.open(&stream, position, now);
+            }
+        }
+        taken
+    }
+
+    /// Begins after the stream that was served last.
+    fn offer_new(&mut self, streams: &Streams, sources: &BTreeSet<String>, max: usize, now: Steady) -> Vec<Envelope> {
+        let mut taken = Vec::new();
+        let turn = self.turn.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let later = streams.range((turn, Bound::Unbounded));
+        let served = self.turn.clone();
+        let earlier = streams.iter().take_while(|(stream, _)| served.as_ref().is_some_and(|turn| *stream <= turn));
+        for (stream, queue) in later.chain(earlier) {
+            if taken.len() >= max || !sources.contains(&*stream.source) {
+                continue;
+            }
+            let offered = self.offered.get(stream).copied().unwrap_or(0);
+            let start = queue.entries.partition_point(|entry| entry.position <= offered);
+            for entry in queue.entries.range(start..).take(max - taken.len()) {
+                self.offered.insert(stream.clone(), entry.position);
+                self.open(stream, entry.position, now);
+                self.turn = Some(stream.clone());
+                taken.push(entry.clone());
+            }
+        }
+        taken
+    }
+
     fn open(&mut self, stream: &Stream, position: i64, now: Steady) {
         let again = now + OFFER_AGAIN;
         self.open.insert((stream.clone(), position), again);
@@ -229,7 +236,7 @@ pub struct MemorySubscription {
 impl MemorySubscription {
     pub(super) fn take(&self, max: usize) -> Vec<Envelope> {
         let now = self.bus.0.clock.steady();
-        self.bus.state().take(&self.consumer, &self.sources, max.min(TAKE_MAX), now)
+        self.bus.state().take(&self.consumer, &self.sources, max.clamp(1, TAKE_MAX), now)
     }
 
     pub(super) async fn next(&self, max: usize) -> Vec<Envelope> {

@@ -40,14 +40,9 @@ pub(super) async fn append(
     for (shard, draft) in drafts {
         let place = newest.entry(shard).or_default();
         place.0 += 1;
-        let id = outbox.0.ids.next(time);
-        appended.push(Appended { id, shard, position: place.0 });
-        rows.push(row(
-            *appended.last().unwrap_or(&Appended { id, shard, position: place.0 }),
-            draft,
-            time.micros(),
-            place.1,
-        ));
+        let at = Appended { id: outbox.0.ids.next(time), shard, position: place.0 };
+        rows.push(row(at, draft, time.micros(), place.1));
+        appended.push(at);
     }
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {

@@ -1,10 +1,9 @@
 //! Reading and trimming: what the relay asks, and whether everything has arrived.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
-use uuid::Uuid;
 
 use super::{Outbox, TRIM_MAX, entity, sql};
-use crate::{SHARDS, envelope::Envelope};
+use crate::{SHARDS, bus::Stream, envelope::Envelope};
 
 /// How far a shard is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,35 +72,18 @@ impl Outbox {
     pub(crate) async fn after(
         &self,
         db: &impl ConnectionTrait,
-        (incarnation, shard): (Uuid, u32),
+        stream: &Stream,
         position: i64,
         limit: usize,
     ) -> Result<Vec<Envelope>, DbErr> {
         let rows = entity::Entity::find()
-            .filter(entity::Column::Shard.eq(sql::shard_column(shard)))
+            .filter(entity::Column::Shard.eq(sql::shard_column(stream.shard)))
             .filter(entity::Column::Position.gt(position))
             .order_by_asc(entity::Column::Position)
             .limit(limit as u64)
             .all(db)
             .await?;
-        Ok(rows.into_iter().map(|row| self.envelope(incarnation, shard, row)).collect())
-    }
-
-    fn envelope(&self, incarnation: Uuid, shard: u32, row: entity::Model) -> Envelope {
-        Envelope {
-            id: row.id.to_string(),
-            source: self.source().to_owned(),
-            r#type: row.kind,
-            subject: row.subject.to_string(),
-            time_micros: row.time,
-            tenantid: row.tenant_id.to_string(),
-            sequence: row.sequence,
-            traceparent: row.traceparent,
-            data: row.data,
-            shard,
-            position: row.position,
-            incarnation: incarnation.to_string(),
-        }
+        Ok(rows.into_iter().map(|row| envelope(stream, row)).collect())
     }
 
     /// Deletes rows that every named consumer has acknowledged, at most [`TRIM_MAX`] of each shard, and never a
@@ -123,5 +105,22 @@ impl Outbox {
             gone += db.execute_raw(sql::statement(db, text, values)).await?.rows_affected();
         }
         Ok(gone)
+    }
+}
+
+fn envelope(stream: &Stream, row: entity::Model) -> Envelope {
+    Envelope {
+        id: row.id.to_string(),
+        source: stream.source.to_string(),
+        r#type: row.kind,
+        subject: row.subject.to_string(),
+        time_micros: row.time,
+        tenantid: row.tenant_id.to_string(),
+        sequence: row.sequence,
+        traceparent: row.traceparent,
+        data: row.data,
+        shard: stream.shard,
+        position: row.position,
+        incarnation: stream.incarnation.to_string(),
     }
 }

@@ -102,13 +102,15 @@ pub(super) async fn reincarnate(db: &impl ConnectionTrait, drawn: Uuid) -> Resul
     draw_incarnation(db, drawn).await?;
     db.execute_raw(statement(db, "UPDATE outbox_incarnation SET incarnation = $1", [drawn.into()])).await?;
     db.execute_unprepared("DELETE FROM outbox_acknowledged").await?;
-    // Through the negative numbers, because the key is checked row by row.
-    db.execute_unprepared(
-        "UPDATE outbox SET position = (SELECT min(o.position) FROM outbox o WHERE o.shard = outbox.shard) - position - 1
-         WHERE position > 0",
-    )
-    .await?;
-    db.execute_unprepared("UPDATE outbox SET position = -position WHERE position < 0").await?;
+    let oldest = "SELECT shard, min(position) AS oldest FROM outbox GROUP BY shard ORDER BY shard";
+    for row in db.query_all_raw(statement(db, oldest, [])).await? {
+        let (shard, oldest) = (row.try_get::<i32>("", "shard")?, row.try_get::<i64>("", "oldest")?);
+        // Through the negative numbers, because the key is checked row by row.
+        let down = "UPDATE outbox SET position = $2 - position - 1 WHERE shard = $1";
+        db.execute_raw(statement(db, down, [shard.into(), oldest.into()])).await?;
+        let up = "UPDATE outbox SET position = -position WHERE shard = $1";
+        db.execute_raw(statement(db, up, [shard.into()])).await?;
+    }
     Ok(())
 }
 
