@@ -1,1 +1,3 @@
+//! The notification service.
 
+pub mod domain;

@@ -1,0 +1,428 @@
+//! The life of a delivery: which states follow each other, and what a call's outcome leads to.
+//!
+//! Every change goes through [`Progress::to`], which refuses an edge that the graph does not have. The store writes a
+//! change by compare-and-set on (state, version) and adds one history row.
+
+use std::time::Duration;
+
+use revisit_core::Timestamp;
+use uuid::Uuid;
+
+use super::{Error, kind::Channel, retry};
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum State {
+    Planned = 1,
+    Held = 2,
+    Ready = 3,
+    Claimed = 4,
+    Calling = 5,
+    Accepted = 6,
+    Delivered = 7,
+    Read = 8,
+    Suppressed = 9,
+    Cancelled = 10,
+    Expired = 11,
+    Rejected = 12,
+    Dead = 13,
+    Unknown = 14,
+}
+
+impl State {
+    pub const ALL: [Self; 14] = [
+        Self::Planned,
+        Self::Held,
+        Self::Ready,
+        Self::Claimed,
+        Self::Calling,
+        Self::Accepted,
+        Self::Delivered,
+        Self::Read,
+        Self::Suppressed,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Rejected,
+        Self::Dead,
+        Self::Unknown,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Held => "held",
+            Self::Ready => "ready",
+            Self::Claimed => "claimed",
+            Self::Calling => "calling",
+            Self::Accepted => "accepted",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Suppressed => "suppressed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Rejected => "rejected",
+            Self::Dead => "dead",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    pub fn numbered(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| *state as i32 == number)
+    }
+
+    /// The states that may follow. `Unknown` never leads back to `Ready`: whether the provider took the message is not
+    /// known, so only a repeat under the same token may follow. Broadcasts will add the recall states here.
+    pub const fn next(self) -> &'static [Self] {
+        match self {
+            Self::Planned => &[Self::Held, Self::Ready, Self::Suppressed, Self::Cancelled, Self::Expired],
+            Self::Held => &[Self::Ready, Self::Held, Self::Suppressed, Self::Cancelled, Self::Expired],
+            Self::Ready => &[Self::Claimed, Self::Held, Self::Suppressed, Self::Cancelled, Self::Expired],
+            // The inbox needs no call: it is our own database, so a claimed message is delivered at once.
+            Self::Claimed => &[
+                Self::Calling,
+                Self::Ready,
+                Self::Held,
+                Self::Delivered,
+                Self::Suppressed,
+                Self::Cancelled,
+                Self::Expired,
+                Self::Dead,
+                Self::Unknown,
+            ],
+            Self::Calling => &[
+                Self::Accepted,
+                Self::Ready,
+                Self::Rejected,
+                Self::Expired,
+                Self::Dead,
+                Self::Unknown,
+            ],
+            Self::Unknown => &[Self::Claimed, Self::Accepted, Self::Rejected, Self::Dead],
+            Self::Accepted => &[Self::Delivered, Self::Read],
+            Self::Delivered => &[Self::Read],
+            // A replay plans a dead letter anew.
+            Self::Dead => &[Self::Planned],
+            Self::Read | Self::Suppressed | Self::Cancelled | Self::Expired | Self::Rejected => &[],
+        }
+    }
+
+    /// Whether no worker will touch it any more.
+    pub const fn is_settled(self) -> bool {
+        match self {
+            Self::Planned | Self::Held | Self::Ready | Self::Claimed | Self::Calling => false,
+            Self::Accepted
+            | Self::Delivered
+            | Self::Read
+            | Self::Suppressed
+            | Self::Cancelled
+            | Self::Expired
+            | Self::Rejected
+            | Self::Dead
+            | Self::Unknown => true,
+        }
+    }
+}
+
+/// What a call came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The provider took it.
+    Accepted,
+    /// Not called after all.
+    NotCalled,
+    /// Failed, and the provider cannot have taken it.
+    Transient,
+    /// The provider asks to come back at an instant.
+    Throttled(Timestamp),
+    /// The provider does not accept our credential.
+    Credential,
+    /// Refused for good.
+    Permanent,
+    /// The answer was lost: the provider may have taken it.
+    Ambiguous,
+}
+
+impl Outcome {
+    /// The number of the wire; 1 is a call that is under way.
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Accepted => 2,
+            Self::NotCalled => 3,
+            Self::Transient => 4,
+            Self::Throttled(_) => 5,
+            Self::Credential => 6,
+            Self::Permanent => 7,
+            Self::Ambiguous => 8,
+        }
+    }
+}
+
+/// The part of a delivery that changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Progress {
+    pub state: State,
+    pub reason: &'static str,
+    pub version: i64,
+    /// Calls made.
+    pub tries: u32,
+    /// When a worker has to look at it again: the end of a hold, the next try, the end of a claim. None: never.
+    pub due_at: Option<Timestamp>,
+}
+
+/// What stays the same over a delivery's life and decides about its retries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    pub id: Uuid,
+    pub channel: Channel,
+    pub expires_at: Timestamp,
+}
+
+/// Where a call may still be repeated although its answer was lost.
+const BLIND_REPEATS_MAX: u32 = 1;
+
+impl Progress {
+    pub const fn planned() -> Self {
+        Self { state: State::Planned, reason: "", version: 1, tries: 0, due_at: None }
+    }
+
+    /// The one way to another state.
+    pub fn to(&self, state: State, reason: &'static str, due_at: Option<Timestamp>) -> Result<Self, Error> {
+        if !self.state.next().contains(&state) {
+            return Err(Error::NoSuchEdge { from: self.state, to: state });
+        }
+        Ok(Self { state, reason, version: self.version + 1, tries: self.tries, due_at })
+    }
+
+    /// The provider is about to be called; the claim ends at `until`.
+    pub fn call(&self, until: Timestamp) -> Result<Self, Error> {
+        let mut next = self.to(State::Calling, "", Some(until))?;
+        next.tries = self.tries.saturating_add(1);
+        Ok(next)
+    }
+
+    /// The outcome of the call that is under way, or of one whose answer comes late.
+    pub fn settle(&self, terms: Terms, outcome: Outcome, now: Timestamp) -> Result<Self, Error> {
+        match outcome {
+            Outcome::Accepted => self.to(State::Accepted, "", None),
+            Outcome::Permanent => self.to(State::Rejected, "refused", None),
+            // A late answer that settles nothing leaves it unknown.
+            Outcome::NotCalled
+            | Outcome::Transient
+            | Outcome::Throttled(_)
+            | Outcome::Credential
+            | Outcome::Ambiguous
+                if self.state == State::Unknown =>
+            {
+                Ok(self.clone())
+            }
+            Outcome::NotCalled => {
+                let mut next = self.to(State::Ready, "not_called", Some(now))?;
+                next.tries = self.tries.saturating_sub(1);
+                Ok(next)
+            }
+            Outcome::Transient => self.again(terms, "transient", now, now),
+            Outcome::Credential => self.again(terms, "credential", now, now),
+            Outcome::Throttled(until) => self.again(terms, "throttled", until.min(now + retry::THROTTLE_MAX), now),
+            Outcome::Ambiguous => self.lost(terms, now),
+        }
+    }
+
+    /// The claim's end has passed and nobody answered for it.
+    pub fn reap(&self, terms: Terms, now: Timestamp) -> Result<Self, Error> {
+        match self.state {
+            State::Claimed => self.to(State::Ready, "claim_lost", Some(now)),
+            State::Calling => self.lost(terms, now),
+            State::Planned
+            | State::Held
+            | State::Ready
+            | State::Accepted
+            | State::Delivered
+            | State::Read
+            | State::Suppressed
+            | State::Cancelled
+            | State::Expired
+            | State::Rejected
+            | State::Dead
+            | State::Unknown => Err(Error::NoSuchEdge { from: self.state, to: State::Ready }),
+        }
+    }
+
+    fn again(
+        &self,
+        terms: Terms,
+        reason: &'static str,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        match retry::next_try(terms.channel, terms.id, self.tries, now) {
+            None => self.to(State::Dead, reason, None),
+            Some(at) if at.max(not_before) >= terms.expires_at => self.to(State::Expired, reason, None),
+            Some(at) => self.to(State::Ready, reason, Some(at.max(not_before))),
+        }
+    }
+
+    /// No answer is known. A webhook knows its id, so it may be repeated as often as its schedule says; SMTP is blind,
+    /// so it is repeated once under the same Message-ID, which a mailbox folds, and then left as it is.
+    fn lost(&self, terms: Terms, now: Timestamp) -> Result<Self, Error> {
+        let repeats = match terms.channel {
+            Channel::Webhook => true,
+            Channel::Email => self.tries <= BLIND_REPEATS_MAX,
+            Channel::Inbox => false,
+        };
+        let due = retry::next_try(terms.channel, terms.id, self.tries, now)
+            .filter(|at| repeats && *at < terms.expires_at);
+        self.to(State::Unknown, "no_answer", due)
+    }
+}
+
+/// How long a claim must last so that one provider call fits in with a margin on both sides.
+pub const CLAIM_MARGIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Go(State),
+        Call,
+        Settle(Outcome),
+        Reap,
+        Wait(u32),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let outcome = prop_oneof![
+            Just(Outcome::Accepted),
+            Just(Outcome::NotCalled),
+            Just(Outcome::Transient),
+            (0..100_000_i64).prop_map(|at| Outcome::Throttled(Timestamp::from_seconds(at))),
+            Just(Outcome::Credential),
+            Just(Outcome::Permanent),
+            Just(Outcome::Ambiguous),
+        ];
+        let step = prop_oneof![
+            4 => proptest::sample::select(State::ALL.to_vec()).prop_map(Step::Go),
+            2 => Just(Step::Call),
+            4 => outcome.prop_map(Step::Settle),
+            1 => Just(Step::Reap),
+            1 => (1..10_000_u32).prop_map(Step::Wait),
+        ];
+        proptest::collection::vec(step, 1..200)
+    }
+
+    fn walk(channel: Channel, steps: Vec<Step>) -> Result<(), TestCaseError> {
+        let terms = Terms { id: Uuid::from_u128(7), channel, expires_at: Timestamp::from_seconds(50_000) };
+        let mut now = Timestamp::from_seconds(0);
+        let mut at = Progress::planned();
+        for step in steps {
+            let next = match step {
+                Step::Wait(seconds) => {
+                    now = now + Duration::from_secs(u64::from(seconds));
+                    continue;
+                }
+                // Outcomes and lost claims have their own moves; everything else is a plain edge.
+                Step::Go(State::Calling) | Step::Call => at.call(now + CLAIM_MARGIN),
+                Step::Go(state) => at.to(state, "", (!state.is_settled()).then_some(now)),
+                Step::Settle(outcome) => at.settle(terms, outcome, now),
+                Step::Reap => at.reap(terms, now),
+            };
+            let Ok(next) = next else { continue };
+            if next == at {
+                prop_assert_eq!(at.state, State::Unknown, "only a late answer changes nothing");
+                continue;
+            }
+            prop_assert!(at.state.next().contains(&next.state), "{:?} to {:?}", at.state, next.state);
+            prop_assert_eq!(next.version, at.version + 1);
+            if next.state == State::Ready && matches!(step, Step::Reap) {
+                prop_assert_eq!(at.state, State::Claimed, "a lost call must not look as if nothing had been sent");
+            }
+            if next.state.is_settled() && next.state != State::Unknown {
+                prop_assert_eq!(next.due_at, None, "nobody looks at {:?} again", next.state);
+            }
+            if !next.state.is_settled() && next.state != State::Planned {
+                prop_assert!(next.due_at.is_some(), "{:?} would be forgotten", next.state);
+            }
+            if matches!(step, Step::Settle(_)) && next.state == State::Ready && next.reason != "not_called" {
+                prop_assert!(next.due_at.is_some_and(|due| due < terms.expires_at), "tried after its expiry");
+            }
+            at = next;
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn every_walk_stays_on_the_graph_and_forgets_nothing(
+            channel in proptest::sample::select(Channel::ALL.to_vec()),
+            steps in steps(),
+        ) {
+            walk(channel, steps)?;
+        }
+    }
+
+    #[test]
+    fn every_state_but_the_first_can_be_reached() {
+        let mut seen = vec![State::Planned];
+        let mut look = 0;
+        while look < seen.len() {
+            for next in seen[look].next() {
+                if !seen.contains(next) {
+                    seen.push(*next);
+                }
+            }
+            look += 1;
+        }
+        assert_eq!(seen.len(), State::ALL.len());
+    }
+
+    fn calling(channel: Channel) -> (Terms, Progress) {
+        let terms = Terms { id: Uuid::from_u128(1), channel, expires_at: Timestamp::MAX };
+        let now = Timestamp::from_seconds(1);
+        let ready = Progress::planned().to(State::Ready, "", Some(now)).expect("an edge");
+        let claimed = ready.to(State::Claimed, "", Some(now)).expect("an edge");
+        (terms, claimed.call(now).expect("an edge"))
+    }
+
+    #[test]
+    fn mail_without_an_answer_is_repeated_once_and_then_left() {
+        let now = Timestamp::from_seconds(1);
+        let (terms, call) = calling(Channel::Email);
+        let unknown = call.settle(terms, Outcome::Ambiguous, now).expect("an edge");
+        assert!(unknown.due_at.is_some(), "one repeat");
+        let again = unknown.to(State::Claimed, "", Some(now)).and_then(|claimed| claimed.call(now)).expect("edges");
+        let unknown = again.settle(terms, Outcome::Ambiguous, now).expect("an edge");
+        assert_eq!((unknown.state, unknown.due_at), (State::Unknown, None));
+    }
+
+    #[test]
+    fn a_webhook_without_an_answer_is_repeated_by_its_schedule() {
+        let now = Timestamp::from_seconds(1);
+        let (terms, mut call) = calling(Channel::Webhook);
+        let mut repeats = 0;
+        loop {
+            let unknown = call.settle(terms, Outcome::Ambiguous, now).expect("an edge");
+            if unknown.due_at.is_none() {
+                break;
+            }
+            repeats += 1;
+            call = unknown.to(State::Claimed, "", Some(now)).and_then(|claimed| claimed.call(now)).expect("edges");
+        }
+        assert_eq!(repeats, retry::schedule(Channel::Webhook).len());
+    }
+
+    #[test]
+    fn a_late_acceptance_settles_what_was_unknown() {
+        let now = Timestamp::from_seconds(1);
+        let (terms, call) = calling(Channel::Email);
+        let unknown = call.reap(terms, now).expect("an edge");
+        assert_eq!(unknown.state, State::Unknown);
+        assert_eq!(unknown.settle(terms, Outcome::Accepted, now).expect("an edge").state, State::Accepted);
+        assert_eq!(unknown.settle(terms, Outcome::Transient, now).expect("stays"), unknown);
+    }
+}
