@@ -1,0 +1,191 @@
+//! A person's line to Revisit: one channel, that person's own token on every call, and log-in that lasts for months.
+//!
+//! The demo, the journeys and nothing else use it. It knows the public contract only.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use revisit_bootstrap::status::answer;
+use revisit_core::{Clock, Failure, Timestamp};
+use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity::v1 as identity, notification::v1 as notification};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
+
+/// A token is renewed when less than this is left of it, in microseconds.
+const FRESH_FOR: i64 = 60_000_000;
+
+/// Puts the token of now on a call.
+#[derive(Clone, Default)]
+pub struct Bearer(Arc<RwLock<Option<MetadataValue<Ascii>>>>);
+
+impl Bearer {
+    fn set(&self, token: &str) -> Result<(), Failure> {
+        let value = format!("Bearer {token}").parse().map_err(|_| Failure::internal("a token is not ASCII"))?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        Ok(())
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A channel on which a person's token goes along.
+pub type Line = InterceptedService<Channel, Bearer>;
+
+/// Somebody who has logged in. Cheap to clone; clones share the session.
+#[derive(Clone)]
+pub struct Person {
+    /// Log-in name.
+    pub username: Arc<str>,
+    /// UUID of the user.
+    pub id: Arc<str>,
+    /// UUID of the company.
+    pub tenant_id: Arc<str>,
+    line: Line,
+    bearer: Bearer,
+    session: Arc<Mutex<Session>>,
+    renewing: Arc<tokio::sync::Mutex<()>>,
+    public: Channel,
+    clock: Clock,
+}
+
+struct Session {
+    refresh_token: String,
+    ends: Timestamp,
+}
+
+/// What somebody types to log in.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Key of the company.
+    pub tenant: String,
+    /// Log-in name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+impl Person {
+    /// Logs in.
+    pub async fn log_in(channel: Channel, clock: Clock, who: &Credentials) -> Result<Self, Failure> {
+        let request = identity::LogInRequest {
+            tenant_key: who.tenant.clone(),
+            username: who.username.clone(),
+            password: who.password.clone(),
+            device: "demo".to_owned(),
+        };
+        let pair = answer(identity::auth_client::AuthClient::new(channel.clone()).log_in(request).await)?;
+        let bearer = Bearer::default();
+        let person = Self {
+            username: who.username.as_str().into(),
+            id: pair.subject_id.as_str().into(),
+            tenant_id: pair.tenant_id.as_str().into(),
+            line: InterceptedService::new(channel.clone(), bearer.clone()),
+            bearer,
+            session: Arc::new(Mutex::new(Session { refresh_token: String::new(), ends: Timestamp::MIN })),
+            renewing: Arc::default(),
+            public: channel,
+            clock,
+        };
+        person.take(pair)?;
+        Ok(person)
+    }
+
+    /// Sets the password of a one-time link, then logs in with it.
+    pub async fn accept(channel: Channel, clock: Clock, link: String, who: &Credentials) -> Result<Self, Failure> {
+        let request = identity::SetPasswordRequest { password_token: link, password: who.password.clone() };
+        answer(identity::auth_client::AuthClient::new(channel.clone()).set_password(request).await)?;
+        Self::log_in(channel, clock, who).await
+    }
+
+    /// Renews the token when it is about to end. A refresh token works once, so one renewal at a time.
+    pub async fn fresh(&self) -> Result<&Self, Failure> {
+        let _one = self.renewing.lock().await;
+        let refresh_token = {
+            let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.clock.wall().micros() + FRESH_FOR < session.ends.micros() {
+                return Ok(self);
+            }
+            session.refresh_token.clone()
+        };
+        let mut auth = identity::auth_client::AuthClient::new(self.public.clone());
+        self.take(answer(auth.refresh(identity::RefreshRequest { refresh_token }).await)?)?;
+        Ok(self)
+    }
+
+    fn take(&self, pair: identity::TokenPair) -> Result<(), Failure> {
+        self.bearer.set(&pair.access_token)?;
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        session.refresh_token = pair.refresh_token;
+        session.ends = pair.access_token_expire_time.map_or(Timestamp::MIN, instant);
+        Ok(())
+    }
+
+    /// The line itself, for clients that have no method here.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        self.line.clone()
+    }
+
+    /// The access token of now, to be shown to somebody who wants to try a call by hand.
+    #[must_use]
+    pub fn token(&self) -> String {
+        let value = self.bearer.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        value.and_then(|value| value.to_str().ok().map(|text| text.trim_start_matches("Bearer ").to_owned())).unwrap_or_default()
+    }
+}
+
+/// An instant from the wire.
+#[must_use]
+pub fn instant(time: prost_types::Timestamp) -> Timestamp {
+    Timestamp::from_micros(time.seconds.saturating_mul(1_000_000) + i64::from(time.nanos) / 1_000)
+}
+
+/// Declares one method per gRPC service: its client on the person's line.
+macro_rules! clients {
+    ($($name:ident: $package:ident::$module:ident::$client:ident;)*) => {
+        impl Person {
+            $(
+                /// A client of that service.
+                #[must_use]
+                pub fn $name(&self) -> $package::$module::$client<Line> {
+                    $package::$module::$client::new(self.line.clone())
+                }
+            )*
+        }
+    };
+}
+
+clients! {
+    directory: identity::directory_client::DirectoryClient;
+    access: identity::access_client::AccessClient;
+    auth: identity::auth_client::AuthClient;
+    audit: identity::audit_client::AuditClient;
+    hand_overs: identity::hand_overs_client::HandOversClient;
+    customers: customer::customers_client::CustomersClient;
+    ownership: customer::ownership_client::OwnershipClient;
+    orders: customer::orders_client::OrdersClient;
+    timeline: customer::timeline_client::TimelineClient;
+    catalogue: customer::catalogue_client::CatalogueClient;
+    segments: customer::segments_client::SegmentsClient;
+    imports: customer::import_client::ImportClient;
+    exports: customer::export_client::ExportClient;
+    plans: followup::plans_client::PlansClient;
+    tasks: followup::tasks_client::TasksClient;
+    calendars: followup::calendars_client::CalendarsClient;
+    metrics: followup::metrics_client::MetricsClient;
+    deliveries: notification::deliveries_client::DeliveriesClient;
+    endpoints: notification::endpoints_client::EndpointsClient;
+    inbox: notification::inbox_client::InboxClient;
+    preferences: notification::preferences_client::PreferencesClient;
+    templates: notification::templates_client::TemplatesClient;
+}
