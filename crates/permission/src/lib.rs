@@ -1,1 +1,48 @@
+//! Who may do what to which row, and how much of it they see: the one decision that every service shares.
+//!
+//! Facts (the tenant's organisation, roles, grants, guards) are compiled into a [`Snapshot`] of one revision. For a
+//! subject and an action the snapshot yields one [`Predicate`]; a check evaluates it on a row, a list translates it
+//! to SQL, and who-can-see asks it for every subject, so that the three cannot disagree. What a caller holds in its
+//! hand after a decision is a permit: [`Scope`], [`Decided`] or [`Worker`]. Nothing else can make one.
+//!
+//! There is no I/O here, no cache of decisions, and no way around a guard.
 
+mod compile;
+mod decision;
+mod explain;
+mod facts;
+mod lease;
+mod level;
+mod mask;
+mod model;
+mod org;
+mod permit;
+mod predicate;
+mod registry;
+mod role;
+mod row;
+mod snapshot;
+#[cfg(feature = "sql")]
+mod sql;
+mod validate;
+
+pub use decision::{Axis, Decision, GrantRef, Witness};
+pub use explain::{Considered, Explanation};
+pub use facts::Facts;
+pub use lease::{Leases, Reading, Stale, TENANTS_MAX};
+pub use level::{Layer, Level, Levels};
+pub use mask::Mask;
+pub use model::{
+    Assigned, Change, Department, Effect, Exceptions, Extent, Grant, Guard, Origin, Place, Position, Removed, Role,
+    RoleAssignment, RowCondition, Shipped, Subject, SubjectKind, SubjectState, Team, Template, Tenant, Whom,
+};
+pub use org::Org;
+pub use permit::{Caller, Decided, Denial, DenialKind, Permit, Permits, Scope, Worker};
+pub use predicate::{Clause, Predicate, Reach, merge_pages};
+pub use registry::{Action, ActionSet, Attribute, Module, Resource};
+pub use role::{Duty, GRADES, PRE_SERVICE_STAGES, SERVICE_STAGES, STAGES, ShippedRole, conflict, shipped_roles};
+pub use row::{Flags, Name, NameSet, Row, TaskHolder};
+pub use snapshot::{HeldRole, Snapshot, SubjectFacts};
+#[cfg(feature = "sql")]
+pub use sql::{Columns, HolderTable, SideTable};
+pub use validate::Refusal;
