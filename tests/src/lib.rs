@@ -1,1 +1,4 @@
+//! Behaviour tests of the whole product, through its public interfaces.
+#![expect(clippy::expect_used, reason = "this crate only serves tests, where a panic is the report")]
 
+pub mod databases;
