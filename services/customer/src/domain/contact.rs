@@ -1,0 +1,141 @@
+//! Contact points: how a customer is reached, and the rules of the list.
+
+use revisit_core::id::ContactPointId;
+use revisit_permission::Mask;
+
+use super::normal;
+
+/// Contact points of one customer at the most.
+pub const CONTACT_POINTS_MAX: usize = 20;
+/// Characters of a value at the most.
+pub const VALUE_MAX: usize = 200;
+
+/// What kind of contact point. The number is stored.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ContactType {
+    Phone = 1,
+    Wechat = 2,
+    Email = 3,
+    Company = 4,
+    RegistrationCode = 5,
+}
+
+impl ContactType {
+    pub const ALL: [Self; 5] = [Self::Phone, Self::Wechat, Self::Email, Self::Company, Self::RegistrationCode];
+
+    pub fn from_stored(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as i16 == number)
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Phone => "phone",
+            Self::Wechat => "wechat",
+            Self::Email => "email",
+            Self::Company => "company",
+            Self::RegistrationCode => "registration_code",
+        }
+    }
+
+    /// How a value looks to who may read it masked only.
+    pub const fn mask(self) -> Mask {
+        match self {
+            Self::Phone => Mask::Phone,
+            Self::Email => Mask::Email,
+            Self::Wechat | Self::RegistrationCode => Mask::Account,
+            Self::Company => Mask::Text,
+        }
+    }
+}
+
+/// A contact point with its value in clear. It lives in memory only: the store seals it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ContactPoint {
+    pub id: ContactPointId,
+    pub kind: ContactType,
+    /// As it was typed, trimmed.
+    pub input: String,
+    pub normal_form: String,
+    pub verified: bool,
+    pub primary: bool,
+}
+
+impl std::fmt::Debug for ContactPoint {
+    /// Without the value: logs carry no personal data.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ContactPoint").field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// A contact point as a caller sends it.
+#[derive(Clone)]
+pub struct ContactDraft {
+    /// Names a present one whose value is kept when `input` is empty.
+    pub id: Option<ContactPointId>,
+    pub kind: ContactType,
+    pub input: String,
+    pub verified: bool,
+    pub primary: bool,
+}
+
+impl ContactDraft {
+    /// The contact point, or the rule that its value breaks.
+    pub fn complete(&self, id: ContactPointId) -> Result<ContactPoint, &'static str> {
+        let normal_form = normal::contact(self.kind, &self.input)?;
+        Ok(ContactPoint {
+            id,
+            kind: self.kind,
+            input: normal::text(&self.input),
+            normal_form,
+            verified: self.verified,
+            primary: self.primary,
+        })
+    }
+}
+
+/// Drops repeats of a normal form and sees to exactly one primary point of each type that occurs: the first that asks
+/// for it, else the first.
+pub fn settle(points: &mut Vec<ContactPoint>) {
+    let mut seen = std::collections::HashSet::new();
+    points.retain(|point| seen.insert((point.kind, point.normal_form.clone())));
+    for kind in ContactType::ALL {
+        let chosen = points
+            .iter()
+            .position(|point| point.kind == kind && point.primary)
+            .or_else(|| points.iter().position(|point| point.kind == kind));
+        for (index, point) in points.iter_mut().enumerate().filter(|(_, point)| point.kind == kind) {
+            point.primary = Some(index) == chosen;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(kind: ContactType, normal_form: &str, primary: bool) -> ContactPoint {
+        ContactPoint {
+            id: ContactPointId::from_uuid(uuid::Uuid::nil()),
+            kind,
+            input: normal_form.to_owned(),
+            normal_form: normal_form.to_owned(),
+            verified: false,
+            primary,
+        }
+    }
+
+    #[test]
+    fn each_type_has_exactly_one_primary_point_and_no_repeats() {
+        let mut points = vec![
+            point(ContactType::Phone, "+861", false),
+            point(ContactType::Phone, "+862", true),
+            point(ContactType::Phone, "+863", true),
+            point(ContactType::Phone, "+861", true),
+            point(ContactType::Email, "a@b.c", false),
+        ];
+        settle(&mut points);
+        let primary: Vec<_> = points.iter().filter(|point| point.primary).map(|point| &point.normal_form).collect();
+        assert_eq!(points.len(), 4);
+        assert_eq!(primary, ["+862", "a@b.c"]);
+    }
+}

@@ -1,0 +1,266 @@
+//! From a file's columns to a customer: which column means what, and what a row says.
+
+use revisit_core::Input;
+
+use super::{
+    contact::{ContactDraft, ContactType},
+    customer::{CustomerKind, Draft},
+    field::{self, Field},
+    normal,
+};
+
+/// Columns of a file at the most.
+pub const COLUMNS_MAX: usize = 200;
+/// Rows that a preview shows.
+pub const PREVIEW_ROWS: usize = 20;
+/// Changes by cleaning that a previewed row shows.
+pub const CHANGES_MAX: usize = 10;
+
+/// Where a column goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Target {
+    Name,
+    Kind,
+    Contact(ContactType),
+    City,
+    Source,
+    Birthday,
+    ContractEnd,
+    Tags,
+    Stage,
+    Vip,
+    ExternalId,
+    OwnerId,
+    Department,
+    Note,
+    Field(String),
+}
+
+const NAMED: [(&str, Target); 18] = [
+    ("name", Target::Name),
+    ("kind", Target::Kind),
+    ("phone", Target::Contact(ContactType::Phone)),
+    ("wechat", Target::Contact(ContactType::Wechat)),
+    ("email", Target::Contact(ContactType::Email)),
+    ("company", Target::Contact(ContactType::Company)),
+    ("registration_code", Target::Contact(ContactType::RegistrationCode)),
+    ("city", Target::City),
+    ("source", Target::Source),
+    ("birthday", Target::Birthday),
+    ("contract_end", Target::ContractEnd),
+    ("tags", Target::Tags),
+    ("stage", Target::Stage),
+    ("vip", Target::Vip),
+    ("external_id", Target::ExternalId),
+    ("owner_id", Target::OwnerId),
+    ("department", Target::Department),
+    ("note", Target::Note),
+];
+
+/// Words that headers contain, folded; the first that occurs decides, so the special ones stand before the general.
+const HEADERS: [(&str, &[&str]); 17] = [
+    ("registration_code", &["统一社会信用代码", "信用代码", "注册号", "税号", "registration"]),
+    ("company", &["公司名称", "公司", "企业名称", "单位", "company", "organization", "organisation"]),
+    ("wechat", &["微信", "wechat", "weixin"]),
+    ("email", &["邮箱", "电子邮件", "email", "e-mail", "mail"]),
+    ("phone", &["手机", "电话", "联系方式", "phone", "mobile", "tel"]),
+    ("external_id", &["客户编号", "客户id", "编号", "external", "customer id"]),
+    ("owner_id", &["负责人id", "owner_id", "owner id"]),
+    ("birthday", &["生日", "出生日期", "birthday", "birth"]),
+    ("contract_end", &["合同到期", "到期日", "contract end", "contract_end"]),
+    ("city", &["城市", "所在地", "city"]),
+    ("source", &["来源", "渠道", "source", "channel"]),
+    ("tags", &["标签", "tag"]),
+    ("stage", &["阶段", "stage", "status"]),
+    ("vip", &["vip"]),
+    ("department", &["门店", "部门", "校区", "department", "store"]),
+    ("note", &["备注", "说明", "note", "remark", "comment"]),
+    ("name", &["姓名", "名称", "客户", "联系人", "name", "contact"]),
+];
+
+impl Target {
+    pub fn name(&self) -> String {
+        match self {
+            Self::Field(key) => format!("fields.{key}"),
+            known => NAMED.iter().find(|(_, target)| target == known).map_or("", |(name, _)| name).to_owned(),
+        }
+    }
+
+    /// The target with that name; `fields.<key>` must be a field that is not retired.
+    pub fn parse(name: &str, fields: &[Field]) -> Option<Self> {
+        if let Some(key) = name.strip_prefix("fields.") {
+            let known = fields.iter().any(|field| field.key == key && field.retired_at.is_none());
+            return known.then(|| Self::Field(key.to_owned()));
+        }
+        NAMED.iter().find(|(known, _)| *known == name).map(|(_, target)| target.clone())
+    }
+}
+
+/// What the headers suggest. Only contact points may come from several columns.
+pub fn suggest(headers: &[String], fields: &[Field]) -> Vec<Option<Target>> {
+    let mut taken: Vec<Target> = Vec::new();
+    headers
+        .iter()
+        .map(|header| {
+            let folded = normal::text(header).to_lowercase();
+            let custom = fields.iter().find(|field| {
+                field.retired_at.is_none() && (field.title.to_lowercase() == folded || field.key == folded)
+            });
+            let target = match custom {
+                Some(field) => Some(Target::Field(field.key.clone())),
+                None => Target::parse(&folded, fields).or_else(|| {
+                    let (name, _) = HEADERS.iter().find(|(_, words)| words.iter().any(|word| folded.contains(word)))?;
+                    Target::parse(name, fields)
+                }),
+            };
+            let target = target.filter(|target| matches!(target, Target::Contact(_)) || !taken.contains(target));
+            taken.extend(target.clone());
+            target
+        })
+        .collect()
+}
+
+/// What a row says, before anything is checked against the database.
+#[derive(Default)]
+pub struct RowDraft {
+    pub draft: Draft,
+    pub note: Option<String>,
+    /// Name or id of the department of record.
+    pub department: Option<String>,
+}
+
+/// Reads one row; every broken rule is noted under the name of its target.
+pub fn read_row(cells: &[String], mapping: &[Option<Target>], fields: &[Field], input: &mut Input) -> RowDraft {
+    let mut row = RowDraft::default();
+    for (cell, target) in cells.iter().zip(mapping) {
+        let Some(target) = target else { continue };
+        let cell = cell.trim();
+        if !cell.is_empty() {
+            read_cell(&mut row, target, cell, fields, input);
+        }
+    }
+    let company = row.draft.contact_points.iter().position(|point| point.kind == ContactType::Company);
+    // A row that names a company and no person is the company's own.
+    if let (true, Some(index)) = (normal::text(&row.draft.name).is_empty(), company) {
+        row.draft.name = row.draft.contact_points.remove(index).input;
+        row.draft.kind = row.draft.kind.or(Some(CustomerKind::Company));
+    }
+    row.draft.kind = row.draft.kind.or(Some(CustomerKind::Person));
+    let contacts = row.draft.contact_points.clone();
+    let mut inner = Input::default();
+    row.draft.clean(&mut inner);
+    for violation in inner.violations() {
+        input.refuse(target_of(&violation.field, &contacts), violation.rule.clone());
+    }
+    row
+}
+
+/// `contact_points[2].value` is `phone` to who reads the file.
+fn target_of(path: &str, contacts: &[ContactDraft]) -> String {
+    let index = path.strip_prefix("contact_points[").and_then(|rest| rest.split_once(']')).map(|(index, _)| index);
+    match index.and_then(|index| index.parse::<usize>().ok()).and_then(|index| contacts.get(index)) {
+        Some(point) => point.kind.name().to_owned(),
+        None => path.to_owned(),
+    }
+}
+
+fn read_cell(row: &mut RowDraft, target: &Target, cell: &str, fields: &[Field], input: &mut Input) {
+    let draft = &mut row.draft;
+    match target {
+        Target::Name => cell.clone_into(&mut draft.name),
+        Target::Kind => match normal::text(cell).to_lowercase().as_str() {
+            "person" | "个人" => draft.kind = Some(CustomerKind::Person),
+            "company" | "公司" | "企业" => draft.kind = Some(CustomerKind::Company),
+            _ => input.refuse("kind", "must be person or company"),
+        },
+        Target::Contact(kind) => {
+            // A cell of numbers may hold several; a company's name may hold a comma.
+            let several = matches!(kind, ContactType::Phone | ContactType::Wechat | ContactType::Email);
+            let parts = cell.split([';', '；', '、', '|']).map(str::trim).filter(|part| several && !part.is_empty());
+            let whole = std::iter::once(cell).filter(|_| !several);
+            draft.contact_points.extend(parts.chain(whole).map(|part| ContactDraft {
+                id: None,
+                kind: *kind,
+                input: part.to_owned(),
+                verified: false,
+                primary: false,
+            }));
+        }
+        Target::City => draft.city = Some(cell.to_owned()),
+        Target::Source => draft.source = Some(cell.to_owned()),
+        Target::Birthday => draft.birthday = Some(cell.to_owned()),
+        Target::ContractEnd => draft.contract_end = Some(cell.to_owned()),
+        Target::Tags => draft.tags.extend(field::split_list(&normal::text(cell)).map(str::to_owned)),
+        Target::Stage => draft.stage = Some(normal::text(cell)),
+        Target::Vip => match field::truth(&normal::text(cell)) {
+            Ok(vip) => draft.vip = vip,
+            Err(rule) => input.refuse("vip", rule),
+        },
+        Target::ExternalId => draft.external_id = Some(cell.to_owned()),
+        Target::OwnerId => draft.owner = input.id_optional("owner_id", cell),
+        Target::Department => row.department = Some(normal::text(cell)),
+        Target::Note => row.note = Some(input.lines("note", cell, 0..=super::timeline::NOTE_MAX)),
+        Target::Field(key) => {
+            let Some(field) = fields.iter().find(|field| field.key == *key) else { return };
+            match field::read_cell(field, cell) {
+                Ok(value) => draft.fields.push((key.clone(), Some(value))),
+                Err(rule) => input.refuse(target.name(), rule),
+            }
+        }
+    }
+}
+
+/// What cleaning changed in a row, as `before → after`: for the preview.
+pub fn changes(cells: &[String], mapping: &[Option<Target>]) -> Vec<String> {
+    let changed = cells.iter().zip(mapping).filter_map(|(cell, target)| {
+        let after = match target.as_ref()? {
+            Target::Contact(ContactType::Company) => normal::text(cell),
+            Target::Contact(kind) => normal::contact(*kind, cell).ok()?,
+            Target::Birthday | Target::ContractEnd => normal::date(cell).ok()?,
+            Target::Note => return None,
+            _ => normal::text(cell),
+        };
+        (!cell.is_empty() && after != *cell).then(|| format!("{cell} → {after}"))
+    });
+    changed.take(CHANGES_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn chinese_and_english_headers_suggest_their_targets() {
+        let headers = texts(&["姓名", "公司名称", "手机号", "微信号", "邮箱", "城市", "门店", "生日", "合同到期日", "来源", "标签", "备注", "随便"]);
+        let suggested = suggest(&headers, &[]);
+        let names: Vec<_> = suggested.iter().map(|target| target.as_ref().map_or(String::new(), Target::name)).collect();
+        assert_eq!(names, ["name", "company", "phone", "wechat", "email", "city", "department", "birthday", "contract_end",
+            "source", "tags", "note", ""]);
+        let english = suggest(&texts(&["Full Name", "Mobile", "E-Mail", "Company"]), &[]);
+        let names: Vec<_> = english.iter().map(|target| target.as_ref().map_or(String::new(), Target::name)).collect();
+        assert_eq!(names, ["name", "phone", "email", "company"]);
+    }
+
+    #[test]
+    fn a_row_with_a_company_and_no_person_is_the_companys() {
+        let mapping = suggest(&texts(&["姓名", "公司名称", "手机号"]), &[]);
+        let mut input = Input::default();
+        let row = read_row(&texts(&["", "上海华信贸易有限公司", "13812345678; 021-62345678"]), &mapping, &[], &mut input);
+        assert_eq!((row.draft.name.as_str(), row.draft.kind), ("上海华信贸易有限公司", Some(CustomerKind::Company)));
+        assert_eq!(row.draft.contact_points.len(), 2);
+        assert!(input.violations().is_empty());
+    }
+
+    #[test]
+    fn a_bad_cell_is_told_under_the_name_of_its_target() {
+        let mapping = suggest(&texts(&["姓名", "手机号", "生日"]), &[]);
+        let mut input = Input::default();
+        let _ = read_row(&texts(&["", "不详", "1990-02-30"]), &mapping, &[], &mut input);
+        let fields: Vec<_> = input.violations().iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["name", "birthday", "phone"]);
+    }
+}

@@ -1,0 +1,11 @@
+//! Rows as the database has them: raw ids, microseconds, bytes. Nobody outside the store sees them.
+
+mod catalogue;
+mod history;
+mod record;
+mod work;
+
+pub use catalogue::*;
+pub use history::*;
+pub use record::*;
+pub use work::*;

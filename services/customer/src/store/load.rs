@@ -1,0 +1,305 @@
+//! Reading customers under a scope: one keyset query per grant clause, merged, decided row by row.
+//!
+//! A get is a list of one id. What SQL selects is a superset; every row is decided again in memory by the very predicate
+//! that a check uses, and only then leaves.
+
+use std::collections::HashMap;
+
+use revisit_bootstrap::database::Tx;
+use revisit_core::id::{CustomerId, TenantId};
+use revisit_permission::{Levels, Scope, Worker, merge_pages};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Condition, Expr, ExprTrait, Order as Direction},
+};
+use uuid::Uuid;
+
+use super::{
+    Store, catalogue,
+    entity::{customer, customer_tag, customer_team, field_value, task_holder},
+    filter, rows,
+};
+use crate::domain::{
+    Error,
+    customer::Customer,
+    filter::{Expr as Filter, Truth, evaluate},
+};
+
+/// By what a list is ordered. Equal keys are told apart by the id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SortKey {
+    /// Ids carry the time of creation in front.
+    CreateTime,
+    UpdateTime,
+    Name,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Order {
+    pub key: SortKey,
+    pub descending: bool,
+}
+
+impl Order {
+    pub const NEWEST_FIRST: Self = Self { key: SortKey::CreateTime, descending: true };
+    pub const OLDEST_FIRST: Self = Self { key: SortKey::CreateTime, descending: false };
+}
+
+/// Which rows of a scope.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    pub filter: &'a Filter,
+    pub order: Order,
+    pub deleted: Deleted,
+    /// Only these, when some are named.
+    pub only: Option<&'a [CustomerId]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deleted {
+    Without,
+    Only,
+    Also,
+}
+
+/// How much of a customer is loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Depth {
+    /// Without contact points and sealed field values.
+    Open,
+    /// Everything, in clear.
+    Sealed,
+}
+
+/// A row and how much of it the caller gets.
+pub type Seen = (Customer, Levels);
+
+/// Place in an order: where the next page begins.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Place {
+    sort: Sort,
+    id: Uuid,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Sort {
+    None,
+    Number(i64),
+    Text(String),
+}
+
+impl Place {
+    pub fn of(customer: &Customer, key: SortKey) -> Self {
+        let sort = match key {
+            SortKey::CreateTime => Sort::None,
+            SortKey::UpdateTime => Sort::Number(customer.updated_at.micros()),
+            SortKey::Name => Sort::Text(customer.name.clone()),
+        };
+        Self { sort, id: customer.id.uuid() }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.id.as_bytes().to_vec();
+        match &self.sort {
+            Sort::None => {}
+            Sort::Number(number) => bytes.extend_from_slice(&number.to_be_bytes()),
+            Sort::Text(text) => bytes.extend_from_slice(text.as_bytes()),
+        }
+        bytes
+    }
+
+    /// Reads what `bytes` wrote; none when it was not made for this key.
+    pub fn read(bytes: &[u8], key: SortKey) -> Option<Self> {
+        let (id, rest) = bytes.split_at_checked(16)?;
+        let sort = match key {
+            SortKey::CreateTime => rest.is_empty().then_some(Sort::None)?,
+            SortKey::UpdateTime => Sort::Number(i64::from_be_bytes(rest.try_into().ok()?)),
+            SortKey::Name => Sort::Text(String::from_utf8(rest.to_vec()).ok()?),
+        };
+        Some(Self { sort, id: Uuid::from_slice(id).ok()? })
+    }
+
+    fn beyond(&self, order: Order) -> Expr {
+        let past = |column: Expr, value: Expr| if order.descending { column.lt(value) } else { column.gt(value) };
+        let id = past(Expr::col(("customer", "customer_id")), Expr::val(self.id));
+        let (column, value) = match &self.sort {
+            Sort::None => return id,
+            Sort::Number(number) => (Expr::col(("customer", "updated_at")), Expr::val(*number)),
+            Sort::Text(text) => (Expr::col(("customer", "name")), Expr::val(text.as_str())),
+        };
+        past(column.clone(), value.clone()).or(column.eq(value).and(id))
+    }
+}
+
+/// One customer if the caller's scope has it.
+pub async fn find(tx: &Tx, store: &Store, scope: &Scope, id: CustomerId, depth: Depth) -> Result<Option<Seen>, Error> {
+    Ok(find_all(tx, store, scope, &[id], depth).await?.pop())
+}
+
+/// Those of the named living customers that the caller's scope has.
+pub async fn find_all(
+    tx: &Tx,
+    store: &Store,
+    scope: &Scope,
+    ids: &[CustomerId],
+    depth: Depth,
+) -> Result<Vec<Seen>, Error> {
+    let only = Some(ids);
+    let wanted =
+        Wanted { filter: &Filter::Always(true), order: Order::OLDEST_FIRST, deleted: Deleted::Without, only };
+    let mut seen = page(tx, scope, wanted, None, ids.len()).await?.0;
+    if depth == Depth::Sealed {
+        unseal(tx, store, &mut seen).await?;
+    }
+    Ok(seen)
+}
+
+/// Opens what lies sealed of these rows.
+pub async fn unseal(tx: &Tx, store: &Store, seen: &mut [Seen]) -> Result<(), Error> {
+    let mut customers: Vec<&mut Customer> = seen.iter_mut().map(|(customer, _)| customer).collect();
+    super::sealed::open(tx, store, &mut customers).await
+}
+
+/// A page and whether rows follow it. It is full unless none follow.
+pub async fn page(
+    tx: &Tx,
+    scope: &Scope,
+    wanted: Wanted<'_>,
+    after: Option<Place>,
+    size: usize,
+) -> Result<(Vec<Seen>, bool), Error> {
+    let (mut kept, mut after) = (Vec::new(), after);
+    // One more than the page: it says whether another follows.
+    while kept.len() <= size {
+        let limit = size + 1 - kept.len();
+        let candidates = candidates(tx, scope, wanted, after.as_ref(), limit).await?;
+        let last = candidates.len() < limit;
+        after = candidates.last().map(|customer| Place::of(customer, wanted.order.key));
+        for customer in complete(tx, scope.tenant(), candidates).await? {
+            if let Some(levels) = scope.levels(&customer.row())
+                && evaluate(wanted.filter, &customer, &levels) == Truth::True
+            {
+                kept.push((customer, levels));
+            }
+        }
+        if last {
+            break;
+        }
+    }
+    let more = kept.len() > size;
+    kept.truncate(size);
+    Ok((kept, more))
+}
+
+/// The next rows that some clause reaches and no guard denies.
+async fn candidates(
+    tx: &Tx,
+    scope: &Scope,
+    wanted: Wanted<'_>,
+    after: Option<&Place>,
+    limit: usize,
+) -> Result<Vec<Customer>, DbErr> {
+    let mut pages = Vec::new();
+    for clause in super::reach::clauses(scope) {
+        let mut select = customer::Entity::find()
+            .filter(customer::Column::TenantId.eq(scope.tenant().uuid()))
+            .filter(clause)
+            .filter(filter::condition(wanted.filter, tx.is_postgres()));
+        select = match wanted.deleted {
+            Deleted::Without => select.filter(customer::Column::DeletedAt.is_null()),
+            Deleted::Only => select.filter(customer::Column::DeletedAt.is_not_null()),
+            Deleted::Also => select,
+        };
+        if let Some(only) = wanted.only {
+            select = select.filter(customer::Column::CustomerId.is_in(only.iter().map(|id| id.uuid())));
+        }
+        if let Some(after) = after {
+            select = select.filter(after.beyond(wanted.order));
+        }
+        let direction = if wanted.order.descending { Direction::Desc } else { Direction::Asc };
+        select = match wanted.order.key {
+            SortKey::CreateTime => select,
+            SortKey::UpdateTime => select.order_by(customer::Column::UpdatedAt, direction.clone()),
+            SortKey::Name => select.order_by(customer::Column::Name, direction.clone()),
+        };
+        let page = select.order_by(customer::Column::CustomerId, direction).limit(limit as u64).all(&**tx).await?;
+        pages.push(page.into_iter().map(rows::customer).collect());
+    }
+    let key = |customer: &Customer| Place::of(customer, wanted.order.key);
+    if wanted.order.descending {
+        Ok(merge_pages(pages, |customer| std::cmp::Reverse(key(customer)), limit))
+    } else {
+        Ok(merge_pages(pages, key, limit))
+    }
+}
+
+/// Adds what hangs on the rows and is not sealed: teams, task holders, tags, field values.
+pub(super) async fn complete(tx: &Tx, tenant: TenantId, mut customers: Vec<Customer>) -> Result<Vec<Customer>, DbErr> {
+    if customers.is_empty() {
+        return Ok(customers);
+    }
+    let place: HashMap<Uuid, usize> =
+        customers.iter().enumerate().map(|(place, customer)| (customer.id.uuid(), place)).collect();
+    let ids: Vec<Uuid> = customers.iter().map(|customer| customer.id.uuid()).collect();
+    let these = |tenant_id: Expr, customer_id: Expr| {
+        Condition::all().add(tenant_id.eq(tenant.uuid())).add(customer_id.is_in(ids.iter().copied()))
+    };
+    let of = |table: &'static str| these(Expr::col((table, "tenant_id")), Expr::col((table, "customer_id")));
+    for row in customer_team::Entity::find().filter(of("customer_team")).all(&**tx).await? {
+        customers[place[&row.customer_id]].teams.push(rows::team(row.team_id));
+    }
+    for row in task_holder::Entity::find().filter(of("task_holder")).all(&**tx).await? {
+        customers[place[&row.customer_id]].task_holders.push(rows::task_holder(&row));
+    }
+    let tags = customer_tag::Entity::find().filter(of("customer_tag")).order_by_asc(customer_tag::Column::Tag);
+    for row in tags.all(&**tx).await? {
+        customers[place[&row.customer_id]].tags.push(row.tag);
+    }
+    let values = field_value::Entity::find()
+        .filter(of("field_value"))
+        .filter(field_value::Column::Sealed.is_null())
+        .order_by_asc(field_value::Column::CustomerId)
+        .order_by_asc(field_value::Column::FieldId)
+        .order_by_asc(field_value::Column::Ordinal)
+        .all(&**tx)
+        .await?;
+    if !values.is_empty() {
+        let fields = catalogue::fields(tx, tenant).await?;
+        for group in values.chunk_by(|one, other| (one.customer_id, one.field_id) == (other.customer_id, other.field_id)) {
+            let field = fields.iter().find(|field| field.id.uuid() == group[0].field_id);
+            if let Some((field, value)) = field.and_then(|field| Some((field, rows::value(group, field.kind)?))) {
+                customers[place[&group[0].customer_id]].fields.push((field.id, value));
+            }
+        }
+    }
+    Ok(customers)
+}
+
+/// Rows by id for a worker, deleted ones too.
+pub async fn for_worker(
+    tx: &Tx,
+    _worker: &Worker,
+    tenant: TenantId,
+    ids: &[CustomerId],
+) -> Result<Vec<Customer>, DbErr> {
+    let found = customer::Entity::find()
+        .filter(customer::Column::TenantId.eq(tenant.uuid()))
+        .filter(customer::Column::CustomerId.is_in(ids.iter().map(|id| id.uuid())))
+        .order_by_asc(customer::Column::CustomerId)
+        .all(&**tx)
+        .await?;
+    complete(tx, tenant, found.into_iter().map(rows::customer).collect()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_back_for_its_own_sort_key_only() {
+        let place = Place { sort: Sort::Number(-7), id: Uuid::from_u128(1) };
+        assert_eq!(Place::read(&place.bytes(), SortKey::UpdateTime), Some(place.clone()));
+        assert_eq!(Place::read(&place.bytes(), SortKey::CreateTime), None);
+        assert_eq!(Place::read(b"short", SortKey::Name), None);
+    }
+}
