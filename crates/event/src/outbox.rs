@@ -23,6 +23,7 @@ mod sql;
 
 pub use migration::migrations;
 pub use read::Head;
+pub use sql::Newest;
 
 /// The largest encoded message of an event.
 pub const DATA_BYTES_MAX: usize = 256 * 1024;
@@ -129,6 +130,14 @@ impl Outbox {
     /// When the database fails, or a draft or their number is beyond its maximum.
     pub async fn append(&self, tx: &DatabaseTransaction, drafts: Vec<Draft>) -> Result<Vec<Appended>, DbErr> {
         append::append(self, tx, drafts).await
+    }
+
+    /// The newest row of each of `shards`, by index descents: what a fire transaction reads before it scans.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn newest(&self, db: &impl ConnectionTrait, shards: &[u32]) -> Result<Vec<Newest>, DbErr> {
+        sql::newest(db, shards).await
     }
 
     /// To be called after the commit of a transaction that appended: wakes the relay. A hint that is lost costs half

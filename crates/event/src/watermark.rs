@@ -1,6 +1,8 @@
 //! How old a consumer's knowledge is: a producer says "at lease time T my newest positions were these", and who has
 //! applied those positions knows everything up to T.
 
+use std::collections::BTreeMap;
+
 use revisit_core::Timestamp;
 use uuid::Uuid;
 
@@ -20,15 +22,18 @@ pub struct Watermark {
 /// Up to which lease time one consumer knows each shard of one producer.
 ///
 /// A busy shard never catches up with the newest watermark, so the ones seen before are kept until passed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Passage {
+    /// Incarnation of the newest watermark; none before the first.
     incarnation: Option<Uuid>,
     shards: Vec<Shard>,
+    /// Applied positions by shard, of every incarnation heard of: progress is read before the first watermark is
+    /// seen, and rows of a former life of the producer may come first.
+    applied: BTreeMap<Uuid, Vec<i64>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Shard {
-    applied: i64,
     passed: Option<Timestamp>,
     /// Not passed yet, oldest first: (time, position).
     ahead: Vec<(Timestamp, i64)>,
@@ -37,37 +42,37 @@ struct Shard {
 /// Watermarks kept per shard while they are not passed: eight seconds of them, far beyond the bound on age. When full
 /// the newest is replaced, so a stalled consumer loses precision and never truth.
 const AHEAD_MAX: usize = 16;
-
-impl Default for Passage {
-    fn default() -> Self {
-        Self { incarnation: None, shards: vec![Shard::default(); SHARDS as usize] }
-    }
-}
+/// Incarnations remembered. Their ids sort by age, and the oldest is forgotten first.
+const INCARNATIONS_MAX: usize = 8;
 
 impl Passage {
-    /// Takes note of a watermark; one of a new incarnation starts everything anew.
+    /// Takes note of a watermark; one of a new incarnation starts anew from what has been applied of that.
     pub fn seen(&mut self, watermark: &Watermark) {
         if self.incarnation != Some(watermark.incarnation) {
-            *self = Self { incarnation: Some(watermark.incarnation), ..Self::default() };
+            self.incarnation = Some(watermark.incarnation);
+            self.shards = vec![Shard::default(); SHARDS as usize];
         }
-        for (shard, position) in self.shards.iter_mut().zip(&watermark.positions) {
+        let applied = self.applied.get(&watermark.incarnation);
+        for (at, (shard, position)) in self.shards.iter_mut().zip(&watermark.positions).enumerate() {
             shard.ahead.retain(|(time, _)| *time < watermark.time);
             shard.ahead.truncate(AHEAD_MAX - 1);
             shard.ahead.push((watermark.time, *position));
-            shard.pass();
+            shard.pass(applied.and_then(|applied| applied.get(at)).copied().unwrap_or(0));
         }
     }
 
     /// Takes note that every event of `shard` up to `position` has been applied.
     pub fn applied(&mut self, incarnation: Uuid, shard: u32, position: i64) {
-        if self.incarnation.is_none() {
-            self.incarnation = Some(incarnation);
-        }
+        let positions = self.applied.entry(incarnation).or_insert_with(|| vec![0; SHARDS as usize]);
+        let Some(applied) = positions.get_mut(shard as usize) else { return };
+        *applied = position.max(*applied);
         if self.incarnation == Some(incarnation)
             && let Some(shard) = self.shards.get_mut(shard as usize)
         {
-            shard.applied = shard.applied.max(position);
-            shard.pass();
+            shard.pass(*applied);
+        }
+        if self.applied.len() > INCARNATIONS_MAX {
+            self.applied.pop_first();
         }
     }
 
@@ -85,8 +90,8 @@ impl Passage {
 }
 
 impl Shard {
-    fn pass(&mut self) {
-        let passed = self.ahead.iter().take_while(|(_, position)| *position <= self.applied).count();
+    fn pass(&mut self, applied: i64) {
+        let passed = self.ahead.iter().take_while(|(_, position)| *position <= applied).count();
         if let Some((time, _)) = self.ahead.drain(..passed).next_back() {
             self.passed = Some(self.passed.map_or(time, |before| before.max(time)));
         }
@@ -135,12 +140,25 @@ mod tests {
     }
 
     #[test]
-    fn a_new_incarnation_forgets_what_was_applied_of_the_old_one() {
+    fn a_new_incarnation_counts_only_what_was_applied_of_it() {
         let mut passage = Passage::default();
         passage.applied(Uuid::from_u128(1), 3, 50);
         passage.seen(&Watermark { incarnation: Uuid::from_u128(2), ..watermark(10, 5) });
         assert_eq!(known(&passage), None);
         passage.applied(Uuid::from_u128(1), 3, 60);
         assert_eq!(known(&passage), None);
+        passage.applied(Uuid::from_u128(2), 3, 5);
+        assert_eq!(known(&passage), Some(10));
+    }
+
+    #[test]
+    fn progress_that_was_read_before_the_first_watermark_counts_also_beside_that_of_a_former_life() {
+        let mut passage = Passage::default();
+        passage.applied(Uuid::from_u128(0), 3, 900);
+        passage.applied(Uuid::from_u128(1), 3, 5);
+        assert_eq!(passage.known_until_everywhere(), None);
+        passage.seen(&watermark(10, 5));
+        assert_eq!(known(&passage), Some(10));
+        assert_eq!(passage.known_until_everywhere(), Some(Timestamp::from_seconds(10)));
     }
 }

@@ -1,6 +1,13 @@
 //! What every bus must keep, as one suite; a new variant of `Bus` runs it with one more test at the end.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use revisit_core::{Clock, ManualClock, Timestamp};
 use revisit_event::{
@@ -169,11 +176,24 @@ async fn only_the_sources_asked_for_are_offered(bench: Bench) {
 
 async fn a_waiting_member_wakes_when_an_entry_arrives(bench: Bench) {
     let member = bench.join("followup").await;
-    let (entries, ()) = tokio::join!(member.next(100), async {
-        tokio::task::yield_now().await;
-        bench.add(&stream(5), 1..=1).await;
-    });
-    assert_eq!(entries.expect("taken").len(), 1);
+    let mut next = std::pin::pin!(member.next(100));
+    // Polled by hand, because a member that only looks now and then would find the entry too, just later.
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    bench.add(&stream(5), 1..=1).await;
+    assert!(woken.0.load(Ordering::SeqCst));
+    assert_eq!(next.await.expect("taken").len(), 1);
+}
+
+/// A waker that remembers.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 async fn a_busy_shard_does_not_starve_the_others(bench: Bench) {

@@ -10,11 +10,13 @@ use super::is_postgres;
 const POSITION_LOCK: i32 = 0x5245_5650;
 
 /// The newest row of a shard.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Newest {
+    /// The shard.
     pub shard: u32,
-    /// 0 when the shard has no row.
+    /// The newest position; 0 when the shard has no row.
     pub position: i64,
+    /// Its floor; none until a fire transaction has found one.
     pub floor: Option<i64>,
 }
 

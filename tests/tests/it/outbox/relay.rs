@@ -1,8 +1,8 @@
 //! What is committed reaches the bus once and in order, whatever is interrupted; what all have acknowledged goes.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use revisit_core::Timestamp;
+use revisit_core::{Clock, Timestamp};
 use revisit_event::{
     Bus, MemoryBus, Published,
     bus::{OFFER_AGAIN, PUBLISH_MAX},
@@ -170,6 +170,38 @@ async fn the_relay_wakes_on_a_commit_survives_an_outage_and_ends_on_shutdown() {
 
         shutdown.send(()).expect("the relay runs");
         relay.await.expect("the relay ends");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_commit_is_carried_at_once_and_not_at_the_next_half_second() {
+    on_each_backend::<Tables>(async |database| {
+        let world = World::new(database);
+        let relay = tokio::spawn(world.relay().run(std::future::pending()));
+        let member = world.bus.subscribe("followup", &["customer"]).await.expect("subscribed");
+        let clock = Clock::system();
+        let begun = clock.steady();
+        for _ in 0..10 {
+            world.append_many(5, 1).await;
+            assert_eq!(member.next(10).await.expect("arrived").len(), 1);
+        }
+        // Without hints each event but the first waits for the next half second: four and a half seconds.
+        assert!(clock.steady().since(begun) < Duration::from_secs(4), "{:?}", clock.steady().since(begun));
+        relay.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_long_backlog_is_carried_over_several_passes_in_order() {
+    on_each_backend::<Tables>(async |database| {
+        let world = World::new(database);
+        world.append_many(5, 4_200).await;
+        let relay = world.relay();
+        assert_eq!(relay.pass().await.expect("passed"), Passed::More);
+        assert_eq!(relay.pass().await.expect("passed"), Passed::All);
+        assert_eq!(world.on_the_bus("followup").await, (1..=4_200).map(|at| (5, at)).collect::<Vec<_>>());
     })
     .await;
 }
