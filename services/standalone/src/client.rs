@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use revisit_bootstrap::status::answer;
-use revisit_core::{Clock, Failure, Timestamp};
+use revisit_core::{Clock, Failure, Kind, Timestamp};
 use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity::v1 as identity, notification::v1 as notification};
 use tonic::{
     Request, Status,
@@ -54,6 +54,7 @@ pub struct Person {
     bearer: Bearer,
     session: Arc<Mutex<Session>>,
     renewing: Arc<tokio::sync::Mutex<()>>,
+    credentials: Arc<Credentials>,
     public: Channel,
     clock: Clock,
 }
@@ -64,26 +65,40 @@ struct Session {
 }
 
 /// What somebody types to log in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Credentials {
-    /// Key of the company.
+    /// Key of the company; empty for a service account.
     pub tenant: String,
-    /// Log-in name.
+    /// Log-in name, or the UUID of a service account.
     pub username: String,
-    /// Password.
+    /// Password or secret.
     pub password: String,
+}
+
+impl Credentials {
+    /// Those of a service account.
+    #[must_use]
+    pub fn account(id: &str, secret: &str) -> Self {
+        Self { tenant: String::new(), username: id.to_owned(), password: secret.to_owned() }
+    }
+
+    async fn present(&self, channel: Channel) -> Result<identity::TokenPair, Failure> {
+        let mut auth = identity::auth_client::AuthClient::new(channel);
+        let (name, password) = (self.username.clone(), self.password.clone());
+        if self.tenant.is_empty() {
+            let request = identity::LogInServiceAccountRequest { service_account_id: name, secret: password };
+            return answer(auth.log_in_service_account(request).await);
+        }
+        let tenant_key = self.tenant.clone();
+        let request = identity::LogInRequest { tenant_key, username: name, password, device: "demo".to_owned() };
+        answer(auth.log_in(request).await)
+    }
 }
 
 impl Person {
     /// Logs in.
     pub async fn log_in(channel: Channel, clock: Clock, who: &Credentials) -> Result<Self, Failure> {
-        let request = identity::LogInRequest {
-            tenant_key: who.tenant.clone(),
-            username: who.username.clone(),
-            password: who.password.clone(),
-            device: "demo".to_owned(),
-        };
-        let pair = answer(identity::auth_client::AuthClient::new(channel.clone()).log_in(request).await)?;
+        let pair = who.present(channel.clone()).await?;
         let bearer = Bearer::default();
         let person = Self {
             username: who.username.as_str().into(),
@@ -93,6 +108,7 @@ impl Person {
             bearer,
             session: Arc::new(Mutex::new(Session { refresh_token: String::new(), ends: Timestamp::MIN })),
             renewing: Arc::default(),
+            credentials: Arc::new(who.clone()),
             public: channel,
             clock,
         };
@@ -107,7 +123,8 @@ impl Person {
         Self::log_in(channel, clock, who).await
     }
 
-    /// Renews the token when it is about to end. A refresh token works once, so one renewal at a time.
+    /// Renews the token when it is about to end, or logs in again when the session has run out. A refresh token works
+    /// once, so one renewal at a time.
     pub async fn fresh(&self) -> Result<&Self, Failure> {
         let _one = self.renewing.lock().await;
         let refresh_token = {
@@ -118,7 +135,11 @@ impl Person {
             session.refresh_token.clone()
         };
         let mut auth = identity::auth_client::AuthClient::new(self.public.clone());
-        self.take(answer(auth.refresh(identity::RefreshRequest { refresh_token }).await)?)?;
+        let pair = match answer(auth.refresh(identity::RefreshRequest { refresh_token }).await) {
+            Err(failure) if failure.kind == Kind::Unauthenticated => self.credentials.present(self.public.clone()).await,
+            renewed => renewed,
+        };
+        self.take(pair?)?;
         Ok(self)
     }
 
@@ -128,6 +149,12 @@ impl Person {
         session.refresh_token = pair.refresh_token;
         session.ends = pair.access_token_expire_time.map_or(Timestamp::MIN, instant);
         Ok(())
+    }
+
+    /// The instant of now, as this person's watch has it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.wall()
     }
 
     /// The line itself, for clients that have no method here.
