@@ -12,7 +12,7 @@ use revisit_core::{
 use crate::{
     decision::GrantRef,
     level::{Layer, Levels},
-    model::{Assigned, Extent, Guard, Origin, Place, Subject, SubjectState, Whom},
+    model::{Assigned, Extent, Grant, Guard, Origin, Place, Subject, SubjectState, Team, Whom},
     org::IdMap,
     predicate::{Bar, Clause, Reach},
     registry::{Action, ActionSet, Module},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Accounts above a sub-account at the most; a longer line, and so a circle, makes the account inactive.
-const ACCOUNTS_MAX: usize = 8;
+pub(crate) const ACCOUNTS_MAX: usize = 8;
 /// Managers that are looked at above a subject; a longer line, and so a circle, is cut.
 const MANAGERS_MAX: usize = 64;
 
@@ -61,6 +61,22 @@ pub(crate) struct Right<'a> {
     levels: Levels,
     from: Timestamp,
     until: Timestamp,
+}
+
+impl<'a> Right<'a> {
+    /// What a grant gives.
+    pub(crate) const fn of(grant: &'a Grant) -> Self {
+        Self {
+            grant: GrantRef::Grant(grant.id),
+            actions: grant.actions,
+            extent: &grant.extent,
+            stages: grant.stages.as_ref(),
+            grades: grant.grades.as_ref(),
+            levels: grant.levels,
+            from: grant.from,
+            until: grant.until,
+        }
+    }
 }
 
 impl Snapshot {
@@ -184,17 +200,7 @@ impl Snapshot {
             {
                 continue;
             }
-            let right = Right {
-                grant: GrantRef::Grant(grant.id),
-                actions: grant.actions,
-                extent: &grant.extent,
-                stages: grant.stages.as_ref(),
-                grades: grant.grades.as_ref(),
-                levels: grant.levels,
-                from: grant.from,
-                until: grant.until,
-            };
-            visit(right, &departments);
+            visit(Right::of(grant), &departments);
         }
     }
 
@@ -212,7 +218,7 @@ impl Snapshot {
     }
 
     /// Resolves the places of a right: one clause for each department that it lies in.
-    fn place(&self, holder: SubjectId, right: Right<'_>, mine: &[DepartmentId], clauses: &mut Vec<Clause>) {
+    pub(crate) fn place(&self, holder: SubjectId, right: Right<'_>, mine: &[DepartmentId], clauses: &mut Vec<Clause>) {
         let mut push = |reach, levels, from, until| {
             let (stages, grades) = (right.stages.cloned(), right.grades.cloned());
             clauses.push(Clause { grant: right.grant, reach, stages, grades, levels, from, until });
@@ -251,7 +257,7 @@ impl Snapshot {
         }
     }
 
-    fn team(&self, id: TeamId, member: SubjectId) -> Option<&crate::model::Team> {
+    fn team(&self, id: TeamId, member: SubjectId) -> Option<&Team> {
         self.facts().teams.get(&id).map(|team| &**team).filter(|team| team.members.contains(&member))
     }
 

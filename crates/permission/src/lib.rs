@@ -9,6 +9,7 @@
 
 mod compile;
 mod decision;
+mod escalation;
 mod explain;
 mod facts;
 mod lease;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use revisit_core::{
     Timestamp,
-    id::{DepartmentId, GuardId, SubjectId, TeamId},
+    id::{DepartmentId, GuardId, SubjectId, TeamId, TenantId},
 };
 use smallvec::SmallVec;
 use uuid::Uuid;
@@ -45,6 +45,29 @@ pub enum Reach {
     PooledSubtree(DepartmentId),
 }
 
+impl Reach {
+    /// Whether every row within `other` is also within this reach, for the same subject.
+    pub(crate) fn includes(&self, other: &Self, org: &Org) -> bool {
+        match (self, other) {
+            (Self::Tenant, _) => true,
+            (Self::Subtree(top), Self::Subtree(at) | Self::Department(at))
+            | (Self::PooledSubtree(top), Self::PooledSubtree(at) | Self::Pooled(at)) => org.within(*at, *top),
+            (Self::Ids(mine), Self::Ids(its)) => its.iter().all(|id| mine.binary_search(id).is_ok()),
+            (
+                Self::Own
+                | Self::Task
+                | Self::Department(_)
+                | Self::Subtree(_)
+                | Self::Team(_)
+                | Self::Ids(_)
+                | Self::Pooled(_)
+                | Self::PooledSubtree(_),
+                _,
+            ) => self == other,
+        }
+    }
+}
+
 /// One grant, seen from one subject and one action.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Clause {
@@ -69,6 +92,18 @@ impl Clause {
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         self.from <= now && now < self.until
+    }
+
+    /// Whether every row that `other` reaches is reached here too, whatever the levels.
+    pub(crate) fn lists(&self, other: &Self, org: &Org) -> bool {
+        let wider = |mine: &Option<NameSet>, its: &Option<NameSet>| match (mine, its) {
+            (None, _) => true,
+            (Some(mine), Some(its)) => its.within(mine),
+            (Some(_), None) => false,
+        };
+        self.reach.includes(&other.reach, org)
+            && wider(&self.stages, &other.stages)
+            && wider(&self.grades, &other.grades)
     }
 
     /// The department whose subtree it reaches.
@@ -120,6 +155,8 @@ pub(crate) struct Bar {
 /// What a subject may do with one action. It depends on the time only through the windows that it carries.
 #[derive(Debug)]
 pub struct Predicate {
+    pub(crate) tenant: TenantId,
+    pub(crate) revision: i64,
     pub(crate) subject: SubjectId,
     pub(crate) action: Action,
     pub(crate) org: Arc<Org>,
@@ -307,10 +344,12 @@ impl Predicate {
         &self.own.clauses
     }
 
-    /// The first clause that matches a row and the level of each layer; nothing when denied. The tenant, the
-    /// subject's state and the row's revision are the snapshot's to look at.
+    /// The first clause that matches a row and the level of each layer; nothing when denied.
     #[must_use]
     pub fn check(&self, row: &Row, now: Timestamp) -> Option<(usize, Levels)> {
+        if row.tenant != self.tenant || row.auth_rev > self.revision {
+            return None;
+        }
         let outcome = self.evaluate(row, now);
         if outcome.allowed() { outcome.matched.map(|place| (place, outcome.levels)) } else { None }
     }

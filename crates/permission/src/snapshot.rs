@@ -207,6 +207,8 @@ impl Snapshot {
 
     fn nothing(&self, subject: SubjectId, action: Action, absent: Witness) -> Predicate {
         Predicate {
+            tenant: self.tenant,
+            revision: self.revision,
             subject,
             action,
             org: Arc::clone(&self.org),
@@ -227,6 +229,8 @@ impl Snapshot {
             Account::new(who, self.clauses(facts, action), &self.org)
         };
         Predicate {
+            tenant: self.tenant,
+            revision: self.revision,
             subject: id,
             action,
             org: Arc::clone(&self.org),

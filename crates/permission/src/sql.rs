@@ -1,9 +1,23 @@
 //! The translation of a predicate into conditions of the query builder: one per clause, for one keyset query each.
+//!
+//! Every part is true or false and never null, so that NOT means what it means in memory. What the columns cannot say
+//! is false. Lists of ids are bound one by one: a database takes about 30,000 of them, which bounds the departments
+//! under one head and the people under one manager.
 
-use revisit_core::Timestamp;
-use sea_query::{ColumnRef, Condition, TableRef};
+use revisit_core::{
+    Timestamp,
+    id::{DepartmentId, SubjectId},
+};
+use sea_query::{ColumnRef, Condition, Expr, ExprTrait, Query, TableRef};
+use uuid::Uuid;
 
-use crate::{level::Layer, permit::Scope, predicate::Predicate};
+use crate::{
+    level::Layer,
+    model::Effect,
+    permit::Scope,
+    predicate::{Account, Bar, Clause, Predicate, Reach},
+    row::NameSet,
+};
 
 /// Where a store keeps the attributes of a type of rows. An attribute without a column is one that all rows lack.
 #[derive(Clone, Debug)]
@@ -24,10 +38,32 @@ pub struct Columns {
     pub vip: Option<ColumnRef>,
     /// Whether it lies in the pool; never null.
     pub pooled: Option<ColumnRef>,
+    /// The revision under which the row was written; never null.
+    pub auth_rev: Option<ColumnRef>,
     /// The teams that share it.
     pub teams: Option<SideTable>,
     /// The open tasks on it.
     pub holders: Option<HolderTable>,
+}
+
+impl Columns {
+    /// Columns of a type of rows that has none of the attributes: only grants over the tenant and on ids reach it.
+    #[must_use]
+    pub fn new(tenant: impl Into<ColumnRef>, id: impl Into<ColumnRef>) -> Self {
+        Self {
+            tenant: tenant.into(),
+            id: id.into(),
+            owner: None,
+            department: None,
+            stage: None,
+            grade: None,
+            vip: None,
+            pooled: None,
+            auth_rev: None,
+            teams: None,
+            holders: None,
+        }
+    }
 }
 
 /// A table with one row per row and value.
@@ -53,12 +89,11 @@ pub struct HolderTable {
 }
 
 impl Predicate {
-    /// One condition for each clause that holds at `now`, guards and tenant included: each is one keyset query, and
-    /// their union is the list. None when nothing is in reach.
+    /// One condition for each clause that holds at `now`, with the tenant and the guards: each is one keyset query, and
+    /// their union is the list. A clause whose rows another one lists is left out. Empty when nothing is in reach.
     #[must_use]
     pub fn conditions(&self, columns: &Columns, now: Timestamp) -> Vec<Condition> {
-        let _ = (columns, now);
-        Vec::new()
+        Translation { predicate: self, columns, now }.clauses_with(|_| true, |bar| bar.effect == Effect::Deny)
     }
 }
 
@@ -69,16 +104,180 @@ impl Scope {
         self.predicate().conditions(columns, self.now())
     }
 
-    /// All of them in one, for a row by its id, for a count or for a batch of ids; never for a sorted page.
+    /// All of them in one: for a row by its id, a count, a batch of ids; never for a sorted page.
     #[must_use]
     pub fn condition(&self, columns: &Columns) -> Condition {
-        self.conditions(columns).into_iter().fold(Condition::any(), Condition::add)
+        any(self.conditions(columns))
     }
 
-    /// Where the layer's values may be looked at: an atom of a caller's filter over another row is unknown.
+    /// The rows of the scope whose values of a layer the caller reads. In a caller's filter an atom over such a layer
+    /// is unknown on the others. What a task lends beyond the basic layer is not counted: rows with it are shown, and
+    /// not searched.
     #[must_use]
     pub fn readable(&self, layer: Layer, columns: &Columns) -> Condition {
-        let _ = (layer, columns);
-        Condition::any()
+        let reads =
+            |clause: &Clause| clause.levels.reads(layer) && (clause.reach != Reach::Task || layer == Layer::Basic);
+        let hides = |bar: &Bar| match bar.effect {
+            Effect::Deny => true,
+            Effect::Cap(ceiling) => !ceiling.reads(layer),
+        };
+        let translation = Translation { predicate: self.predicate(), columns, now: self.now() };
+        any(translation.clauses_with(reads, hides))
     }
+}
+
+struct Translation<'a> {
+    predicate: &'a Predicate,
+    columns: &'a Columns,
+    now: Timestamp,
+}
+
+impl Translation<'_> {
+    fn clauses_with(&self, counts: impl Fn(&Clause) -> bool, bars: impl Fn(&Bar) -> bool) -> Vec<Condition> {
+        let predicate = self.predicate;
+        let mut shared = vec![all([equal(&self.columns.tenant, predicate.tenant.uuid())])];
+        shared.extend(
+            self.columns.auth_rev.as_ref().map(|column| Expr::col(column.clone()).lte(predicate.revision).into()),
+        );
+        shared.extend(predicate.above.iter().map(|account| any(self.account(account, &counts))));
+        let open = predicate.bars.iter().filter(|bar| bar.from <= self.now && self.now < bar.until && bars(bar));
+        shared.extend(open.map(|bar| self.covered(bar).not()));
+        let clauses = self.account(&predicate.own, counts);
+        clauses.into_iter().map(|clause| shared.iter().cloned().fold(clause, Condition::add)).collect()
+    }
+
+    /// The clauses of one account that hold and are not listed by another one anyway.
+    fn account(&self, account: &Account, counts: impl Fn(&Clause) -> bool) -> Vec<Condition> {
+        let open: Vec<&Clause> =
+            account.clauses.iter().filter(|clause| clause.holds(self.now) && counts(clause)).collect();
+        let org = &self.predicate.org;
+        // Of two that list the same rows the first stays.
+        let listed = |place: usize, clause: &Clause| {
+            open.iter().enumerate().any(|(other, wider)| {
+                other != place && wider.lists(clause, org) && (other < place || !clause.lists(wider, org))
+            })
+        };
+        let kept = open.iter().enumerate().filter(|(place, clause)| !listed(*place, clause));
+        kept.map(|(_, clause)| self.clause(account, clause)).collect()
+    }
+
+    fn clause(&self, account: &Account, clause: &Clause) -> Condition {
+        let columns = self.columns;
+        let condition = match &clause.reach {
+            Reach::Own => all([self.one_of(columns.owner.as_ref(), account.who.iter().map(|id| id.uuid()))]),
+            Reach::Task => all([self.holds_task(&account.who)]),
+            Reach::Department(at) => self.placed(&[*at]).add(self.in_pool().not()),
+            Reach::Subtree(top) => self.placed(&self.below(*top)).add(self.in_pool().not()),
+            Reach::Pooled(at) => self.placed(&[*at]).add(self.in_pool()),
+            Reach::PooledSubtree(top) => self.placed(&self.below(*top)).add(self.in_pool()),
+            Reach::Team(team) => all([self.shared_by(team.uuid())]),
+            Reach::Ids(ids) => all([self.one_of(Some(&columns.id), ids.iter().copied())]),
+            Reach::Tenant => Condition::all(),
+        };
+        condition
+            .add_option(clause.stages.as_ref().map(|names| self.named(columns.stage.as_ref(), names)))
+            .add_option(clause.grades.as_ref().map(|names| self.named(columns.grade.as_ref(), names)))
+    }
+
+    fn below(&self, top: DepartmentId) -> Vec<DepartmentId> {
+        self.predicate.org.subtree(top).collect()
+    }
+
+    fn placed(&self, departments: &[DepartmentId]) -> Condition {
+        all([self.one_of(self.columns.department.as_ref(), departments.iter().map(|id| id.uuid()))])
+    }
+
+    /// Unowned and in the pool.
+    fn in_pool(&self) -> Condition {
+        let pooled = self.flag(self.columns.pooled.as_ref());
+        all([pooled]).add_option(self.columns.owner.as_ref().map(|owner| Expr::col(owner.clone()).is_null()))
+    }
+
+    fn holds_task(&self, who: &[SubjectId]) -> Expr {
+        let Some(holders) = &self.columns.holders else { return self.never() };
+        let mut subquery = self.side(&holders.table);
+        subquery
+            .and_where(Expr::col(holders.table.value.clone()).is_in(who.iter().map(|id| id.uuid())))
+            .and_where(Expr::col(holders.until.clone()).gt(self.now.micros()));
+        Expr::col(self.columns.id.clone()).in_subquery(subquery)
+    }
+
+    fn shared_by(&self, team: Uuid) -> Expr {
+        let Some(teams) = &self.columns.teams else { return self.never() };
+        let mut subquery = self.side(teams);
+        subquery.and_where(equal(&teams.value, team));
+        Expr::col(self.columns.id.clone()).in_subquery(subquery)
+    }
+
+    /// The ids of rows that a side table names; the caller narrows it.
+    fn side(&self, side: &SideTable) -> sea_query::SelectStatement {
+        let mut subquery = Query::select();
+        subquery
+            .column(side.row.clone())
+            .from(side.table.clone())
+            .and_where(equal(&side.tenant, self.predicate.tenant.uuid()));
+        subquery
+    }
+
+    /// Whether a guard covers the row. What may be null is asked for first, so that the whole is never null.
+    fn covered(&self, bar: &Bar) -> Condition {
+        let columns = self.columns;
+        Condition::all()
+            .add(self.excepted(bar).not())
+            .add_option(bar.vip.then(|| self.flag(columns.vip.as_ref())))
+            .add_option(bar.pooled.then(|| self.flag(columns.pooled.as_ref())))
+            .add_option(bar.stages.as_ref().map(|names| self.named(columns.stage.as_ref(), names)))
+            .add_option(bar.grades.as_ref().map(|names| self.named(columns.grade.as_ref(), names)))
+            .add_option(bar.department.map(|top| self.placed(&self.below(top))))
+            .add_option(bar.ids.as_ref().map(|ids| self.one_of(Some(&columns.id), ids.iter().copied())))
+    }
+
+    fn excepted(&self, bar: &Bar) -> Condition {
+        let subject = self.predicate.subject;
+        let own = bar.except_owner.then_some(subject);
+        let led = bar.except_led.iter().flat_map(|lines| lines.led_by(subject));
+        all([self.one_of(self.columns.owner.as_ref(), own.into_iter().chain(led).map(|id| id.uuid()))])
+    }
+
+    fn flag(&self, column: Option<&ColumnRef>) -> Expr {
+        column.map_or_else(|| self.never(), |column| Expr::col(column.clone()).eq(true))
+    }
+
+    fn named(&self, column: Option<&ColumnRef>, names: &NameSet) -> Condition {
+        let Some(column) = column else { return all([self.never()]) };
+        let names = names.iter().map(|name| name.as_str().to_owned());
+        all([Expr::col(column.clone()).is_not_null(), Expr::col(column.clone()).is_in(names)])
+    }
+
+    fn one_of(&self, column: Option<&ColumnRef>, ids: impl Iterator<Item = Uuid>) -> Expr {
+        let mut ids = ids.peekable();
+        match column {
+            Some(column) if ids.peek().is_some() => {
+                let known = Expr::col(column.clone()).is_not_null();
+                known.and(Expr::col(column.clone()).is_in(ids))
+            }
+            Some(_) | None => self.never(),
+        }
+    }
+
+    /// An id is one of none.
+    fn never(&self) -> Expr {
+        Expr::col(self.columns.id.clone()).is_in(std::iter::empty::<Uuid>())
+    }
+}
+
+fn equal(column: &ColumnRef, id: Uuid) -> Expr {
+    Expr::col(column.clone()).eq(id)
+}
+
+fn all<const N: usize>(parts: [Expr; N]) -> Condition {
+    parts.into_iter().fold(Condition::all(), Condition::add)
+}
+
+/// An OR of nothing would be no condition at all and let every row through: here it is one that no row meets.
+fn any(parts: Vec<Condition>) -> Condition {
+    if parts.is_empty() {
+        return all([Expr::val(0).eq(1)]);
+    }
+    parts.into_iter().fold(Condition::any(), Condition::add)
 }

@@ -1,4 +1,6 @@
-//! Which changes identity may write: pure rules, each refusal with a name of its own.
+//! Which changes identity may write on top of the facts: pure rules, each refusal with a name of its own.
+
+use std::collections::BTreeSet;
 
 use revisit_core::{
     Timestamp,
@@ -6,15 +8,21 @@ use revisit_core::{
 };
 
 use crate::{
+    compile::ACCOUNTS_MAX,
     facts::Facts,
-    model::{Change, Grant, Template},
-    registry::Action,
-    role::Duty,
+    level::Levels,
+    model::{
+        Assigned, Change, Department, Effect, Extent, Grant, Guard, Origin, Place, Position, Removed, RoleAssignment,
+        Subject, SubjectState, Team, Template, Whom,
+    },
+    registry::{Action, ActionSet, Attribute},
+    role::{Duty, conflict},
+    row::NameSet,
     snapshot::Snapshot,
 };
 
 /// Why a change may not be written.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
     /// A department would lie below itself.
     #[error("the department would lie below itself")]
@@ -22,13 +30,13 @@ pub enum Refusal {
     /// A second department without one above it.
     #[error("the company has a root department already")]
     SecondRoot(DepartmentId),
-    /// Something still lies in, or names, the department.
+    /// Something still lies in the department.
     #[error("the department is in use")]
     DepartmentInUse(DepartmentId),
-    /// The department takes no new members and departments.
+    /// The department takes no new members and no new departments.
     #[error("the department is disabled")]
     DepartmentDisabled(DepartmentId),
-    /// A line of managers or of accounts would come back to its start.
+    /// A line of managers or of accounts would come back to its start, or be too long.
     #[error("the subject would stand above itself")]
     SubjectCycle(SubjectId),
     /// There is no such department.
@@ -58,19 +66,19 @@ pub enum Refusal {
     /// A window that never opens.
     #[error("the end is not after the start")]
     EndBeforeStart,
-    /// A right without an action, or with every layer hidden.
+    /// A right without an action, or without a row that it could reach.
     #[error("the right gives nothing")]
     GivesNothing,
-    /// Actions of several types in one right.
+    /// Actions of several types in one rule.
     #[error("the actions belong to several types")]
     MixedTypes,
-    /// The extent or a condition reads an attribute that rows of the type do not have, so it would never match.
+    /// The rule reads an attribute that rows of the type do not have, so it would never match.
     #[error("rows of this type have no such attribute")]
     NoSuchAttribute,
-    /// A guard without an action or without a row that it could cover.
+    /// A guard without an action, a row or a subject that it could cover.
     #[error("the guard covers nothing")]
     GuardOnNothing,
-    /// A guard that neither denies nor caps.
+    /// A guard that caps no layer.
     #[error("the guard has no effect")]
     GuardWithoutEffect,
     /// An emergency grant, or one on request, without an end.
@@ -79,49 +87,268 @@ pub enum Refusal {
     /// Somebody would hold two duties that exclude each other.
     #[error("the roles exclude each other")]
     RoleConflict(Duty, Duty),
-    /// The grantor may not hand this out.
+    /// The grantor may not hand this action out, or not this far.
     #[error("the right is wider than the grantor's")]
     WiderThanGrantor(Action),
 }
 
 impl Facts {
-    /// Whether a change may be written on top of these facts.
+    /// Whether a change may be written on top of these facts. It says nothing about who may write it.
     pub fn validate(&self, change: &Change) -> Result<(), Refusal> {
-        let _ = change;
+        match change {
+            Change::Tenant(tenant) => tenant.administrator.map_or(Ok(()), |id| self.present(id)),
+            Change::Department(department) => self.validate_department(department),
+            Change::Subject(subject) => self.validate_subject(subject),
+            Change::Position(position) => self.validate_position(position),
+            Change::Role(role) => role.templates.iter().try_for_each(|template| self.validate_template(template)),
+            Change::RoleAssignment(assignment) => self.validate_assignment(assignment),
+            Change::Team(team) => self.validate_team(team),
+            Change::Grant(grant) => self.validate_grant(grant),
+            Change::Guard(guard) => self.validate_guard(guard),
+            Change::SessionRevoked { .. } => Ok(()),
+            Change::Removed(removed) => self.validate_removal(*removed),
+        }?;
+        self.validate_duties(change)
+    }
+
+    fn validate_department(&self, new: &Department) -> Result<(), Refusal> {
+        let old = self.department(new.id);
+        match new.parent {
+            None => {
+                let root = self.departments.values().find(|other| other.parent.is_none() && other.id != new.id);
+                root.map_or(Ok(()), |root| Err(Refusal::SecondRoot(root.id)))?;
+            }
+            Some(parent) => {
+                let moved = old.is_none_or(|old| old.parent != new.parent);
+                let above = self.known_department(parent)?;
+                if moved && above.disabled {
+                    return Err(Refusal::DepartmentDisabled(parent));
+                }
+                let parents = std::iter::successors(Some(parent), |id| self.department(*id)?.parent);
+                // One step more than there are departments: a line that long has come back.
+                if parents.take(self.departments.len() + 1).any(|id| id == new.id) {
+                    return Err(Refusal::DepartmentCycle(new.id));
+                }
+            }
+        }
+        new.head.map_or(Ok(()), |head| self.present(head))
+    }
+
+    fn validate_subject(&self, new: &Subject) -> Result<(), Refusal> {
+        if new.state == SubjectState::Left {
+            return Ok(());
+        }
+        let old: BTreeSet<_> = self.subject(new.id).into_iter().flat_map(Subject::departments).collect();
+        for id in new.departments() {
+            if self.known_department(id)?.disabled && !old.contains(&id) {
+                return Err(Refusal::DepartmentDisabled(id));
+            }
+        }
+        for id in &new.positions {
+            let position = self.position(*id).ok_or(Refusal::UnknownPosition(*id))?;
+            if !new.departments().any(|department| self.lies_within(department, position.department)) {
+                return Err(Refusal::PositionElsewhere(*id));
+            }
+        }
+        self.validate_line(new.id, new.manager, self.subjects.len(), |subject| subject.manager)?;
+        self.validate_line(new.id, new.parent, ACCOUNTS_MAX, |subject| subject.parent)
+    }
+
+    /// That a line upwards exists, has at most `length` members and never comes back to `id`.
+    fn validate_line(
+        &self,
+        id: SubjectId,
+        first: Option<SubjectId>,
+        length: usize,
+        next: impl Fn(&Subject) -> Option<SubjectId>,
+    ) -> Result<(), Refusal> {
+        first.map_or(Ok(()), |first| self.present(first))?;
+        let mut line = std::iter::successors(first, |id| next(self.subject(*id)?));
+        let comes_back = line.by_ref().take(length).any(|above| above == id);
+        if comes_back || line.next().is_some() { Err(Refusal::SubjectCycle(id)) } else { Ok(()) }
+    }
+
+    fn validate_position(&self, position: &Position) -> Result<(), Refusal> {
+        self.known_department(position.department)?;
+        position.roles.iter().try_for_each(|role| self.known_role(*role))
+    }
+
+    fn validate_assignment(&self, assignment: &RoleAssignment) -> Result<(), Refusal> {
+        self.present(assignment.subject)?;
+        self.known_role(assignment.role)?;
+        match assignment.assigned {
+            Assigned::Added { from, until } => opens(from, until),
+            Assigned::Withheld => Ok(()),
+        }
+    }
+
+    fn validate_team(&self, team: &Team) -> Result<(), Refusal> {
+        team.members.iter().try_for_each(|member| self.present(*member))?;
+        opens(team.from, team.until)
+    }
+
+    fn validate_grant(&self, grant: &Grant) -> Result<(), Refusal> {
+        self.present(grant.holder)?;
+        let ends = match grant.origin {
+            Origin::Temporary | Origin::BreakGlass | Origin::Team => true,
+            Origin::Direct | Origin::Share => false,
+            Origin::Delegation(giver) => {
+                self.present(giver)?;
+                false
+            }
+        };
+        if ends && grant.until == Timestamp::MAX {
+            return Err(Refusal::EndRequired);
+        }
+        opens(grant.from, grant.until)?;
+        self.validate_right(grant.actions, &grant.extent, grant.stages.as_ref(), grant.grades.as_ref())
+    }
+
+    fn validate_template(&self, template: &Template) -> Result<(), Refusal> {
+        let Template { actions, extent, stages, grades, levels: _ } = template;
+        self.validate_right(*actions, extent, stages.as_ref(), grades.as_ref())
+    }
+
+    fn validate_right(
+        &self,
+        actions: ActionSet,
+        extent: &Extent,
+        stages: Option<&NameSet>,
+        grades: Option<&NameSet>,
+    ) -> Result<(), Refusal> {
+        let place = |place: &Place| match place {
+            Place::Mine => Ok(()),
+            Place::At(department) => self.known_department(*department).map(drop),
+        };
+        let nothing = |empty: bool| if empty { Err(Refusal::GivesNothing) } else { Ok(()) };
+        nothing(actions.is_empty() || names_nothing(stages) || names_nothing(grades))?;
+        let read = match extent {
+            Extent::Own => Some(Attribute::Owner),
+            Extent::Task => Some(Attribute::TaskHolders),
+            Extent::Department(at) | Extent::Subtree(at) => place(at).map(|()| Some(Attribute::Department))?,
+            Extent::Pooled(at, _) => place(at).map(|()| Some(Attribute::Flags))?,
+            Extent::Team(id) if self.teams.contains_key(id) => Some(Attribute::Teams),
+            Extent::Team(id) => return Err(Refusal::UnknownTeam(*id)),
+            Extent::Ids(ids) => nothing(ids.is_empty()).map(|()| None)?,
+            Extent::Tenant => None,
+        };
+        let stage = stages.is_some().then_some(Attribute::Stage);
+        let grade = grades.is_some().then_some(Attribute::Grade);
+        has_attributes(actions, [read, stage, grade].into_iter().flatten())
+    }
+
+    fn validate_guard(&self, guard: &Guard) -> Result<(), Refusal> {
+        let condition = &guard.condition;
+        match guard.whom {
+            Whom::Everyone => Ok(()),
+            Whom::Subject(id) if guard.except.subjects.contains(&id) => Err(Refusal::GuardOnNothing),
+            Whom::Subject(id) => self.present(id),
+            Whom::Role(id) => self.known_role(id),
+            Whom::Department(id) => self.known_department(id).map(drop),
+        }?;
+        let no_row = names_nothing(condition.stages.as_ref())
+            || names_nothing(condition.grades.as_ref())
+            || condition.ids.as_ref().is_some_and(|ids| ids.is_empty());
+        if guard.actions.is_empty() || no_row {
+            return Err(Refusal::GuardOnNothing);
+        }
+        if guard.effect == Effect::Cap(Levels::WRITE) {
+            return Err(Refusal::GuardWithoutEffect);
+        }
+        condition.department.map_or(Ok(()), |id| self.known_department(id).map(drop))?;
+        opens(guard.from, guard.until)?;
+        let read = [
+            (condition.vip || condition.pooled).then_some(Attribute::Flags),
+            condition.stages.is_some().then_some(Attribute::Stage),
+            condition.grades.is_some().then_some(Attribute::Grade),
+            condition.department.is_some().then_some(Attribute::Department),
+        ];
+        has_attributes(guard.actions, read.into_iter().flatten())
+    }
+
+    fn validate_removal(&self, removed: Removed) -> Result<(), Refusal> {
+        let refused = |used: bool, refusal| if used { Err(refusal) } else { Ok(()) };
+        match removed {
+            Removed::Department(id) => {
+                let below = self.departments.values().any(|department| department.parent == Some(id));
+                let members = self.subjects.values().any(|it| it.departments().any(|department| department == id));
+                let positions = self.positions.values().any(|position| position.department == id);
+                refused(below || members || positions, Refusal::DepartmentInUse(id))
+            }
+            Removed::Position(id) => {
+                let held = self.subjects.values().any(|subject| subject.positions.contains(&id));
+                refused(held, Refusal::PositionInUse(id))
+            }
+            Removed::Role(id) => {
+                let positions = self.positions.values().any(|position| position.roles.contains(&id));
+                let assigned = self.assignments.values().flatten().any(|assignment| assignment.role == id);
+                refused(positions || assigned, Refusal::RoleInUse(id))
+            }
+            Removed::Subject(_)
+            | Removed::RoleAssignment { .. }
+            | Removed::Team(_)
+            | Removed::Grant { .. }
+            | Removed::Guard(_) => Ok(()),
+        }
+    }
+
+    /// That nobody whose roles the change touches comes to hold two duties that exclude each other.
+    fn validate_duties(&self, change: &Change) -> Result<(), Refusal> {
+        let touched: Box<dyn Fn(&Subject) -> bool> = match change {
+            Change::Subject(new) => Box::new(|subject| subject.id == new.id),
+            Change::RoleAssignment(new) => Box::new(|subject| subject.id == new.subject),
+            Change::Position(new) => Box::new(|subject| subject.positions.contains(&new.id)),
+            Change::Role(_) => Box::new(|_| true),
+            Change::Tenant(_)
+            | Change::Department(_)
+            | Change::Team(_)
+            | Change::Grant(_)
+            | Change::Guard(_)
+            | Change::SessionRevoked { .. }
+            | Change::Removed(_) => return Ok(()),
+        };
+        let mut after = self.clone();
+        after.apply(change);
+        let snapshot = Snapshot::compile(&after, 0);
+        for subject in after.subjects.values().filter(|subject| touched(subject)) {
+            let held = snapshot.subject(subject.id).map_or(&[][..], |facts| &facts.roles);
+            let roles: Vec<_> = held.iter().filter_map(|held| after.role(held.role)).collect();
+            if let Some((one, other)) = conflict(roles) {
+                return Err(Refusal::RoleConflict(one, other));
+            }
+        }
         Ok(())
+    }
+
+    fn present(&self, id: SubjectId) -> Result<(), Refusal> {
+        let there = self.subject(id).is_some_and(|subject| subject.state != SubjectState::Left);
+        if there { Ok(()) } else { Err(Refusal::UnknownSubject(id)) }
+    }
+
+    fn known_department(&self, id: DepartmentId) -> Result<&Department, Refusal> {
+        self.department(id).ok_or(Refusal::UnknownDepartment(id))
+    }
+
+    fn known_role(&self, id: RoleId) -> Result<(), Refusal> {
+        if self.roles.contains_key(&id) { Ok(()) } else { Err(Refusal::UnknownRole(id)) }
+    }
+
+    fn lies_within(&self, department: DepartmentId, top: DepartmentId) -> bool {
+        let upwards = std::iter::successors(Some(department), |id| self.department(*id)?.parent);
+        upwards.take(self.departments.len() + 1).any(|id| id == top)
     }
 }
 
-impl Snapshot {
-    /// Whether `grantor` may give what `grant` says: nobody grants what they do not hold the right to grant.
-    pub fn may_grant(&self, grantor: SubjectId, grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
-        let _ = (grantor, grant, now);
-        Ok(())
-    }
+fn opens(from: Timestamp, until: Timestamp) -> Result<(), Refusal> {
+    if from < until { Ok(()) } else { Err(Refusal::EndBeforeStart) }
+}
 
-    /// Whether `grantor` may put a template into a role or position whose holders are `holder`.
-    pub fn may_assign(
-        &self,
-        grantor: SubjectId,
-        holder: SubjectId,
-        role: RoleId,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        let _ = (grantor, holder, role, now);
-        Ok(())
-    }
+fn names_nothing(names: Option<&NameSet>) -> bool {
+    names.is_some_and(NameSet::is_empty)
+}
 
-    /// Whether `grantor` may put these templates into a role.
-    pub fn may_write_role(&self, grantor: SubjectId, templates: &[Template], now: Timestamp) -> Result<(), Refusal> {
-        let _ = (grantor, templates, now);
-        Ok(())
-    }
-
-    /// Whether a change gives a subject anything that it does not have: the author of such a change about itself needs
-    /// a second person.
-    #[must_use]
-    pub fn widens(&self, change: &Change, subject: SubjectId) -> bool {
-        let _ = (change, subject);
-        false
-    }
+fn has_attributes(actions: ActionSet, mut read: impl Iterator<Item = Attribute>) -> Result<(), Refusal> {
+    let resource = actions.resource().ok_or(Refusal::MixedTypes)?;
+    let there = read.all(|attribute| resource.attributes().contains(&attribute));
+    if there { Ok(()) } else { Err(Refusal::NoSuchAttribute) }
 }

@@ -1,0 +1,202 @@
+//! No escalation: nobody hands out what they may not hand out, and who widens their own rights needs a second person.
+//!
+//! The right to grant is the action `grant.manage`: its extent says for whom and where, its levels how much. It does
+//! not include the right to hand out administration: that one must hold as well.
+
+use revisit_core::{
+    Timestamp,
+    id::{RoleId, SubjectId},
+};
+
+use crate::{
+    compile::Right,
+    model::{Change, Grant, Origin, Template},
+    org::Org,
+    predicate::{Bar, Clause, Predicate, Reach},
+    registry::{Action, Resource},
+    snapshot::Snapshot,
+    validate::Refusal,
+};
+
+impl Snapshot {
+    /// Whether `grantor` may give what `grant` says.
+    pub fn may_grant(&self, grantor: SubjectId, grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
+        let wanted = self.clauses_of(grant);
+        for action in grant.actions.iter() {
+            let delegated = match grant.origin {
+                Origin::Delegation(giver) if giver == grantor => true,
+                // In somebody else's name nobody delegates.
+                Origin::Delegation(_) => return Err(Refusal::WiderThanGrantor(action)),
+                Origin::Direct | Origin::Share | Origin::Temporary | Origin::Team | Origin::BreakGlass => false,
+            };
+            let holds = || {
+                let own = self.predicate(grantor, action);
+                wanted
+                    .iter()
+                    .all(|clause| own.clauses().iter().any(|mine| mine.holds(now) && mine.gives(clause, self.org())))
+            };
+            let hands_out = || {
+                let right = self.predicate(grantor, Action::GrantManage);
+                let covers = |clause: &Clause| {
+                    right.clauses().iter().any(|mine| mine.holds(now) && self.hands_out(mine, clause, grant.holder))
+                };
+                wanted.iter().all(covers)
+            };
+            let allowed = if delegated { holds() } else { hands_out() && (!administers(action) || holds()) };
+            if !allowed || wanted.is_empty() {
+                return Err(Refusal::WiderThanGrantor(action));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `grantor` may give a role to `holder`.
+    pub fn may_assign(
+        &self,
+        grantor: SubjectId,
+        holder: SubjectId,
+        role: RoleId,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let role = self.facts().role(role).ok_or(Refusal::UnknownRole(role))?;
+        let grants = role.templates.iter().map(|template| as_grant(holder, template));
+        // A relative extent lies nowhere for a holder without a department: such a template gives nothing yet.
+        let somewhere = |grant: &Grant| !self.clauses_of(grant).is_empty();
+        grants.filter(somewhere).try_for_each(|grant| self.may_grant(grantor, &grant, now))
+    }
+
+    /// Whether `grantor` may put these templates into a role. Whoever holds it may be anywhere, so it takes the right
+    /// to grant in the whole company.
+    pub fn may_write_role(&self, grantor: SubjectId, templates: &[Template], now: Timestamp) -> Result<(), Refusal> {
+        let right = self.predicate(grantor, Action::GrantManage);
+        let everywhere =
+            |clause: &&Clause| clause.holds(now) && clause.reach == Reach::Tenant && clause.binds_nothing();
+        for template in templates {
+            let ceiling = right.clauses().iter().find(everywhere).filter(|mine| template.levels.within(mine.levels));
+            for action in template.actions.iter() {
+                let own = self.predicate(grantor, action);
+                let holds = || own.clauses().iter().filter(everywhere).any(|mine| template.levels.within(mine.levels));
+                if ceiling.is_none() || (administers(action) && !holds()) {
+                    return Err(Refusal::WiderThanGrantor(action));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a change gives a subject anything that it does not have now: the author of such a change about itself
+    /// needs a second person. Taking a guard away gives.
+    #[must_use]
+    pub fn widens(&self, change: &Change, subject: SubjectId) -> bool {
+        let mut facts = self.facts().clone();
+        facts.apply(change);
+        let after = Self::compile(&facts, self.revision);
+        Action::ALL.iter().any(|action| {
+            let (before, after) = (self.predicate(subject, *action), after.predicate(subject, *action));
+            let new_right = |clause: &Clause| !before.clauses().iter().any(|old| covered(old, &before, clause, &after));
+            let gone_guard =
+                |bar: &Bar| !after.bars.iter().any(|new| stands(bar, &before.org, new, &after.org, subject));
+            after.clauses().iter().any(new_right)
+                || (!after.clauses().is_empty() && before.bars.iter().any(gone_guard))
+                || (!after.clauses().is_empty() && before.above.len() > after.above.len())
+        })
+    }
+
+    fn clauses_of(&self, grant: &Grant) -> Vec<Clause> {
+        let departments: Vec<_> =
+            self.facts().subject(grant.holder).into_iter().flat_map(|holder| holder.departments()).collect();
+        let mut clauses = Vec::new();
+        self.place(grant.holder, Right::of(grant), &departments, &mut clauses);
+        clauses
+    }
+
+    /// Whether a right to grant reaches what a clause would give its holder. What the holder owns, and what tasks
+    /// lend, lies where the holder is; a pool lies where its department is.
+    fn hands_out(&self, mine: &Clause, clause: &Clause, holder: SubjectId) -> bool {
+        let org = self.org();
+        let reaches = match (&mine.reach, &clause.reach) {
+            (Reach::Subtree(top), Reach::Own | Reach::Task) => {
+                let holder = self.facts().subject(holder);
+                holder.is_some_and(|holder| {
+                    holder.department.is_some() && holder.departments().all(|department| org.within(department, *top))
+                })
+            }
+            (Reach::Subtree(top), Reach::Pooled(at) | Reach::PooledSubtree(at)) => org.within(*at, *top),
+            (mine, wanted) => mine.includes(wanted, org),
+        };
+        reaches && mine.binds_nothing() && clause.levels.within(mine.levels) && clause.until <= mine.until
+    }
+}
+
+impl Clause {
+    /// Whether it gives at least what `other` gives, now and until that ends.
+    fn gives(&self, other: &Self, org: &Org) -> bool {
+        self.lists(other, org) && other.levels.within(self.levels) && other.until <= self.until
+    }
+
+    /// Whether it holds in every stage and grade.
+    const fn binds_nothing(&self) -> bool {
+        self.stages.is_none() && self.grades.is_none()
+    }
+}
+
+/// Whether an action is about who may do what: handing it out takes holding it.
+fn administers(action: Action) -> bool {
+    match action.resource() {
+        Resource::Department
+        | Resource::User
+        | Resource::Role
+        | Resource::Grant
+        | Resource::Audit
+        | Resource::Tenant => action.writes() || action == Action::AuditView,
+        Resource::Customer
+        | Resource::Task
+        | Resource::Plan
+        | Resource::Calendar
+        | Resource::Template
+        | Resource::Delivery
+        | Resource::Endpoint
+        | Resource::Import
+        | Resource::Segment
+        | Resource::Field
+        | Resource::Metrics
+        | Resource::External => false,
+    }
+}
+
+fn as_grant(holder: SubjectId, template: &Template) -> Grant {
+    let nowhere = revisit_core::id::GrantId::from_uuid(uuid::Uuid::nil());
+    Grant::of(nowhere, holder, template.clone(), (Timestamp::MIN, Timestamp::MAX), Origin::Direct)
+}
+
+/// Whether what a clause gives after a change was given by an older one before it. A department that is new has no
+/// rows yet, so reaching it is nothing new.
+fn covered(old: &Clause, before: &Predicate, new: &Clause, after: &Predicate) -> bool {
+    let within = |top, at| {
+        let known = |department: &_| before.org.knows(*department);
+        after.org.subtree(at).filter(known).all(|department| before.org.within(department, top))
+    };
+    let reached = match (&old.reach, &new.reach) {
+        (Reach::Subtree(top), Reach::Subtree(at)) | (Reach::PooledSubtree(top), Reach::PooledSubtree(at)) => {
+            within(*top, *at)
+        }
+        (old, new) => old.includes(new, &before.org),
+    };
+    let alike = Clause { reach: old.reach.clone(), ..new.clone() };
+    reached
+        && old.lists(&alike, &before.org)
+        && new.levels.within(old.levels)
+        && old.from <= new.from
+        && new.until <= old.until
+}
+
+/// Whether a guard that stood before a change stands after it, for at least as many rows.
+fn stands(old: &Bar, before: &Org, new: &Bar, after: &Org, subject: SubjectId) -> bool {
+    let led = |bar: &Bar| bar.except_led.as_ref().map_or_else(Vec::new, |lines| lines.led_by(subject));
+    let departments = |bar: &Bar, org: &Org| bar.department.map_or_else(Vec::new, |top| org.subtree(top).collect());
+    let without = |bar: &Bar| Bar { except_led: None, ..bar.clone() };
+    let (excepted, covered) = (led(old), departments(new, after));
+    without(old) == without(new)
+        && led(new).iter().all(|id| excepted.contains(id))
+        && departments(old, before).iter().all(|id| covered.contains(id) || !after.knows(*id))
+}
