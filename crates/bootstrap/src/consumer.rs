@@ -1,0 +1,313 @@
+//! Consuming other services' events: each is applied once, in one transaction with its inbox row, and what has been
+//! applied without a gap is acknowledged to its producer.
+//!
+//! Events are tolerated out of order: one that cannot be applied yet waits beside the others and is tried again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use revisit_core::Failure;
+use revisit_event::{Envelope, EnvelopeExt, Passage, Stream, inbox, trace};
+use revisit_permission::Worker;
+use revisit_proto::event::v1::{AcknowledgeRequest, ShardPosition, events_client::EventsClient};
+use tokio::time::Instant;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::{
+    database::{Database, Tx, fault},
+    lease::LeaseClient,
+    runtime::Runtime,
+    status,
+};
+
+/// Events of one transaction: a commit costs more than an effect.
+const BATCH_MAX: usize = 64;
+/// Events that wait to be tried again; beyond it nothing new is taken.
+const WAITING_MAX: usize = 256;
+/// How often waiting events, lost acknowledgements and watermarks are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// Pause before an event is tried again; it doubles up to the maximum.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Time allowed for an acknowledgement.
+const ACKNOWLEDGE_MAX: Duration = Duration::from_secs(2);
+/// The age of a projection beyond which no user's call is decided on it.
+const AGE_MAX: Duration = Duration::from_secs(2);
+
+/// A consumer of other services' events, under the name of the service.
+pub struct Consumer {
+    database: Database,
+    runtime: Runtime,
+    sources: Vec<&'static str>,
+    freshness: Freshness,
+}
+
+/// How old what a consumer knows is. Cheap to clone.
+#[derive(Clone)]
+pub struct Freshness {
+    lease: LeaseClient,
+    passages: Arc<Mutex<HashMap<&'static str, Passage>>>,
+}
+
+impl Freshness {
+    /// Refuses when what is known of `source` is too old to decide a user's call on.
+    pub fn require(&self, source: &str) -> Result<(), Failure> {
+        let stale = || Failure::unavailable("PROJECTION_STALE", "what this service knows of another is too old");
+        let now = self.lease.time().ok_or_else(stale)?;
+        let known = self.passages().get(source).and_then(Passage::known_until_everywhere).ok_or_else(stale)?;
+        if now.since(known) <= AGE_MAX { Ok(()) } else { Err(stale()) }
+    }
+
+    fn passages(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, Passage>> {
+        // A passage only ever moves forward; one that a panic left half moved is merely older.
+        self.passages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one run of a consumer remembers; losing it costs repeats and nothing else.
+#[derive(Default)]
+struct Memory {
+    waiting: Vec<Waiting>,
+    /// Applied and not acknowledged to the producer yet.
+    owed: BTreeMap<(&'static str, Uuid), BTreeMap<u32, i64>>,
+}
+
+struct Waiting {
+    event: Envelope,
+    at: Instant,
+    pause: Duration,
+}
+
+impl Consumer {
+    /// A consumer that hears nobody yet; the inbox lies in `database`.
+    #[must_use]
+    pub fn new(runtime: &Runtime, database: &Database) -> Self {
+        let freshness = Freshness { lease: runtime.lease.clone(), passages: Arc::default() };
+        Self { database: database.clone(), runtime: runtime.clone(), sources: Vec::new(), freshness }
+    }
+
+    /// Hears the events of `source`.
+    #[must_use]
+    pub fn from(mut self, source: &'static str) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    /// How old what it knows is.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        self.freshness.clone()
+    }
+
+    /// Applies events until draining begins. `apply` must take every type, also those that it ignores, and must do
+    /// nothing but write to the transaction.
+    pub async fn run(self, worker: Worker, apply: impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>) {
+        let shutdown = self.runtime.shutdown.clone();
+        let mut outage = false;
+        let consume = async {
+            loop {
+                let Err(failure) = self.consume(&worker, &apply).await else { return };
+                if !std::mem::replace(&mut outage, true) {
+                    tracing::warn!(consumer = self.runtime.service, %failure, "a consumer waits and tries again");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        shutdown.or_draining(consume).await;
+    }
+
+    async fn consume(
+        &self,
+        worker: &Worker,
+        apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let subscription = self.runtime.bus.subscribe(self.runtime.service, &self.sources).await?;
+        let mut memory = Memory::default();
+        self.remember_progress(&mut memory).await?;
+        loop {
+            let mut events = Vec::new();
+            if memory.waiting.len() < WAITING_MAX {
+                events = tokio::time::timeout(TICK, subscription.next(BATCH_MAX)).await.unwrap_or(Ok(Vec::new()))?;
+            } else {
+                tokio::time::sleep(TICK).await;
+            }
+            let fresh = events.len();
+            let retried = memory.take_due(Instant::now());
+            let applied = self.apply_all(worker, apply, events, &mut memory).await;
+            let again = self.apply_each(worker, apply, retried, &mut memory).await;
+            for event in applied.iter().chain(&again) {
+                subscription.acknowledge(event).await?;
+            }
+            self.advance(worker, applied.iter().chain(&again), &mut memory).await?;
+            self.acknowledge(&mut memory).await;
+            if fresh == 0 {
+                self.look_at_watermarks().await?;
+            }
+        }
+    }
+
+    /// All in one transaction; if that fails, one by one.
+    async fn apply_all(
+        &self,
+        worker: &Worker,
+        apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
+        events: Vec<Envelope>,
+        memory: &mut Memory,
+    ) -> Vec<Envelope> {
+        if events.is_empty() {
+            return events;
+        }
+        let together = self.database.write(worker, async |tx: &Tx| {
+            for event in &events {
+                self.apply_once(tx, apply, event).await?;
+            }
+            Ok::<_, Failure>(())
+        });
+        match together.await {
+            Ok(()) => events,
+            Err(_) => {
+                let alone = events.into_iter().map(|event| Waiting { event, at: Instant::now(), pause: PAUSE });
+                self.apply_each(worker, apply, alone.collect(), memory).await
+            }
+        }
+    }
+
+    async fn apply_each(
+        &self,
+        worker: &Worker,
+        apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
+        events: Vec<Waiting>,
+        memory: &mut Memory,
+    ) -> Vec<Envelope> {
+        let mut applied = Vec::new();
+        for waiting in events {
+            let event = &waiting.event;
+            let alone = self.database.write(worker, async |tx: &Tx| self.apply_once(tx, apply, event).await);
+            match alone.await {
+                Ok(()) => applied.push(waiting.event),
+                Err(failure) => {
+                    let (id, kind) = (&event.id, &event.r#type);
+                    let cause = std::error::Error::source(&failure).map(ToString::to_string);
+                    tracing::warn!(event.id = id, event.kind = kind, %failure, cause, "an event waits to be applied");
+                    memory.wait(waiting);
+                }
+            }
+        }
+        applied
+    }
+
+    async fn apply_once(
+        &self,
+        tx: &Tx,
+        apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
+        event: &Envelope,
+    ) -> Result<(), Failure> {
+        let span =
+            tracing::info_span!("consume", otel.kind = "consumer", event.id = event.id, event.kind = event.r#type);
+        trace::continue_trace(&span, event);
+        async {
+            if inbox::first_time(tx, self.runtime.service, event).await.map_err(fault)? {
+                apply(tx, event).await?;
+            }
+            Ok(())
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn remember_progress(&self, memory: &mut Memory) -> Result<(), Failure> {
+        for source in &self.sources {
+            let pools = self.database.pools();
+            let all = inbox::all_progress(&pools.reader, self.runtime.service, source).await.map_err(fault)?;
+            for (stream, position) in all {
+                self.reached(source, &stream, position, memory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the progress of every stream that was touched.
+    async fn advance(
+        &self,
+        worker: &Worker,
+        events: impl Iterator<Item = &Envelope>,
+        memory: &mut Memory,
+    ) -> Result<(), Failure> {
+        let streams: BTreeSet<Stream> = events.filter_map(|event| event.stream().ok()).collect();
+        if streams.is_empty() {
+            return Ok(());
+        }
+        let consumer = self.runtime.service;
+        let reached = self.database.write(worker, async |tx: &Tx| {
+            let mut reached = Vec::new();
+            for stream in &streams {
+                reached.push(inbox::advance(tx, consumer, stream).await.map_err(fault)?);
+            }
+            Ok::<_, Failure>(reached)
+        });
+        for (stream, position) in streams.iter().zip(reached.await?) {
+            if let Some(source) = self.sources.iter().find(|source| **source == &*stream.source) {
+                self.reached(source, stream, position, memory);
+            }
+        }
+        Ok(())
+    }
+
+    fn reached(&self, source: &'static str, stream: &Stream, position: i64, memory: &mut Memory) {
+        let mut passages = self.freshness.passages();
+        passages.entry(source).or_default().applied(stream.incarnation, stream.shard, position);
+        memory.owed.entry((source, stream.incarnation)).or_default().insert(stream.shard, position);
+    }
+
+    /// Tells each producer. What does not get through is told again at the next tick.
+    async fn acknowledge(&self, memory: &mut Memory) {
+        let mut told = Vec::new();
+        for ((source, incarnation), positions) in &memory.owed {
+            let request = AcknowledgeRequest {
+                consumer: self.runtime.service.to_owned(),
+                incarnation: incarnation.to_string(),
+                positions: positions.iter().map(|(shard, at)| ShardPosition { shard: *shard, position: *at }).collect(),
+            };
+            let mut client = EventsClient::new(self.runtime.peers.channel(source).within(ACKNOWLEDGE_MAX));
+            match status::answer(client.acknowledge(request).await) {
+                Ok(_) => told.push((*source, *incarnation)),
+                // The positions of a former life of the producer interest nobody any more.
+                Err(failure) if failure.reason == "INCARNATION_CHANGED" => told.push((*source, *incarnation)),
+                Err(failure) => tracing::debug!(source, %failure, "an acknowledgement did not get through"),
+            }
+        }
+        for key in told {
+            memory.owed.remove(&key);
+        }
+    }
+
+    async fn look_at_watermarks(&self) -> Result<(), Failure> {
+        for source in &self.sources {
+            if let Some(watermark) = self.runtime.bus.watermark(source).await? {
+                self.freshness.passages().entry(source).or_default().seen(&watermark);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn take_due(&mut self, now: Instant) -> Vec<Waiting> {
+        let (due, later) = std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.at <= now);
+        self.waiting = later;
+        due
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        // The bus offers an event again while it waits here.
+        if self.waiting.iter().any(|other| other.event.id == waiting.event.id) {
+            return;
+        }
+        let pause = (waiting.pause * 2).min(PAUSE_MAX);
+        self.waiting.push(Waiting { at: Instant::now() + waiting.pause, pause, event: waiting.event });
+    }
+}

@@ -1,0 +1,101 @@
+//! Repeated requests: a create that is sent again with the same `request_id` answers what it answered first, for a
+//! day. The row is written in the transaction of the create, so that both are there or neither.
+
+use std::time::Duration;
+
+use prost::Message;
+use revisit_core::{
+    Failure, Input, Kind,
+    id::{SubjectId, TenantId},
+};
+use sea_orm::{ConnectionTrait, Statement, Value};
+use uuid::Uuid;
+
+use crate::database::{Tx, fault};
+
+/// How long an answer is kept.
+const KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Rows of one sweep.
+const SWEEP_MAX: u64 = 1_000;
+
+/// A request that may be repeated.
+#[derive(Clone, Debug)]
+pub struct Repeatable {
+    id: Uuid,
+    rpc: &'static str,
+    body_hash: [u8; 32],
+}
+
+impl Repeatable {
+    /// Reads `request_id`; empty text means that the request is not to be repeated. `message` is the whole request.
+    pub fn read(input: &mut Input, request_id: &str, rpc: &'static str, message: &impl Message) -> Option<Self> {
+        if request_id.is_empty() {
+            return None;
+        }
+        let id = input.id::<revisit_core::id::kind::Event>("request_id", request_id).uuid();
+        Some(Self { id, rpc, body_hash: *blake3::hash(&message.encode_to_vec()).as_bytes() })
+    }
+
+    /// The first answer, if this is a repeat. Another request under the same id is refused.
+    pub async fn first_answer(
+        &self,
+        tx: &Tx,
+        tenant: TenantId,
+        subject: SubjectId,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let now = tx.now().await.map_err(fault)?;
+        let text = "SELECT rpc, body_hash, answer FROM request
+            WHERE tenant_id = $1 AND subject = $2 AND request_id = $3 AND expires_at > $4";
+        let values = [tenant.uuid().into(), subject.uuid().into(), self.id.into(), now.micros().into()];
+        let row = tx.query_one_raw(statement(tx, text, values)).await.map_err(fault)?;
+        let Some(row) = row else { return Ok(None) };
+        let rpc: String = row.try_get("", "rpc").map_err(fault)?;
+        let body_hash: Vec<u8> = row.try_get("", "body_hash").map_err(fault)?;
+        if rpc != self.rpc || body_hash != self.body_hash {
+            let message = "this request_id was used for another request";
+            return Err(Failure::new(Kind::Precondition, "REQUEST_ID_REUSED", message));
+        }
+        Ok(Some(row.try_get("", "answer").map_err(fault)?))
+    }
+
+    /// Keeps the answer. A lost race against the same request answers ABORTED; tried again, it finds the first answer.
+    pub async fn keep(&self, tx: &Tx, tenant: TenantId, subject: SubjectId, answer: Vec<u8>) -> Result<(), Failure> {
+        let now = tx.now().await.map_err(fault)?;
+        let text = "INSERT INTO request (tenant_id, subject, request_id, rpc, body_hash, answer, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (tenant_id, subject, request_id) DO UPDATE
+            SET rpc = excluded.rpc, body_hash = excluded.body_hash, answer = excluded.answer,
+                expires_at = excluded.expires_at
+            WHERE request.expires_at <= $8";
+        let values: [Value; 8] = [
+            tenant.uuid().into(),
+            subject.uuid().into(),
+            self.id.into(),
+            self.rpc.into(),
+            self.body_hash.to_vec().into(),
+            answer.into(),
+            (now + KEPT).micros().into(),
+            now.micros().into(),
+        ];
+        let written = tx.execute_raw(statement(tx, text, values)).await.map_err(fault)?;
+        if written.rows_affected() == 0 {
+            return Err(Failure::new(Kind::Conflict, "REQUEST_IN_PROGRESS", "the same request came first; try again"));
+        }
+        Ok(())
+    }
+}
+
+/// Removes answers that are no longer kept; answers whether there may be more.
+pub async fn sweep(tx: &Tx) -> Result<bool, Failure> {
+    let now = tx.now().await.map_err(fault)?;
+    let text = format!(
+        "DELETE FROM request WHERE (tenant_id, subject, request_id) IN
+            (SELECT tenant_id, subject, request_id FROM request WHERE expires_at <= $1 LIMIT {SWEEP_MAX})"
+    );
+    let swept = tx.execute_raw(statement(tx, &text, [now.micros().into()])).await.map_err(fault)?;
+    Ok(swept.rows_affected() == SWEEP_MAX)
+}
+
+fn statement(tx: &Tx, text: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(tx.get_database_backend(), text, values)
+}

@@ -1,0 +1,218 @@
+//! Bounds of every call: how long it may take, how many run at once, how large a message may be.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame};
+use revisit_core::{Failure, Kind};
+use tokio::{sync::Semaphore, time::Instant};
+use tonic::{Status, body::Body};
+
+use crate::{
+    front::{Inner, Step, is_about_server, pass},
+    server::Gate,
+    settings::Limits,
+    status,
+};
+
+/// When the answer of the call at hand must have begun. Found in the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Instant);
+
+impl Deadline {
+    /// What is left of it.
+    #[must_use]
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+/// The caller's own deadline is met a little early, so that the caller still hears why.
+const MARGIN: Duration = Duration::from_millis(2);
+
+/// Bounds the time until the answer begins; a stream that has begun is bounded by its own rules.
+#[derive(Clone)]
+pub struct Deadlines {
+    gate: Gate,
+    max: Duration,
+    long_max: Duration,
+}
+
+impl Deadlines {
+    /// With the bounds of the configuration.
+    #[must_use]
+    pub fn new(gate: Gate, limits: &Limits) -> Self {
+        Self { gate, max: limits.deadline_max(), long_max: limits.long_deadline_max() }
+    }
+}
+
+impl Step for Deadlines {
+    async fn step<S: Inner>(self, mut request: Request<Body>, next: S) -> Response<Body> {
+        let max = if self.gate.is_long(request.uri().path()) { self.long_max } else { self.max };
+        let asked = request.headers().get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
+        let allowed = asked.map_or(max, |asked| max.min(asked.saturating_sub(MARGIN)));
+        let at = Instant::now() + allowed;
+        request.extensions_mut().insert(Deadline(at));
+        match tokio::time::timeout_at(at, pass(next, request)).await {
+            Ok(response) => response,
+            Err(_) => {
+                refuse(Failure::new(Kind::Deadline, "DEADLINE_EXCEEDED", "the time allowed for the call is over"))
+            }
+        }
+    }
+}
+
+/// Bounds how many calls are worked on at once. What is too much is refused at once: a queue would only make every
+/// caller wait for answers that come too late.
+#[derive(Clone)]
+pub struct Shed(Arc<Semaphore>);
+
+impl Shed {
+    /// With the bound of the configuration.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self(Arc::new(Semaphore::new(limits.concurrency_max)))
+    }
+}
+
+impl Step for Shed {
+    async fn step<S: Inner>(self, request: Request<Body>, next: S) -> Response<Body> {
+        // An overloaded server must still be able to say that it lives.
+        if is_about_server(request.uri().path()) {
+            return pass(next, request).await;
+        }
+        match self.0.try_acquire() {
+            Ok(_running) => pass(next, request).await,
+            Err(_) => refuse(Failure::new(Kind::Exhausted, "OVERLOADED", "too many calls at once; try again later")),
+        }
+    }
+}
+
+/// Bounds each request message by the length that its frame announces, before a byte of it is kept.
+#[derive(Clone)]
+pub struct Messages {
+    bytes_max: usize,
+}
+
+impl Messages {
+    /// With the bound of the configuration.
+    #[must_use]
+    pub const fn new(limits: &Limits) -> Self {
+        Self { bytes_max: limits.message_bytes_max }
+    }
+}
+
+impl Step for Messages {
+    async fn step<S: Inner>(self, request: Request<Body>, next: S) -> Response<Body> {
+        let bounded =
+            request.map(|body| Body::new(Bounded { body, bytes_max: self.bytes_max, header: Vec::new(), left: 0 }));
+        pass(next, bounded).await
+    }
+}
+
+/// A failure as a whole HTTP response.
+pub(crate) fn refuse(failure: Failure) -> Response<Body> {
+    status::status(failure).into_http()
+}
+
+/// Bytes before each gRPC message: one flag, four of length.
+const FRAME_HEADER: usize = 5;
+
+struct Bounded {
+    body: Body,
+    bytes_max: usize,
+    header: Vec<u8>,
+    left: usize,
+}
+
+impl Bounded {
+    /// Reads over the announced lengths in a piece of the body.
+    fn check(&mut self, mut piece: &[u8]) -> Result<(), Status> {
+        while !piece.is_empty() {
+            let skipped = self.left.min(piece.len());
+            piece.advance(skipped);
+            self.left -= skipped;
+            while self.left == 0 && self.header.len() < FRAME_HEADER && !piece.is_empty() {
+                self.header.push(piece.get_u8());
+            }
+            if let [_, a, b, c, d] = self.header[..] {
+                self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+                self.header.clear();
+                if self.left > self.bytes_max {
+                    let message = format!("a message must have at most {} bytes", self.bytes_max);
+                    return Err(status::status(Failure::new(Kind::Exhausted, "MESSAGE_TOO_LARGE", message)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HttpBody for Bounded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(piece) = frame.data_ref()
+            && let Err(too_large) = self.check(&piece.clone())
+        {
+            return Poll::Ready(Some(Err(too_large)));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+/// Reads `grpc-timeout`: up to eight digits and a unit.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(value * 3_600)),
+        "M" => Some(Duration::from_secs(value * 60)),
+        "S" => Some(Duration::from_secs(value)),
+        "m" => Some(Duration::from_millis(value)),
+        "u" => Some(Duration::from_micros(value)),
+        "n" => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_announces_too_many_bytes_is_refused_however_the_pieces_are_cut() {
+        let mut stream = vec![0, 0, 0, 0, 3, 1, 2, 3];
+        stream.extend([0, 0, 0, 0, 9]);
+        for cut in 1..stream.len() {
+            let mut bounded = Bounded { body: Body::empty(), bytes_max: 8, header: Vec::new(), left: 0 };
+            let results: Vec<_> = stream.chunks(cut).map(|piece| bounded.check(piece).is_ok()).collect();
+            assert_eq!(results.iter().filter(|ok| !**ok).count(), 1, "cut at {cut}");
+            assert_eq!(results.last(), Some(&false));
+        }
+    }
+
+    #[test]
+    fn a_malformed_timeout_is_none() {
+        for text in ["", "5", "S", "-1S", "123456789S", "5x", "五"] {
+            assert_eq!(grpc_timeout(text), None, "{text}");
+        }
+        assert_eq!(grpc_timeout("250m"), Some(Duration::from_millis(250)));
+    }
+}

@@ -1,0 +1,88 @@
+//! The wrapped keys in the service's own database.
+
+use revisit_core::{Failure, id::TenantId};
+use sea_orm::{ConnectionTrait, QueryResult, Statement, Value};
+use uuid::Uuid;
+
+use super::OWNERS_MAX;
+use crate::database::{Tx, fault};
+
+/// Tenant keys of one round of wrapping anew.
+const ROUND_MAX: u32 = 100;
+
+pub(super) async fn tenant_key(tx: &Tx, tenant: TenantId) -> Result<Option<(String, Vec<u8>)>, Failure> {
+    let text = "SELECT ring_key, wrapped FROM sealing_tenant_key WHERE tenant_id = $1";
+    let row = tx.query_one_raw(statement(tx, text, [tenant.uuid().into()])).await.map_err(fault)?;
+    row.map(|row| Ok((column(&row, "ring_key")?, column(&row, "wrapped")?))).transpose()
+}
+
+pub(super) async fn keep_tenant_key(tx: &Tx, tenant: TenantId, under: &str, wrapped: &[u8]) -> Result<(), Failure> {
+    let text = "INSERT INTO sealing_tenant_key (tenant_id, ring_key, wrapped) VALUES ($1, $2, $3)
+        ON CONFLICT (tenant_id) DO NOTHING";
+    execute(tx, text, [tenant.uuid().into(), under.into(), wrapped.to_vec().into()]).await
+}
+
+pub(super) async fn replace_tenant_key(tx: &Tx, tenant: TenantId, under: &str, wrapped: &[u8]) -> Result<(), Failure> {
+    let text = "UPDATE sealing_tenant_key SET ring_key = $2, wrapped = $3 WHERE tenant_id = $1";
+    execute(tx, text, [tenant.uuid().into(), under.into(), wrapped.to_vec().into()]).await
+}
+
+pub(super) async fn tenant_keys_not_under(tx: &Tx, current: &str) -> Result<Vec<(TenantId, String, Vec<u8>)>, Failure> {
+    let text = format!(
+        "SELECT tenant_id, ring_key, wrapped FROM sealing_tenant_key WHERE ring_key <> $1
+         ORDER BY tenant_id LIMIT {ROUND_MAX}"
+    );
+    let rows = tx.query_all_raw(statement(tx, &text, [current.into()])).await.map_err(fault)?;
+    rows.iter()
+        .map(|row| {
+            let tenant: Uuid = column(row, "tenant_id")?;
+            Ok((TenantId::from_uuid(tenant), column(row, "ring_key")?, column(row, "wrapped")?))
+        })
+        .collect()
+}
+
+/// The wrapped keys of the owners that have a row; none inside for a destroyed one.
+pub(super) async fn owner_keys(
+    tx: &Tx,
+    tenant: TenantId,
+    owners: &[Uuid],
+) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, Failure> {
+    if owners.is_empty() {
+        return Ok(Vec::new());
+    }
+    if owners.len() > OWNERS_MAX {
+        return Err(Failure::internal("keys of too many owners at once"));
+    }
+    let places: Vec<String> = (2..owners.len() + 2).map(|number| format!("${number}")).collect();
+    let text =
+        format!("SELECT owner, wrapped FROM sealing_key WHERE tenant_id = $1 AND owner IN ({})", places.join(", "));
+    let values = std::iter::once(tenant.uuid()).chain(owners.iter().copied()).map(Value::from);
+    let rows = tx.query_all_raw(statement(tx, &text, values)).await.map_err(fault)?;
+    rows.iter().map(|row| Ok((column(row, "owner")?, column(row, "wrapped")?))).collect()
+}
+
+pub(super) async fn keep_owner_key(tx: &Tx, tenant: TenantId, owner: Uuid, wrapped: &[u8]) -> Result<(), Failure> {
+    let text = "INSERT INTO sealing_key (tenant_id, owner, wrapped) VALUES ($1, $2, $3)
+        ON CONFLICT (tenant_id, owner) DO NOTHING";
+    execute(tx, text, [tenant.uuid().into(), owner.into(), wrapped.to_vec().into()]).await
+}
+
+/// Leaves a row without a key, so that no other key is ever made for the owner.
+pub(super) async fn destroy_owner_key(tx: &Tx, tenant: TenantId, owner: Uuid) -> Result<(), Failure> {
+    let text = "INSERT INTO sealing_key (tenant_id, owner, wrapped) VALUES ($1, $2, NULL)
+        ON CONFLICT (tenant_id, owner) DO UPDATE SET wrapped = NULL";
+    execute(tx, text, [tenant.uuid().into(), owner.into()]).await
+}
+
+async fn execute(tx: &Tx, text: &str, values: impl IntoIterator<Item = Value>) -> Result<(), Failure> {
+    tx.execute_raw(statement(tx, text, values)).await.map_err(fault)?;
+    Ok(())
+}
+
+fn column<T: sea_orm::TryGetable>(row: &QueryResult, name: &str) -> Result<T, Failure> {
+    row.try_get("", name).map_err(fault)
+}
+
+fn statement(tx: &Tx, text: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+    Statement::from_sql_and_values(tx.get_database_backend(), text, values)
+}
