@@ -1,6 +1,8 @@
 //! The rules of notification, without I/O: kinds, states, retries, quiet hours, templates, addresses, signatures.
 
+pub mod gate;
 pub mod kind;
+pub mod morning;
 pub mod outbound;
 pub mod quiet;
 pub mod retry;
@@ -43,6 +45,15 @@ pub enum Error {
     NoSuchEdge { from: State, to: State },
     #[error("the template breaks a rule")]
     Template(Vec<template::Flaw>),
+    /// A failure that already says what it is: bad input, a denial, a fault beneath.
+    #[error("{0}")]
+    Failed(Failure),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 impl Error {
@@ -60,23 +71,28 @@ impl Error {
             Self::TooManyEndpoints(_) => (Kind::Exhausted, "TOO_MANY_ENDPOINTS"),
             Self::NoSuchEdge { .. } => (Kind::Conflict, "DELIVERY_MOVED_ON"),
             Self::Template(_) => (Kind::Invalid, "INVALID_ARGUMENT"),
+            Self::Failed(failure) => (failure.kind, failure.reason),
         }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        if let Error::Template(flaws) = error {
-            let violation = |flaw: template::Flaw| Violation {
-                field: match flaw.part {
-                    template::Part::Text => "template.text".to_owned(),
-                    template::Part::Layout => "template.layout".to_owned(),
-                },
-                rule: flaw.rule,
-            };
-            return Self::invalid(flaws.into_iter().map(violation).collect());
+        match error {
+            Error::Failed(failure) => failure,
+            Error::Template(flaws) => Self::invalid(flaws.into_iter().map(violation).collect()),
+            error => {
+                let (kind, reason) = error.kind();
+                Self::new(kind, reason, error.to_string())
+            }
         }
-        let (kind, reason) = error.kind();
-        Self::new(kind, reason, error.to_string())
     }
+}
+
+fn violation(flaw: template::Flaw) -> Violation {
+    let field = match flaw.part {
+        template::Part::Text => "template.text",
+        template::Part::Layout => "template.layout",
+    };
+    Violation { field: field.to_owned(), rule: flaw.rule }
 }

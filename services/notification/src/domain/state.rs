@@ -3,7 +3,7 @@
 //! Every change goes through [`Progress::to`], which refuses an edge that the graph does not have. The store writes a
 //! change by compare-and-set on (state, version) and adds one history row.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use revisit_core::Timestamp;
 use uuid::Uuid;
@@ -164,7 +164,8 @@ impl Outcome {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Progress {
     pub state: State,
-    pub reason: &'static str,
+    /// A stable word; empty when there is nothing to say.
+    pub reason: Cow<'static, str>,
     pub version: i64,
     /// Calls made.
     pub tries: u32,
@@ -185,7 +186,7 @@ const BLIND_REPEATS_MAX: u32 = 1;
 
 impl Progress {
     pub const fn planned() -> Self {
-        Self { state: State::Planned, reason: "", version: 1, tries: 0, due_at: None }
+        Self { state: State::Planned, reason: Cow::Borrowed(""), version: 1, tries: 0, due_at: None }
     }
 
     /// The one way to another state.
@@ -193,7 +194,7 @@ impl Progress {
         if !self.state.next().contains(&state) {
             return Err(Error::NoSuchEdge { from: self.state, to: state });
         }
-        Ok(Self { state, reason, version: self.version + 1, tries: self.tries, due_at })
+        Ok(Self { state, reason: Cow::Borrowed(reason), version: self.version + 1, tries: self.tries, due_at })
     }
 
     /// The provider is about to be called; the claim ends at `until`.
