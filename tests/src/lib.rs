@@ -2,3 +2,5 @@
 #![expect(clippy::expect_used, reason = "this crate only serves tests, where a panic is the report")]
 
 pub mod databases;
+pub mod naive;
+pub mod fake_identity;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     compile::Lines,
     decision::{Axis, GrantRef, Witness},
-    level::{Layer, Levels},
+    level::{Layer, Level, Levels},
     model::Effect,
     org::{IdMap, Interval, Org},
     registry::Action,
@@ -237,7 +237,8 @@ impl Account {
         for holder in &row.task_holders {
             let held = holder.subject.is_some_and(|subject| self.who.contains(&subject));
             if held && open((Timestamp::MIN, holder.until), now, edge) {
-                lent = Some(lent.unwrap_or(Levels::HIDDEN).join(clause.levels.cap(holder.layers)));
+                let layers = holder.layers.join(Levels::HIDDEN.with(Layer::Basic, Level::Read));
+                lent = Some(lent.unwrap_or(Levels::HIDDEN).join(clause.levels.cap(layers)));
             }
         }
         lent
@@ -371,7 +372,7 @@ impl Predicate {
         uncapped
             && std::iter::once(&self.own).chain(&self.above).all(|side| {
                 side.clauses.iter().filter(|clause| clause.holds(now)).all(|clause| {
-                    // What a task lends differs from row to row; every task lends the basic layer or nothing.
+                    // What a task lends differs from row to row; the basic layer is always lent.
                     (clause.reach != Reach::Task || layer == Layer::Basic) && clause.levels.reads(layer)
                 })
             })

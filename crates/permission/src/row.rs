@@ -115,7 +115,8 @@ pub struct TaskHolder {
     pub generation: i64,
     /// The assignee; nobody once the task is closed.
     pub subject: Option<SubjectId>,
-    /// What is lent: read on the layers that the plan's version names.
+    /// What is lent: read on the layers that the plan's version names, and always on the basic one: who sees a row
+    /// sees that.
     pub layers: Levels,
     /// When it ends by itself.
     pub until: Timestamp,

@@ -1,0 +1,417 @@
+//! The first oracle of the permission laws: the decision as the design page words it, evaluated the slow and obvious way.
+//!
+//! It shares no code with the engine and knows nothing of snapshots, predicates or labels. Everything is a plain number
+//! or text, so that a failing case prints small. When it disagrees with the engine, read the page, not the code.
+
+use std::collections::BTreeSet;
+
+/// Ids are small numbers: shrinking makes them smaller.
+pub type Id = u8;
+/// Instants are small numbers too; [`NEVER`] is without end.
+pub type Time = i64;
+/// Without end.
+pub const NEVER: Time = i64::MAX;
+/// A level for basic, sensitive, history, financial, review: 0 hidden, 1 masked, 2 read, 3 write.
+pub type Levels = [u8; 5];
+/// Nothing of any layer.
+const HIDDEN: Levels = [0; 5];
+
+/// Everything that is known about one tenant.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    pub tenant: Id,
+    pub revision: i64,
+    pub administrator: Option<Id>,
+    pub modules_off: Vec<&'static str>,
+    pub departments: Vec<Department>,
+    pub subjects: Vec<Subject>,
+    pub positions: Vec<Position>,
+    pub roles: Vec<Role>,
+    pub assignments: Vec<Assignment>,
+    pub teams: Vec<Team>,
+    pub grants: Vec<Grant>,
+    pub guards: Vec<Guard>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Department {
+    pub id: Id,
+    pub parent: Option<Id>,
+    pub head: Option<Id>,
+    pub modules_off: Vec<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Subject {
+    pub id: Id,
+    pub active: bool,
+    /// The first is the primary one.
+    pub departments: Vec<Id>,
+    pub positions: Vec<Id>,
+    pub manager: Option<Id>,
+    /// The account of which this is a sub-account.
+    pub account: Option<Id>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Position {
+    pub id: Id,
+    pub department: Id,
+    pub roles: Vec<Id>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Role {
+    pub id: Id,
+    pub rights: Vec<Right>,
+}
+
+/// A role beside those of the positions (`Some(window)`) or a role of theirs that is withheld (`None`).
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    pub subject: Id,
+    pub role: Id,
+    pub added: Option<(Time, Time)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Team {
+    pub id: Id,
+    pub members: Vec<Id>,
+    pub cap: Levels,
+    pub window: (Time, Time),
+}
+
+#[derive(Clone, Debug)]
+pub struct Right {
+    pub actions: Vec<&'static str>,
+    pub extent: Extent,
+    pub stages: Option<Vec<&'static str>>,
+    pub grades: Option<Vec<&'static str>>,
+    pub levels: Levels,
+}
+
+/// `None` as a place is "mine".
+#[derive(Clone, Debug)]
+pub enum Extent {
+    Own,
+    Task,
+    Department(Option<Id>),
+    Subtree(Option<Id>),
+    Team(Id),
+    Ids(Vec<Id>),
+    Tenant,
+    Pooled(Option<Id>),
+    PooledSubtree(Option<Id>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Grant {
+    pub id: Id,
+    pub holder: Id,
+    pub right: Right,
+    pub window: (Time, Time),
+    /// Who delegated it, if it is a delegation.
+    pub giver: Option<Id>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Whom {
+    Everyone,
+    Subject(Id),
+    Role(Id),
+    Department(Id),
+}
+
+#[derive(Clone, Debug)]
+pub struct Guard {
+    pub id: Id,
+    pub whom: Whom,
+    pub except_owner: bool,
+    pub except_managers: bool,
+    pub except: Vec<Id>,
+    pub actions: Vec<&'static str>,
+    pub vip: bool,
+    pub pooled: bool,
+    pub stages: Option<Vec<&'static str>>,
+    pub grades: Option<Vec<&'static str>>,
+    pub department: Option<Id>,
+    pub ids: Option<Vec<Id>>,
+    /// Denies when there is no ceiling.
+    pub cap: Option<Levels>,
+    pub window: (Time, Time),
+}
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub tenant: Id,
+    pub id: Id,
+    pub owner: Option<Id>,
+    pub department: Option<Id>,
+    pub teams: Vec<Id>,
+    pub stage: Option<&'static str>,
+    pub grade: Option<&'static str>,
+    pub vip: bool,
+    pub pooled: bool,
+    pub holders: Vec<Holder>,
+    pub written_under: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Holder {
+    pub subject: Option<Id>,
+    pub layers: Levels,
+    pub until: Time,
+}
+
+/// A right of somebody together with when it holds and the departments that "mine" means.
+struct Held<'a> {
+    right: &'a Right,
+    window: (Time, Time),
+    mine: Vec<Id>,
+}
+
+impl World {
+    /// The levels when allowed, nothing when denied.
+    pub fn decide(&self, subject: Id, action: &str, row: &Row, now: Time) -> Option<Levels> {
+        if row.tenant != self.tenant || row.written_under > self.revision {
+            return None;
+        }
+        let accounts = self.accounts_above(subject)?;
+        let mut levels = self.granted(subject, &[subject], action, row, now)?;
+        for account in &accounts {
+            levels = lower(levels, self.granted(*account, &[subject, *account], action, row, now)?);
+        }
+        for guard in &self.guards {
+            let bound = |account: &Id| self.binds(guard, *account, now);
+            let binds = (bound(&subject) || accounts.iter().any(bound)) && !guard.except.contains(&subject);
+            let covers = binds
+                && within(guard.window, now)
+                && guard.actions.contains(&action)
+                && self.covers(guard, subject, row);
+            match (covers, guard.cap) {
+                (false, _) => {}
+                (true, None) => return None,
+                (true, Some(cap)) => levels = lower(levels, cap),
+            }
+        }
+        Some(levels)
+    }
+
+    /// Who may.
+    pub fn who(&self, action: &str, row: &Row, now: Time) -> BTreeSet<Id> {
+        let may = |subject: &Id| self.decide(*subject, action, row, now).is_some();
+        self.subjects.iter().map(|subject| subject.id).filter(may).collect()
+    }
+
+    fn subject(&self, id: Id) -> Option<&Subject> {
+        self.subjects.iter().find(|subject| subject.id == id)
+    }
+
+    fn active(&self, id: Id) -> bool {
+        self.subject(id).is_some_and(|subject| subject.active)
+    }
+
+    /// The accounts above an active one, all of them active; nothing when one is not, or when there is no end of them.
+    fn accounts_above(&self, id: Id) -> Option<Vec<Id>> {
+        let mut above: Vec<Id> = Vec::new();
+        let mut at = id;
+        loop {
+            if !self.active(at) || above.contains(&id) || above.len() > 8 {
+                return None;
+            }
+            match self.subject(at)?.account {
+                None => return Some(above),
+                Some(account) => above.push(account),
+            }
+            at = *above.last()?;
+        }
+    }
+
+    /// The highest levels that the single rights of one account give on a row. `who` counts as owner and as holder.
+    fn granted(&self, account: Id, who: &[Id], action: &str, row: &Row, now: Time) -> Option<Levels> {
+        if self.switched_off(account, action) {
+            return None;
+        }
+        let held = self.rights_of(account);
+        let given = held.iter().filter_map(|held| self.gives(held, account, who, action, row, now));
+        given.reduce(higher)
+    }
+
+    /// What one right gives on a row: all of it has to match, or nothing does.
+    fn gives(&self, held: &Held<'_>, account: Id, who: &[Id], action: &str, row: &Row, now: Time) -> Option<Levels> {
+        let right = held.right;
+        let matches = right.actions.contains(&action)
+            && within(held.window, now)
+            && named(right.stages.as_deref(), row.stage)
+            && named(right.grades.as_deref(), row.grade);
+        if !matches {
+            return None;
+        }
+        let places = |place: &Option<Id>| place.map_or(held.mine.clone(), |at| vec![at]);
+        let in_department =
+            |place: &Option<Id>| row.department.is_some_and(|d| self.known(d) && places(place).contains(&d));
+        let in_subtree =
+            |place: &Option<Id>| row.department.is_some_and(|d| places(place).iter().any(|top| self.below(d, *top)));
+        let in_pool = row.pooled && row.owner.is_none();
+        let basic_only = [right.levels[0], 0, 0, 0, 0];
+        let levels = |reached: bool, levels: Levels| reached.then_some(levels);
+        match &right.extent {
+            Extent::Own => levels(row.owner.is_some_and(|owner| who.contains(&owner)), right.levels),
+            Extent::Tenant => Some(right.levels),
+            Extent::Ids(ids) => levels(ids.contains(&row.id), right.levels),
+            // What lies in the pool is reached as pooled, not as a row of the department.
+            Extent::Department(place) => levels(in_department(place) && !in_pool, right.levels),
+            Extent::Subtree(place) => levels(in_subtree(place) && !in_pool, right.levels),
+            Extent::Pooled(place) => levels(in_department(place) && in_pool, basic_only),
+            Extent::PooledSubtree(place) => levels(in_subtree(place) && in_pool, basic_only),
+            Extent::Team(id) => {
+                let team = self.teams.iter().find(|team| team.id == *id)?;
+                let works = team.members.contains(&account) && within(team.window, now);
+                levels(works && row.teams.contains(id), lower(right.levels, team.cap))
+            }
+            Extent::Task => {
+                let mine = |holder: &&Holder| holder.subject.is_some_and(|s| who.contains(&s)) && now < holder.until;
+                let lent = row.holders.iter().filter(mine).map(|holder| {
+                    // The basic layer is always lent to read.
+                    lower(right.levels, higher(holder.layers, [2, 0, 0, 0, 0]))
+                });
+                lent.reduce(higher)
+            }
+        }
+    }
+
+    /// Rights from positions that hold in one of the departments, from added roles, and from grants.
+    fn rights_of(&self, id: Id) -> Vec<Held<'_>> {
+        let Some(subject) = self.subject(id) else { return Vec::new() };
+        let mut held = Vec::new();
+        for (role, window, mine) in self.roles_of(subject) {
+            for right in self.roles.iter().filter(|it| it.id == role).flat_map(|it| &it.rights) {
+                held.push(Held { right, window, mine: mine.clone() });
+            }
+        }
+        for grant in self.grants.iter().filter(|grant| grant.holder == id) {
+            if grant.giver.is_none_or(|giver| self.active(giver)) {
+                held.push(Held { right: &grant.right, window: grant.window, mine: subject.departments.clone() });
+            }
+        }
+        held
+    }
+
+    fn roles_of(&self, subject: &Subject) -> Vec<(Id, (Time, Time), Vec<Id>)> {
+        let overrides: Vec<_> = self.assignments.iter().filter(|it| it.subject == subject.id).collect();
+        let withheld = |role: Id| overrides.iter().any(|it| it.role == role && it.added.is_none());
+        let mut roles = Vec::new();
+        for position in self.positions.iter().filter(|it| subject.positions.contains(&it.id)) {
+            let mut mine = subject.departments.clone();
+            mine.retain(|department| self.below(*department, position.department));
+            for role in position.roles.iter().filter(|role| !mine.is_empty() && !withheld(**role)) {
+                roles.push((*role, (Time::MIN, NEVER), mine.clone()));
+            }
+        }
+        for it in overrides {
+            roles.extend(it.added.map(|window| (it.role, window, subject.departments.clone())));
+        }
+        roles
+    }
+
+    /// Whether the company, or every department of the subject, has the action's module off.
+    fn switched_off(&self, id: Id, action: &str) -> bool {
+        let Some(module) = module_of(action) else { return false };
+        let departments = self.subject(id).map_or(&[][..], |subject| &subject.departments);
+        let off = |department: &Id| self.upwards(*department).any(|it| it.modules_off.contains(&module));
+        self.modules_off.contains(&module) || (!departments.is_empty() && departments.iter().all(off))
+    }
+
+    fn binds(&self, guard: &Guard, account: Id, now: Time) -> bool {
+        let Some(subject) = self.subject(account) else { return false };
+        match guard.whom {
+            Whom::Everyone => true,
+            Whom::Subject(id) => id == account,
+            Whom::Department(top) => subject.departments.iter().any(|department| self.below(*department, top)),
+            Whom::Role(role) => {
+                self.roles_of(subject).iter().any(|(held, window, _)| *held == role && within(*window, now))
+            }
+        }
+    }
+
+    fn covers(&self, guard: &Guard, subject: Id, row: &Row) -> bool {
+        let own = guard.except_owner && row.owner == Some(subject);
+        let led = guard.except_managers && row.owner.is_some_and(|owner| self.managers_of(owner).contains(&subject));
+        !own && !led
+            && (!guard.vip || row.vip)
+            && (!guard.pooled || row.pooled)
+            && named(guard.stages.as_deref(), row.stage)
+            && named(guard.grades.as_deref(), row.grade)
+            && guard.department.is_none_or(|top| row.department.is_some_and(|it| self.below(it, top)))
+            && guard.ids.as_ref().is_none_or(|ids| ids.contains(&row.id))
+    }
+
+    /// Everybody above a subject: its manager, that one's, and so on.
+    fn managers_of(&self, id: Id) -> BTreeSet<Id> {
+        let mut above = BTreeSet::new();
+        let mut at = id;
+        while let Some(manager) = self.manager_of(at) {
+            if !above.insert(manager) {
+                break;
+            }
+            at = manager;
+        }
+        above
+    }
+
+    /// The named one, else the nearest head above, else the administrator. Who is not active does not lead.
+    fn manager_of(&self, id: Id) -> Option<Id> {
+        let subject = self.subject(id)?;
+        let leads = |manager: &Id| *manager != id && self.active(*manager);
+        let department = subject.departments.first().copied();
+        let heads = department.into_iter().flat_map(|it| self.upwards(it)).filter_map(|it| it.head);
+        let administrator = self.administrator.filter(|administrator| *administrator != id);
+        subject.manager.into_iter().chain(heads).find(leads).or(administrator)
+    }
+
+    fn known(&self, department: Id) -> bool {
+        self.departments.iter().any(|it| it.id == department)
+    }
+
+    /// A department, then each above it.
+    fn upwards(&self, department: Id) -> impl Iterator<Item = &Department> {
+        let find = |id: Id| self.departments.iter().find(move |it| it.id == id);
+        std::iter::successors(find(department), move |it| find(it.parent?))
+    }
+
+    fn below(&self, department: Id, top: Id) -> bool {
+        self.upwards(department).any(|it| it.id == top)
+    }
+}
+
+fn module_of(action: &str) -> Option<&'static str> {
+    match action {
+        "customer.transfer" => Some("sales"),
+        "customer.tag" => Some("marketing"),
+        "task.view" => Some("service"),
+        _ => None,
+    }
+}
+
+/// A missing name is in no set; without a set nothing is asked.
+fn named(names: Option<&[&str]>, name: Option<&str>) -> bool {
+    names.is_none_or(|names| name.is_some_and(|name| names.contains(&name)))
+}
+
+fn within((from, until): (Time, Time), now: Time) -> bool {
+    from <= now && now < until
+}
+
+fn higher(one: Levels, other: Levels) -> Levels {
+    std::array::from_fn(|layer| one[layer].max(other[layer]))
+}
+
+fn lower(one: Levels, other: Levels) -> Levels {
+    std::array::from_fn(|layer| one[layer].min(other[layer]))
+}
+
+/// Nothing of any layer: what the engine answers beside a denial.
+pub const fn hidden() -> Levels {
+    HIDDEN
+}
