@@ -10,7 +10,7 @@ use std::{
 };
 
 use revisit_core::Failure;
-use revisit_event::{Envelope, EnvelopeExt, Passage, Stream, inbox, trace};
+use revisit_event::{Bus, Envelope, EnvelopeExt, Passage, Stream, inbox, trace};
 use revisit_permission::Worker;
 use revisit_proto::event::v1::{AcknowledgeRequest, ShardPosition, events_client::EventsClient};
 use tokio::time::Instant;
@@ -53,6 +53,30 @@ pub struct Freshness {
     passages: Arc<Mutex<HashMap<&'static str, Passage>>>,
 }
 
+/// The consumers of a process, so that a step of the demo's clock can make each look at the watermarks at once: by
+/// itself it looks when nothing has come for a tick. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Consumers(Arc<Mutex<Vec<Freshness>>>);
+
+impl Consumers {
+    fn add(&self, freshness: Freshness) {
+        // A push is whole or has not happened.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(freshness);
+    }
+
+    /// Makes each look at what every source that it hears has published.
+    pub(crate) async fn look(&self, bus: &Bus) -> Result<(), Failure> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for freshness in all {
+            let sources: Vec<_> = freshness.passages().keys().copied().collect();
+            for source in sources {
+                freshness.look(bus, source).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Freshness {
     /// Refuses when what is known of `source` is too old to decide a user's call on.
     pub fn require(&self, source: &str) -> Result<(), Failure> {
@@ -60,6 +84,13 @@ impl Freshness {
         let now = self.lease.time().ok_or_else(stale)?;
         let known = self.passages().get(source).and_then(Passage::known_until_everywhere).ok_or_else(stale)?;
         if now.since(known) <= AGE_MAX { Ok(()) } else { Err(stale()) }
+    }
+
+    async fn look(&self, bus: &Bus, source: &'static str) -> Result<(), Failure> {
+        if let Some(watermark) = bus.watermark(source).await? {
+            self.passages().entry(source).or_default().seen(&watermark);
+        }
+        Ok(())
     }
 
     fn passages(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, Passage>> {
@@ -87,6 +118,7 @@ impl Consumer {
     #[must_use]
     pub fn new(runtime: &Runtime, database: &Database) -> Self {
         let freshness = Freshness { lease: runtime.lease.clone(), passages: Arc::default() };
+        runtime.consumers.add(freshness.clone());
         Self { database: database.clone(), runtime: runtime.clone(), sources: Vec::new(), freshness }
     }
 
@@ -94,6 +126,7 @@ impl Consumer {
     #[must_use]
     pub fn from(mut self, source: &'static str) -> Self {
         self.sources.push(source);
+        self.freshness.passages().entry(source).or_default();
         self
     }
 
@@ -287,9 +320,7 @@ impl Consumer {
 
     async fn look_at_watermarks(&self) -> Result<(), Failure> {
         for source in &self.sources {
-            if let Some(watermark) = self.runtime.bus.watermark(source).await? {
-                self.freshness.passages().entry(source).or_default().seen(&watermark);
-            }
+            self.freshness.look(&self.runtime.bus, source).await?;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::{
     auth::{Auth, Callers, Keys, Verifier},
     client::Peers,
     config::{self, Layers},
+    consumer::Consumers,
     database::{Database, fault},
     events,
     lease::LeaseClient,
@@ -80,8 +81,7 @@ impl Process {
         let callers = Callers::new(&self.settings, &here, &Ids::random())?;
         let peers = Peers::new(&self.settings, &here, &memory_in, callers.clone())?;
         let runtime = self.runtime(&here, peers, &sources, &shutdown);
-        let verifier = Verifier::new(Keys::new(runtime.peers.clone(), sources.clock.clone()), runtime.lease.clone());
-        let auth = Auth::new(verifier, callers);
+        let auth = Auth::new(runtime.verifier.clone(), callers);
         let serving = server::serve(bound, &self.settings, auth, &shutdown).await?;
         tracing::info!(%address, "bound");
         let starting = runtime.ready.latch();
@@ -134,6 +134,7 @@ impl Process {
         let first = here.first().copied().unwrap_or(self.name);
         let source = (clock.clone(), Ids::random());
         let lease = LeaseClient::new(leases.clone(), peers.of(first), self.name, &self.settings.lease, source);
+        let verifier = Verifier::new(Keys::new(peers.of(first), clock.clone()), lease.clone());
         let bus = match self.settings.bus.kind {
             BusKind::Memory => Bus::memory(clock.clone()),
         };
@@ -145,9 +146,11 @@ impl Process {
             peers,
             leases,
             lease,
+            verifier,
             shutdown: shutdown.clone(),
             ready: Ready::default(),
             settings: Arc::clone(&self.settings),
+            consumers: Consumers::default(),
         }
     }
 }
@@ -216,7 +219,7 @@ impl Running {
         for relay in &self.relays {
             relay.pass().await?;
         }
-        Ok(())
+        self.runtime.consumers.look(&self.runtime.bus).await
     }
 
     /// Waits until the process has ended; a worker's fault is an error.

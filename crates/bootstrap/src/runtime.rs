@@ -15,7 +15,7 @@ use tonic::{
 use sea_orm_migration::MigratorTrait;
 
 use crate::{
-    client::Peers, database::Database, lease::LeaseClient, seal::Sealer, server::Ready, settings::Settings,
+    auth::Verifier, client::Peers, consumer::Consumers, database::Database, lease::LeaseClient, seal::Sealer, server::Ready, settings::Settings,
     shutdown::Shutdown,
 };
 
@@ -36,12 +36,16 @@ pub struct Runtime {
     pub leases: Leases,
     /// The side of the lease that renews it.
     pub lease: LeaseClient,
+    /// Verifies tokens that did not come with a call.
+    pub verifier: Verifier,
     /// How far the end of the process has come.
     pub shutdown: Shutdown,
     /// Latches that hold readiness back.
     pub ready: Ready,
     /// What the process was told.
     pub settings: Arc<Settings>,
+    /// Who consumes events here.
+    pub(crate) consumers: Consumers,
 }
 
 impl Runtime {
