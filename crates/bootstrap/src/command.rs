@@ -87,7 +87,12 @@ impl Program {
     #[must_use]
     pub fn run(self) -> ExitCode {
         // The first is the program's own path.
-        let words: Vec<String> = std::env::args().skip(1).collect();
+        self.run_with(std::env::args().skip(1).collect())
+    }
+
+    /// Does what these words of a command line say.
+    #[must_use]
+    pub fn run_with(self, words: Vec<String>) -> ExitCode {
         match self.act(words) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {

@@ -15,8 +15,8 @@ use tonic::{
 use sea_orm_migration::MigratorTrait;
 
 use crate::{
-    auth::Verifier, client::Peers, consumer::Consumers, database::Database, lease::LeaseClient, seal::Sealer, server::Ready, settings::Settings,
-    shutdown::Shutdown,
+    auth::Verifier, client::Peers, consumer::Consumers, database::Database, lease::LeaseClient, seal::Sealer,
+    server::Ready, settings::Settings, shutdown::Shutdown,
 };
 
 /// What a service needs from the process that it runs in. Cheap to clone.
