@@ -10,13 +10,16 @@ use revisit_core::{
 };
 
 use crate::{
+    action::{Action, ActionSet},
+    clause::{Clause, Reach},
     decision::GrantRef,
     level::{Layer, Levels},
-    model::{Assigned, Extent, Grant, Guard, Origin, Place, Subject, SubjectState, Team, Whom},
+    model::{Assigned, Subject, SubjectState, Team},
     org::IdMap,
-    predicate::{Bar, Clause, Reach},
-    registry::{Action, ActionSet, Module},
+    predicate::Bar,
+    registry::Module,
     row::NameSet,
+    rule::{Extent, Grant, Guard, Origin, Place, Whom},
     snapshot::{HeldRole, Snapshot, SubjectFacts},
 };
 

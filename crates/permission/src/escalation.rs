@@ -9,11 +9,14 @@ use revisit_core::{
 };
 
 use crate::{
+    action::Action,
+    clause::{Clause, Reach},
     compile::Right,
-    model::{Change, Grant, Origin, Template},
+    model::Change,
     org::Org,
-    predicate::{Bar, Clause, Predicate, Reach},
-    registry::{Action, Resource},
+    predicate::{Bar, Predicate},
+    registry::Resource,
+    rule::{Grant, Origin, Template},
     snapshot::Snapshot,
     validate::Refusal,
 };
@@ -200,3 +203,6 @@ fn stands(old: &Bar, before: &Org, new: &Bar, after: &Org, subject: SubjectId) -
         && led(new).iter().all(|id| excepted.contains(id))
         && departments(old, before).iter().all(|id| covered.contains(id) || !after.knows(*id))
 }
+
+#[cfg(test)]
+mod tests;

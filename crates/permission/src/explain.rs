@@ -6,9 +6,9 @@ use revisit_core::{
 };
 
 use crate::{
+    action::Action,
     decision::{Axis, Decision, GrantRef},
     level::Levels,
-    registry::Action,
     row::Row,
     snapshot::Snapshot,
 };

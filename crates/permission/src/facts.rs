@@ -11,8 +11,9 @@ use revisit_core::{
 };
 
 use crate::{
-    model::{Change, Department, Grant, Guard, Position, Removed, Role, RoleAssignment, Subject, Team, Tenant},
+    model::{Change, Department, Position, Removed, Role, RoleAssignment, Subject, Team, Tenant},
     org::IdMap,
+    rule::{Grant, Guard},
 };
 
 /// One tenant's facts.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::registry::named;
+use crate::named::named;
 
 named! {
     /// Every field belongs to exactly one layer of its type.

@@ -7,26 +7,36 @@
 //!
 //! There is no I/O here, no cache of decisions, and no way around a guard.
 
+mod action;
+mod caller;
+mod clause;
 mod compile;
 mod decision;
 mod escalation;
 mod explain;
 mod facts;
+#[cfg(test)]
+mod fixture;
 mod lease;
 mod level;
 mod mask;
 mod model;
+mod named;
 mod org;
 mod permit;
 mod predicate;
 mod registry;
 mod role;
 mod row;
+mod rule;
 mod snapshot;
 #[cfg(feature = "sql")]
 mod sql;
 mod validate;
 
+pub use action::{Action, ActionSet};
+pub use caller::{Caller, Denial, DenialKind};
+pub use clause::{Clause, Reach};
 pub use decision::{Axis, Decision, GrantRef, Witness};
 pub use explain::{Considered, Explanation};
 pub use facts::Facts;
@@ -34,15 +44,16 @@ pub use lease::{Leases, Reading, Stale, TENANTS_MAX};
 pub use level::{Layer, Level, Levels};
 pub use mask::Mask;
 pub use model::{
-    Assigned, Change, Department, Effect, Exceptions, Extent, Grant, Guard, Origin, Place, Position, Removed, Role,
-    RoleAssignment, RowCondition, Shipped, Subject, SubjectKind, SubjectState, Team, Template, Tenant, Whom,
+    Assigned, Change, Department, Position, Removed, Role, RoleAssignment, Shipped, Subject, SubjectKind, SubjectState,
+    Team, Tenant,
 };
 pub use org::Org;
-pub use permit::{Caller, Decided, Denial, DenialKind, Permit, Permits, Scope, Worker};
-pub use predicate::{Clause, Predicate, Reach, merge_pages};
-pub use registry::{Action, ActionSet, Attribute, Module, Resource};
+pub use permit::{Decided, Permit, Permits, Scope, Worker};
+pub use predicate::{Predicate, merge_pages};
+pub use registry::{Attribute, Module, Resource};
 pub use role::{Duty, GRADES, PRE_SERVICE_STAGES, SERVICE_STAGES, STAGES, ShippedRole, conflict, shipped_roles};
 pub use row::{Flags, Name, NameSet, Row, TaskHolder};
+pub use rule::{Effect, Exceptions, Extent, Grant, Guard, Origin, Place, RowCondition, Template, Whom};
 pub use snapshot::{HeldRole, Snapshot, SubjectFacts};
 #[cfg(feature = "sql")]
 pub use sql::{Columns, HolderTable, SideTable};

@@ -6,120 +6,18 @@
 
 use std::sync::Arc;
 
-use revisit_core::{
-    Failure, Kind, Timestamp,
-    id::{SessionId, SubjectId, TenantId},
-};
-use smallvec::{SmallVec, smallvec};
+use revisit_core::{Timestamp, id::TenantId};
+use smallvec::SmallVec;
 
 use crate::{
-    decision::{Decision, Witness},
+    action::Action,
+    caller::{Caller, Denial},
+    decision::Decision,
     lease::{Leases, Reading},
     level::{Layer, Levels},
     predicate::Predicate,
-    registry::Action,
     row::Row,
 };
-
-/// Who asks.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Caller {
-    /// Of which company.
-    pub tenant: TenantId,
-    /// Who.
-    pub subject: SubjectId,
-    /// Through which session; none for somebody who is not calling.
-    pub session: Option<SessionId>,
-    /// The revision that a decision must have reached: that of the token, or a later one that the call names.
-    pub token_revision: i64,
-    /// When the session's log-in window closes.
-    pub window_end: Option<Timestamp>,
-}
-
-impl Caller {
-    /// Somebody who calls with a verified token.
-    #[must_use]
-    pub const fn with_session(tenant: TenantId, subject: SubjectId, session: SessionId, token_revision: i64) -> Self {
-        Self { tenant, subject, session: Some(session), token_revision, window_end: None }
-    }
-
-    /// Somebody who is not calling: no session, no window.
-    #[must_use]
-    pub const fn named(tenant: TenantId, subject: SubjectId) -> Self {
-        Self { tenant, subject, session: None, token_revision: 0, window_end: None }
-    }
-
-    /// The same, decided on no older revision than this one.
-    #[must_use]
-    pub fn at_least(mut self, revision: i64) -> Self {
-        self.token_revision = self.token_revision.max(revision);
-        self
-    }
-
-    /// The rows to which the caller may do this. Fails only if there can be none.
-    pub fn scope(&self, leases: &Leases, action: Action) -> Result<Scope, Denial> {
-        let reading = self.reading(leases)?;
-        let predicate = reading.snapshot.predicate(self.subject, action);
-        if !predicate.possible(reading.now) {
-            let nowhere = reading.snapshot.decide(self.subject, action, &Row::of_tenant(self.tenant), reading.now);
-            return Err(Denial::denied(nowhere));
-        }
-        Ok(Scope { caller: self.clone(), leases: leases.clone(), action, predicate, reading })
-    }
-
-    /// Decides about one row. Creating is decided on the row as it would be.
-    pub fn decide(&self, leases: &Leases, action: Action, row: &Row) -> Result<Decided, Denial> {
-        self.decide_all(leases, action, std::slice::from_ref(row))
-    }
-
-    /// Decides about a change: on the row before and on the row after it.
-    pub fn decide_change(&self, leases: &Leases, action: Action, before: &Row, after: &Row) -> Result<Decided, Denial> {
-        self.decide_all(leases, action, &[before.clone(), after.clone()])
-    }
-
-    /// Decides about several rows at once: all or nothing.
-    pub fn decide_all(&self, leases: &Leases, action: Action, rows: &[Row]) -> Result<Decided, Denial> {
-        let mut decided = Decided {
-            caller: self.clone(),
-            leases: leases.clone(),
-            right: Right::Policy(action),
-            rows: rows.iter().cloned().collect(),
-            decisions: SmallVec::new(),
-        };
-        decided.decisions = decided.decide()?;
-        Ok(decided)
-    }
-
-    /// What every active subject may do whatever its roles: see and keep its own profile, sessions, preferences and
-    /// inbox.
-    pub fn own(&self, leases: &Leases) -> Result<Decided, Denial> {
-        let row = Row::new(self.tenant, self.subject).with_owner(self.subject);
-        let mut decided = Decided {
-            caller: self.clone(),
-            leases: leases.clone(),
-            right: Right::Own,
-            rows: smallvec![row],
-            decisions: SmallVec::new(),
-        };
-        decided.decisions = decided.decide()?;
-        Ok(decided)
-    }
-
-    /// The newest snapshot, if the lease holds, it is new enough, and the session stands.
-    pub fn reading(&self, leases: &Leases) -> Result<Reading, Denial> {
-        let reading = leases.read(self.tenant).map_err(|_| Denial::stale("the permission lease has run out"))?;
-        if reading.snapshot.revision < self.token_revision {
-            return Err(Denial::stale("the permission state is older than the call asks for"));
-        }
-        if self.session.is_some_and(|session| reading.snapshot.is_session_revoked(session)) {
-            return Err(Denial::session("the session has ended"));
-        }
-        if self.window_end.is_some_and(|end| reading.now >= end) {
-            return Err(Denial::session("the log-in window is closed"));
-        }
-        Ok(reading)
-    }
-}
 
 /// The proof of a successful decision.
 pub trait Permit: sealed::Permit {
@@ -150,6 +48,16 @@ pub struct Scope {
 }
 
 impl Scope {
+    pub(crate) fn of(caller: &Caller, leases: &Leases, action: Action) -> Result<Self, Denial> {
+        let reading = caller.reading(leases)?;
+        let predicate = reading.snapshot.predicate(caller.subject, action);
+        if !predicate.possible(reading.now) {
+            let nowhere = Row::of_tenant(caller.tenant);
+            return Err(Denial::denied(reading.snapshot.decide(caller.subject, action, &nowhere, reading.now)));
+        }
+        Ok(Self { caller: caller.clone(), leases: leases.clone(), action, predicate, reading })
+    }
+
     /// Of which company.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
@@ -201,7 +109,7 @@ impl Scope {
 
     /// The same scope on the newest snapshot: a list filters its rows with it before it answers.
     pub fn decide_again(&self) -> Result<Self, Denial> {
-        self.caller.scope(&self.leases, self.action)
+        Self::of(&self.caller, &self.leases, self.action)
     }
 }
 
@@ -222,7 +130,7 @@ impl Permit for Scope {
 
 /// By what right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Right {
+pub(crate) enum Right {
     /// Policy allows the action.
     Policy(Action),
     /// It is the subject's own profile.
@@ -242,6 +150,12 @@ pub struct Decided {
 }
 
 impl Decided {
+    pub(crate) fn of(caller: &Caller, leases: &Leases, right: Right, rows: SmallVec<[Row; 2]>) -> Result<Self, Denial> {
+        let undecided =
+            Self { caller: caller.clone(), leases: leases.clone(), right, rows, decisions: SmallVec::new() };
+        Ok(Self { decisions: undecided.decide()?, ..undecided })
+    }
+
     /// Of which company.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
@@ -380,69 +294,5 @@ impl Permit for Worker {
 
     fn confirm(&self) -> Result<(), Denial> {
         Ok(())
-    }
-}
-
-/// Why there is no permit.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Denial {
-    /// What class.
-    pub kind: DenialKind,
-    /// In words: lower-case, no full stop.
-    pub reason: &'static str,
-    /// The decision, if there was one.
-    pub decision: Option<Decision>,
-}
-
-/// The classes of denial.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DenialKind {
-    /// Policy says no.
-    Denied,
-    /// Nobody can say for now.
-    Stale,
-    /// The session does not stand.
-    Session,
-}
-
-impl Denial {
-    const fn denied(decision: Decision) -> Self {
-        // A row that is newer than the snapshot can be decided about once a newer one is loaded.
-        let (kind, reason) = match decision.witness {
-            Witness::Behind => (DenialKind::Stale, "the permission state is older than the row"),
-            Witness::Grant(_)
-            | Witness::Own
-            | Witness::Guard(_)
-            | Witness::NearestMiss { .. }
-            | Witness::Inactive
-            | Witness::UnknownSubject
-            | Witness::OtherTenant => (DenialKind::Denied, "permission denied"),
-        };
-        Self { kind, reason, decision: Some(decision) }
-    }
-
-    const fn stale(reason: &'static str) -> Self {
-        Self { kind: DenialKind::Stale, reason, decision: None }
-    }
-
-    const fn session(reason: &'static str) -> Self {
-        Self { kind: DenialKind::Session, reason, decision: None }
-    }
-
-    const fn nothing() -> Self {
-        Self { kind: DenialKind::Denied, reason: "nothing was decided", decision: None }
-    }
-}
-
-impl From<Denial> for Failure {
-    fn from(denial: Denial) -> Self {
-        let (kind, reason) = match denial.kind {
-            DenialKind::Denied => (Kind::Denied, "PERMISSION_DENIED"),
-            DenialKind::Stale => (Kind::Unavailable, "LEASE_EXPIRED"),
-            DenialKind::Session => (Kind::Unauthenticated, "SESSION_ENDED"),
-        };
-        let refused = denial.decision.and_then(|decision| decision.witness.refused());
-        let failure = Self::new(kind, reason, denial.reason);
-        refused.map_or(failure.clone(), |axis| failure.with("axis", axis.name()))
     }
 }

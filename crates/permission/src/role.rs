@@ -6,14 +6,16 @@
 use std::sync::LazyLock;
 
 use crate::{
+    action::{Action, ActionSet},
     level::{
         Layer::{Basic, Financial, History, Review, Sensitive},
         Level::{Masked, Read, Write},
         Levels,
     },
-    model::{Extent, Place::Mine, Role, Template},
-    registry::{Action, ActionSet, Resource},
+    model::Role,
+    registry::Resource,
     row::NameSet,
+    rule::{Extent, Place::Mine, Template},
 };
 
 /// The stages that customer declares for a new company, in order; the only ones that shipped roles name.
@@ -334,3 +336,6 @@ fn auditor() -> Vec<Template> {
         see(&[UserView]),
     ]
 }
+
+#[cfg(test)]
+mod tests;

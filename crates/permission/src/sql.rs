@@ -12,11 +12,12 @@ use sea_query::{ColumnRef, Condition, Expr, ExprTrait, Query, TableRef};
 use uuid::Uuid;
 
 use crate::{
+    clause::{Account, Clause, Reach},
     level::Layer,
-    model::Effect,
     permit::Scope,
-    predicate::{Account, Bar, Clause, Predicate, Reach},
+    predicate::{Bar, Predicate},
     row::NameSet,
+    rule::Effect,
 };
 
 /// Where a store keeps the attributes of a type of rows. An attribute without a column is one that all rows lack.
@@ -281,3 +282,6 @@ fn any(parts: Vec<Condition>) -> Condition {
     }
     parts.into_iter().fold(Condition::any(), Condition::add)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,16 +8,15 @@ use revisit_core::{
 };
 
 use crate::{
+    action::{Action, ActionSet},
     compile::ACCOUNTS_MAX,
     facts::Facts,
     level::Levels,
-    model::{
-        Assigned, Change, Department, Effect, Extent, Grant, Guard, Origin, Place, Position, Removed, RoleAssignment,
-        Subject, SubjectState, Team, Template, Whom,
-    },
-    registry::{Action, ActionSet, Attribute},
+    model::{Assigned, Change, Department, Position, Removed, RoleAssignment, Subject, SubjectState, Team},
+    registry::Attribute,
     role::{Duty, conflict},
     row::NameSet,
+    rule::{Effect, Extent, Grant, Guard, Origin, Place, Template, Whom},
     snapshot::Snapshot,
 };
 
@@ -352,3 +351,6 @@ fn has_attributes(actions: ActionSet, mut read: impl Iterator<Item = Attribute>)
     let there = read.all(|attribute| resource.attributes().contains(&attribute));
     if there { Ok(()) } else { Err(Refusal::NoSuchAttribute) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Who may hand out what, on one company.
+
+use revisit_core::Timestamp;
+
+use super::*;
+use crate::{
+    ActionSet, Extent, Layer, Level, Levels, Place, Removed,
+    fixture::{
+        ADMIN, ALWAYS, BOSS, NEWCOMER, NORTH, NORTH_MANAGER, NOW, REP_ONE, REP_TWO, SOUTH, SOUTH_REP, STORE_ONE,
+        STORE_TWO, actions, assign, company_with, department, grant_id, id, role, user,
+    },
+};
+
+fn right(names: &[Action], extent: Extent, levels: Levels) -> Template {
+    Template { actions: actions(names), extent, stages: None, grades: None, levels }
+}
+
+fn to(holder: u128, right: Template) -> Grant {
+    Grant::of(grant_id(1), id(holder), right, ALWAYS, Origin::Direct)
+}
+
+/// The regional manager may grant in the north, to read.
+fn deputy() -> Change {
+    let grants = right(&[Action::GrantManage], Extent::Subtree(Place::At(id(NORTH))), Levels::READ);
+    Change::Grant(Grant::of(grant_id(77), id(NORTH_MANAGER), grants, ALWAYS, Origin::Direct))
+}
+
+#[test]
+fn nobody_grants_without_the_right_to_grant_even_what_they_hold() {
+    let snapshot = company_with(&[]);
+    let own = to(REP_TWO, right(&[Action::CustomerView], Extent::Own, Levels::READ));
+    let refused = Err(Refusal::WiderThanGrantor(Action::CustomerView));
+    assert_eq!(snapshot.may_grant(id(BOSS), &own, NOW), refused);
+    assert_eq!(snapshot.may_grant(id(ADMIN), &own, NOW), Ok(()), "the administrator hands out and does not see");
+}
+
+#[test]
+fn a_right_to_grant_reaches_as_far_as_its_extent_levels_and_end() {
+    let snapshot = company_with(&[deputy()]);
+    let may = |grant: Grant| snapshot.may_grant(id(NORTH_MANAGER), &grant, NOW).is_ok();
+    let view = |extent, levels| right(&[Action::CustomerView], extent, levels);
+    assert!(may(to(REP_ONE, view(Extent::Subtree(Place::At(id(STORE_TWO))), Levels::READ))));
+    assert!(may(to(REP_ONE, view(Extent::Own, Levels::READ))));
+    assert!(!may(to(SOUTH_REP, view(Extent::Own, Levels::READ))), "the holder sits elsewhere");
+    assert!(!may(to(REP_ONE, view(Extent::Subtree(Place::At(id(SOUTH))), Levels::READ))));
+    assert!(!may(to(REP_ONE, view(Extent::Tenant, Levels::READ))));
+    let writing = Levels::READ.with(Layer::Sensitive, Level::Write);
+    assert!(!may(to(REP_ONE, view(Extent::Own, writing))));
+    let manage = right(&[Action::UserManage], Extent::Subtree(Place::At(id(STORE_ONE))), Levels::READ);
+    assert!(!may(to(REP_ONE, manage)), "administration is handed out by who holds it");
+}
+
+#[test]
+fn a_delegation_is_covered_by_one_right_of_the_giver_and_given_in_nobody_elses_name() {
+    let snapshot = company_with(&[]);
+    let delegated = |giver, extent| Grant {
+        origin: Origin::Delegation(id(giver)),
+        ..to(NEWCOMER, right(&[Action::CustomerUpdate], extent, Levels::of(&[(Layer::Basic, Level::Write)])))
+    };
+    let store = || Extent::Subtree(Place::At(id(STORE_ONE)));
+    let may = |grantor, grant: Grant| snapshot.may_grant(id(grantor), &grant, NOW).is_ok();
+    assert!(may(NORTH_MANAGER, delegated(NORTH_MANAGER, store())));
+    assert!(!may(NORTH_MANAGER, delegated(NORTH_MANAGER, Extent::Subtree(Place::At(id(SOUTH))))));
+    assert!(!may(ADMIN, delegated(NORTH_MANAGER, store())));
+    assert!(!may(REP_ONE, delegated(REP_ONE, store())));
+    let wider = Grant { until: Timestamp::MAX, ..delegated(REP_ONE, Extent::Own) };
+    assert!(!may(REP_ONE, wider), "the giver's own right is bound to stages");
+}
+
+#[test]
+fn a_role_is_given_and_written_only_by_who_may_grant_all_of_it() {
+    let snapshot = company_with(&[deputy()]);
+    let assign = |grantor, holder, key| snapshot.may_assign(id(grantor), id(holder), role(key), NOW).is_ok();
+    assert!(assign(ADMIN, NEWCOMER, "sales_rep") && assign(ADMIN, NEWCOMER, "admin"));
+    assert!(!assign(ADMIN, NEWCOMER, "auditor"), "the administrator does not read the audit log");
+    assert!(!assign(NORTH_MANAGER, NEWCOMER, "executive") && !assign(REP_ONE, NEWCOMER, "sales_rep"));
+    let templates = [right(&[Action::CustomerView], Extent::Own, Levels::READ)];
+    assert!(snapshot.may_write_role(id(ADMIN), &templates, NOW).is_ok());
+    assert!(snapshot.may_write_role(id(NORTH_MANAGER), &templates, NOW).is_err());
+    let audit = [right(&[Action::AuditView], Extent::Tenant, Levels::READ)];
+    assert!(snapshot.may_write_role(id(ADMIN), &audit, NOW).is_err());
+}
+
+#[test]
+fn what_widens_its_author_is_told_apart_from_what_does_not() {
+    let snapshot = company_with(&[]);
+    let widens = |change: Change, who| snapshot.widens(&change, id(who));
+    assert!(widens(assign(REP_ONE, "sales_manager"), REP_ONE));
+    assert!(!widens(assign(REP_ONE, "sales_manager"), REP_TWO));
+    assert!(!widens(assign(REP_ONE, "sales_rep"), REP_ONE), "it has that already");
+    let rep = snapshot.facts().role(role("sales_rep")).expect("a shipped role").clone();
+    let mut wider = rep.clone();
+    wider.templates[0].actions = wider.templates[0].actions.union(ActionSet::of(&[Action::CustomerDelete]));
+    assert!(widens(Change::Role(wider.clone()), REP_ONE) && !widens(Change::Role(wider), ADMIN));
+    let mut narrower = rep;
+    narrower.templates.truncate(1);
+    assert!(!widens(Change::Role(narrower), REP_ONE));
+    assert!(widens(department(SOUTH, Some(NORTH), None), NORTH_MANAGER), "a moved department brings its rows");
+    assert!(!widens(department(60, Some(NORTH), None), NORTH_MANAGER), "a new one has none");
+    assert!(!widens(Change::Subject(user(600, STORE_ONE)), NORTH_MANAGER));
+}
+
+#[test]
+fn taking_a_guard_away_widens_whom_it_bound() {
+    let guard = |number| crate::Guard {
+        id: id(number),
+        whom: crate::Whom::Subject(id(REP_ONE)),
+        except: crate::Exceptions { managers: true, ..crate::Exceptions::default() },
+        actions: actions(&[Action::CustomerView]),
+        condition: crate::RowCondition { vip: true, ..crate::RowCondition::default() },
+        effect: crate::Effect::Deny,
+        from: ALWAYS.0,
+        until: ALWAYS.1,
+        reason: "frozen".to_owned(),
+    };
+    let snapshot = company_with(&[Change::Guard(guard(1))]);
+    let lifted = Change::Removed(Removed::Guard(id(1)));
+    assert!(snapshot.widens(&lifted, id(REP_ONE)) && !snapshot.widens(&lifted, id(REP_TWO)));
+    assert!(!snapshot.widens(&Change::Guard(guard(2)), id(REP_ONE)));
+    assert!(!snapshot.widens(&Change::Subject(user(600, SOUTH)), id(REP_ONE)), "somebody new elsewhere is not led");
+}
