@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use revisit_bootstrap::status::answer;
 use revisit_core::{Clock, Failure, Kind, Timestamp};
-use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity::v1 as identity, notification::v1 as notification};
+use revisit_proto::{
+    customer::v1 as customer, followup::v1 as followup, identity::v1 as identity, notification::v1 as notification,
+};
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -136,7 +138,9 @@ impl Person {
         };
         let mut auth = identity::auth_client::AuthClient::new(self.public.clone());
         let pair = match answer(auth.refresh(identity::RefreshRequest { refresh_token }).await) {
-            Err(failure) if failure.kind == Kind::Unauthenticated => self.credentials.present(self.public.clone()).await,
+            Err(failure) if failure.kind == Kind::Unauthenticated => {
+                self.credentials.present(self.public.clone()).await
+            }
             renewed => renewed,
         };
         self.take(pair?)?;
@@ -167,7 +171,9 @@ impl Person {
     #[must_use]
     pub fn token(&self) -> String {
         let value = self.bearer.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        value.and_then(|value| value.to_str().ok().map(|text| text.trim_start_matches("Bearer ").to_owned())).unwrap_or_default()
+        value
+            .and_then(|value| value.to_str().ok().map(|text| text.trim_start_matches("Bearer ").to_owned()))
+            .unwrap_or_default()
     }
 }
 

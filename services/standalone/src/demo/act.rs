@@ -74,7 +74,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<'a> Desks<'a> {
     /// Before the first day.
     #[must_use]
-    pub fn new(company: &'a Company, cash_desk: &'a Person, model: Model, origin: &'a BTreeMap<String, String>) -> Self {
+    pub fn new(
+        company: &'a Company,
+        cash_desk: &'a Person,
+        model: Model,
+        origin: &'a BTreeMap<String, String>,
+    ) -> Self {
         let (closed, reviews) = (Mutex::default(), Mutex::default());
         Self { company, cash_desk, model, origin, tally: Tally::default(), closed, reviews }
     }
@@ -106,8 +111,7 @@ impl<'a> Desks<'a> {
     /// Reads what is new in the inbox and acts on some of it.
     pub async fn heed(&self, who: &Person, day: NaiveDate) -> Result<(), Failure> {
         who.fresh().await?;
-        let request =
-            notification::ListMessagesRequest { unread_only: true, page_size: GLANCE, ..Default::default() };
+        let request = notification::ListMessagesRequest { unread_only: true, page_size: GLANCE, ..Default::default() };
         let messages = answer(who.inbox().list_messages(request).await)?.messages;
         // Newest first as listed; people act on the oldest first.
         for message in messages.iter().rev() {
@@ -210,7 +214,8 @@ impl<'a> Desks<'a> {
             ..Default::default()
         };
         let note = pb::Note { layer: "history".to_owned(), text: "已电话沟通".to_owned(), withheld: false };
-        let channel = if task.channel == pb::Channel::Unspecified as i32 { pb::Channel::Phone as i32 } else { task.channel };
+        let channel =
+            if task.channel == pb::Channel::Unspecified as i32 { pb::Channel::Phone as i32 } else { task.channel };
         pb::CompleteTaskRequest {
             task_id: task.task_id.clone(),
             result: result.to_owned(),

@@ -26,7 +26,13 @@ pub struct Hire {
     pub mail: bool,
 }
 
-const fn hire(username: &'static str, name: &'static str, role: &'static str, department: &'static str, mail: bool) -> Hire {
+const fn hire(
+    username: &'static str,
+    name: &'static str,
+    role: &'static str,
+    department: &'static str,
+    mail: bool,
+) -> Hire {
     Hire { username, name, role, department, mail }
 }
 
@@ -63,8 +69,17 @@ const DEPARTMENTS: [(&str, &str, &str); 16] = [
 ];
 
 /// The stores, as column 门店 of the customer files has them.
-pub const STORES: [&str; 9] =
-    ["上海徐汇店", "上海浦东店", "杭州西湖店", "北京朝阳店", "北京海淀店", "天津和平店", "广州天河店", "深圳南山店", "佛山禅城店"];
+pub const STORES: [&str; 9] = [
+    "上海徐汇店",
+    "上海浦东店",
+    "杭州西湖店",
+    "北京朝阳店",
+    "北京海淀店",
+    "天津和平店",
+    "广州天河店",
+    "深圳南山店",
+    "佛山禅城店",
+];
 
 /// Everybody but the administrator, whom `init` makes. The sales director leads from the root: all regions lie below.
 pub const STAFF: [Hire; 26] = [
@@ -100,8 +115,6 @@ pub const STAFF: [Hire; 26] = [
 pub struct Company {
     /// Key at log-in.
     pub key: String,
-    /// UUID.
-    pub tenant_id: String,
     /// The administrator.
     pub admin: Person,
     /// Everybody else, by log-in name.
@@ -122,12 +135,6 @@ impl Company {
     pub fn reps_of(store: &str) -> Vec<&'static str> {
         let of_store = STAFF.iter().filter(|hire| hire.role == "sales_rep" && hire.department == store);
         of_store.map(|hire| hire.username).collect()
-    }
-
-    /// The name of a person, for the story.
-    #[must_use]
-    pub fn name_of(username: &str) -> &'static str {
-        STAFF.iter().find(|hire| hire.username == username).map_or("管理员", |hire| hire.name)
     }
 }
 
@@ -157,13 +164,14 @@ pub async fn build(door: &Door, admin: Person) -> Result<Company, Failure> {
         let username = STAFF.iter().find(|hire| *hire.username == *person.username).map_or("", |hire| hire.username);
         staff.insert(username, person);
     }
-    let company = Company { key: tenant.key, tenant_id: tenant.tenant_id, admin, staff, departments };
+    let company = Company { key: tenant.key, admin, staff, departments };
     appoint_heads(&company).await?;
     Ok(company)
 }
 
 async fn positions(admin: &Person, root: &str) -> Result<BTreeMap<&'static str, String>, Failure> {
-    let roles = answer(admin.access().list_roles(pb::ListRolesRequest { page_size: 1000, ..Default::default() }).await)?;
+    let roles =
+        answer(admin.access().list_roles(pb::ListRolesRequest { page_size: 1000, ..Default::default() }).await)?;
     let mut positions = BTreeMap::new();
     for (key, name) in POSITIONS {
         let role = roles.roles.iter().find(|role| role.key == key);
@@ -242,5 +250,5 @@ pub async fn build_second(door: &Door, operator: &Person) -> Result<Company, Fai
     let rep = hire("song", "宋松", "sales_rep", "", true);
     let person = employ(door, &admin, &tenant.key, &rep, (&departments, &positions)).await?;
     let staff = BTreeMap::from([("song", person)]);
-    Ok(Company { key: tenant.key, tenant_id: tenant.tenant_id, admin, staff, departments })
+    Ok(Company { key: tenant.key, admin, staff, departments })
 }

@@ -7,11 +7,7 @@ use revisit_bootstrap::status::answer;
 use revisit_core::{Failure, Timestamp};
 use revisit_proto::followup::v1 as pb;
 
-use super::{
-    act::Desks,
-    company::STAFF,
-    local,
-};
+use super::{act::Desks, company::STAFF, local};
 use crate::{Running, client::Person};
 
 /// Days that are lived through.
@@ -103,7 +99,9 @@ impl Life<'_> {
     fn next_sitting(&self, now: Timestamp) -> Option<Timestamp> {
         let sittings = if self.reminders { &SITTINGS[..] } else { &SITTINGS[..1] };
         let days = self.working.range(local::date(now)..);
-        days.take(2).flat_map(|day| sittings.iter().map(|(hour, minute)| local::at(*day, *hour, *minute))).find(|at| *at > now)
+        days.take(2)
+            .flat_map(|day| sittings.iter().map(|(hour, minute)| local::at(*day, *hour, *minute)))
+            .find(|at| *at > now)
     }
 
     async fn sit_down(&self, now: Timestamp) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! Local time of the demo's company: Shanghai, eight hours ahead of UTC all year.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Weekday};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
 use revisit_core::Timestamp;
 
 /// China has had one zone and no daylight saving time since 1992.
@@ -37,12 +37,6 @@ pub fn written(at: Timestamp) -> String {
 #[must_use]
 pub fn wire(at: Timestamp) -> prost_types::Timestamp {
     revisit_bootstrap::wire::time(at)
-}
-
-/// Whether a day is a Saturday or Sunday.
-#[must_use]
-pub fn is_weekend(day: NaiveDate) -> bool {
-    matches!(day.weekday(), Weekday::Sat | Weekday::Sun)
 }
 
 #[cfg(test)]

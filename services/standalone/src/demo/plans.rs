@@ -77,8 +77,14 @@ pub async fn cash_desk(door: &Door, company: &Company) -> Result<Person, Failure
 }
 
 /// Records orders of the last months for some customers: their grades follow.
-pub async fn record_orders(desk: &Person, imported: &Imported, model: &Model, now: Timestamp) -> Result<usize, Failure> {
-    let mut ranked: Vec<(&str, &str)> = imported.origin.iter().map(|(id, origin)| (origin.as_str(), id.as_str())).collect();
+pub async fn record_orders(
+    desk: &Person,
+    imported: &Imported,
+    model: &Model,
+    now: Timestamp,
+) -> Result<usize, Failure> {
+    let mut ranked: Vec<(&str, &str)> =
+        imported.origin.iter().map(|(id, origin)| (origin.as_str(), id.as_str())).collect();
     ranked.sort_by(|one, other| model.coin(&["buys", one.0]).total_cmp(&model.coin(&["buys", other.0])));
     let mut orders = Vec::new();
     for (index, (origin, id)) in ranked.into_iter().take(BOUGHT_OFTEN + BOUGHT_ONCE).enumerate() {
@@ -90,8 +96,8 @@ pub async fn record_orders(desk: &Person, imported: &Imported, model: &Model, no
     }
     let count = orders.len();
     for batch in orders.chunks(16) {
-        let recorded = batch.iter().cloned().map(async |order| {
-            let request = customer::RecordOrderRequest { order: Some(order), ..Default::default() };
+        let recorded = batch.iter().map(async |order| {
+            let request = customer::RecordOrderRequest { order: Some(order.clone()), ..Default::default() };
             answer(desk.orders().record_order(request).await)
         });
         futures::future::try_join_all(recorded).await?;
@@ -172,7 +178,8 @@ pub async fn publish(
 ) -> Result<Vec<pb::Plan>, Failure> {
     let shipped = answer(admin.plans().list_plan_templates(pb::ListPlanTemplatesRequest {}).await)?.templates;
     let template = |key: &str| {
-        let found = shipped.iter().find(|template| template.key == key).and_then(|template| template.definition.clone());
+        let found =
+            shipped.iter().find(|template| template.key == key).and_then(|template| template.definition.clone());
         found.ok_or_else(|| Failure::internal(format!("the shipped plan {key} is missing")))
     };
     let mut definitions = Vec::new();
@@ -189,7 +196,8 @@ pub async fn publish(
         if !reminders {
             definition.steps.iter_mut().for_each(|step| step.reminders = None);
         }
-        let request = pb::CreatePlanRequest { name: name.to_owned(), definition: Some(definition), ..Default::default() };
+        let request =
+            pb::CreatePlanRequest { name: name.to_owned(), definition: Some(definition), ..Default::default() };
         let plan = answer(admin.plans().create_plan(request).await)?;
         let request = pb::PublishPlanRequest { plan_id: plan.plan_id, ..Default::default() };
         plans.push(answer(admin.plans().publish_plan(request).await)?);
@@ -203,11 +211,8 @@ fn contract_end(mut definition: pb::PlanDefinition) -> pb::PlanDefinition {
         step.key = "renewal".to_owned();
         step.name = "合同到期前联系".to_owned();
         step.channel = pb::Channel::Phone as i32;
-        let date = pb::DateTrigger {
-            field: "contract_end".to_owned(),
-            offset_days: CONTRACT_LEAD_DAYS,
-            ..Default::default()
-        };
+        let date =
+            pb::DateTrigger { field: "contract_end".to_owned(), offset_days: CONTRACT_LEAD_DAYS, ..Default::default() };
         step.trigger = Some(pb::Trigger { kind: Some(pb::trigger::Kind::Date(date)) });
         step.roll = pb::Roll::Forward as i32;
     }
