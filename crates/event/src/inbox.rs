@@ -112,9 +112,8 @@ pub async fn begin_at(tx: &DatabaseTransaction, consumer: &str, stream: &Stream,
 /// # Errors
 /// When the database fails.
 pub async fn advance(tx: &DatabaseTransaction, consumer: &str, stream: &Stream) -> Result<i64, DbErr> {
-    // Also locks the row, so that two replicas remove rows one after the other.
-    begin_at(tx, consumer, stream, 0).await?;
-    let mut reached = progress(tx, consumer, stream).await?;
+    let begun = progress(tx, consumer, stream).await?;
+    let mut reached = begun;
     for _ in 0..ROUNDS_MAX {
         let applied = applied_after(tx, consumer, stream, reached).await?;
         let full = applied.len() as u64 == ROUND_ROWS;
@@ -129,6 +128,10 @@ pub async fn advance(tx: &DatabaseTransaction, consumer: &str, stream: &Stream) 
             break;
         }
     }
+    if reached == begun {
+        return Ok(reached);
+    }
+    // First the progress: its row's lock makes two replicas remove rows one after the other.
     begin_at(tx, consumer, stream, reached).await?;
     let text = "DELETE FROM inbox
         WHERE consumer = $1 AND source = $2 AND incarnation = $3 AND shard = $4 AND position <= $5";

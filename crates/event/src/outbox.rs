@@ -6,7 +6,7 @@
 //! are given in commit order, and a rollback gives its positions back. On SQLite the one immediate write transaction
 //! does the same. The primary key would refuse a second writer in any other isolation.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use revisit_core::{Clock, Failure, Ids, Kind, id::EventId};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
@@ -101,7 +101,8 @@ impl Outbox {
         Self(Arc::new(Inner { source, clock, ids, consumers: Vec::new(), committed: Notify::new() }))
     }
 
-    /// The same outbox with the consumers that the configuration names; rows stay until all of them have passed.
+    /// The outbox with the consumers that the configuration names; rows stay until all of them have passed. To be
+    /// called once, before it is cloned: earlier clones know neither the consumers nor each other's hints.
     #[must_use]
     pub fn consumed_by<S: Into<String>>(self, consumers: impl IntoIterator<Item = S>) -> Self {
         let mut consumers: Vec<String> = consumers.into_iter().map(Into::into).collect();
@@ -201,18 +202,20 @@ impl Outbox {
         if sql::incarnation(tx).await? != Some(incarnation) {
             return Err(Refused::IncarnationChanged);
         }
-        let mut positions = positions.to_vec();
-        // Ascending shards, so that two acknowledgements of one consumer cannot deadlock.
-        positions.sort_unstable();
-        let shards: Vec<u32> = positions.iter().map(|(shard, _)| *shard).collect();
-        let newest = sql::newest(tx, &shards).await?;
+        // Ascending shards, so that two acknowledgements of one consumer cannot deadlock; the greatest of each.
+        let mut greatest = BTreeMap::new();
         for (shard, position) in positions {
-            let known = newest.iter().find(|row| row.shard == shard).map_or(0, |row| row.position);
-            if shard >= SHARDS || !(0..=known).contains(&position) {
-                return Err(Refused::NoSuchPosition { shard });
-            }
-            sql::acknowledge(tx, consumer, shard, position).await?;
+            let held = greatest.entry(*shard).or_insert(*position);
+            *held = (*held).max(*position);
         }
+        let shards: Vec<u32> = greatest.keys().copied().collect();
+        for newest in sql::newest(tx, &shards).await? {
+            let named = greatest.get(&newest.shard).copied().unwrap_or(0);
+            if newest.shard >= SHARDS || !(0..=newest.position).contains(&named) {
+                return Err(Refused::NoSuchPosition { shard: newest.shard });
+            }
+        }
+        sql::acknowledge(tx, consumer, &greatest).await?;
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The outbox's statements whose text differs from what a query builder says well: one round trip for many shards.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
@@ -116,15 +118,31 @@ pub(super) async fn reincarnate(db: &impl ConnectionTrait, drawn: Uuid) -> Resul
     Ok(())
 }
 
+/// Stores what `consumer` has applied: (shard, position), each shard once, ascending.
 pub(super) async fn acknowledge(
     db: &impl ConnectionTrait,
     consumer: &str,
-    shard: u32,
-    position: i64,
+    positions: &BTreeMap<u32, i64>,
 ) -> Result<(), DbErr> {
-    let text = "INSERT INTO outbox_acknowledged (consumer, shard, position) VALUES ($1, $2, $3)
+    let (from, mut values): (_, Vec<Value>) = if is_postgres(db) {
+        let shards: Vec<i32> = positions.keys().map(|shard| shard_column(*shard)).collect();
+        let positions: Vec<i64> = positions.values().copied().collect();
+        ("unnest($2::int[], $3::bigint[]) AS s(shard, position)", vec![shards.into(), positions.into()])
+    } else {
+        let pairs: Vec<String> = positions.iter().map(|(shard, position)| format!("\"{shard}\":{position}")).collect();
+        let pairs = format!("{{{}}}", pairs.join(","));
+        // Without a WHERE, SQLite takes ON CONFLICT for a join's.
+        (
+            "(SELECT CAST(key AS integer) AS shard, value AS position FROM json_each($2)) AS s WHERE true",
+            vec![pairs.into()],
+        )
+    };
+    values.insert(0, consumer.into());
+    let text = format!(
+        "INSERT INTO outbox_acknowledged (consumer, shard, position) SELECT $1, s.shard, s.position FROM {from}
         ON CONFLICT (consumer, shard) DO UPDATE SET position = excluded.position
-        WHERE outbox_acknowledged.position < excluded.position";
-    db.execute_raw(statement(db, text, [consumer.into(), shard_column(shard).into(), position.into()])).await?;
+        WHERE outbox_acknowledged.position < excluded.position"
+    );
+    db.execute_raw(statement(db, &text, values)).await?;
     Ok(())
 }
