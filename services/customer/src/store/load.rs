@@ -191,6 +191,49 @@ pub async fn page(
     Ok((kept, more))
 }
 
+/// How many living rows of the scope the filter matches, as its caller may read them.
+pub async fn count(tx: &Tx, scope: &Scope, filter: &Filter) -> Result<i64, Error> {
+    let wanted = Wanted { filter, order: Order::OLDEST_FIRST, deleted: Deleted::Without, only: None };
+    if filter.is_basic() && scope.reads(revisit_permission::Layer::Basic) {
+        return Ok(count_in_database(tx, scope, filter).await?);
+    }
+    // A field that some rows hide is looked at row by row, page by page.
+    let (mut count, mut after) = (0, None);
+    loop {
+        let (rows, more) = page(tx, scope, wanted, after, COUNT_PAGE).await?;
+        count += i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        after = rows.last().map(|(customer, _)| Place::of(customer, wanted.order.key));
+        if !more {
+            return Ok(count);
+        }
+    }
+}
+
+/// Rows that are looked at together while counting.
+const COUNT_PAGE: usize = 1_000;
+
+/// Each clause selects ids; their union, without repeats, is counted.
+async fn count_in_database(tx: &Tx, scope: &Scope, filter: &Filter) -> Result<i64, DbErr> {
+    use sea_orm::{ConnectionTrait, QueryTrait, sea_query::{Query, UnionType}};
+    let mut clauses = super::reach::clauses(scope).into_iter().map(|clause| {
+        customer::Entity::find()
+            .select_only()
+            .column(customer::Column::CustomerId)
+            .filter(customer::Column::TenantId.eq(scope.tenant().uuid()))
+            .filter(customer::Column::DeletedAt.is_null())
+            .filter(clause)
+            .filter(filter::condition(filter, tx.is_postgres()))
+            .into_query()
+    });
+    let Some(mut ids) = clauses.next() else { return Ok(0) };
+    for clause in clauses {
+        ids.union(UnionType::Distinct, clause);
+    }
+    let count = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(ids, "ids").to_owned();
+    let row = tx.query_one(&count).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "count"))
+}
+
 /// The next rows that some clause reaches and no guard denies.
 async fn candidates(
     tx: &Tx,
@@ -273,6 +316,17 @@ pub(super) async fn complete(tx: &Tx, tenant: TenantId, mut customers: Vec<Custo
         }
     }
     Ok(customers)
+}
+
+/// The customer with an external id, if the caller's scope has it.
+pub async fn by_external_id(tx: &Tx, scope: &Scope, external: &str) -> Result<Option<CustomerId>, Error> {
+    let found = customer::Entity::find()
+        .filter(customer::Column::TenantId.eq(scope.tenant().uuid()))
+        .filter(customer::Column::ExternalId.eq(external))
+        .filter(super::reach::clauses(scope).into_iter().fold(Condition::any(), Condition::add))
+        .one(&**tx)
+        .await?;
+    Ok(found.map(|row| CustomerId::from_uuid(row.customer_id)))
 }
 
 /// Rows by id for a worker, deleted ones too.

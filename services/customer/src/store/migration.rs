@@ -3,17 +3,15 @@
 //! `tenant_id` stands first in every key and index. No foreign keys: rows come and go in bulk, and children are removed
 //! by the statement that removes their parent.
 
-use revisit_bootstrap::database::isolate;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use revisit_bootstrap::database::{self, isolate};
+use sea_orm::{DbBackend, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
 
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let mut migrations = revisit_event::migrations();
-        migrations.extend(revisit_bootstrap::idempotency::migrations());
-        migrations.extend(revisit_bootstrap::seal::migrations());
+        let mut migrations = database::migrations();
         migrations.push(Box::new(First));
         migrations
     }
@@ -217,21 +215,16 @@ const INDEXES: [&str; 17] = [
 #[expect(elided_lifetimes_in_paths, reason = "the trait's signature elides it, and async_trait wants the same")]
 impl MigrationTrait for First {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        let postgres = connection.get_database_backend() == DbBackend::Postgres;
-        let (uuid, text, bytes) =
-            if postgres { ("uuid", "text COLLATE \"C\"", "bytea") } else { ("blob", "text", "blob") };
+        let postgres = manager.get_database_backend() == DbBackend::Postgres;
         for (table, columns) in TABLES.iter().chain(&SMALL_TABLES) {
-            let columns = columns.replace("{uuid}", uuid).replace("{text}", text).replace("{bytes}", bytes);
-            let columns = columns.replace("{bool}", "boolean");
             // Small rows of SQLite lie in the key itself: one look-up instead of two.
             let tail = if !postgres && KEYED.contains(table) { " WITHOUT ROWID" } else { "" };
-            let statement = format!("CREATE TABLE {table} (tenant_id {uuid} NOT NULL, {columns}){tail}");
-            connection.execute_unprepared(&statement).await?;
+            let columns = columns.replace("{bool}", "boolean");
+            database::run(manager, &[&format!("CREATE TABLE {table} (tenant_id {{uuid}} NOT NULL, {columns}){tail}")]).await?;
             isolate(manager, table).await?;
         }
         for index in INDEXES {
-            connection.execute_unprepared(&format!("CREATE {index}")).await?;
+            database::run(manager, &[&format!("CREATE {index}")]).await?;
         }
         Ok(())
     }

@@ -52,7 +52,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn refuse<T>(&self, at: &IdedExpr, rule: impl Into<String>) -> Result<T, Refusal> {
-        let column = self.info.offset_for(at.id).map_or(1, |(start, _)| start as usize + 1);
+        let start = self.info.offset_for(at.id).map_or(0, |(start, _)| start as usize);
+        // The parser counts bytes, people count characters.
+        let column = self.info.source.get(..start).map_or(1, |before| before.chars().count() + 1);
         Err(Refusal { column, rule: rule.into() })
     }
 

@@ -1,0 +1,34 @@
+//! What customer can be told; `default.toml` is the manual.
+
+use revisit_bootstrap::config::check;
+use revisit_core::Failure;
+use serde::{Deserialize, Serialize};
+
+/// The manual of this service's keys.
+pub const DEFAULTS: &str = include_str!("default.toml");
+
+/// `[customer]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub export_rows_max: u64,
+    pub export_approval_rows: u64,
+    pub batch_rows: usize,
+    pub sweep_seconds: u64,
+    pub regrade_hours: u64,
+    pub patrol_seconds: u64,
+}
+
+impl Config {
+    /// Checks every rule of the manual.
+    pub fn check(&self) -> Result<(), Failure> {
+        check(|input| {
+            input.number("customer.export_rows_max", self.export_rows_max, 1..=1_000_000);
+            input.number("customer.export_approval_rows", self.export_approval_rows, 1..=1_000_000);
+            input.number("customer.batch_rows", self.batch_rows, 1..=1_000);
+            input.number("customer.sweep_seconds", self.sweep_seconds, 10..=86_400);
+            input.number("customer.regrade_hours", self.regrade_hours, 1..=168);
+            input.number("customer.patrol_seconds", self.patrol_seconds, 10..=86_400);
+        })
+    }
+}

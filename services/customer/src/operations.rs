@@ -1,0 +1,92 @@
+//! What callers and workers can have done: each operation decides first, then moves rows in one transaction.
+
+pub mod change;
+pub mod customers;
+pub mod matching;
+
+use revisit_bootstrap::Principal;
+use revisit_core::id::{CustomerId, DepartmentId, SubjectId};
+use revisit_permission::{Layer, Levels, Reading};
+
+use crate::{
+    App,
+    domain::{Error, customer::Customer, field::Field},
+};
+
+/// Tries of a change that loses its race against another, in all.
+pub const TRIES_MAX: u32 = 3;
+
+/// A customer on its way out: with what the caller gets of each layer, and which values may leave in clear.
+pub struct View {
+    pub customer: Customer,
+    pub levels: Levels,
+    pub clear: Clear,
+    /// The tenant's fields: names and layers of the values.
+    pub fields: std::sync::Arc<Vec<Field>>,
+}
+
+/// Which sensitive values the caller has asked for in clear.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Clear {
+    pub contact_points: bool,
+    pub all_fields: bool,
+    pub fields: Vec<String>,
+}
+
+impl Clear {
+    pub fn is_wanted(&self) -> bool {
+        self.contact_points || self.all_fields || !self.fields.is_empty()
+    }
+
+    pub fn field(&self, key: &str) -> bool {
+        self.all_fields || self.fields.iter().any(|wanted| wanted == key)
+    }
+}
+
+impl View {
+    pub fn new(customer: Customer, levels: Levels, fields: &std::sync::Arc<Vec<Field>>) -> Self {
+        Self { customer, levels, clear: Clear::default(), fields: std::sync::Arc::clone(fields) }
+    }
+
+    pub fn with_clear(mut self, clear: &Clear) -> Self {
+        self.clear = clear.clone();
+        self
+    }
+
+    /// Names of the sensitive fields whose values leave in clear: what the audit is told.
+    pub fn disclosed(&self) -> Vec<String> {
+        if !self.levels.reads(Layer::Sensitive) {
+            return Vec::new();
+        }
+        let points = (self.clear.contact_points && !self.customer.contact_points.is_empty())
+            .then(|| "contact_points".to_owned());
+        let fields = self.fields.iter().filter(|field| {
+            field.layer == Layer::Sensitive && self.clear.field(&field.key) && self.customer.field(field.id).is_some()
+        });
+        points.into_iter().chain(fields.map(|field| format!("fields.{}", field.key))).collect()
+    }
+}
+
+impl App {
+    /// What is known of the caller's company now.
+    pub fn reading(&self, who: &Principal) -> Result<Reading, Error> {
+        Ok(who.caller.reading(&who.leases)?)
+    }
+
+    pub fn new_customer_id(&self) -> CustomerId {
+        self.ids.next(self.clock.wall())
+    }
+}
+
+/// An active subject's primary department; fails when it is not active.
+pub fn living(reading: &Reading, owner: SubjectId) -> Result<Option<DepartmentId>, Error> {
+    match reading.snapshot.subject(owner) {
+        Some(facts) if facts.active => Ok(facts.subject.department),
+        Some(_) | None => Err(Error::OwnerInactive),
+    }
+}
+
+/// Refuses when a layer is below write for the caller.
+pub fn require_write(levels: &Levels, layer: Layer, field: &str) -> Result<(), Error> {
+    if levels.writes(layer) { Ok(()) } else { Err(Error::FieldNotWritable(field.to_owned())) }
+}

@@ -1,0 +1,36 @@
+//! Everything that touches the database. A query over protected rows takes a permit.
+
+mod entity;
+mod events;
+mod filter;
+mod migration;
+mod reach;
+mod rows;
+mod sealed;
+
+pub mod catalogue;
+pub mod duty;
+pub mod keys;
+pub mod load;
+pub mod save;
+pub mod segments;
+pub mod timeline;
+
+pub use migration::Migrator;
+use revisit_bootstrap::{Database, Sealer, database::fault};
+use sea_orm::DbErr;
+
+use crate::domain::Error;
+
+/// The database and what seals its secrets. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub database: Database,
+    pub sealer: Sealer,
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Told(fault(error))
+    }
+}

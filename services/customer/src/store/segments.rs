@@ -1,0 +1,229 @@
+//! Segments: who is in them, kept with every change of a customer and by sweep, and what crossing a border says.
+
+use std::collections::HashMap;
+
+use revisit_bootstrap::database::Tx;
+use revisit_core::id::{SegmentId, TenantId};
+use revisit_permission::Levels;
+use revisit_proto::customer::v1 as pb;
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
+use uuid::Uuid;
+
+use super::{
+    catalogue,
+    entity::{segment, segment_member, watch},
+    events,
+    save::{Change, insert_all_on},
+};
+use crate::domain::{
+    customer::Customer,
+    field::{Field, Value},
+    filter::{self, Expr as Filter, Truth},
+};
+
+/// A segment with its filter read.
+pub struct Live {
+    pub id: SegmentId,
+    pub filter: Filter,
+    /// Date fields that published plans read on its members.
+    pub watched: Vec<String>,
+}
+
+/// The living segments of a tenant. A filter that can no longer be read matches nobody: its field is gone.
+pub async fn live(tx: &Tx, tenant: TenantId) -> Result<Vec<Live>, DbErr> {
+    let found = segment::Entity::find()
+        .filter(segment::Column::TenantId.eq(tenant.uuid()))
+        .filter(segment::Column::DeletedAt.is_null())
+        .all(&**tx)
+        .await?;
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let fields = catalogue::fields(tx, tenant).await?;
+    let watches = watch::Entity::find().filter(watch::Column::TenantId.eq(tenant.uuid())).all(&**tx).await?;
+    let live = found.into_iter().map(|row| Live {
+        id: SegmentId::from_uuid(row.segment_id),
+        filter: filter::parse(&row.filter, &fields).unwrap_or(Filter::Always(false)),
+        watched: {
+            let of_it = watches.iter().filter(|watch| watch.segment_id == row.segment_id && !watch.field.is_empty());
+            let mut watched: Vec<String> = of_it.map(|watch| watch.field.clone()).collect();
+            watched.sort();
+            watched.dedup();
+            watched
+        },
+    });
+    Ok(live.collect())
+}
+
+/// Evaluates every segment on changed customers and says who crossed.
+pub async fn evaluate(tx: &Tx, changes: &[Change]) -> Result<(), DbErr> {
+    let mut tenants: Vec<TenantId> = changes.iter().map(|change| change.after.tenant).collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    for tenant in tenants {
+        let live = live(tx, tenant).await?;
+        if live.is_empty() {
+            continue;
+        }
+        let changed: Vec<(Option<&Customer>, &Customer)> = changes
+            .iter()
+            .filter(|change| change.after.tenant == tenant)
+            .map(|change| (change.before.as_ref(), &change.after))
+            .collect();
+        cross(tx, tenant, &live, &changed).await?;
+    }
+    Ok(())
+}
+
+/// Compares membership with what the filters say now, writes and tells the difference.
+pub async fn cross(
+    tx: &Tx,
+    tenant: TenantId,
+    live: &[Live],
+    changed: &[(Option<&Customer>, &Customer)],
+) -> Result<(), DbErr> {
+    let fields = catalogue::fields(tx, tenant).await?;
+    let members = members(tx, tenant, live, changed).await?;
+    let mut crossed = Vec::new();
+    for segment in live {
+        for (before, after) in changed {
+            let known = members.get(&(segment.id.uuid(), after.id.uuid())).copied();
+            let (was, crossing) = known.unwrap_or((false, 0));
+            let is = after.deleted_at.is_none()
+                && filter::evaluate(&segment.filter, after, &Levels::READ) == Truth::True;
+            if was != is {
+                let crossing = crossing + 1;
+                crossed.push(segment_member::Model {
+                    tenant_id: tenant.uuid(),
+                    segment_id: segment.id.uuid(),
+                    customer_id: after.id.uuid(),
+                    crossing,
+                    present: is,
+                });
+                tell(tx, segment, after, crossing, is);
+            }
+            if is {
+                tell_facts(tx, segment, &fields, before.filter(|_| was), after);
+            }
+        }
+    }
+    let newer = OnConflict::columns([
+        segment_member::Column::TenantId,
+        segment_member::Column::SegmentId,
+        segment_member::Column::CustomerId,
+    ])
+    .update_columns([segment_member::Column::Crossing, segment_member::Column::Present])
+    .to_owned();
+    insert_all_on::<segment_member::Entity, _>(tx, crossed, Some(newer)).await?;
+    Ok(())
+}
+
+type Membership = HashMap<(Uuid, Uuid), (bool, i64)>;
+
+async fn members(
+    tx: &Tx,
+    tenant: TenantId,
+    live: &[Live],
+    changed: &[(Option<&Customer>, &Customer)],
+) -> Result<Membership, DbErr> {
+    // Who was not there before is in no segment.
+    let known: Vec<Uuid> =
+        changed.iter().filter(|(before, _)| before.is_some()).map(|(_, after)| after.id.uuid()).collect();
+    if known.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = segment_member::Entity::find()
+        .filter(segment_member::Column::TenantId.eq(tenant.uuid()))
+        .filter(segment_member::Column::SegmentId.is_in(live.iter().map(|segment| segment.id.uuid())))
+        .filter(segment_member::Column::CustomerId.is_in(known))
+        .all(&**tx)
+        .await?;
+    Ok(rows.into_iter().map(|row| ((row.segment_id, row.customer_id), (row.present, row.crossing))).collect())
+}
+
+fn tell(tx: &Tx, segment: &Live, customer: &Customer, crossing: i64, entered: bool) {
+    let (segment_id, customer_id) = (segment.id.to_string(), customer.id.to_string());
+    if entered {
+        let facts = Some(events::facts(customer));
+        tx.emit(events::draft(customer, &pb::SegmentEntered { segment_id, customer_id, crossing, facts }));
+    } else {
+        tx.emit(events::draft(customer, &pb::SegmentLeft { segment_id, customer_id, crossing }));
+    }
+}
+
+/// Says the watched facts of a member: those that changed, or all that it has when it has just entered.
+pub fn tell_facts(tx: &Tx, segment: &Live, fields: &[Field], before: Option<&Customer>, after: &Customer) {
+    for field in &segment.watched {
+        let value = watched_value(fields, field, after);
+        let former = before.and_then(|before| watched_value(fields, field, before));
+        if value == former {
+            continue;
+        }
+        tx.emit(events::draft(
+            after,
+            &pb::FactChanged {
+                customer_id: after.id.to_string(),
+                field: field.clone(),
+                value: value.unwrap_or_default(),
+                version: after.version,
+            },
+        ));
+    }
+}
+
+/// The date that a watched field has.
+fn watched_value(fields: &[Field], name: &str, customer: &Customer) -> Option<String> {
+    match name {
+        "birthday" => customer.birthday.clone(),
+        "contract_end" => customer.contract_end.clone(),
+        key => {
+            let key = key.strip_prefix("fields.").unwrap_or(key);
+            let field = fields.iter().find(|field| field.key == key)?;
+            match customer.field(field.id)? {
+                Value::Date(date) => Some(date.clone()),
+                Value::Text(_) | Value::Number(_) | Value::Choices(_) | Value::Truth(_) | Value::Money { .. } => None,
+            }
+        }
+    }
+}
+
+/// Present members that follow `after`, in the order of their ids.
+pub async fn present(tx: &Tx, tenant: TenantId, segment: SegmentId, after: Option<Uuid>, size: u64) -> Result<Vec<Uuid>, DbErr> {
+    use sea_orm::{QueryOrder, QuerySelect};
+    let mut select = segment_member::Entity::find()
+        .filter(segment_member::Column::TenantId.eq(tenant.uuid()))
+        .filter(segment_member::Column::SegmentId.eq(segment.uuid()))
+        .filter(segment_member::Column::Present.eq(true));
+    if let Some(after) = after {
+        select = select.filter(segment_member::Column::CustomerId.gt(after));
+    }
+    let rows = select.order_by_asc(segment_member::Column::CustomerId).limit(size).all(&**tx).await?;
+    Ok(rows.into_iter().map(|row| row.customer_id).collect())
+}
+
+/// How many are in a segment.
+pub async fn count(tx: &Tx, tenant: TenantId, segment: SegmentId) -> Result<i64, DbErr> {
+    use sea_orm::PaginatorTrait;
+    let count = segment_member::Entity::find()
+        .filter(segment_member::Column::TenantId.eq(tenant.uuid()))
+        .filter(segment_member::Column::SegmentId.eq(segment.uuid()))
+        .filter(segment_member::Column::Present.eq(true))
+        .count(&**tx)
+        .await?;
+    Ok(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// Everybody leaves a segment that is deleted: membership ends at once, the events go out in chunks by the sweep.
+pub async fn mark_for_sweep(tx: &Tx, tenant: TenantId, segment: SegmentId) -> Result<(), DbErr> {
+    segment::Entity::update_many()
+        .col_expr(segment::Column::SweptVersion, Expr::val(0_i64))
+        .col_expr(segment::Column::SweptThrough, Expr::cust("NULL"))
+        .filter(segment::Column::TenantId.eq(tenant.uuid()))
+        .filter(segment::Column::SegmentId.eq(segment.uuid()))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
