@@ -1,1 +1,7 @@
-fn main() {}
+//! The identity service alone.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    revisit_identity::program().run()
+}

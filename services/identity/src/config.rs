@@ -1,0 +1,53 @@
+//! What identity can be told; `default.toml` is the manual.
+
+use std::{path::PathBuf, time::Duration};
+
+use revisit_bootstrap::config::check;
+use revisit_core::Failure;
+use serde::{Deserialize, Serialize};
+
+/// The manual of this service's keys.
+pub const DEFAULTS: &str = include_str!("default.toml");
+
+/// `[identity]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub keys_folder: PathBuf,
+    pub lease_ttl_millis: u64,
+    pub access_token_seconds: u64,
+    pub refresh_token_hours: u64,
+    pub password_link_hours: u64,
+    pub passwords_at_once: usize,
+}
+
+impl Config {
+    /// Checks every rule of the manual.
+    pub fn check(&self) -> Result<(), Failure> {
+        check(|input| {
+            let folder = !self.keys_folder.as_os_str().is_empty();
+            input.require(folder, "identity.keys_folder", "is required");
+            input.number("identity.lease_ttl_millis", self.lease_ttl_millis, 500..=10_000);
+            input.number("identity.access_token_seconds", self.access_token_seconds, 30..=300);
+            input.number("identity.refresh_token_hours", self.refresh_token_hours, 1..=2_160);
+            input.number("identity.password_link_hours", self.password_link_hours, 1..=720);
+            input.number("identity.passwords_at_once", self.passwords_at_once, 1..=64);
+        })
+    }
+
+    pub const fn lease_ttl(&self) -> Duration {
+        Duration::from_millis(self.lease_ttl_millis)
+    }
+
+    pub const fn access_token(&self) -> Duration {
+        Duration::from_secs(self.access_token_seconds)
+    }
+
+    pub const fn refresh_token(&self) -> Duration {
+        Duration::from_secs(self.refresh_token_hours * 3600)
+    }
+
+    pub const fn password_link(&self) -> Duration {
+        Duration::from_secs(self.password_link_hours * 3600)
+    }
+}

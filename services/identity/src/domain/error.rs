@@ -1,0 +1,203 @@
+//! Everything that can go wrong here, one variant per thing that a caller could act on.
+
+use std::time::Duration;
+
+use revisit_core::{Failure, Kind, id::SubjectId};
+use revisit_permission::Refusal;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such tenant")]
+    NoSuchTenant,
+    #[error("there is no such department")]
+    NoSuchDepartment,
+    #[error("there is no such position")]
+    NoSuchPosition,
+    #[error("there is no such user")]
+    NoSuchUser,
+    #[error("there is no such service account")]
+    NoSuchServiceAccount,
+    #[error("there is no such role")]
+    NoSuchRole,
+    #[error("there is no such grant")]
+    NoSuchGrant,
+    #[error("there is no such guard")]
+    NoSuchGuard,
+    #[error("there is no such session")]
+    NoSuchSession,
+    #[error("there is no such hand-over")]
+    NoSuchHandOver,
+    #[error("there is no such override")]
+    NoSuchOverride,
+
+    #[error("a company with this key exists")]
+    TenantKeyTaken,
+    #[error("the username is taken")]
+    UsernameTaken,
+    #[error("another user has this mail address")]
+    EmailTaken,
+    #[error("another user has this telephone number")]
+    PhoneTaken,
+    #[error("a role with this key exists")]
+    RoleKeyTaken,
+
+    #[error("the root department cannot be moved or closed")]
+    RootDepartment,
+    #[error("a shipped role cannot be changed; copy it into a role of your own")]
+    RoleShipped,
+    #[error("the state of the user does not allow this")]
+    UserState,
+    #[error("the administrator of the company cannot be stopped or handed over")]
+    Administrator,
+    #[error("a hand-over of this user runs already")]
+    HandOverRunning,
+    #[error("the change would widen its author's own rights and needs a second person")]
+    OwnRights,
+    #[error("a company can have no more of these")]
+    TooMany,
+
+    /// A rule of the permission model.
+    #[error(transparent)]
+    Rule(#[from] Refusal),
+    #[error("{field}: {rule}")]
+    Refused { field: &'static str, rule: &'static str },
+    #[error("somebody changed it in the meantime; read it again")]
+    StaleEtag,
+
+    #[error("the log-in is refused")]
+    LogInRefused,
+    #[error("too many failed log-ins; wait before the next")]
+    LogInDelayed { retry_after: Duration },
+    #[error("the refresh token is not valid")]
+    RefreshRefused,
+    #[error("the one-time token is not valid any more")]
+    PasswordLinkRefused,
+    #[error("too many passwords are checked at this moment")]
+    Busy,
+
+    #[error("the permission log no longer reaches back that far")]
+    RevisionTooOld,
+    #[error("identity is initialised already")]
+    AlreadyInitialised,
+    #[error("identity is not initialised: run `identity init`")]
+    NotInitialised,
+
+    #[error("the hand-over would leave the work to {successor}, who is not active")]
+    SuccessorInactive { successor: SubjectId },
+    /// A failure of a layer beneath, which has its own kind and reason.
+    #[error(transparent)]
+    Beneath(#[from] Failure),
+}
+
+impl Error {
+    fn kind(&self) -> (Kind, &'static str) {
+        match self {
+            Self::NoSuchTenant => (Kind::NotFound, "TENANT_NOT_FOUND"),
+            Self::NoSuchDepartment => (Kind::NotFound, "DEPARTMENT_NOT_FOUND"),
+            Self::NoSuchPosition => (Kind::NotFound, "POSITION_NOT_FOUND"),
+            Self::NoSuchUser => (Kind::NotFound, "USER_NOT_FOUND"),
+            Self::NoSuchServiceAccount => (Kind::NotFound, "SERVICE_ACCOUNT_NOT_FOUND"),
+            Self::NoSuchRole => (Kind::NotFound, "ROLE_NOT_FOUND"),
+            Self::NoSuchGrant => (Kind::NotFound, "GRANT_NOT_FOUND"),
+            Self::NoSuchGuard => (Kind::NotFound, "GUARD_NOT_FOUND"),
+            Self::NoSuchSession => (Kind::NotFound, "SESSION_NOT_FOUND"),
+            Self::NoSuchHandOver => (Kind::NotFound, "HAND_OVER_NOT_FOUND"),
+            Self::NoSuchOverride => (Kind::NotFound, "OVERRIDE_NOT_FOUND"),
+            Self::TenantKeyTaken => (Kind::Exists, "TENANT_KEY_TAKEN"),
+            Self::UsernameTaken => (Kind::Exists, "USERNAME_TAKEN"),
+            Self::EmailTaken => (Kind::Exists, "EMAIL_TAKEN"),
+            Self::PhoneTaken => (Kind::Exists, "PHONE_TAKEN"),
+            Self::RoleKeyTaken => (Kind::Exists, "ROLE_KEY_TAKEN"),
+            Self::RootDepartment => (Kind::Precondition, "ROOT_DEPARTMENT"),
+            Self::RoleShipped => (Kind::Precondition, "ROLE_SHIPPED"),
+            Self::UserState => (Kind::Precondition, "USER_STATE"),
+            Self::Administrator => (Kind::Precondition, "ADMINISTRATOR"),
+            Self::HandOverRunning => (Kind::Precondition, "HAND_OVER_RUNNING"),
+            Self::OwnRights => (Kind::Precondition, "APPROVAL_REQUIRED"),
+            Self::TooMany => (Kind::Exhausted, "TOO_MANY"),
+            Self::Rule(refusal) => rule(refusal),
+            Self::Refused { .. } => (Kind::Invalid, "INVALID_ARGUMENT"),
+            Self::StaleEtag => (Kind::Conflict, "ETAG_STALE"),
+            Self::LogInRefused => (Kind::Unauthenticated, "LOG_IN_REFUSED"),
+            Self::LogInDelayed { .. } => (Kind::Exhausted, "LOG_IN_DELAYED"),
+            Self::RefreshRefused => (Kind::Unauthenticated, "REFRESH_REFUSED"),
+            Self::PasswordLinkRefused => (Kind::Unauthenticated, "PASSWORD_LINK_REFUSED"),
+            Self::Busy => (Kind::Exhausted, "OVERLOADED"),
+            Self::RevisionTooOld => (Kind::Precondition, "REVISION_TOO_OLD"),
+            Self::AlreadyInitialised => (Kind::Precondition, "ALREADY_INITIALISED"),
+            Self::NotInitialised => (Kind::Unavailable, "NOT_INITIALISED"),
+            Self::SuccessorInactive { .. } => (Kind::Precondition, "SUCCESSOR_INACTIVE"),
+            Self::Beneath(failure) => (failure.kind, failure.reason),
+        }
+    }
+}
+
+/// A rule that only the state breaks is a precondition; one that the input breaks has a field, see [`field`].
+const fn rule(refusal: &Refusal) -> (Kind, &'static str) {
+    match refusal {
+        Refusal::DepartmentCycle(_) => (Kind::Precondition, "DEPARTMENT_CYCLE"),
+        Refusal::SecondRoot(_) => (Kind::Precondition, "ROOT_DEPARTMENT"),
+        Refusal::DepartmentInUse(_) => (Kind::Precondition, "DEPARTMENT_IN_USE"),
+        Refusal::DepartmentDisabled(_) => (Kind::Precondition, "DEPARTMENT_DISABLED"),
+        Refusal::SubjectCycle(_) => (Kind::Precondition, "SUBJECT_CYCLE"),
+        Refusal::PositionInUse(_) => (Kind::Precondition, "POSITION_IN_USE"),
+        Refusal::RoleInUse(_) => (Kind::Precondition, "ROLE_IN_USE"),
+        Refusal::RoleConflict(..) => (Kind::Precondition, "ROLE_CONFLICT"),
+        Refusal::WiderThanGrantor(_) => (Kind::Denied, "GRANT_EXCEEDS_GRANTOR"),
+        Refusal::UnknownDepartment(_)
+        | Refusal::UnknownSubject(_)
+        | Refusal::UnknownPosition(_)
+        | Refusal::PositionElsewhere(_)
+        | Refusal::UnknownRole(_)
+        | Refusal::UnknownTeam(_)
+        | Refusal::EndBeforeStart
+        | Refusal::GivesNothing
+        | Refusal::MixedTypes
+        | Refusal::NoSuchAttribute
+        | Refusal::GuardOnNothing
+        | Refusal::GuardWithoutEffect
+        | Refusal::EndRequired => (Kind::Invalid, "INVALID_ARGUMENT"),
+    }
+}
+
+/// The field of a request that breaks a rule, where the rule is about the input.
+const fn field(refusal: &Refusal) -> Option<&'static str> {
+    match refusal {
+        Refusal::UnknownDepartment(_) => Some("department_id"),
+        Refusal::UnknownSubject(_) => Some("user_id"),
+        Refusal::UnknownPosition(_) | Refusal::PositionElsewhere(_) => Some("position_ids"),
+        Refusal::UnknownRole(_) => Some("role_ids"),
+        Refusal::UnknownTeam(_) => Some("extent.team_id"),
+        Refusal::EndBeforeStart | Refusal::EndRequired => Some("end_time"),
+        Refusal::GivesNothing => Some("levels"),
+        Refusal::MixedTypes | Refusal::GuardOnNothing => Some("actions"),
+        Refusal::NoSuchAttribute => Some("extent"),
+        Refusal::GuardWithoutEffect => Some("cap"),
+        Refusal::DepartmentCycle(_)
+        | Refusal::SecondRoot(_)
+        | Refusal::DepartmentInUse(_)
+        | Refusal::DepartmentDisabled(_)
+        | Refusal::SubjectCycle(_)
+        | Refusal::PositionInUse(_)
+        | Refusal::RoleInUse(_)
+        | Refusal::RoleConflict(..)
+        | Refusal::WiderThanGrantor(_) => None,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (kind, reason) = error.kind();
+        match error {
+            Error::Beneath(failure) => failure,
+            Error::Rule(refusal) => match field(&refusal) {
+                Some(field) => Self::invalid_field(field, refusal.to_string()),
+                None => Self::new(kind, reason, refusal.to_string()),
+            },
+            Error::Refused { field, rule } => Self::invalid_field(field, rule),
+            Error::LogInDelayed { retry_after } => Self::new(kind, reason, error.to_string())
+                .with("retry_after_seconds", retry_after.as_secs().max(1).to_string()),
+            error => Self::new(kind, reason, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The calls of identity: each handler reads, acts and answers.
+
+use std::sync::Arc;
+
+use revisit_bootstrap::Started;
+use revisit_proto::identity::v1::{
+    access_server::AccessServer, audit_server::AuditServer, auth_server::AuthServer, directory_server::DirectoryServer,
+    leases_server::LeasesServer,
+};
+
+use crate::App;
+
+mod access;
+mod audit;
+mod auth;
+mod directory;
+mod facts;
+mod leases;
+mod organisation;
+mod read;
+mod rights;
+mod service_accounts;
+mod show;
+mod tenants;
+mod users;
+
+/// Calls that need no token.
+const PUBLIC: [&str; 5] = [
+    "/revisit.identity.v1.Auth/LogIn",
+    "/revisit.identity.v1.Auth/LogInServiceAccount",
+    "/revisit.identity.v1.Auth/Refresh",
+    "/revisit.identity.v1.Auth/SetPassword",
+    "/revisit.identity.v1.Leases/ListKeys",
+];
+
+/// Answers the calls of one group.
+#[derive(Clone)]
+pub struct Served(Arc<App>);
+
+/// Adds every group to what is served.
+pub fn serve(started: Started, app: &Arc<App>) -> Started {
+    let served = Served(Arc::clone(app));
+    started
+        .serve(DirectoryServer::new(served.clone()))
+        .serve(AccessServer::new(served.clone()))
+        .serve(AuthServer::new(served.clone()))
+        .serve(AuditServer::new(served.clone()))
+        .serve(LeasesServer::new(served))
+        .public(&PUBLIC)
+}

@@ -1,0 +1,147 @@
+//! The calls of Leases: for the services that answer from a tenant's permission state.
+
+use std::collections::BTreeSet;
+
+use futures::{Stream, StreamExt, stream};
+use revisit_bootstrap::{Reply, Streamed, internal, reply, reply_stream, settings::SERVICES};
+use revisit_core::{Failure, Input, id::TenantId};
+use revisit_permission::Change;
+use revisit_proto::identity::v1::{self as pb, leases_server::Leases};
+use tokio_stream::wrappers::BroadcastStream;
+use tonic::{Request, async_trait};
+
+use super::{Served, read};
+use crate::{
+    domain::{Error, lease::TENANTS_MAX},
+    operations::leases,
+    store::log::Revision,
+};
+
+/// Changes of one part of a snapshot.
+const PART_MAX: usize = 1_000;
+/// Bytes of a replica's name.
+const NAME_MAX: usize = 128;
+
+fn encode(changes: &[Change]) -> Result<Vec<Vec<u8>>, Failure> {
+    changes.iter().map(|change| serde_json::to_vec(change).map_err(Failure::internal)).collect()
+}
+
+fn revision(tenant: TenantId, it: &Revision) -> Result<pb::WatchChangesResponse, Failure> {
+    let (tenant_id, changes) = (tenant.to_string(), encode(&it.changes)?);
+    Ok(pb::WatchChangesResponse { tenant_id, revision: it.number, changes })
+}
+
+/// A replica: name, epoch and tenants.
+type Replica = (String, String, Vec<(TenantId, i64)>);
+
+fn replica(message: pb::RenewLeaseRequest) -> Result<Replica, Failure> {
+    let mut input = Input::default();
+    let holder = input.text("holder", &message.holder, 1..=NAME_MAX);
+    let epoch = input.text("epoch", &message.epoch, 1..=NAME_MAX);
+    input.require(message.tenants.len() <= TENANTS_MAX, "tenants", "must have at most 10,000 entries");
+    let tenants = message
+        .tenants
+        .iter()
+        .take(TENANTS_MAX)
+        .enumerate()
+        .map(|(index, it)| (input.id(&format!("tenants[{index}].tenant_id"), &it.tenant_id), it.revision))
+        .collect();
+    input.finish()?;
+    Ok((holder, epoch, tenants))
+}
+
+#[async_trait]
+impl Leases for Served {
+    type GetSnapshotStream = Streamed<pb::GetSnapshotResponse>;
+    type WatchChangesStream = Streamed<pb::WatchChangesResponse>;
+
+    async fn renew_lease(&self, request: Request<pb::RenewLeaseRequest>) -> Reply<pb::RenewLeaseResponse> {
+        let (_, message) = internal(request, &SERVICES)?;
+        reply(
+            async {
+                let (holder, epoch, tenants) = replica(message)?;
+                let renewed = leases::renew(&self.0, holder, epoch, tenants).await?;
+                let tenant = |(tenant, revision): (TenantId, i64)| pb::TenantRevision {
+                    tenant_id: tenant.to_string(),
+                    revision,
+                };
+                Ok::<_, Error>(pb::RenewLeaseResponse {
+                    ttl_millis: i64::try_from(self.0.config.lease_ttl_millis).unwrap_or(0),
+                    database_time_micros: renewed.database_time.micros(),
+                    tenants: renewed.tenants.into_iter().map(tenant).collect(),
+                    incarnation: self.0.authority.incarnation.to_string(),
+                })
+            }
+            .await,
+        )
+    }
+
+    async fn get_snapshot(&self, request: Request<pb::GetSnapshotRequest>) -> Reply<Self::GetSnapshotStream> {
+        let (_, message) = internal(request, &SERVICES)?;
+        reply_stream(
+            async {
+                let tenant = read::id("tenant_id", &message.tenant_id)?;
+                let (revision, changes) = leases::snapshot(&self.0, tenant).await?;
+                let incarnation = self.0.authority.incarnation.to_string();
+                let parts: Result<Vec<_>, Failure> = changes
+                    .chunks(PART_MAX)
+                    .map(|part| {
+                        let (changes, incarnation) = (encode(part)?, incarnation.clone());
+                        Ok(pb::GetSnapshotResponse { revision, changes, incarnation })
+                    })
+                    .collect();
+                Ok::<_, Error>(stream::iter(parts?.into_iter().map(Ok::<_, Error>)))
+            }
+            .await,
+        )
+    }
+
+    async fn watch_changes(&self, request: Request<pb::WatchChangesRequest>) -> Reply<Self::WatchChangesStream> {
+        let (_, message) = internal(request, &SERVICES)?;
+        reply_stream(
+            async {
+                let mut input = Input::default();
+                let tenants = input.ids("tenant_ids", &message.tenant_ids, TENANTS_MAX);
+                input.finish()?;
+                Ok::<_, Error>(watch(self.clone(), tenants.into_iter().collect()))
+            }
+            .await,
+        )
+    }
+
+    async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> Reply<pb::ListChangesResponse> {
+        let (_, message) = internal(request, &SERVICES)?;
+        reply(
+            async {
+                let tenant = read::id("tenant_id", &message.tenant_id)?;
+                let found = leases::changes(&self.0, tenant, message.after_revision).await?;
+                let revisions = found.iter().map(|it| revision(tenant, it)).collect::<Result<_, _>>()?;
+                Ok::<_, Error>(pb::ListChangesResponse { revisions })
+            }
+            .await,
+        )
+    }
+
+    async fn list_keys(&self, _: Request<pb::ListKeysRequest>) -> Reply<pb::ListKeysResponse> {
+        reply(leases::key_set(&self.0).await.map(|jwks_json| pb::ListKeysResponse { jwks_json }))
+    }
+}
+
+/// The revisions of watched tenants as this replica writes them. What other replicas write, and what a slow watcher
+/// misses, is found by the next renewal.
+fn watch(served: Served, tenants: BTreeSet<TenantId>) -> impl Stream<Item = Result<pb::WatchChangesResponse, Error>> {
+    let written = BroadcastStream::new(served.0.newest.subscribe());
+    written.filter_map(move |newest| {
+        let newest = newest.ok().filter(|(tenant, _)| tenants.contains(tenant));
+        let served = served.clone();
+        async move {
+            let (tenant, number) = newest?;
+            let found = leases::changes(&served.0, tenant, number - 1).await;
+            found.map(|found| found.first().map(|it| revision(tenant, it))).transpose().map(flatten)
+        }
+    })
+}
+
+fn flatten(found: Result<Result<pb::WatchChangesResponse, Failure>, Error>) -> Result<pb::WatchChangesResponse, Error> {
+    Ok(found??)
+}

@@ -1,0 +1,15 @@
+//! What identity does for its callers, one file per group.
+
+pub mod audit;
+pub mod book;
+pub mod decisions;
+pub mod departments;
+pub mod facts;
+pub mod grants;
+pub mod leases;
+pub mod log_in;
+pub mod roles;
+pub mod service_accounts;
+pub mod sessions;
+pub mod tenants;
+pub mod users;

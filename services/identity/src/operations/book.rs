@@ -1,0 +1,336 @@
+//! Writing a tenant's log: every change of its permission state is one revision, in one transaction with the rows, the
+//! events and the audit entry.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use prost::Message;
+use revisit_bootstrap::{auth::Principal, database::Tx, idempotency::Repeatable};
+use revisit_core::{
+    Failure, Timestamp,
+    id::{DepartmentId, SubjectId, TenantId},
+};
+use revisit_event::Draft;
+use revisit_permission::{self as permission, Change, Decided, Facts, Permit, Removed, Snapshot};
+use revisit_proto::identity::v1 as pb;
+use tokio::sync::broadcast;
+
+use super::{audit, facts};
+use crate::{
+    App,
+    domain::{Error, Tenant},
+    store::{self, log, organisation},
+};
+
+/// Revisions of one read of the log.
+const LOG_MAX: u64 = 500;
+
+/// What was last read of each tenant's log, shared by writers and by those who ask for snapshots. Facts are shared
+/// structures, so a clone is cheap and a writer that fails leaves nothing behind.
+#[derive(Default)]
+pub struct Ledgers {
+    held: Mutex<HashMap<TenantId, (i64, Facts)>>,
+}
+
+impl Ledgers {
+    /// The facts of a tenant at the newest revision that this transaction sees.
+    pub async fn read(&self, tx: &Tx, tenant: TenantId) -> Result<(i64, Facts), Error> {
+        let held = self.lock().get(&tenant).cloned();
+        let (mut revision, mut facts) = held.unwrap_or_else(|| (0, Facts::new(tenant)));
+        let from = revision;
+        loop {
+            let revisions = log::after(tx, tenant, revision, LOG_MAX).await?;
+            for next in &revisions {
+                next.changes.iter().for_each(|change| facts.apply(change));
+                revision = next.number;
+            }
+            if revisions.len() < usize::try_from(LOG_MAX).unwrap_or(usize::MAX) {
+                break;
+            }
+        }
+        if revision > from {
+            let mut held = self.lock();
+            let newest = held.entry(tenant).or_insert_with(|| (0, Facts::new(tenant)));
+            if newest.0 < revision {
+                *newest = (revision, facts.clone());
+            }
+        }
+        Ok((revision, facts))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, (i64, Facts)>> {
+        // Each change is one insertion or removal: a panic elsewhere leaves it whole.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who writes, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Cause {
+    /// Who; nobody for what follows by itself.
+    pub actor: audit::Actor,
+    /// Name of the action.
+    pub action: &'static str,
+    /// In the actor's words.
+    pub why: String,
+}
+
+impl Cause {
+    pub fn new(who: &Principal, action: &'static str, why: impl Into<String>) -> Self {
+        Self { actor: audit::Actor::of(who), action, why: why.into() }
+    }
+}
+
+/// The next revision of a tenant while it is written. The tenant is locked, so what the book shows cannot change.
+pub struct Book {
+    pub tenant: Tenant,
+    pub now: Timestamp,
+    before: Facts,
+    after: Facts,
+    changes: Vec<Change>,
+}
+
+impl Book {
+    /// Locks the tenant and reads its facts.
+    pub async fn open(app: &App, tx: &Tx, tenant: TenantId) -> Result<Self, Error> {
+        let tenant = organisation::lock_tenant(tx, tenant).await?.ok_or(Error::NoSuchTenant)?;
+        // After the lock: the facts are those that the holder before has committed.
+        let (_, before) = app.ledgers.read(tx, tenant.id).await?;
+        let after = before.clone();
+        Ok(Self { tenant, now: store::now(tx).await?, before, after, changes: Vec::new() })
+    }
+
+    /// The first revision of a new tenant.
+    pub fn found(tenant: Tenant, now: Timestamp) -> Self {
+        let facts = Facts::new(tenant.id);
+        Self { before: facts.clone(), after: facts, tenant, now, changes: Vec::new() }
+    }
+
+    /// What holds with the changes made so far.
+    pub const fn facts(&self) -> &Facts {
+        &self.after
+    }
+
+    /// What holds with the changes made so far, ready to be asked.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::compile(&self.after, self.tenant.revision)
+    }
+
+    /// Adds a change if the model's rules allow it. One that changes nothing is left out.
+    pub fn add(&mut self, change: Change) -> Result<(), Error> {
+        if before(&self.after, &change).as_ref() == Some(&change) {
+            return Ok(());
+        }
+        self.after.validate(&change)?;
+        self.after.apply(&change);
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Adds a subject even when permission learns nothing new of it: its profile is told to the other services with the
+    /// revision, so there must be one.
+    pub fn touch(&mut self, subject: permission::Subject) -> Result<(), Error> {
+        let change = Change::Subject(subject);
+        self.after.validate(&change)?;
+        self.after.apply(&change);
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Refuses what would widen the author's own rights: that needs a second person.
+    pub fn refuse_own_widening(&self, author: SubjectId) -> Result<(), Error> {
+        let before = Snapshot::compile(&self.before, self.tenant.revision);
+        if self.changes.iter().any(|change| before.widens(change, author)) {
+            return Err(Error::OwnRights);
+        }
+        Ok(())
+    }
+
+    /// Writes the revision, its events and its audit entry; answers its number. Without a change there is no revision.
+    pub async fn close(self, tx: &Tx, cause: &Cause) -> Result<i64, Error> {
+        if self.changes.is_empty() {
+            return Ok(self.tenant.revision);
+        }
+        let number = self.tenant.revision + 1;
+        self.tell(tx, number).await?;
+        let was: Vec<_> = self.changes.iter().filter_map(|change| before(&self.before, change)).collect();
+        audit::revision(tx, self.now, (self.tenant.id, number), cause, (&was, &self.changes))?;
+        let revision = log::Revision { number, changes: self.changes };
+        log::append(tx, self.tenant.id, &revision, self.now).await?;
+        Ok(number)
+    }
+
+    /// Emits what the other services project: everybody whose record or resolved manager changed, and departments.
+    async fn tell(&self, tx: &Tx, revision: i64) -> Result<(), Error> {
+        let after = Snapshot::compile(&self.after, revision);
+        let told = self.told(&after);
+        for account in store::accounts::by_ids(tx, self.tenant.id, &told.0.into_iter().collect::<Vec<_>>()).await? {
+            let event = facts::user(&account, &after);
+            tx.emit(Draft::new(self.tenant.id, account.id.uuid(), revision, &event));
+        }
+        for id in told.1 {
+            if let Some(department) = self.after.department(id) {
+                let event = pb::DepartmentChanged {
+                    department_id: id.to_string(),
+                    version: revision,
+                    parent_id: department.parent.map(|it| it.to_string()).unwrap_or_default(),
+                    name: department.name.clone(),
+                    head_id: department.head.map(|it| it.to_string()).unwrap_or_default(),
+                    disabled: department.disabled,
+                };
+                tx.emit(Draft::new(self.tenant.id, id.uuid(), revision, &event));
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&self, after: &Snapshot) -> (BTreeSet<SubjectId>, BTreeSet<DepartmentId>) {
+        let (mut subjects, mut departments, mut managers) = (BTreeSet::new(), BTreeSet::new(), false);
+        for change in &self.changes {
+            match change {
+                Change::Subject(subject) => {
+                    subjects.insert(subject.id);
+                    // Who stops or starts may be the manager of others.
+                    let was = self.before.subject(subject.id);
+                    managers |= was.is_some_and(|was| was.state != subject.state);
+                }
+                Change::Department(department) => {
+                    departments.insert(department.id);
+                    managers = true;
+                }
+                Change::Tenant(_) => managers = true,
+                Change::Position(_)
+                | Change::Role(_)
+                | Change::RoleAssignment(_)
+                | Change::Team(_)
+                | Change::Grant(_)
+                | Change::Guard(_)
+                | Change::SessionRevoked { .. }
+                | Change::Removed(_) => (),
+            }
+        }
+        if managers {
+            let before = Snapshot::compile(&self.before, self.tenant.revision);
+            let manager = |snapshot: &Snapshot, id| snapshot.subject(id).and_then(|facts| facts.manager);
+            let moved = after.subjects().into_iter().filter(|id| manager(&before, *id) != manager(after, *id));
+            subjects.extend(moved);
+        }
+        (subjects, departments)
+    }
+}
+
+/// What a change replaces or removes, as it was.
+fn before(facts: &Facts, change: &Change) -> Option<Change> {
+    match change {
+        Change::Department(new) => facts.department(new.id).cloned().map(Change::Department),
+        Change::Subject(new) => facts.subject(new.id).cloned().map(Change::Subject),
+        Change::Position(new) => facts.position(new.id).cloned().map(Change::Position),
+        Change::Role(new) => facts.role(new.id).cloned().map(Change::Role),
+        Change::RoleAssignment(new) => assignment(facts, new.subject, new.role),
+        Change::Guard(new) => facts.guard(new.id).cloned().map(Change::Guard),
+        Change::Grant(new) => grant(facts, new.holder, new.id),
+        Change::Tenant(_) | Change::Team(_) | Change::SessionRevoked { .. } => None,
+        Change::Removed(removed) => match *removed {
+            Removed::Department(id) => facts.department(id).cloned().map(Change::Department),
+            Removed::Subject(id) => facts.subject(id).cloned().map(Change::Subject),
+            Removed::Position(id) => facts.position(id).cloned().map(Change::Position),
+            Removed::Role(id) => facts.role(id).cloned().map(Change::Role),
+            Removed::RoleAssignment { subject, role } => assignment(facts, subject, role),
+            Removed::Grant { holder, id } => grant(facts, holder, id),
+            Removed::Guard(id) => facts.guard(id).cloned().map(Change::Guard),
+            Removed::Team(_) => None,
+        },
+    }
+}
+
+fn assignment(facts: &Facts, subject: SubjectId, role: revisit_core::id::RoleId) -> Option<Change> {
+    facts.assignments_of(subject).iter().find(|held| held.role == role).copied().map(Change::RoleAssignment)
+}
+
+fn grant(facts: &Facts, holder: SubjectId, id: revisit_core::id::GrantId) -> Option<Change> {
+    facts.grants_of(holder).find(|grant| grant.id == id).cloned().map(Change::Grant)
+}
+
+/// How a create that may be repeated answers: the request's id, and the answer made of what was written.
+pub struct Once<T, M> {
+    pub repeat: Option<Repeatable>,
+    pub answer: fn(Revised<T>) -> M,
+}
+
+/// What a write of the log answers.
+pub struct Revised<T> {
+    pub value: T,
+    pub revision: i64,
+    pub token: String,
+}
+
+impl App {
+    /// Writes one revision of a tenant.
+    pub async fn revise<T>(
+        &self,
+        permit: &impl Permit,
+        tenant: TenantId,
+        cause: Cause,
+        work: impl AsyncFnOnce(&Tx, &mut Book) -> Result<T, Error>,
+    ) -> Result<Revised<T>, Error> {
+        let (value, revision) = self
+            .store
+            .write(permit, async |tx| {
+                // Only committed revisions are read into the ledger: it is read here, before anything is appended.
+                let mut book = Book::open(self, tx, tenant).await?;
+                let value = work(tx, &mut book).await?;
+                Ok((value, book.close(tx, &cause).await?))
+            })
+            .await?;
+        self.committed(tenant, revision);
+        Ok(Revised { value, revision, token: self.token(tenant, revision)? })
+    }
+
+    /// Writes one revision, or answers a repeated request with its first answer; answers whether it was the first.
+    pub async fn revise_once<T, M: Message + Default>(
+        &self,
+        permit: &Decided,
+        cause: Cause,
+        once: Once<T, M>,
+        work: impl AsyncFnOnce(&Tx, &mut Book) -> Result<T, Error>,
+    ) -> Result<(M, bool), Error> {
+        let (tenant, subject) = (permit.tenant(), permit.caller().subject);
+        let Once { repeat, answer } = once;
+        let (value, written) = self
+            .store
+            .write(permit, async move |tx| {
+                let mut book = Book::open(self, tx, tenant).await?;
+                // Under the tenant's lock, so that two equal requests at once cannot both be the first.
+                if let Some(repeat) = &repeat
+                    && let Some(kept) = repeat.first_answer(tx, tenant, subject).await?
+                {
+                    let first = M::decode(kept.as_slice()).map_err(Failure::internal)?;
+                    return Ok((first, None));
+                }
+                let value = work(tx, &mut book).await?;
+                let revision = book.close(tx, &cause).await?;
+                let value = answer(Revised { value, revision, token: self.token(tenant, revision)? });
+                if let Some(repeat) = &repeat {
+                    repeat.keep(tx, tenant, subject, value.encode_to_vec()).await?;
+                }
+                Ok((value, Some(revision)))
+            })
+            .await?;
+        if let Some(revision) = written {
+            self.committed(tenant, revision);
+        }
+        Ok((value, written.is_some()))
+    }
+
+    /// Tells those who watch that a tenant has a new revision.
+    pub fn committed(&self, tenant: TenantId, revision: i64) {
+        // Without anybody who watches there is nobody to tell.
+        let _ = self.newest.send((tenant, revision));
+    }
+}
+
+/// Revisions written here, as a hint to those who watch. One who is slower than this many misses some.
+pub type Newest = broadcast::Sender<(TenantId, i64)>;
+pub const NEWEST_MAX: usize = 1_024;

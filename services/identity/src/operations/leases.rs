@@ -1,0 +1,118 @@
+//! Leases: who may answer from which revision, and since when a revocation is effective everywhere.
+
+use std::{sync::Mutex, time::Duration};
+
+use revisit_core::{Steady, Timestamp, id::TenantId};
+use revisit_permission::Change;
+
+use crate::{
+    App,
+    domain::{
+        Error,
+        lease::{Holder, Silence, is_outstanding},
+    },
+    keys::jwks,
+    store::{self, keys, leases, log},
+};
+
+/// Revisions of one answer.
+pub const REVISIONS_MAX: u64 = 1_000;
+/// How often the rows are looked at while a revocation becomes effective; a renewal at this replica is seen at once.
+const LOOK: Duration = Duration::from_millis(25);
+/// How often silent replicas are looked for.
+pub const SWEEP: Duration = Duration::from_secs(1);
+
+/// What a replica may answer from.
+pub struct Renewed {
+    pub database_time: Timestamp,
+    pub tenants: Vec<(TenantId, i64)>,
+}
+
+/// Renews in two steps: commits the row, then reads. A revocation that commits in between is among what is read; one
+/// that commits later finds the row. A database that cannot do both gives no renewal.
+pub async fn renew(app: &App, holder: String, epoch: String, tenants: Vec<(TenantId, i64)>) -> Result<Renewed, Error> {
+    let named: Vec<TenantId> = tenants.iter().map(|(tenant, _)| *tenant).collect();
+    let row = Holder { name: holder, epoch, beat: i64::from_be_bytes(app.secrets.bytes()), tenants };
+    app.store.write(&app.workers.lease, async |tx| Ok(leases::renew(tx, &row).await?)).await?;
+    app.renewed.notify_waiters();
+    app.store
+        .read(&app.workers.lease, async |tx| {
+            let tenants = leases::revisions(tx, &named).await?;
+            Ok(Renewed { database_time: store::now(tx).await?, tenants })
+        })
+        .await
+}
+
+/// The state of a tenant, and its revision.
+pub async fn snapshot(app: &App, tenant: TenantId) -> Result<(i64, Vec<Change>), Error> {
+    app.store
+        .read(&app.workers.lease, async |tx| {
+            let (revision, mut facts) = app.ledgers.read(tx, tenant).await?;
+            if revision == 0 {
+                return Err(Error::NoSuchTenant);
+            }
+            facts.forget_sessions(store::now(tx).await?);
+            Ok((revision, facts.changes()))
+        })
+        .await
+}
+
+/// The revisions after one, in order.
+pub async fn changes(app: &App, tenant: TenantId, after: i64) -> Result<Vec<log::Revision>, Error> {
+    app.store.read(&app.workers.lease, async |tx| Ok(log::after(tx, tenant, after, REVISIONS_MAX).await?)).await
+}
+
+/// The public keys.
+pub async fn key_set(app: &App) -> Result<String, Error> {
+    app.store.read(&app.workers.lease, async |tx| Ok(jwks(&keys::all(tx).await?))).await
+}
+
+/// Since when a revision is effective, and how that is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Effective {
+    pub at: Timestamp,
+    /// Every replica acknowledged it; else the leases of the silent ones have run out.
+    pub acknowledged: bool,
+}
+
+/// Waits until no replica can act on a revision before `revision`, which must be committed. Any replica of identity can
+/// tell: a read begun after the commit shows every holder that could have missed it, and none of their leases outlives
+/// TTL and drift.
+pub async fn effective(app: &App, tenant: TenantId, revision: i64) -> Result<Effective, Error> {
+    let began: Steady = app.clock.steady();
+    loop {
+        let renewed = app.renewed.notified();
+        let (holders, at) = app
+            .store
+            .read(&app.workers.lease, async |tx| Ok((leases::holders(tx).await?, store::now(tx).await?)))
+            .await?;
+        if !is_outstanding(&holders, tenant, revision) {
+            return Ok(Effective { at, acknowledged: true });
+        }
+        if app.clock.steady().since(began) >= app.lease_life() {
+            return Ok(Effective { at, acknowledged: false });
+        }
+        tokio::select! {
+            () = renewed => (),
+            () = tokio::time::sleep(LOOK) => (),
+        }
+    }
+}
+
+/// Deletes the rows of replicas that this one has seen unchanged for the whole life of a lease.
+pub async fn sweep(app: &App, silence: &Mutex<Silence>) -> Result<(), Error> {
+    let holders = app.store.read(&app.workers.lease, async |tx| Ok(leases::holders(tx).await?)).await?;
+    let now = app.clock.steady();
+    let silent: Vec<Holder> = {
+        // What is remembered is a hint; a panic elsewhere can only delay a deletion.
+        let mut silence = silence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        silence.look(&holders, now, app.lease_life()).into_iter().cloned().collect()
+    };
+    for holder in silent {
+        let removed = app.store.write(&app.workers.lease, async |tx| Ok(leases::remove(tx, &holder).await?)).await?;
+        if removed {
+            tracing::info!(holder = holder.name, "a silent replica's lease row was deleted");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Sessions: who sees them, and ending them as a revision that every service learns of.
+
+use std::time::Duration;
+
+use revisit_bootstrap::{auth::Principal, database::Tx};
+use revisit_core::{
+    Failure,
+    id::{SessionId, SubjectId},
+};
+use revisit_permission::{Action, Change, Decided};
+
+use super::{
+    book::{Book, Cause, Revised},
+    users,
+};
+use crate::{
+    App,
+    domain::{Error, Session},
+    store::sessions,
+};
+
+/// Sessions of one subject: an older one is ended when there would be more.
+pub const SESSIONS_MAX: u64 = 100;
+/// How long an access token outlives its session at the most, with the tolerance of who verifies it.
+const TOKEN_LIFE: Duration = Duration::from_secs(5 * 60 + 10);
+
+/// Ends sessions of a subject inside a revision, all but one if named; answers how many.
+pub async fn end_all(tx: &Tx, book: &mut Book, subject: SubjectId, except: Option<SessionId>) -> Result<usize, Error> {
+    let live = sessions::live(tx, book.tenant.id, subject, book.now, SESSIONS_MAX).await?;
+    let ended: Vec<SessionId> = live.iter().map(|it| it.id).filter(|id| Some(*id) != except).collect();
+    end(tx, book, &ended).await?;
+    Ok(ended.len())
+}
+
+/// Ends these sessions inside a revision.
+pub async fn end(tx: &Tx, book: &mut Book, ended: &[SessionId]) -> Result<(), Error> {
+    for session in ended {
+        book.add(Change::SessionRevoked { session: *session, until: book.now + TOKEN_LIFE })?;
+    }
+    Ok(sessions::revoke(tx, book.tenant.id, ended, book.now).await?)
+}
+
+/// The right over the sessions of somebody: one's own, or those of a user whom one manages.
+pub async fn over(app: &App, who: &Principal, subject: SubjectId) -> Result<Decided, Error> {
+    if subject == who.subject() {
+        return Ok(who.caller.own(&who.leases).map_err(Failure::from)?);
+    }
+    users::managed(app, who, subject, Action::UserManage).await
+}
+
+pub async fn list(app: &App, who: &Principal, subject: Option<SubjectId>) -> Result<Vec<Session>, Error> {
+    let subject = subject.unwrap_or(who.subject());
+    let permit = over(app, who, subject).await?;
+    app.store
+        .read(&permit, async |tx| {
+            let now = crate::store::now(tx).await?;
+            Ok(sessions::live(tx, who.tenant(), subject, now, SESSIONS_MAX).await?)
+        })
+        .await
+}
+
+/// Ends one session. One that the caller may not end does not exist.
+pub async fn revoke(app: &App, who: &Principal, id: SessionId, why: String) -> Result<Revised<()>, Error> {
+    let tenant = who.tenant();
+    let own = who.caller.own(&who.leases).map_err(Failure::from)?;
+    let session = app.store.read(&own, async |tx| Ok(sessions::by_id(tx, tenant, id).await?)).await?;
+    let session = session.ok_or(Error::NoSuchSession)?;
+    let permit = over(app, who, session.subject).await.map_err(hide)?;
+    app.revise(&permit, tenant, Cause::new(who, "auth.revoke_session", why), async |tx, book| {
+        let session = sessions::by_id(tx, tenant, id).await?.ok_or(Error::NoSuchSession)?;
+        if session.is_live(book.now) {
+            end(tx, book, &[id]).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// A session of somebody whom the caller may not manage answers like one that does not exist.
+pub fn hide(error: Error) -> Error {
+    match &error {
+        Error::NoSuchUser => Error::NoSuchSession,
+        Error::Beneath(failure) if failure.kind == revisit_core::Kind::Denied => Error::NoSuchSession,
+        _ => error,
+    }
+}
+
+/// Ends the caller's own session; a repeat changes nothing.
+pub async fn log_out(app: &App, who: &Principal) -> Result<Revised<()>, Error> {
+    let permit = who.caller.own(&who.leases).map_err(Failure::from)?;
+    let session = who.caller.session.ok_or(Error::NoSuchSession)?;
+    app.revise(&permit, who.tenant(), Cause::new(who, "auth.log_out", ""), async |tx, book| {
+        end(tx, book, &[session]).await
+    })
+    .await
+}

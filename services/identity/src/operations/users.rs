@@ -1,0 +1,438 @@
+//! Users: made by invitation, changed under permission, stopped at once.
+
+use prost::Message;
+use revisit_bootstrap::{auth::Principal, database::Tx};
+use revisit_core::{
+    Failure, Timestamp,
+    id::{DepartmentId, PositionId, SubjectId, kind},
+};
+use revisit_permission::{
+    Action, Change, Decided, Layer, Level, Levels, Mask, Resource, Row, SubjectKind, SubjectState,
+};
+
+use super::{
+    audit::{self, Act, Actor},
+    book::{Book, Cause, Once, Revised},
+    departments, sessions,
+};
+use crate::{
+    App,
+    domain::{
+        Account, Error,
+        directory::check_etag,
+        log_in::{draw_secret, hash_secret},
+    },
+    store::{
+        accounts::{self, Kept, Taken, Wanted},
+        seen::{BATCH, Filling, Seen},
+    },
+};
+
+const MANAGE: &str = Action::UserManage.name();
+/// Accounts of one company.
+const ACCOUNTS_MAX: u64 = 100_000;
+
+/// A new user.
+pub struct NewUser {
+    pub username: String,
+    pub display_name: String,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub department: DepartmentId,
+    pub further: Vec<DepartmentId>,
+    pub positions: Vec<PositionId>,
+    pub manager: Option<SubjectId>,
+    pub parent: Option<SubjectId>,
+    pub time_zone: String,
+    pub locale: String,
+    pub reason: String,
+}
+
+/// What may be changed of a user; nothing stays as it is.
+#[derive(Default)]
+pub struct UserEdit {
+    pub display_name: Option<String>,
+    pub email: Option<Option<String>>,
+    pub phone: Option<Option<String>>,
+    pub further: Option<Vec<DepartmentId>>,
+    pub positions: Option<Vec<PositionId>>,
+    pub manager: Option<Option<SubjectId>>,
+    pub time_zone: Option<String>,
+    pub locale: Option<String>,
+    pub etag: String,
+    pub reason: String,
+}
+
+/// Which contact values are wanted clear.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Clear {
+    pub email: bool,
+    pub phone: bool,
+}
+
+/// A user as the caller may see it.
+pub struct Shown {
+    pub account: Account,
+    pub email: String,
+    pub phone: String,
+    pub manager: Option<SubjectId>,
+}
+
+/// A one-time link.
+pub struct Link {
+    pub token: String,
+    pub expires_at: Timestamp,
+}
+
+impl Shown {
+    fn new(account: Account, levels: Levels, clear: Clear, manager: Option<SubjectId>) -> Self {
+        let level = levels.get(Layer::Sensitive);
+        let show = |value: &Option<String>, clear: bool, mask: Mask| match (value, level) {
+            (None, _) | (_, Level::Hidden) => String::new(),
+            (Some(value), Level::Read | Level::Write) if clear => value.clone(),
+            (Some(value), _) => mask.apply(value),
+        };
+        let email = show(&account.email, clear.email, Mask::Email);
+        let phone = show(&account.phone, clear.phone, Mask::Phone);
+        Self { account, email, phone, manager }
+    }
+}
+
+fn manager(who: &Principal, id: SubjectId) -> Option<SubjectId> {
+    let reading = who.leases.read(who.tenant()).ok()?;
+    reading.snapshot.subject(id).and_then(|facts| facts.manager).filter(|manager| *manager != id)
+}
+
+/// A user whom the caller may see, and how much of it.
+async fn seen(app: &App, who: &Principal, id: SubjectId) -> Result<(Account, Levels), Error> {
+    let scope = who.scope(Action::UserView)?;
+    let tenant = who.tenant();
+    let found = app.store.read(&scope, async |tx| Ok(accounts::by_id(tx, tenant, id).await?)).await?;
+    let account = found.map(|kept| kept.account).filter(|it| it.kind == SubjectKind::User).ok_or(Error::NoSuchUser)?;
+    let levels = scope.levels(&account.row(tenant)).ok_or(Error::NoSuchUser)?;
+    Ok((account, levels))
+}
+
+pub async fn get(app: &App, who: &Principal, id: SubjectId, clear: Clear) -> Result<Shown, Error> {
+    let (account, levels) = seen(app, who, id).await?;
+    let mut fields = Vec::new();
+    if levels.reads(Layer::Sensitive) {
+        fields.extend(clear.email.then(|| "email".to_owned()));
+        fields.extend(clear.phone.then(|| "phone".to_owned()));
+    }
+    if !fields.is_empty() {
+        // The entry is committed before the answer leaves, or there is no answer.
+        let permit = who.decide(Action::UserView, &account.row(who.tenant()))?;
+        let entry = Act { fields, ..Act::done(Actor::of(who), Action::UserView.name(), "user", id.uuid()) };
+        app.store.write(&permit, async |tx| audit::act(app, tx, who.tenant(), entry).await).await?;
+    }
+    Ok(Shown::new(account, levels, clear, manager(who, id)))
+}
+
+pub async fn batch(app: &App, who: &Principal, ids: &[SubjectId]) -> Result<Vec<Shown>, Error> {
+    let scope = who.scope(Action::UserView)?;
+    let tenant = who.tenant();
+    let found = app.store.read(&scope, async |tx| Ok(accounts::by_ids(tx, tenant, ids).await?)).await?;
+    let users = found.into_iter().filter(|it| it.kind == SubjectKind::User);
+    let show = |account: Account| {
+        let levels = scope.levels(&account.row(tenant))?;
+        let manager = manager(who, account.id);
+        Some(Shown::new(account, levels, Clear::default(), manager))
+    };
+    Ok(users.filter_map(show).collect())
+}
+
+/// Which users a list shows.
+pub struct Filter {
+    pub department: Option<DepartmentId>,
+    pub state: Option<SubjectState>,
+}
+
+pub async fn list(
+    app: &App,
+    who: &Principal,
+    filter: Filter,
+    after: Option<SubjectId>,
+    size: u32,
+) -> Result<Seen<Shown>, Error> {
+    let scope = who.scope(Action::UserView)?;
+    let tenant = who.tenant();
+    let seen = app
+        .store
+        .read(&scope, async |tx| {
+            let (revision, facts) = app.ledgers.read(tx, tenant).await?;
+            let snapshot = revisit_permission::Snapshot::compile(&facts, revision);
+            let below = |at: DepartmentId| filter.department.is_none_or(|top| snapshot.org().within(at, top));
+            let member = |it: &Account| below(it.department) || it.further.iter().any(|at| below(*at));
+            let keep = |it: &Account| member(it) && scope.levels(&it.row(tenant)).is_some();
+            let mut filling = Filling::new(size, after.map(SubjectId::uuid));
+            while let Some(after) = filling.wants() {
+                let after = after.map(SubjectId::from_uuid);
+                let wanted = Wanted { kind: Some(SubjectKind::User), state: filter.state, after, limit: BATCH };
+                let batch = accounts::page(tx, tenant, wanted).await?;
+                filling.take(batch, |it| it.id.uuid(), &keep);
+            }
+            Ok(filling.page(|it| it.id.uuid()))
+        })
+        .await?;
+    let show = |account: Account| {
+        let levels = scope.levels(&account.row(tenant)).unwrap_or_default();
+        let manager = manager(who, account.id);
+        Shown::new(account, levels, Clear::default(), manager)
+    };
+    Ok(Seen { rows: seen.rows.into_iter().map(show).collect(), next: seen.next })
+}
+
+/// The right to do something to a user; one that may not be seen does not exist.
+pub async fn managed(app: &App, who: &Principal, id: SubjectId, action: Action) -> Result<Decided, Error> {
+    let (account, _) = seen(app, who, id).await?;
+    Ok(who.decide(action, &account.row(who.tenant()))?)
+}
+
+/// Makes a user; the link is there for the first of equal requests only, because what is kept for repeats is no secret.
+pub async fn create<M: Message + Default>(
+    app: &App,
+    who: &Principal,
+    input: NewUser,
+    once: Once<Shown, M>,
+) -> Result<(M, Option<Link>), Error> {
+    departments::get(app, who, input.department).await?;
+    let tenant = who.tenant();
+    let row = Row::new(tenant, tenant).with_department(input.department);
+    let permit = who.decide(Action::UserManage, &row)?;
+    let token = draw_secret(&app.secrets);
+    let cause = Cause::new(who, MANAGE, input.reason.clone());
+    let mut expires_at = Timestamp::MIN;
+    let (answer, fresh) = app
+        .revise_once(&permit, cause, once, async |tx, book| {
+            if accounts::count(tx, tenant).await? >= ACCOUNTS_MAX {
+                return Err(Error::TooMany);
+            }
+            let account = invited(app, book, input);
+            refuse_taken(tx, book, &account).await?;
+            book.add(Change::Subject(account.facts()))?;
+            may_hold(book, who, &account)?;
+            accounts::add(tx, tenant, &account, None).await?;
+            expires_at = book.now + app.config.password_link();
+            accounts::set_link(tx, tenant, account.id, hash_secret(&token), expires_at).await?;
+            Ok(shown(book, account, permit.levels()))
+        })
+        .await?;
+    Ok((answer, fresh.then_some(Link { token, expires_at })))
+}
+
+fn invited(app: &App, book: &Book, input: NewUser) -> Account {
+    Account {
+        id: app.ids.next::<kind::Subject>(book.now),
+        kind: SubjectKind::User,
+        state: SubjectState::Invited,
+        username: input.username,
+        display_name: input.display_name,
+        email: input.email,
+        phone: input.phone,
+        department: input.department,
+        further: input.further,
+        positions: input.positions,
+        added_roles: Vec::new(),
+        removed_roles: Vec::new(),
+        manager: input.manager,
+        parent: input.parent,
+        time_zone: input.time_zone,
+        locale: input.locale,
+        version: 1,
+        created_at: book.now,
+        updated_at: book.now,
+    }
+}
+
+pub async fn refuse_taken(tx: &Tx, book: &Book, account: &Account) -> Result<(), Error> {
+    match accounts::taken(tx, book.tenant.id, account).await? {
+        None => Ok(()),
+        Some(Taken::Username) => Err(Error::UsernameTaken),
+        Some(Taken::Email) => Err(Error::EmailTaken),
+        Some(Taken::Phone) => Err(Error::PhoneTaken),
+    }
+}
+
+/// Nobody gives, by a position or beside it, what they do not hold the right to grant.
+pub fn may_hold(book: &Book, who: &Principal, account: &Account) -> Result<(), Error> {
+    let snapshot = book.snapshot();
+    let positions = account.positions.iter().filter_map(|id| book.facts().position(*id));
+    let roles = positions.flat_map(|position| position.roles.iter()).chain(&account.added_roles);
+    for role in roles {
+        snapshot.may_assign(who.subject(), account.id, *role, book.now)?;
+    }
+    Ok(())
+}
+
+pub async fn change(app: &App, who: &Principal, id: SubjectId, edit: UserEdit) -> Result<Revised<Shown>, Error> {
+    let permit = managed(app, who, id, Action::UserManage).await?;
+    refuse_unwritable(&permit.levels(), &edit)?;
+    let levels = permit.levels();
+    let cause = Cause::new(who, MANAGE, edit.reason.clone());
+    app.revise(&permit, who.tenant(), cause, async |tx, book| {
+        let mut kept = find(tx, book, id).await?;
+        check_etag(&edit.etag, kept.account.version)?;
+        let gives = edit.positions.is_some() || edit.further.is_some();
+        apply(&mut kept.account, edit)?;
+        refuse_taken(tx, book, &kept.account).await?;
+        save(tx, book, &mut kept).await?;
+        if gives {
+            may_hold(book, who, &kept.account)?;
+            book.refuse_own_widening(who.subject())?;
+        }
+        Ok(shown(book, kept.account, levels))
+    })
+    .await
+}
+
+/// A write that names any field below write is refused whole.
+fn refuse_unwritable(levels: &Levels, edit: &UserEdit) -> Result<(), Error> {
+    let named = [
+        ("display_name", edit.display_name.is_some()),
+        ("email", edit.email.is_some()),
+        ("phone", edit.phone.is_some()),
+        ("further_department_ids", edit.further.is_some()),
+        ("position_ids", edit.positions.is_some()),
+        ("manager_id", edit.manager.is_some()),
+        ("time_zone", edit.time_zone.is_some()),
+        ("locale", edit.locale.is_some()),
+    ];
+    for (field, is_named) in named {
+        if is_named && !levels.writes(Resource::User.layer_of(field)) {
+            let message = format!("the field {field} may not be changed");
+            return Err(Failure::new(revisit_core::Kind::Denied, "FIELD_NOT_WRITABLE", message).into());
+        }
+    }
+    Ok(())
+}
+
+fn apply(account: &mut Account, edit: UserEdit) -> Result<(), Error> {
+    if account.state == SubjectState::Left {
+        return Err(Error::UserState);
+    }
+    fn set<T>(place: &mut T, new: Option<T>) {
+        if let Some(new) = new {
+            *place = new;
+        }
+    }
+    set(&mut account.display_name, edit.display_name);
+    set(&mut account.email, edit.email);
+    set(&mut account.phone, edit.phone);
+    set(&mut account.further, edit.further);
+    set(&mut account.positions, edit.positions);
+    set(&mut account.manager, edit.manager);
+    set(&mut account.time_zone, edit.time_zone);
+    set(&mut account.locale, edit.locale);
+    if account.email.is_none() && account.phone.is_none() {
+        return Err(Error::Refused { field: "user.email", rule: "or a telephone number is required" });
+    }
+    Ok(())
+}
+
+/// A user inside a revision.
+pub async fn find(tx: &Tx, book: &Book, id: SubjectId) -> Result<Kept, Error> {
+    let kept = accounts::by_id(tx, book.tenant.id, id).await?.ok_or(Error::NoSuchUser)?;
+    if kept.account.kind == SubjectKind::User { Ok(kept) } else { Err(Error::NoSuchUser) }
+}
+
+/// Saves a changed account: its row, and what permission is told of it.
+pub async fn save(tx: &Tx, book: &mut Book, kept: &mut Kept) -> Result<(), Error> {
+    kept.account.version += 1;
+    kept.account.updated_at = book.now;
+    book.touch(kept.account.facts())?;
+    Ok(accounts::save(tx, book.tenant.id, kept).await?)
+}
+
+fn shown(book: &Book, account: Account, levels: Levels) -> Shown {
+    let manager = book.snapshot().subject(account.id).and_then(|facts| facts.manager).filter(|it| *it != account.id);
+    Shown::new(account, levels, Clear::default(), manager)
+}
+
+/// Which way a user is turned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    Suspend,
+    Reactivate,
+}
+
+pub async fn turn(
+    app: &App,
+    who: &Principal,
+    id: SubjectId,
+    turn: Turn,
+    (etag, reason): (String, String),
+) -> Result<Revised<Shown>, Error> {
+    let permit = managed(app, who, id, Action::UserManage).await?;
+    let levels = permit.levels();
+    app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, reason), async |tx, book| {
+        let mut kept = find(tx, book, id).await?;
+        check_etag(&etag, kept.account.version)?;
+        match turn {
+            Turn::Suspend => suspend(tx, book, &mut kept).await?,
+            Turn::Reactivate => {
+                kept.account.turn(SubjectState::Suspended, SubjectState::Active)?;
+                save(tx, book, &mut kept).await?;
+            }
+        }
+        Ok(shown(book, kept.account, levels))
+    })
+    .await
+}
+
+/// Suspends a user inside a revision, and ends its sessions.
+pub async fn suspend(tx: &Tx, book: &mut Book, kept: &mut Kept) -> Result<(), Error> {
+    if book.tenant.administrator == kept.account.id {
+        return Err(Error::Administrator);
+    }
+    kept.account.turn(SubjectState::Active, SubjectState::Suspended)?;
+    sessions::end_all(tx, book, kept.account.id, None).await?;
+    save(tx, book, kept).await
+}
+
+/// A new one-time link; earlier ones die.
+pub async fn link(app: &App, who: &Principal, id: SubjectId) -> Result<Link, Error> {
+    let permit = managed(app, who, id, Action::UserManage).await?;
+    let token = draw_secret(&app.secrets);
+    let expires_at = app
+        .store
+        .write(&permit, async |tx| {
+            let now = crate::store::now(tx).await?;
+            let kept = accounts::by_id(tx, who.tenant(), id).await?.ok_or(Error::NoSuchUser)?;
+            if kept.account.state == SubjectState::Left {
+                return Err(Error::UserState);
+            }
+            let expires_at = now + app.config.password_link();
+            accounts::set_link(tx, who.tenant(), id, hash_secret(&token), expires_at).await?;
+            let entry = Act::done(Actor::of(who), "auth.create_password_link", "user", id.uuid());
+            audit::act(app, tx, who.tenant(), entry).await?;
+            Ok(expires_at)
+        })
+        .await?;
+    Ok(Link { token, expires_at })
+}
+
+/// The caller's own record, clear.
+pub async fn own(app: &App, who: &Principal) -> Result<Shown, Error> {
+    let permit = who.caller.own(&who.leases).map_err(Failure::from)?;
+    let tenant = who.tenant();
+    let found = app.store.read(&permit, async |tx| Ok(accounts::by_id(tx, tenant, who.subject()).await?)).await?;
+    let account = found.ok_or(Error::NoSuchUser)?.account;
+    let manager = manager(who, account.id);
+    Ok(Shown::new(account, Levels::READ, Clear { email: true, phone: true }, manager))
+}
+
+/// Changes what a user may change about itself.
+pub async fn change_own(app: &App, who: &Principal, edit: UserEdit) -> Result<Revised<Shown>, Error> {
+    let permit = who.caller.own(&who.leases).map_err(Failure::from)?;
+    app.revise(&permit, who.tenant(), Cause::new(who, "user.change_own", ""), async |tx, book| {
+        let mut kept = find(tx, book, who.subject()).await?;
+        check_etag(&edit.etag, kept.account.version)?;
+        apply(&mut kept.account, edit)?;
+        save(tx, book, &mut kept).await?;
+        let clear = Clear { email: true, phone: true };
+        let manager = book.snapshot().subject(who.subject()).and_then(|facts| facts.manager);
+        Ok(Shown::new(kept.account, Levels::READ, clear, manager))
+    })
+    .await
+}

@@ -1,0 +1,107 @@
+//! The only place of this service that knows the database. A transaction is had only with a permit.
+
+use revisit_bootstrap::database::{Database, Tx, fault};
+use revisit_core::{Failure, Id, Timestamp};
+use revisit_permission::Permit;
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait};
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use crate::domain::Error;
+
+pub mod accounts;
+pub mod audit;
+mod entity;
+pub mod grants;
+pub mod guards;
+pub mod hand_overs;
+pub mod keys;
+pub mod leases;
+pub mod log;
+pub mod migration;
+pub mod organisation;
+pub mod roles;
+pub mod seen;
+pub mod sessions;
+
+/// This service's database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+}
+
+impl Store {
+    pub const fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Reads under a permit.
+    pub async fn read<T>(
+        &self,
+        permit: &impl Permit,
+        work: impl AsyncFnOnce(&Tx) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.database.read(permit, work).await
+    }
+
+    /// Writes under a permit, in one transaction with what it emits.
+    pub async fn write<T>(
+        &self,
+        permit: &impl Permit,
+        work: impl AsyncFnOnce(&Tx) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.database.write(permit, work).await
+    }
+}
+
+/// The time at which a transaction runs.
+pub async fn now(tx: &Tx) -> Result<Timestamp, Failure> {
+    tx.now().await.map_err(fault)
+}
+
+/// Adds a row; a key that exists is a fault, for callers who have looked before.
+async fn insert<M>(tx: &Tx, model: M) -> Result<(), Failure>
+where
+    M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
+{
+    M::Entity::insert(model.into_active_model()).exec_without_returning(&**tx).await.map_err(fault)?;
+    Ok(())
+}
+
+/// Replaces a row that is there.
+async fn replace<M>(tx: &Tx, model: M) -> Result<(), Failure>
+where
+    M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
+    <M::Entity as EntityTrait>::Model: IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
+{
+    M::Entity::update(model.into_active_model().reset_all()).exec(&**tx).await.map_err(fault)?;
+    Ok(())
+}
+
+fn micros(at: Timestamp) -> i64 {
+    at.micros()
+}
+
+fn time(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+fn uuid<K>(id: Option<Id<K>>) -> Option<Uuid> {
+    id.map(Id::uuid)
+}
+
+fn id<K>(uuid: Option<Uuid>) -> Option<Id<K>> {
+    uuid.map(Id::from_uuid)
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(Failure::internal)
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(Failure::internal)
+}

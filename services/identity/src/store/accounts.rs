@@ -1,0 +1,237 @@
+//! Users and service accounts, the hashes of their secrets, and the one-time links.
+
+use revisit_bootstrap::database::{Tx, fault};
+use revisit_core::{
+    Failure, Id, Timestamp,
+    id::{SubjectId, TenantId},
+};
+use revisit_permission::{SubjectKind, SubjectState};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+
+use super::{entity, from_json, id, insert, micros, replace, time, to_json, uuid};
+use crate::domain::{
+    Account,
+    directory::{parse_state, state_name},
+};
+
+use entity::subject::{Column, Entity, Model};
+
+const USER: &str = "user";
+const SERVICE_ACCOUNT: &str = "service_account";
+
+/// An account, and the hash of its password or secret.
+pub struct Kept {
+    pub account: Account,
+    pub secret_hash: Option<String>,
+}
+
+fn kept(row: Model) -> Result<Kept, Failure> {
+    let account = Account {
+        id: Id::from_uuid(row.subject_id),
+        kind: if row.kind == USER { SubjectKind::User } else { SubjectKind::ServiceAccount },
+        state: parse_state(&row.state).ok_or_else(|| Failure::internal("an account has an unknown state"))?,
+        username: row.username,
+        display_name: row.display_name,
+        email: row.email,
+        phone: row.phone,
+        department: Id::from_uuid(row.department_id),
+        further: from_json(&row.further_department_ids)?,
+        positions: from_json(&row.position_ids)?,
+        added_roles: from_json(&row.added_role_ids)?,
+        removed_roles: from_json(&row.removed_role_ids)?,
+        manager: id(row.manager_id),
+        parent: id(row.parent_id),
+        time_zone: row.time_zone,
+        locale: row.locale,
+        version: row.version,
+        created_at: time(row.created_at),
+        updated_at: time(row.updated_at),
+    };
+    Ok(Kept { account, secret_hash: row.secret_hash })
+}
+
+fn row(tenant: TenantId, it: &Account, secret_hash: Option<String>) -> Result<Model, Failure> {
+    Ok(Model {
+        tenant_id: tenant.uuid(),
+        subject_id: it.id.uuid(),
+        kind: kind_name(it.kind).to_owned(),
+        state: state_name(it.state).to_owned(),
+        username: it.username.clone(),
+        display_name: it.display_name.clone(),
+        email: it.email.clone(),
+        phone: it.phone.clone(),
+        department_id: it.department.uuid(),
+        further_department_ids: to_json(&it.further)?,
+        position_ids: to_json(&it.positions)?,
+        added_role_ids: to_json(&it.added_roles)?,
+        removed_role_ids: to_json(&it.removed_roles)?,
+        manager_id: uuid(it.manager),
+        parent_id: uuid(it.parent),
+        time_zone: it.time_zone.clone(),
+        locale: it.locale.clone(),
+        secret_hash,
+        version: it.version,
+        created_at: micros(it.created_at),
+        updated_at: micros(it.updated_at),
+    })
+}
+
+const fn kind_name(kind: SubjectKind) -> &'static str {
+    match kind {
+        SubjectKind::User => USER,
+        SubjectKind::ServiceAccount => SERVICE_ACCOUNT,
+    }
+}
+
+pub async fn add(tx: &Tx, tenant: TenantId, it: &Account, secret_hash: Option<String>) -> Result<(), Failure> {
+    insert(tx, row(tenant, it, secret_hash)?).await
+}
+
+pub async fn save(tx: &Tx, tenant: TenantId, it: &Kept) -> Result<(), Failure> {
+    replace(tx, row(tenant, &it.account, it.secret_hash.clone())?).await
+}
+
+pub async fn by_id(tx: &Tx, tenant: TenantId, subject: SubjectId) -> Result<Option<Kept>, Failure> {
+    Entity::find_by_id((tenant.uuid(), subject.uuid())).one(&**tx).await.map_err(fault)?.map(kept).transpose()
+}
+
+/// The account with a name. Service accounts have no name to log in with.
+pub async fn by_username(tx: &Tx, tenant: TenantId, username: &str) -> Result<Option<Kept>, Failure> {
+    let find = Entity::find().filter(Column::TenantId.eq(tenant.uuid())).filter(Column::Username.eq(username));
+    find.one(&**tx).await.map_err(fault)?.map(kept).transpose()
+}
+
+/// A service account by its id alone: a program knows nothing else of its company.
+pub async fn service_account(tx: &Tx, subject: SubjectId) -> Result<Option<(TenantId, Kept)>, Failure> {
+    let find = Entity::find().filter(Column::SubjectId.eq(subject.uuid())).filter(Column::Kind.eq(SERVICE_ACCOUNT));
+    let row = find.one(&**tx).await.map_err(fault)?;
+    row.map(|row| Ok((Id::from_uuid(row.tenant_id), kept(row)?))).transpose()
+}
+
+/// Which of the values that must be unique another account has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Taken {
+    Username,
+    Email,
+    Phone,
+}
+
+/// Looks for another account with the same name or contact value. The tenant is locked by who asks.
+pub async fn taken(tx: &Tx, tenant: TenantId, it: &Account) -> Result<Option<Taken>, Failure> {
+    let mut same = Condition::any().add(Column::Username.eq(it.username.as_str()));
+    if let Some(email) = &it.email {
+        same = same.add(Column::Email.eq(email.as_str()));
+    }
+    if let Some(phone) = &it.phone {
+        same = same.add(Column::Phone.eq(phone.as_str()));
+    }
+    let find = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::SubjectId.ne(it.id.uuid()))
+        .filter(same);
+    let other = find.one(&**tx).await.map_err(fault)?;
+    Ok(other.map(|other| match () {
+        () if other.username == it.username => Taken::Username,
+        () if it.email.is_some() && other.email == it.email => Taken::Email,
+        () => Taken::Phone,
+    }))
+}
+
+/// Which accounts a page holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub kind: Option<SubjectKind>,
+    pub state: Option<SubjectState>,
+    pub after: Option<SubjectId>,
+    pub limit: u64,
+}
+
+/// Accounts of one tenant in the order of their ids.
+pub async fn page(tx: &Tx, tenant: TenantId, wanted: Wanted) -> Result<Vec<Account>, Failure> {
+    let mut find = Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
+    if let Some(kind) = wanted.kind {
+        find = find.filter(Column::Kind.eq(kind_name(kind)));
+    }
+    if let Some(state) = wanted.state {
+        find = find.filter(Column::State.eq(state_name(state)));
+    }
+    if let Some(after) = wanted.after {
+        find = find.filter(Column::SubjectId.gt(after.uuid()));
+    }
+    let rows = find.order_by_asc(Column::SubjectId).limit(wanted.limit).all(&**tx).await.map_err(fault)?;
+    rows.into_iter().map(|row| Ok(kept(row)?.account)).collect()
+}
+
+/// Several accounts in the order of their ids.
+pub async fn by_ids(tx: &Tx, tenant: TenantId, ids: &[SubjectId]) -> Result<Vec<Account>, Failure> {
+    let find = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::SubjectId.is_in(ids.iter().map(|id| id.uuid())))
+        .order_by_asc(Column::SubjectId);
+    find.all(&**tx).await.map_err(fault)?.into_iter().map(|row| Ok(kept(row)?.account)).collect()
+}
+
+/// How many accounts a tenant has.
+pub async fn count(tx: &Tx, tenant: TenantId) -> Result<u64, Failure> {
+    use sea_orm::PaginatorTrait;
+    Entity::find().filter(Column::TenantId.eq(tenant.uuid())).count(&**tx).await.map_err(fault)
+}
+
+/// Accounts of all tenants in the order of tenant and id.
+pub async fn all(
+    tx: &Tx,
+    tenant: Option<TenantId>,
+    after: Option<(TenantId, SubjectId)>,
+    limit: u64,
+) -> Result<Vec<(TenantId, Account)>, Failure> {
+    let mut find = Entity::find().filter(Column::Kind.eq(USER));
+    if let Some(tenant) = tenant {
+        find = find.filter(Column::TenantId.eq(tenant.uuid()));
+    }
+    if let Some((tenant, subject)) = after {
+        let same = Column::TenantId.eq(tenant.uuid()).and(Column::SubjectId.gt(subject.uuid()));
+        find = find.filter(Column::TenantId.gt(tenant.uuid()).or(same));
+    }
+    let find = find.order_by_asc(Column::TenantId).order_by_asc(Column::SubjectId).limit(limit);
+    let rows = find.all(&**tx).await.map_err(fault)?;
+    rows.into_iter().map(|row| Ok((Id::from_uuid(row.tenant_id), kept(row)?.account))).collect()
+}
+
+/// Keeps a one-time link; the earlier ones of the account die.
+pub async fn set_link(
+    tx: &Tx,
+    tenant: TenantId,
+    subject: SubjectId,
+    hash: Vec<u8>,
+    expires_at: Timestamp,
+) -> Result<(), Failure> {
+    drop_links(tx, tenant, subject).await?;
+    let (tenant_id, subject_id) = (tenant.uuid(), subject.uuid());
+    insert(tx, entity::password_link::Model { hash, tenant_id, subject_id, expires_at: micros(expires_at) }).await
+}
+
+pub async fn drop_links(tx: &Tx, tenant: TenantId, subject: SubjectId) -> Result<(), Failure> {
+    use entity::password_link::{Column, Entity};
+    let links =
+        Entity::delete_many().filter(Column::TenantId.eq(tenant.uuid())).filter(Column::SubjectId.eq(subject.uuid()));
+    links.exec(&**tx).await.map_err(fault)?;
+    Ok(())
+}
+
+/// Whose link it is, if it is still good.
+pub async fn link(tx: &Tx, hash: &[u8], now: Timestamp) -> Result<Option<(TenantId, SubjectId)>, Failure> {
+    let row = entity::password_link::Entity::find_by_id(hash.to_vec()).one(&**tx).await.map_err(fault)?;
+    Ok(row
+        .filter(|row| now < time(row.expires_at))
+        .map(|row| (Id::from_uuid(row.tenant_id), Id::from_uuid(row.subject_id))))
+}
+
+/// Sets the hash of a password or secret.
+pub async fn set_secret(tx: &Tx, tenant: TenantId, subject: SubjectId, hash: String) -> Result<(), Failure> {
+    let update = Entity::update_many()
+        .col_expr(Column::SecretHash, Expr::value(hash))
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::SubjectId.eq(subject.uuid()));
+    update.exec(&**tx).await.map_err(fault)?;
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! The chained audit log. Nothing here updates or deletes.
+
+use revisit_bootstrap::database::{Tx, fault};
+use revisit_core::{Failure, Timestamp, id::TenantId};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::{
+    entity::audit_entry::{Column, Entity, Model},
+    insert, micros,
+};
+use crate::domain::chain::Link;
+
+/// An entry's place and what it can be found by.
+pub struct Chained {
+    pub link: Link,
+    pub event: Uuid,
+    pub subject: Option<Uuid>,
+    pub action: String,
+    pub resource: Option<Uuid>,
+    pub time: Timestamp,
+}
+
+fn link(row: Model) -> Link {
+    Link { number: row.number, source: row.source, entry: row.entry, hash: row.hash }
+}
+
+/// The newest link of a tenant's chain. Who appends after it holds the chain's lock.
+pub async fn last(tx: &Tx, tenant: TenantId) -> Result<Option<Link>, Failure> {
+    let find = Entity::find().filter(Column::TenantId.eq(tenant.uuid())).order_by_desc(Column::Number);
+    Ok(find.one(&**tx).await.map_err(fault)?.map(link))
+}
+
+pub async fn append(tx: &Tx, tenant: TenantId, it: Chained) -> Result<(), Failure> {
+    let row = Model {
+        tenant_id: tenant.uuid(),
+        number: it.link.number,
+        source: it.link.source,
+        event_id: it.event,
+        subject_id: it.subject,
+        action: it.action,
+        resource_id: it.resource,
+        time: micros(it.time),
+        entry: it.link.entry,
+        hash: it.link.hash,
+    };
+    insert(tx, row).await
+}
+
+/// Which entries a page holds.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub subject: Option<Uuid>,
+    pub action: Option<String>,
+    pub resource: Option<Uuid>,
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub before: Option<i64>,
+    pub limit: u64,
+}
+
+/// Entries, newest first.
+pub async fn page(tx: &Tx, tenant: TenantId, wanted: &Wanted) -> Result<Vec<Link>, Failure> {
+    let mut find = Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
+    if let Some(subject) = wanted.subject {
+        find = find.filter(Column::SubjectId.eq(subject));
+    }
+    if let Some(action) = &wanted.action {
+        find = find.filter(Column::Action.eq(action.as_str()));
+    }
+    if let Some(resource) = wanted.resource {
+        find = find.filter(Column::ResourceId.eq(resource));
+    }
+    if let Some(from) = wanted.from {
+        find = find.filter(Column::Time.gte(micros(from)));
+    }
+    if let Some(until) = wanted.until {
+        find = find.filter(Column::Time.lt(micros(until)));
+    }
+    if let Some(before) = wanted.before {
+        find = find.filter(Column::Number.lt(before));
+    }
+    let rows = find.order_by_desc(Column::Number).limit(wanted.limit).all(&**tx).await.map_err(fault)?;
+    Ok(rows.into_iter().map(link).collect())
+}
+
+/// Links after a number, oldest first: for verification.
+pub async fn after(tx: &Tx, tenant: TenantId, number: i64, limit: u64) -> Result<Vec<Link>, Failure> {
+    let find = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::Number.gt(number))
+        .order_by_asc(Column::Number)
+        .limit(limit);
+    Ok(find.all(&**tx).await.map_err(fault)?.into_iter().map(link).collect())
+}

@@ -1,0 +1,84 @@
+//! What identity does without being asked: sweeping, chaining the audit log, driving hand-overs.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use revisit_bootstrap::{
+    Consumer, Database, Runtime, Settings, Started, Work,
+    command::{Invocation, print},
+};
+use revisit_core::{Clock, Failure, Kind};
+use revisit_permission::Worker;
+
+use crate::{
+    App, Config, NAME,
+    domain::{chain::Broken, lease::Silence},
+    operations::{audit, leases, log_in},
+    store::Store,
+};
+
+/// How often expired sessions and forgotten failures are deleted.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Adds the workers to what is served.
+pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
+    let consumer =
+        Consumer::new(runtime, database).from("identity").from("customer").from("followup").from("notification");
+    let consume = app.workers.consume;
+    started
+        .work(Work::new("identity audit", consumer.run(consume, async |tx, event| audit::chain(tx, event).await)))
+        .work(Work::new("identity leases", silent_leases(Arc::clone(app), runtime.clone())))
+        .work(Work::new("identity sweep", expired(Arc::clone(app), runtime.clone())))
+}
+
+async fn silent_leases(app: Arc<App>, runtime: Runtime) {
+    let silence = Mutex::new(Silence::default());
+    let sweeping = async {
+        loop {
+            if let Err(error) = leases::sweep(&app, &silence).await {
+                tracing::warn!(%error, "the lease rows could not be looked at");
+            }
+            tokio::time::sleep(leases::SWEEP).await;
+        }
+    };
+    runtime.shutdown.or_draining(sweeping).await;
+}
+
+async fn expired(app: Arc<App>, runtime: Runtime) {
+    let sweeping = async {
+        loop {
+            if let Err(error) = log_in::sweep(&app).await {
+                tracing::warn!(%error, "expired sessions could not be deleted");
+            }
+            tokio::time::sleep(SWEEP).await;
+        }
+    };
+    runtime.shutdown.or_draining(sweeping).await;
+}
+
+/// `audit verify`: follows every chain and fails when one is broken.
+pub async fn audit_command(mut invocation: Invocation) -> Result<(), Failure> {
+    if invocation.arguments != ["verify"] {
+        return Err(Failure::invalid_field("command line", "usage: identity audit verify"));
+    }
+    let _: Config = invocation.layers.take(NAME)?;
+    let settings: Settings = invocation.layers.finish()?;
+    settings.check()?;
+    let store = Store::new(Database::open(&settings.database.of(NAME), Clock::system()).await?);
+    let mut broken = 0;
+    for verdict in audit::verify(&store, &Worker::declare("verify")).await? {
+        let what = match verdict.broken {
+            None => "whole".to_owned(),
+            Some(Broken::Missing(number)) => format!("BROKEN: entry {number} is missing or out of place"),
+            Some(Broken::Edited(number)) => format!("BROKEN: entry {number} was edited"),
+        };
+        broken += i32::from(verdict.broken.is_some());
+        print(&format!("{} {} entries {what}\n", verdict.tenant, verdict.entries))?;
+    }
+    match broken {
+        0 => Ok(()),
+        broken => Err(Failure::new(Kind::Precondition, "AUDIT_BROKEN", format!("{broken} chains are broken"))),
+    }
+}
