@@ -222,16 +222,17 @@ impl Account {
         }
     }
 
-    /// How far the clause that came nearest got. Denials only, so it may look at everything.
+    /// How far the clause that came nearest got; the first of those that got equally far.
     pub(crate) fn nearest_miss(&self, seen: &Seen<'_>, now: Timestamp) -> Option<(Axis, GrantRef)> {
-        let mut nearest: Option<(Axis, GrantRef)> = None;
-        for place in 0..self.clauses.len() {
+        // What is no candidate is out of reach, like the first clause at the worst.
+        let mut nearest = (Axis::Extent, 0);
+        self.candidates(seen, |place| {
             let axis = self.missed(place, seen, now);
-            if nearest.is_none_or(|(best, _)| axis > best) {
-                nearest = Some((axis, self.clauses[place].grant));
+            if axis > nearest.0 || (axis == nearest.0 && place < nearest.1) {
+                nearest = (axis, place);
             }
-        }
-        nearest
+        });
+        Some((nearest.0, self.clauses.get(nearest.1)?.grant))
     }
 
     /// The first axis on which a clause does not match; [`Axis::Parent`] when it does on all of its own.
