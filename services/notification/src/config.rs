@@ -137,7 +137,9 @@ mod tests {
     use super::*;
 
     fn config() -> Config {
-        Layers::defaults(&[DEFAULTS]).and_then(|mut layers| layers.take("notification")).expect("the manual is complete")
+        Layers::defaults(&[DEFAULTS])
+            .and_then(|mut layers| layers.take("notification"))
+            .expect("the manual is complete")
     }
 
     #[test]

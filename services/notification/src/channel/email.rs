@@ -10,10 +10,10 @@ use lettre::{
     Address, Message,
     message::{Mailbox, header},
     transport::smtp::{
+        Error as SmtpError,
         authentication::{Credentials, DEFAULT_MECHANISMS},
         client::{AsyncSmtpConnection, TlsParameters},
         commands::{Data, Mail as MailCommand, Rcpt},
-        error::Error as SmtpError,
         extension::{ClientId, Extension, MailBodyParameter, MailParameter},
     },
 };
@@ -126,8 +126,7 @@ impl Mail {
     async fn converse(&self, letter: &Letter, phase: &mut Phase) -> Result<String, Answer> {
         let mut connection = self.connection().await?;
         let utf8 = connection.server_info().supports_feature(Extension::EightBitMime) && !letter.bytes.is_ascii();
-        let options =
-            if utf8 { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] } else { Vec::new() };
+        let options = if utf8 { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] } else { Vec::new() };
         let before = |error: SmtpError| meaning(&error, Phase::Before);
         connection.command(MailCommand::new(Some(self.from.email.clone()), options)).await.map_err(before)?;
         connection.command(Rcpt::new(letter.to.clone(), Vec::new())).await.map_err(before)?;
@@ -160,10 +159,9 @@ impl Mail {
         let before = |error: SmtpError| meaning(&error, Phase::Before);
         let at_once = self.tls.clone().filter(|_| self.config.tls == Tls::Tls);
         let timeout = Some(self.config.timeout());
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(addresses.as_slice(), timeout, &hello, at_once, None)
-                .await
-                .map_err(before)?;
+        let mut connection = AsyncSmtpConnection::connect_tokio1(addresses.as_slice(), timeout, &hello, at_once, None)
+            .await
+            .map_err(before)?;
         if let Some(tls) = self.tls.clone().filter(|_| self.config.tls == Tls::Starttls) {
             // A relay that does not offer it is an error: the text never goes out in the clear by accident.
             connection.starttls(tls, &hello).await.map_err(before)?;

@@ -147,7 +147,10 @@ mod tests {
         assert_eq!(turned(gate(terms(Channel::Email), kind, &off, NIGHT)), (State::Suppressed, "preference"));
         assert_eq!(turned(gate(terms(Channel::Inbox), kind, &gone, NIGHT)), (State::Suppressed, "recipient_inactive"));
         assert_eq!(turned(gate(terms(Channel::Email), kind, &homeless, NIGHT)), (State::Suppressed, "no_address"));
-        assert_eq!(turned(gate(terms(Channel::Webhook), kind, &closed, NIGHT)), (State::Cancelled, "endpoint_disabled"));
+        assert_eq!(
+            turned(gate(terms(Channel::Webhook), kind, &closed, NIGHT)),
+            (State::Cancelled, "endpoint_disabled")
+        );
         assert_eq!(turned(gate(terms(Channel::Inbox), kind, &standing(), late)), (State::Expired, "expired"));
         assert_eq!(gate(terms(Channel::Inbox), kind, &homeless, NIGHT), Gate::Open);
     }

@@ -149,8 +149,7 @@ mod tests {
         for kind in MessageKind::ALL {
             for channel in CHANNELS {
                 for locale in Locale::ALL {
-                    let checked =
-                        Template::check(kind, channel, locale, text(kind, locale), layout(channel, locale));
+                    let checked = Template::check(kind, channel, locale, text(kind, locale), layout(channel, locale));
                     assert!(checked.is_ok(), "{} {}: {checked:?}", kind.name(), locale.name());
                 }
             }

@@ -92,14 +92,7 @@ impl State {
                 Self::Dead,
                 Self::Unknown,
             ],
-            Self::Calling => &[
-                Self::Accepted,
-                Self::Ready,
-                Self::Rejected,
-                Self::Expired,
-                Self::Dead,
-                Self::Unknown,
-            ],
+            Self::Calling => &[Self::Accepted, Self::Ready, Self::Rejected, Self::Expired, Self::Dead, Self::Unknown],
             Self::Unknown => &[Self::Claimed, Self::Accepted, Self::Rejected, Self::Dead],
             Self::Accepted => &[Self::Delivered, Self::Read],
             Self::Delivered => &[Self::Read],
@@ -251,13 +244,7 @@ impl Progress {
         }
     }
 
-    fn again(
-        &self,
-        terms: Terms,
-        reason: &'static str,
-        not_before: Timestamp,
-        now: Timestamp,
-    ) -> Result<Self, Error> {
+    fn again(&self, terms: Terms, reason: &'static str, not_before: Timestamp, now: Timestamp) -> Result<Self, Error> {
         match retry::next_try(terms.channel, terms.id, self.tries, now) {
             None => self.to(State::Dead, reason, None),
             Some(at) if at.max(not_before) >= terms.expires_at => self.to(State::Expired, reason, None),
@@ -273,8 +260,8 @@ impl Progress {
             Channel::Email => self.tries <= BLIND_REPEATS_MAX,
             Channel::Inbox => false,
         };
-        let due = retry::next_try(terms.channel, terms.id, self.tries, now)
-            .filter(|at| repeats && *at < terms.expires_at);
+        let due =
+            retry::next_try(terms.channel, terms.id, self.tries, now).filter(|at| repeats && *at < terms.expires_at);
         self.to(State::Unknown, "no_answer", due)
     }
 }

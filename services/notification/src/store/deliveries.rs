@@ -46,7 +46,6 @@ pub struct Delivery {
 #[derive(Clone, Debug)]
 pub struct Attempt {
     pub id: AttemptId,
-    pub number: i32,
     pub outcome: i32,
     pub code: String,
     pub request_hash: Vec<u8>,
@@ -161,16 +160,9 @@ pub(super) fn delivery(row: Model) -> Result<Delivery, Failure> {
 /// How policy's attributes are called here: a delivery belongs to its recipient and to the recipient's department.
 fn columns() -> Columns {
     Columns {
-        tenant: Column::TenantId.as_column_ref(),
-        id: Column::DeliveryId.as_column_ref(),
-        owner: Some(Column::RecipientId.as_column_ref()),
-        department: Some(Column::DepartmentId.as_column_ref()),
-        stage: None,
-        grade: None,
-        vip: None,
-        pooled: None,
-        teams: None,
-        holders: None,
+        owner: Some(Column::RecipientId.as_column_ref().into()),
+        department: Some(Column::DepartmentId.as_column_ref().into()),
+        ..Columns::new(Column::TenantId.as_column_ref(), Column::DeliveryId.as_column_ref())
     }
 }
 
@@ -281,7 +273,6 @@ pub async fn attempts(tx: &Tx, delivery: &Delivery) -> Result<Vec<Attempt>, Fail
         .map_err(fault)?;
     let attempt = |row: entity::attempt::Model| Attempt {
         id: row.attempt_id.into(),
-        number: row.number,
         outcome: row.outcome,
         code: row.code,
         request_hash: row.request_hash,
@@ -311,4 +302,9 @@ pub async fn history(tx: &Tx, delivery: &Delivery) -> Result<Vec<StateChange>, F
         })
     };
     rows.into_iter().map(change).collect()
+}
+
+/// Adds a planned delivery.
+pub async fn add(tx: &Tx, delivery: &Delivery) -> Result<(), Failure> {
+    super::insert(tx, delivery.model()).await
 }

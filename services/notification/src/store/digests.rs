@@ -23,8 +23,7 @@ pub struct Timer {
 pub async fn set(tx: &Tx, timer: Timer) -> Result<(), Failure> {
     let text = "INSERT INTO digest (tenant_id, user_id, due_at) VALUES ($1, $2, $3)
         ON CONFLICT (tenant_id, user_id) DO UPDATE SET due_at = excluded.due_at";
-    let values: [Value; 3] =
-        [timer.tenant.uuid().into(), timer.user.uuid().into(), timer.due_at.micros().into()];
+    let values: [Value; 3] = [timer.tenant.uuid().into(), timer.user.uuid().into(), timer.due_at.micros().into()];
     execute(tx, text, values).await?;
     Ok(())
 }
@@ -39,12 +38,8 @@ pub async fn clear(tx: &Tx, tenant: TenantId, user: SubjectId) -> Result<(), Fai
 /// Moves a timer to its next instant; answers false when another replica did so first.
 pub async fn postpone(tx: &Tx, timer: Timer, to: Timestamp) -> Result<bool, Failure> {
     let text = "UPDATE digest SET due_at = $1 WHERE tenant_id = $2 AND user_id = $3 AND due_at = $4";
-    let values: [Value; 4] = [
-        to.micros().into(),
-        timer.tenant.uuid().into(),
-        timer.user.uuid().into(),
-        timer.due_at.micros().into(),
-    ];
+    let values: [Value; 4] =
+        [to.micros().into(), timer.tenant.uuid().into(), timer.user.uuid().into(), timer.due_at.micros().into()];
     Ok(execute(tx, text, values).await? > 0)
 }
 

@@ -111,12 +111,8 @@ pub async fn find_all(tx: &Tx, permit: &Decided, ids: Vec<Uuid>) -> Result<Vec<M
 pub async fn mark_read(tx: &Tx, message: &Message, now: Timestamp) -> Result<(), Failure> {
     let text = "UPDATE inbox_message SET read_at = $1
         WHERE tenant_id = $2 AND recipient_id = $3 AND sequence = $4 AND read_at IS NULL";
-    let values: [Value; 4] = [
-        now.micros().into(),
-        message.tenant.uuid().into(),
-        message.recipient.uuid().into(),
-        message.sequence.into(),
-    ];
+    let values: [Value; 4] =
+        [now.micros().into(), message.tenant.uuid().into(), message.recipient.uuid().into(), message.sequence.into()];
     execute(tx, text, values).await?;
     Ok(())
 }

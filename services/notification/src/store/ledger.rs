@@ -171,3 +171,16 @@ pub async fn end_call(
     execute(tx, text, values).await?;
     Ok(())
 }
+
+impl Ledger<'_> {
+    /// Takes a delivery off the workers' list without a change of state: nothing more will be done about it.
+    pub async fn leave(&self, delivery: &mut Delivery, left: Progress) -> Result<(), Failure> {
+        let text = "UPDATE delivery SET due_at = NULL WHERE tenant_id = $1 AND delivery_id = $2 AND version = $3";
+        let values: [Value; 3] =
+            [delivery.tenant.uuid().into(), delivery.id.uuid().into(), delivery.progress.version.into()];
+        execute(self.tx, text, values).await?;
+        self.tell(delivery, &left);
+        delivery.progress = left;
+        Ok(())
+    }
+}

@@ -1,12 +1,18 @@
 //! The schema, step by step. A published step is never edited; the next one expands or contracts.
 
-use revisit_bootstrap::database::isolate;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
-use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
+use revisit_bootstrap::database::{isolate, migrations, run};
+use sea_orm::DbErr;
+use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
 
-/// Every step of this service, in order.
-pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(First)]
+/// What every service's database has, then the tables of this one.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let mut all = migrations();
+        all.push(Box::new(First));
+        all
+    }
 }
 
 struct First;
@@ -144,18 +150,10 @@ const INDEXES: [&str; 11] = [
 #[expect(elided_lifetimes_in_paths, reason = "the trait's signature elides it, and async_trait wants the same")]
 impl MigrationTrait for First {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        let postgres = connection.get_database_backend() == DbBackend::Postgres;
-        let (uuid, text, bytes) =
-            if postgres { ("uuid", "text COLLATE \"C\"", "bytea") } else { ("blob", "text", "blob") };
         for (table, columns) in TABLES {
-            let columns = columns.replace("{uuid}", uuid).replace("{text}", text).replace("{bytes}", bytes);
-            connection.execute_unprepared(&format!("CREATE TABLE {table} ({columns})")).await?;
+            run(manager, &[&format!("CREATE TABLE {table} ({columns})")]).await?;
             isolate(manager, table).await?;
         }
-        for index in INDEXES {
-            connection.execute_unprepared(index).await?;
-        }
-        Ok(())
+        run(manager, &INDEXES).await
     }
 }

@@ -77,3 +77,8 @@ pub async fn save(tx: &Tx, replay: &Replay) -> Result<(), Failure> {
     execute(tx, text, values).await?;
     Ok(())
 }
+
+/// Whether a job is not done.
+pub async fn any_open(tx: &Tx) -> Result<bool, Failure> {
+    Ok(super::query_one(tx, "SELECT 1 AS open FROM replay WHERE NOT done LIMIT 1", []).await?.is_some())
+}

@@ -33,12 +33,9 @@ pub type Key = (MessageKind, Channel, Locale);
 impl Template {
     /// The shipped template of a tenant; its id is the same on every replica.
     pub fn shipped(tenant: TenantId, (kind, channel, locale): Key, now: Timestamp) -> Self {
-        let parts: [&[u8]; 4] = [
-            tenant.uuid().as_bytes().as_slice(),
-            kind.name().as_bytes(),
-            channel.name().as_bytes(),
-            locale.name().as_bytes(),
-        ];
+        let tenant_id = tenant.uuid();
+        let parts: [&[u8]; 4] =
+            [tenant_id.as_bytes(), kind.name().as_bytes(), channel.name().as_bytes(), locale.name().as_bytes()];
         Self {
             tenant,
             id: TemplateId::derived("revisit notification template", &parts),

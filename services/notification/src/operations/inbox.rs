@@ -1,0 +1,159 @@
+//! The caller's own inbox: listed, read, watched. Nobody reads somebody else's.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use revisit_bootstrap::{Principal, Tx};
+use revisit_core::{Failure, id::DeliveryId, page::Page};
+use revisit_permission::Decided;
+use tokio::sync::{broadcast, mpsc};
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{Error, State, template::Rendered},
+    store::{
+        claims,
+        inbox::{self, Message},
+        ledger::{Ledger, Marks},
+        now,
+    },
+    worker::words_place,
+};
+
+/// How often a stream looks by itself: a message from another replica is seen in half the time that it may take.
+const LOOK: Duration = Duration::from_secs(1);
+/// Messages of one look.
+const LOOK_MAX: u64 = 100;
+/// Messages that may wait for a slow reader; then the stream waits, too.
+const QUEUE_MAX: usize = 32;
+
+/// A message with its words.
+pub struct Opened {
+    pub message: Message,
+    pub words: Rendered,
+}
+
+pub async fn list(app: &App, who: &Principal, unread_only: bool, page: Page) -> Result<(Vec<Opened>, String), Error> {
+    let permit = super::own(who)?;
+    let before = match &page.after {
+        None => i64::MAX,
+        Some(key) => key.as_slice().try_into().map(i64::from_be_bytes).map_err(|_| Page::unreadable())?,
+    };
+    let mut opened = app
+        .store
+        .read(&permit, async |tx| {
+            let rows = inbox::list(tx, &permit, unread_only, before, u64::from(page.size) + 1).await?;
+            open(app, tx, &permit, rows).await
+        })
+        .await?;
+    let size = usize::try_from(page.size).unwrap_or(usize::MAX);
+    let more = opened.len() > size;
+    opened.truncate(size);
+    let next = opened.last().filter(|_| more).map(|last| page.token(&last.message.sequence.to_be_bytes()));
+    Ok((opened, next.unwrap_or_default()))
+}
+
+pub async fn unread(app: &App, who: &Principal) -> Result<i64, Error> {
+    let permit = super::own(who)?;
+    app.store.read(&permit, async |tx| Ok(inbox::unread(tx, &permit).await?)).await
+}
+
+/// Marks messages as read, all or none; answers how many are still unread.
+pub async fn mark_read(app: &App, who: &Principal, ids: Vec<DeliveryId>) -> Result<i64, Error> {
+    let permit = super::own(who)?;
+    let wanted: HashSet<Uuid> = ids.into_iter().map(DeliveryId::uuid).collect();
+    app.store
+        .write(&permit, async |tx| {
+            let found = inbox::find_all(tx, &permit, wanted.iter().copied().collect()).await?;
+            if found.len() != wanted.len() {
+                return Err(Error::NoSuchMessage);
+            }
+            let ledger = Ledger::open(tx, now(tx).await?);
+            for message in found.iter().filter(|message| message.read_at.is_none()) {
+                inbox::mark_read(tx, message, ledger.now()).await?;
+                let Some(mut delivery) = claims::one(tx, message.tenant, message.id).await? else { continue };
+                if delivery.progress.state == State::Delivered {
+                    let read = delivery.progress.to(State::Read, "", None)?;
+                    ledger.advance(&mut delivery, read, Marks::default()).await?;
+                }
+            }
+            ledger.close().await?;
+            Ok(inbox::unread(tx, &permit).await?)
+        })
+        .await
+}
+
+/// Messages as they arrive, beginning after a sequence. The stream ends when its reader or the caller's session does.
+pub fn watch(app: &Arc<App>, who: Principal, after: i64) -> Result<mpsc::Receiver<Result<Opened, Error>>, Error> {
+    super::own(&who)?;
+    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+    let app = Arc::clone(app);
+    // It ends with its reader at the latest at the next look.
+    tokio::spawn(async move {
+        if let Err(error) = push(&app, &who, after, &sender).await {
+            let _ = sender.send(Err(error)).await;
+        }
+    });
+    Ok(receiver)
+}
+
+async fn push(
+    app: &App,
+    who: &Principal,
+    mut after: i64,
+    sender: &mpsc::Sender<Result<Opened, Error>>,
+) -> Result<(), Error> {
+    let mut arrivals = app.arrivals.subscribe();
+    let mine = (who.tenant(), who.subject());
+    loop {
+        // Decided anew at every look, so that an ended session ends the stream.
+        let permit = super::own(who)?;
+        let opened = app
+            .store
+            .read(&permit, async |tx| {
+                let rows = inbox::after(tx, &permit, after, LOOK_MAX).await?;
+                open(app, tx, &permit, rows).await
+            })
+            .await?;
+        let full = opened.len() as u64 == LOOK_MAX;
+        for one in opened {
+            after = one.message.sequence;
+            if sender.send(Ok(one)).await.is_err() {
+                return Ok(());
+            }
+        }
+        if full {
+            continue;
+        }
+        let arrived = async {
+            loop {
+                match arrivals.recv().await {
+                    Ok(whose) if whose != mine => {}
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                    // The sender lives as long as the service.
+                    Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            () = sender.closed() => return Ok(()),
+            _ = tokio::time::timeout(LOOK, arrived) => {}
+        }
+    }
+}
+
+/// The words of messages. One whose key was destroyed is left out: what it said about was erased.
+async fn open(app: &App, tx: &Tx, permit: &Decided, rows: Vec<Message>) -> Result<Vec<Opened>, Error> {
+    let owner = |message: &Message| message.customer.map_or(message.recipient.uuid(), Into::into);
+    let mut owners: Vec<Uuid> = rows.iter().map(owner).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    let keys = app.sealer.keys(tx, permit.tenant(), &owners).await?;
+    let mut opened = Vec::with_capacity(rows.len());
+    for message in rows {
+        let Some(plain) = keys.open(owner(&message), words_place(message.id), &message.sealed)? else { continue };
+        let (title, body) = serde_json::from_slice(&plain).map_err(Failure::internal)?;
+        opened.push(Opened { message, words: Rendered { title, body } });
+    }
+    Ok(opened)
+}

@@ -1,0 +1,126 @@
+//! The words of a message: its variables for one recipient, its template, and what a webhook says instead.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chrono_tz::Tz;
+use revisit_core::{Timestamp, id::TemplateId};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    domain::{Locale, Template, Value, Values, morning, shipped::Placeholder, template::Flaw},
+    store::{deliveries::Delivery, intents::Intent, templates},
+};
+
+/// Compiled templates that are kept; when there are more, all are compiled anew.
+const COMPILED_MAX: usize = 2_000;
+
+/// Compiled templates by id and version.
+#[derive(Default)]
+pub struct Texts(Mutex<HashMap<(TemplateId, i64), Arc<Template>>>);
+
+impl Texts {
+    /// The compiled form of a template as it is stored now.
+    pub fn compiled(&self, stored: &templates::Template) -> Result<Arc<Template>, Flaw> {
+        let key = (stored.id, stored.version);
+        // A poisoned lock only means that another thread panicked between two whole insertions.
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let compiled = Arc::new(Template::compile(stored.channel, stored.locale, &stored.text, &stored.layout)?);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= COMPILED_MAX {
+            all.clear();
+        }
+        all.insert(key, Arc::clone(&compiled));
+        Ok(compiled)
+    }
+}
+
+/// To whom a message speaks, and what it may call the others.
+#[derive(Clone, Debug)]
+pub struct Audience<'a> {
+    pub name: &'a str,
+    pub locale: Locale,
+    pub zone: Tz,
+    /// The customer's name as this recipient may read it; none when it may not.
+    pub customer: Option<&'a str>,
+    /// Names of users by their ids.
+    pub people: &'a HashMap<Uuid, String>,
+}
+
+/// The values of a message's variables. One that cannot be had is left out, and then the message is not sent.
+pub fn values(intent: &Intent, audience: &Audience<'_>) -> Values {
+    let text = |text: &str| Some(Value::Text(text.to_owned()));
+    let person = |fact: &str| {
+        let Some(Value::Text(id)) = intent.facts.get(fact) else { return None };
+        let known = id.parse().ok().and_then(|id: Uuid| audience.people.get(&id));
+        text(known.map_or(Placeholder::Somebody.text(audience.locale), String::as_str))
+    };
+    let value = |name: &str| match name {
+        "recipient_name" => text(audience.name),
+        "customer_name" => text(audience.customer.unwrap_or_else(|| {
+            let missing = if intent.customer.is_some() { Placeholder::Hidden } else { Placeholder::NoCustomer };
+            missing.text(audience.locale)
+        })),
+        "due_time" => match intent.facts.get("due_micros") {
+            Some(Value::Number(micros)) => text(&moment(audience.zone, Timestamp::from_micros(*micros))),
+            Some(Value::Text(_)) | None => None,
+        },
+        "assignee_name" => person("assignee_id"),
+        "actor_name" => person("actor_id"),
+        "owner_name" => person("owner_id").or_else(|| text(Placeholder::Somebody.text(audience.locale))),
+        "result" => intent.facts.get("result").map(|result| match result {
+            Value::Text(key) if key.is_empty() => Value::Text(Placeholder::Sensitive.text(audience.locale).to_owned()),
+            known => known.clone(),
+        }),
+        other => intent.facts.get(other).cloned(),
+    };
+    let variables = intent.kind.variables().iter();
+    variables.filter_map(|(name, _)| Some(((*name).to_owned(), value(name)?))).collect()
+}
+
+fn moment(zone: Tz, at: Timestamp) -> String {
+    morning::local(zone, at).format("%Y-%m-%d %H:%M").to_string()
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    r#type: &'a str,
+    timestamp: String,
+    data: BTreeMap<&'a str, serde_json::Value>,
+}
+
+/// What a webhook says: ids and basic-layer facts, the same bytes at every try.
+pub fn payload(delivery: &Delivery, intent: &Intent) -> Vec<u8> {
+    let mut data: BTreeMap<&str, serde_json::Value> = BTreeMap::new();
+    for (name, value) in &intent.facts {
+        let value = match value {
+            Value::Number(number) => serde_json::Value::from(*number),
+            Value::Text(text) => serde_json::Value::from(text.as_str()),
+        };
+        data.insert(name, value);
+    }
+    let ids = [
+        ("delivery_id", Some(delivery.id.uuid())),
+        ("recipient_id", Some(intent.recipient)),
+        ("customer_id", intent.customer.map(Into::into)),
+        ("task_id", intent.task.map(Into::into)),
+    ];
+    data.extend(ids.into_iter().filter_map(|(name, id)| Some((name, serde_json::Value::from(id?.to_string())))));
+    let timestamp = format!("{}Z", morning::local(Tz::UTC, intent.created_at).format("%Y-%m-%dT%H:%M:%S%.6f"));
+    let payload = Payload { r#type: intent.kind.name(), timestamp, data };
+    // Strings, numbers and string keys only: nothing here can fail to be written.
+    serde_json::to_vec(&payload).unwrap_or_default()
+}
+
+/// Users whose names a message says beside its recipient's.
+pub fn mentioned(intent: &Intent) -> impl Iterator<Item = Uuid> + '_ {
+    ["assignee_id", "actor_id"].into_iter().filter_map(|fact| match intent.facts.get(fact) {
+        Some(Value::Text(id)) => id.parse().ok(),
+        Some(Value::Number(_)) | None => None,
+    })
+}
