@@ -96,7 +96,8 @@ async fn apply_once(
     require_version(asked, &before)?;
     let planned = plan(before.clone(), catalogue).await?;
     let decided = who.caller.decide_change(&who.leases, action, &before.row(), &planned.change.after.row())?;
-    let levels = decided.levels();
+    // A move of stage overwrites what the row was before it: in the stage of a hand-over the mover only reads.
+    let levels = if action == Action::CustomerStage { decided.levels_before() } else { decided.levels() };
     for (layer, field) in &planned.layers {
         require_write(&levels, *layer, field)?;
     }
