@@ -97,8 +97,7 @@ impl Snapshot {
         Action::ALL.iter().any(|action| {
             let (before, after) = (self.predicate(subject, *action), after.predicate(subject, *action));
             let new_right = |clause: &Clause| !before.clauses().iter().any(|old| covered(old, &before, clause, &after));
-            let gone_guard =
-                |bar: &Bar| !after.bars.iter().any(|new| stands(bar, &before.org, new, &after.org, subject));
+            let gone_guard = |bar: &Bar| !after.bars.iter().any(|new| bar.stands_in((&before, &after), new));
             after.clauses().iter().any(new_right)
                 || (!after.clauses().is_empty() && before.bars.iter().any(gone_guard))
                 || (!after.clauses().is_empty() && before.above.len() > after.above.len())
@@ -191,17 +190,6 @@ fn covered(old: &Clause, before: &Predicate, new: &Clause, after: &Predicate) ->
         && new.levels.within(old.levels)
         && old.from <= new.from
         && new.until <= old.until
-}
-
-/// Whether a guard that stood before a change stands after it, for at least as many rows.
-fn stands(old: &Bar, before: &Org, new: &Bar, after: &Org, subject: SubjectId) -> bool {
-    let led = |bar: &Bar| bar.except_led.as_ref().map_or_else(Vec::new, |lines| lines.led_by(subject));
-    let departments = |bar: &Bar, org: &Org| bar.department.map_or_else(Vec::new, |top| org.subtree(top).collect());
-    let without = |bar: &Bar| Bar { except_led: None, ..bar.clone() };
-    let (excepted, covered) = (led(old), departments(new, after));
-    without(old) == without(new)
-        && led(new).iter().all(|id| excepted.contains(id))
-        && departments(old, before).iter().all(|id| covered.contains(id) || !after.knows(*id))
 }
 
 #[cfg(test)]

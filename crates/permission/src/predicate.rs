@@ -91,6 +91,20 @@ impl Bar {
     }
 }
 
+impl Bar {
+    /// Whether `new`, of another revision's predicate of the same subject, covers at least the rows that this one
+    /// covers. A department that is gone has no rows.
+    pub(crate) fn stands_in(&self, (before, after): (&Predicate, &Predicate), new: &Self) -> bool {
+        let led = |bar: &Self| bar.except_led.as_ref().map_or_else(Vec::new, |lines| lines.led_by(before.subject));
+        let below = |bar: &Self, org: &Org| bar.department.map_or_else(Vec::new, |top| org.subtree(top).collect());
+        let rest = |bar: &Self| Self { except_led: None, ..bar.clone() };
+        let (excepted, covered) = (led(self), below(new, &after.org));
+        rest(self) == rest(new)
+            && led(new).iter().all(|owner| excepted.contains(owner))
+            && below(self, &before.org).iter().all(|id| covered.contains(id) || !after.org.knows(*id))
+    }
+}
+
 impl Predicate {
     /// Whose it is.
     #[must_use]
@@ -207,11 +221,11 @@ impl Predicate {
                     .filter_map(Clause::top)
                     .all(|top| self.org.subtree(top).eq(other.org.subtree(top)))
         };
-        let mut tops = self.bars.iter().filter_map(|bar| bar.department);
+        let bars = self.bars.iter().zip(&other.bars);
         self.subject == other.subject
             && self.action == other.action
-            && self.bars == other.bars
-            && tops.all(|top| self.org.subtree(top).eq(other.org.subtree(top)))
+            && self.bars.len() == other.bars.len()
+            && bars.into_iter().all(|(one, two)| one.stands_in((self, other), two) && two.stands_in((other, self), one))
             && alike(&self.own, &other.own)
             && self.above.len() == other.above.len()
             && self.above.iter().zip(&other.above).all(|(one, two)| alike(one, two))

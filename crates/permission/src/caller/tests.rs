@@ -131,3 +131,25 @@ fn a_scope_is_refused_only_when_no_row_can_be_in_it() {
     assert_eq!((failure.kind, failure.reason), (Kind::Denied, "PERMISSION_DENIED"));
     assert_eq!(failure.details.get("axis").map(String::as_str), Some("role"));
 }
+
+#[test]
+fn a_scope_under_a_guard_is_disturbed_by_whom_its_caller_leads_and_by_nobody_else() {
+    let guard = Change::Guard(crate::Guard {
+        id: id(1),
+        whom: crate::Whom::Everyone,
+        except: crate::Exceptions { managers: true, ..crate::Exceptions::default() },
+        actions: crate::fixture::actions(&[Action::CustomerView]),
+        condition: crate::RowCondition { vip: true, ..crate::RowCondition::default() },
+        effect: crate::Effect::Deny,
+        from: Timestamp::MIN,
+        until: Timestamp::MAX,
+        reason: "VIP".to_owned(),
+    });
+    let hired = |manager| Change::Subject(crate::Subject { manager, ..crate::fixture::user(600, STORE_ONE) });
+    let (leases, _clock) = leased(company_with(std::slice::from_ref(&guard)));
+    let scope = caller().scope(&leases, Action::CustomerView).expect("a rep sees its customers");
+    leases.load(tenant(), Arc::new(next(&[guard.clone(), hired(None)])));
+    assert!(scope.confirm().is_ok());
+    leases.load(tenant(), Arc::new(next(&[guard, hired(Some(id(REP_ONE)))])));
+    assert_eq!(scope.confirm().expect_err("one more is led").kind, DenialKind::Stale);
+}
