@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use revisit_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use calendar::{DayKind, Special, WorkCalendar};
+pub use calendar::{Special, WorkCalendar};
 
 /// What becomes of a local time that does not exist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -1,0 +1,444 @@
+//! One planned contact: its window, its reminders one after the other, and what may be done to it.
+//!
+//! The version rises with each change that people see. A reminder that goes out is none, so that the version is also
+//! the generation under which each kind of reminder leaves at most once.
+
+use std::time::Duration;
+
+use chrono::NaiveDateTime;
+use revisit_core::{
+    Timestamp,
+    id::{CustomerId, DepartmentId, EnrolmentId, PlanId, SubjectId, TaskId, TenantId},
+};
+use revisit_permission::{Flags, Layer, Row};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Error, people::Customer, plan::Reason};
+
+/// How the customer is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    Phone,
+    Wechat,
+    Email,
+    Meeting,
+    Visit,
+    Other,
+}
+
+impl Channel {
+    const ALL: [Self; 6] = [Self::Phone, Self::Wechat, Self::Email, Self::Meeting, Self::Visit, Self::Other];
+
+    /// As stored and as events carry it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Phone => "phone",
+            Self::Wechat => "wechat",
+            Self::Email => "email",
+            Self::Meeting => "meeting",
+            Self::Visit => "visit",
+            Self::Other => "other",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.name() == name)
+    }
+}
+
+/// What made a task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaskKind {
+    Plan,
+    Todo,
+    NextContact,
+    Issue,
+}
+
+impl TaskKind {
+    /// As stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Todo => "todo",
+            Self::NextContact => "next_contact",
+            Self::Issue => "issue",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Plan, Self::Todo, Self::NextContact, Self::Issue].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Where a task stands. Overdue is derived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaskState {
+    Scheduled,
+    Open,
+    Done,
+    Cancelled,
+}
+
+impl TaskState {
+    /// As stored.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Open => "open",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Scheduled, Self::Open, Self::Done, Self::Cancelled].into_iter().find(|state| state.name() == name)
+    }
+
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Open)
+    }
+}
+
+/// What a timer does when it fires. The order is the order at one instant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum TimerKind {
+    /// The window begins.
+    Open,
+    /// The lent access is renewed for another day.
+    Extend,
+    /// A reminder before due; the number tells several apart.
+    Before(u8),
+    Due,
+    Overdue,
+    Escalate,
+}
+
+impl TimerKind {
+    /// As stored; never reuse a number.
+    #[must_use]
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::Open => 0,
+            Self::Extend => 1,
+            Self::Before(number) => 10 + number as i16,
+            Self::Due => 300,
+            Self::Overdue => 310,
+            Self::Escalate => 320,
+        }
+    }
+
+    #[must_use]
+    pub fn parse(code: i16) -> Option<Self> {
+        match code {
+            0 => Some(Self::Open),
+            1 => Some(Self::Extend),
+            300 => Some(Self::Due),
+            310 => Some(Self::Overdue),
+            320 => Some(Self::Escalate),
+            10..300 => u8::try_from(code - 10).ok().map(Self::Before),
+            _ => None,
+        }
+    }
+}
+
+/// An instant and what happens at it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Moment {
+    pub at: Timestamp,
+    pub kind: TimerKind,
+}
+
+/// The reminders of a task, in order. Fixed when the task is planned, so that firing needs no calendar.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Agenda(Vec<Moment>);
+
+impl Agenda {
+    #[must_use]
+    pub fn of(mut moments: Vec<Moment>) -> Self {
+        moments.sort();
+        moments.dedup();
+        Self(moments)
+    }
+
+    /// As stored: `code@micros`, separated by spaces.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let parts: Vec<_> = self.0.iter().map(|m| format!("{}@{}", m.kind.code(), m.at.micros())).collect();
+        parts.join(" ")
+    }
+
+    /// None when the text is not of this form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let moment = |part: &str| {
+            let (code, at) = part.split_once('@')?;
+            Some(Moment { at: Timestamp::from_micros(at.parse().ok()?), kind: TimerKind::parse(code.parse().ok()?)? })
+        };
+        text.split_whitespace().map(moment).collect::<Option<_>>().map(Self)
+    }
+
+    #[must_use]
+    pub fn moments(&self) -> &[Moment] {
+        &self.0
+    }
+}
+
+/// The occurrence of a plan that a task is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin {
+    pub plan: PlanId,
+    pub version: i32,
+    pub step: String,
+    pub enrolment: EnrolmentId,
+    /// Of the enrolment, when the task was planned.
+    pub generation: i64,
+}
+
+/// A follow-up task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Task {
+    pub tenant: TenantId,
+    pub id: TaskId,
+    pub version: i64,
+    pub kind: TaskKind,
+    pub state: TaskState,
+    pub customer: Option<CustomerId>,
+    pub origin: Option<Origin>,
+    /// What tells it from other occurrences of its origin.
+    pub occurrence: String,
+    pub nominal: Option<NaiveDateTime>,
+    pub zone: String,
+    /// Who it was given to by name; it does not follow the customer then.
+    pub named: Option<SubjectId>,
+    /// Who is responsible since it opened.
+    pub assignee: Option<SubjectId>,
+    /// Department, stage and grade when it opened: what figures are told apart by, whatever becomes of the customer.
+    pub department: Option<DepartmentId>,
+    pub stage: Option<String>,
+    pub grade: Option<String>,
+    pub channel: Option<Channel>,
+    pub open_at: Timestamp,
+    pub due_at: Timestamp,
+    pub agenda: Agenda,
+    pub remind_open: bool,
+    /// The one timer that it owns; none after its last kind.
+    pub timer: Option<Moment>,
+    pub lent: Vec<Layer>,
+    /// Sealed; empty for an occurrence of a plan, which is named by its step.
+    pub title: Vec<u8>,
+    pub reason: Reason,
+    /// Sealed; only with [`Reason::Caller`].
+    pub reason_text: Vec<u8>,
+    pub parent: Option<TaskId>,
+    pub open_issues: i32,
+    pub asks_satisfaction: bool,
+    pub success: Option<bool>,
+    pub satisfaction: Option<i16>,
+    pub done_at: Option<Timestamp>,
+    pub closed_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub created_by: Option<SubjectId>,
+}
+
+/// Lent access never reaches further ahead than this.
+const LEND_SPAN: Duration = Duration::from_hours(24);
+/// An extension is asked for this long before the access would end.
+const EXTEND_EVERY: Duration = Duration::from_hours(23);
+
+impl Task {
+    /// The id of an occurrence: the same on every replica, so that planning it twice is planning it once.
+    #[must_use]
+    pub fn id_of(tenant: TenantId, origin: &Origin, customer: CustomerId, occurrence: &str) -> TaskId {
+        let generation = origin.generation.to_be_bytes();
+        let (tenant, plan, customer) = (tenant.uuid(), origin.plan.uuid(), customer.uuid());
+        let parts: [&[u8]; 6] = [
+            tenant.as_bytes(),
+            plan.as_bytes(),
+            origin.step.as_bytes(),
+            customer.as_bytes(),
+            &generation,
+            occurrence.as_bytes(),
+        ];
+        TaskId::derived("revisit followup task v1", &parts)
+    }
+
+    /// The id of a task that a request or an outcome makes.
+    #[must_use]
+    pub fn id_by_key(tenant: TenantId, kind: TaskKind, key: &str) -> TaskId {
+        TaskId::derived(
+            "revisit followup keyed task v1",
+            &[tenant.uuid().as_bytes(), kind.name().as_bytes(), key.as_bytes()],
+        )
+    }
+
+    /// What decides its shard: the customer, else the task itself.
+    #[must_use]
+    pub fn shard_key(&self) -> Uuid {
+        self.customer.map_or(self.id.uuid(), |customer| customer.uuid())
+    }
+
+    /// What policy may look at: the customer's attributes of now, owned by the person responsible.
+    #[must_use]
+    pub fn row(&self, customer: Option<&Customer>) -> Row {
+        let row = Row::new(self.tenant, self.id).with_owner(self.responsible(customer));
+        let Some(customer) = customer else { return row.with_department(self.department) };
+        row.with_department(customer.department)
+            .with_teams(customer.teams.iter().copied())
+            .with_stage(customer.stage.as_deref().map(Into::into))
+            .with_grade(customer.grade.as_deref().map(Into::into))
+            .with_flags(Flags { vip: customer.vip, pooled: customer.pooled })
+            .with_auth_rev(customer.auth_rev)
+    }
+
+    /// Whoever opened it, or while it is scheduled the one named, else the customer's owner of now.
+    #[must_use]
+    pub fn responsible(&self, customer: Option<&Customer>) -> Option<SubjectId> {
+        self.assignee.or(self.named).or_else(|| customer.and_then(|customer| customer.owner))
+    }
+
+    #[must_use]
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.state == TaskState::Open && self.due_at < now
+    }
+
+    /// How long the access lasts that is lent now: the end of the due window, at most a day ahead.
+    #[must_use]
+    pub fn lend_until(&self, now: Timestamp) -> Timestamp {
+        self.due_at.min(now + LEND_SPAN)
+    }
+
+    /// The first timer after a moment: the next reminder, or the next extension of a window longer than a day.
+    #[must_use]
+    pub fn next_timer(&self, after: Moment) -> Option<Moment> {
+        let reminder = self.agenda.0.iter().copied().find(|moment| *moment > after);
+        [reminder, self.next_extension(after)].into_iter().flatten().min()
+    }
+
+    fn next_extension(&self, after: Moment) -> Option<Moment> {
+        self.customer?;
+        let step = i64::try_from(EXTEND_EVERY.as_micros()).unwrap_or(i64::MAX);
+        let passed = (after.at.micros() - self.open_at.micros()).max(0) / step;
+        let nth = |n: i64| Moment {
+            at: Timestamp::from_micros(self.open_at.micros().saturating_add(step.saturating_mul(n))),
+            kind: TimerKind::Extend,
+        };
+        let next = [nth(passed.max(1)), nth(passed + 1)].into_iter().find(|moment| *moment > after)?;
+        // The access lent an extension earlier lasts until an hour after this one; nothing is left to extend beyond due.
+        (next.at + (LEND_SPAN - EXTEND_EVERY) < self.due_at).then_some(next)
+    }
+
+    /// The timer of a task that has just been planned or changed: reminders that lie behind are not caught up on.
+    #[must_use]
+    pub fn timer_from(&self, now: Timestamp) -> Option<Moment> {
+        match self.state {
+            TaskState::Scheduled => Some(Moment { at: self.open_at, kind: TimerKind::Open }),
+            TaskState::Open => self.next_timer(Moment { at: now, kind: TimerKind::Escalate }),
+            TaskState::Done | TaskState::Cancelled => None,
+        }
+    }
+
+    /// The window begins: somebody is responsible from now on.
+    #[must_use]
+    pub fn opened(mut self, assignee: Option<SubjectId>, customer: Option<&Customer>) -> Self {
+        self.state = TaskState::Open;
+        self.assignee = assignee;
+        self.version += 1;
+        if let Some(customer) = customer {
+            self.department = customer.department;
+            self.stage = customer.stage.clone();
+            self.grade = customer.grade.clone();
+        }
+        self.timer = self.next_timer(Moment { at: self.open_at, kind: TimerKind::Open });
+        self
+    }
+
+    fn live(self) -> Result<Self, Error> {
+        if self.state.is_live() { Ok(self) } else { Err(Error::TaskClosed) }
+    }
+
+    /// Another due time; the reminders are planned anew.
+    pub fn snoozed(self, due_at: Timestamp, agenda: Agenda, now: Timestamp) -> Result<Self, Error> {
+        let mut task = self.live()?;
+        if due_at <= now {
+            return Err(Error::DueInPast);
+        }
+        if task.state == TaskState::Scheduled {
+            // The window keeps its length, unless that would begin it in the past.
+            let length = task.due_at.since(task.open_at);
+            task.open_at = (due_at - length).max(now);
+        }
+        task.due_at = due_at;
+        task.agenda = agenda;
+        task.version += 1;
+        task.timer = task.timer_from(now);
+        Ok(task)
+    }
+
+    /// Another person. The pending reminder stays: one that is due this instant still goes out.
+    pub fn reassigned(self, named: Option<SubjectId>, responsible: Option<SubjectId>) -> Result<Self, Error> {
+        let mut task = self.live()?;
+        task.named = named;
+        if task.state == TaskState::Open {
+            task.assignee = responsible;
+        }
+        task.version += 1;
+        Ok(task)
+    }
+
+    /// Ended without an outcome.
+    pub fn cancelled(self, reason: Reason, now: Timestamp) -> Result<Self, Error> {
+        let mut task = self.live()?;
+        task.state = TaskState::Cancelled;
+        task.reason = reason;
+        task.closed_at = Some(now);
+        task.timer = None;
+        task.version += 1;
+        Ok(task)
+    }
+
+    /// An outcome was recorded; with issues the task is closed when they are.
+    pub fn done(self, outcome: Done, now: Timestamp) -> Result<Self, Error> {
+        let mut task = self.live()?;
+        task.state = TaskState::Done;
+        task.done_at = Some(now);
+        task.success = Some(outcome.success);
+        task.satisfaction = outcome.satisfaction;
+        task.open_issues = outcome.issues;
+        task.closed_at = (outcome.issues == 0).then_some(now);
+        task.timer = None;
+        task.version += 1;
+        Ok(task)
+    }
+
+    /// One of its issues was closed.
+    #[must_use]
+    pub fn issue_closed(mut self, now: Timestamp) -> Self {
+        self.open_issues = (self.open_issues - 1).max(0);
+        if self.open_issues == 0 && self.state == TaskState::Done {
+            self.closed_at = Some(now);
+        }
+        self.version += 1;
+        self
+    }
+}
+
+/// What an outcome says about its task.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    pub success: bool,
+    pub satisfaction: Option<i16>,
+    pub issues: i32,
+}
+
+#[cfg(test)]
+mod tests;

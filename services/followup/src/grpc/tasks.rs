@@ -1,0 +1,159 @@
+//! `revisit.followup.v1.Tasks`.
+
+use revisit_bootstrap::{Reply, authenticated, reply};
+use revisit_core::Failure;
+use revisit_proto::followup::v1::{self as pb, tasks_server::Tasks};
+use tonic::Request;
+
+use super::{Served, read};
+use crate::{
+    operations::{by_hand, complete, outcomes, script, tasks},
+    schedule,
+    store::lists::Wish,
+};
+
+#[tonic::async_trait]
+impl Tasks for Served {
+    async fn create_task(&self, request: Request<pb::CreateTaskRequest>) -> Reply<pb::Task> {
+        let (who, message) = authenticated(request)?;
+        reply(async { by_hand::create(&self.app, &who, read::new_task(&message)?).await.map_err(Failure::from) }.await)
+    }
+
+    async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> Reply<pb::Task> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let id = read::id("task_id", &message.task_id)?;
+                tasks::get(&self.app, &who, id).await.map_err(Failure::from)
+            }
+            .await,
+        )
+    }
+
+    async fn list_tasks(&self, request: Request<pb::ListTasksRequest>) -> Reply<pb::ListTasksResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let (wish, page) = read::tasks(&message)?;
+                let (tasks, next) = tasks::list(&self.app, &who, wish).await?;
+                Ok::<_, Failure>(pb::ListTasksResponse { tasks, next_page_token: read::task_token(&page, next) })
+            }
+            .await,
+        )
+    }
+
+    async fn list_today_tasks(&self, request: Request<pb::ListTodayTasksRequest>) -> Reply<pb::ListTodayTasksResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let (wish, zone, page) = read::today(&message)?;
+                let person = wish.assignee.unwrap_or(who.subject());
+                let zone = match zone {
+                    Some(zone) => zone,
+                    None => tasks::zone_of(&self.app, &who, person).await?,
+                };
+                let date = schedule::local(self.app.clock.wall(), zone).date();
+                let day = Some(schedule::day(date, zone));
+                let (tasks, next) = tasks::list(&self.app, &who, Wish { assignee: Some(person), day, ..wish }).await?;
+                let next_page_token = read::task_token(&page, next);
+                Ok::<_, Failure>(pb::ListTodayTasksResponse { tasks, next_page_token, date: date.to_string() })
+            }
+            .await,
+        )
+    }
+
+    async fn snooze_task(&self, request: Request<pb::SnoozeTaskRequest>) -> Reply<pb::Task> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let (change, due_at) = read::snooze(&message, self.app.clock.wall())?;
+                tasks::snooze(&self.app, &who, change, due_at).await.map_err(Failure::from)
+            }
+            .await,
+        )
+    }
+
+    async fn reassign_task(&self, request: Request<pb::ReassignTaskRequest>) -> Reply<pb::Task> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let (change, assignee) = read::reassign(&message)?;
+                tasks::reassign(&self.app, &who, change, assignee).await.map_err(Failure::from)
+            }
+            .await,
+        )
+    }
+
+    async fn cancel_task(&self, request: Request<pb::CancelTaskRequest>) -> Reply<pb::Task> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let change = read::ending((&message.task_id, &message.reason, &message.etag))?;
+                tasks::end(&self.app, &who, change, tasks::Ending::Cancel).await.map_err(Failure::from)
+            }
+            .await,
+        )
+    }
+
+    async fn skip_task(&self, request: Request<pb::SkipTaskRequest>) -> Reply<pb::Task> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let change = read::ending((&message.task_id, &message.reason, &message.etag))?;
+                tasks::end(&self.app, &who, change, tasks::Ending::Skip).await.map_err(Failure::from)
+            }
+            .await,
+        )
+    }
+
+    async fn complete_task(&self, request: Request<pb::CompleteTaskRequest>) -> Reply<pb::CompleteTaskResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(async { complete::complete(&self.app, &who, read::record(&message)?).await.map_err(Failure::from) }.await)
+    }
+
+    async fn get_outcome(&self, request: Request<pb::GetOutcomeRequest>) -> Reply<pb::Outcome> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let (id, clear) = read::outcome(&message)?;
+                outcomes::get(&self.app, &who, id, clear).await.map_err(Failure::from)
+            }
+            .await,
+        )
+    }
+
+    async fn list_outcomes(&self, request: Request<pb::ListOutcomesRequest>) -> Reply<pb::ListOutcomesResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let (customer, page) = read::outcomes(&message)?;
+                let before = read::task_key(&page)?;
+                let (outcomes, next) = outcomes::list(&self.app, &who, customer, (before, page.size)).await?;
+                Ok::<_, Failure>(pb::ListOutcomesResponse { outcomes, next_page_token: read::task_token(&page, next) })
+            }
+            .await,
+        )
+    }
+
+    async fn review_outcome(&self, request: Request<pb::ReviewOutcomeRequest>) -> Reply<pb::Outcome> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let id = read::id("task_id", &message.task_id)?;
+                outcomes::review(&self.app, &who, id, message.approved).await.map_err(Failure::from)
+            }
+            .await,
+        )
+    }
+
+    async fn get_script(&self, request: Request<pb::GetScriptRequest>) -> Reply<pb::GetScriptResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let id = read::id("task_id", &message.task_id)?;
+                script::get(&self.app, &who, id).await.map_err(Failure::from)
+            }
+            .await,
+        )
+    }
+}

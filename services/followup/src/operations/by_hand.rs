@@ -1,0 +1,188 @@
+//! Tasks that people make: to-dos and next contacts; and those that an outcome makes: issues and next contacts.
+
+use std::time::Duration;
+
+use revisit_bootstrap::{Principal, database::Tx, idempotency::Repeatable};
+use revisit_core::{
+    Timestamp,
+    id::{CustomerId, DepartmentId, SubjectId, TaskId, TenantId},
+};
+use revisit_permission::{Action, Layer};
+use revisit_proto::followup::v1 as pb;
+
+use super::{
+    customers, enrolments, events, planner,
+    tasks::{active, owner_of, shown},
+};
+use crate::{
+    App,
+    domain::{
+        Error,
+        people::Customer,
+        plan::{Reason, Reminders},
+        planning::Window,
+        task::{Agenda, Channel, Task, TaskKind, TaskState},
+    },
+    schedule, show,
+    store::{people, tasks},
+};
+
+/// A next contact opens at least this long before it is due.
+const NEXT_CONTACT_LEAD: Duration = Duration::from_hours(24);
+
+/// Reminders of these tasks: what people ask for, at due, and when it is overdue.
+#[must_use]
+pub fn reminders(before_minutes: &[u32]) -> Reminders {
+    Reminders {
+        at_open: false,
+        before_minutes: before_minutes.to_vec(),
+        at_due: true,
+        overdue_after_minutes: Some(60),
+        escalate_after_minutes: Some(450),
+    }
+}
+
+/// A task that somebody makes by hand.
+pub struct New {
+    pub kind: TaskKind,
+    pub title: String,
+    pub customer: Option<CustomerId>,
+    pub assignee: Option<SubjectId>,
+    pub due_at: Timestamp,
+    pub channel: Option<Channel>,
+    pub before_minutes: Vec<u32>,
+    pub repeat: Option<Repeatable>,
+}
+
+/// Makes a to-do or a next contact.
+pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Error> {
+    let customer = match new.customer {
+        Some(id) => Some(enrolments::viewed_customer(app, who, id).await?),
+        None => None,
+    };
+    let assignee =
+        new.assignee.or_else(|| customer.as_ref().and_then(|customer| customer.owner)).unwrap_or(who.subject());
+    let (department, zone) = whereabouts(app, who, assignee).await?;
+    let id = app.ids.next(app.clock.wall());
+    let draft =
+        Draft { tenant: who.tenant(), id, zone, department, created_by: who.subject(), parent: None, lent: Vec::new() };
+    let row = draft.task(&new, customer.as_ref(), app.clock.wall()).row(customer.as_ref()).with_owner(assignee);
+    let permit = who.decide(Action::TaskCreate, &row)?;
+    let write = app.database.write(&permit, async |tx: &Tx| {
+        if let Some(repeat) = &new.repeat
+            && let Some(answer) = repeat.first_answer(tx, permit.tenant(), who.subject()).await?
+        {
+            return show::decode(&answer).map_err(Error::from);
+        }
+        let now = app.now(tx).await?;
+        if new.due_at <= now {
+            return Err(Error::DueInPast);
+        }
+        active(tx, permit.tenant(), None, Some(assignee)).await?;
+        let task = plant(app, tx, &draft, &new, customer.as_ref()).await?;
+        let shown = shown(app, tx, &task, customer.as_ref()).await?;
+        if let Some(repeat) = &new.repeat {
+            repeat.keep(tx, permit.tenant(), who.subject(), show::encode(&shown)).await?;
+        }
+        Ok(shown)
+    });
+    let task = write.await?;
+    app.wake.notify_one();
+    Ok(task)
+}
+
+/// Department and zone of a person.
+async fn whereabouts(app: &App, who: &Principal, person: SubjectId) -> Result<(Option<DepartmentId>, String), Error> {
+    let scope = who.scope(Action::TaskCreate)?;
+    let found = app
+        .database
+        .read(&scope, async |tx: &Tx| people::person(tx, scope.tenant(), person).await.map_err(Error::from));
+    let found = found.await?;
+    let zone = found.as_ref().map(|person| person.zone.clone()).filter(|zone| schedule::zone(zone).is_some());
+    Ok((found.and_then(|person| person.department), zone.unwrap_or_else(|| app.config.time_zone.clone())))
+}
+
+/// What a task made by hand has beside what its maker wrote.
+pub struct Draft {
+    pub tenant: TenantId,
+    pub id: TaskId,
+    pub zone: String,
+    pub department: Option<DepartmentId>,
+    pub created_by: SubjectId,
+    pub parent: Option<TaskId>,
+    pub lent: Vec<Layer>,
+}
+
+impl Draft {
+    fn task(&self, new: &New, customer: Option<&Customer>, now: Timestamp) -> Task {
+        let earliest =
+            new.before_minutes.iter().max().map_or(Duration::ZERO, |m| Duration::from_secs(u64::from(*m) * 60));
+        let open_at = match new.kind {
+            // It opens soon enough for every reminder, and not long before it matters.
+            TaskKind::NextContact => (new.due_at - NEXT_CONTACT_LEAD.max(earliest)).max(now),
+            TaskKind::Todo | TaskKind::Issue | TaskKind::Plan => now,
+        };
+        Task {
+            tenant: self.tenant,
+            id: self.id,
+            version: 1,
+            kind: new.kind,
+            state: TaskState::Scheduled,
+            customer: new.customer,
+            origin: None,
+            occurrence: String::new(),
+            nominal: schedule::zone(&self.zone).map(|zone| schedule::local(new.due_at, zone)),
+            zone: self.zone.clone(),
+            named: new.assignee,
+            assignee: None,
+            department: customer.map_or(self.department, |customer| customer.department),
+            stage: None,
+            grade: None,
+            channel: new.channel,
+            open_at,
+            due_at: new.due_at,
+            agenda: Agenda::default(),
+            remind_open: new.kind == TaskKind::Issue,
+            timer: None,
+            lent: self.lent.clone(),
+            title: Vec::new(),
+            reason: Reason::None,
+            reason_text: Vec::new(),
+            parent: self.parent,
+            open_issues: 0,
+            asks_satisfaction: false,
+            success: None,
+            satisfaction: None,
+            done_at: None,
+            closed_at: None,
+            created_at: now,
+            created_by: Some(self.created_by),
+        }
+    }
+}
+
+/// Adds a task made by hand, opened at once when its window has begun.
+pub async fn plant(app: &App, tx: &Tx, draft: &Draft, new: &New, customer: Option<&Customer>) -> Result<Task, Error> {
+    let now = app.now(tx).await?;
+    let mut task = draft.task(new, customer, now);
+    let zone = schedule::zone(&task.zone).unwrap_or(chrono_tz::UTC);
+    let calendar = planner::calendar(tx, task.tenant, None).await?;
+    let window = Window { open_at: task.open_at, due_at: task.due_at, zone };
+    task.agenda = window.agenda(&reminders(&new.before_minutes), &calendar);
+    task.title = app.sealed.seal(tx, &task, "title", &new.title).await?;
+    if task.open_at <= now {
+        let people = active(tx, task.tenant, customer, None).await?;
+        let (owner, department) = owner_of(&task, customer);
+        let named = task.named;
+        task = task.opened(named.or_else(|| people.responsible(None, owner, department)), customer);
+        if task.remind_open {
+            customers::announce(app, tx, &task).await?;
+        } else {
+            events::opened(&task, now).into_iter().for_each(|draft| tx.emit(draft));
+        }
+    } else {
+        task.timer = task.timer_from(now);
+    }
+    tasks::add(tx, vec![task.clone()]).await?;
+    Ok(task)
+}

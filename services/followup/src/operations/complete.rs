@@ -1,0 +1,232 @@
+//! The outcome call (一键记录): closes the task, plants what follows, raises issues and tells the others, in one commit.
+
+use revisit_bootstrap::{Principal, database::Tx, idempotency::Repeatable};
+use revisit_core::{
+    Timestamp,
+    id::{SubjectId, TaskId},
+};
+use revisit_permission::{Action, Layer, Levels};
+use revisit_proto::followup::v1 as pb;
+
+use super::{
+    by_hand, events, outcomes, planner,
+    tasks::{self as task_operations, Locked, TRIES, closed, find, lock},
+};
+use crate::{
+    App,
+    domain::{
+        Error,
+        outcome::{Issue, Note, Outcome, Review},
+        plan::{EnrolmentState, Reason, ResultRule},
+        task::{Channel, Done, Task, TaskKind, TaskState},
+    },
+    schedule, show,
+    store::{enrolments, outcomes as outcome_store},
+};
+
+/// Results of tasks without a plan, and whether each is a success.
+const RESULTS: [(&str, bool); 4] = [("reached", true), ("done", true), ("no_answer", false), ("refused", false)];
+
+/// What was recorded.
+pub struct Record {
+    pub task: TaskId,
+    pub result: String,
+    pub channel: Option<Channel>,
+    pub satisfaction: Option<i16>,
+    pub next_contact_at: Option<Timestamp>,
+    pub notes: Vec<Note>,
+    pub issues: Vec<Issue>,
+    pub sensitive: bool,
+    pub etag: Option<i64>,
+    pub repeat: Option<Repeatable>,
+}
+
+/// Records an outcome.
+pub async fn complete(app: &App, who: &Principal, record: Record) -> Result<pb::CompleteTaskResponse, Error> {
+    let found = find(app, who, record.task).await?;
+    let permit = who.decide(Action::TaskComplete, &found.task.row(found.customer.as_ref()))?;
+    let levels = permit.levels();
+    // Who may not write a layer may not leave a note in it; the request is refused whole.
+    if let Some(note) = record.notes.iter().find(|note| !levels.writes(note.layer)) {
+        return Err(Error::LayerNotWritable(note.layer));
+    }
+    for _ in 0..TRIES {
+        let write = app.database.write(&permit, async |tx: &Tx| {
+            if let Some(repeat) = &record.repeat
+                && let Some(answer) = repeat.first_answer(tx, permit.tenant(), who.subject()).await?
+            {
+                return Ok::<_, Error>(Some((show::decode(&answer)?, None)));
+            }
+            let Some(locked) = lock(tx, permit.tenant(), record.task).await? else { return Ok(None) };
+            locked.unchanged(record.etag)?;
+            let answer = complete_in(app, tx, who, &locked, &record).await?;
+            if let Some(repeat) = &record.repeat {
+                repeat.keep(tx, permit.tenant(), who.subject(), show::encode(&answer)).await?;
+            }
+            Ok(Some((answer, Some(locked.task))))
+        });
+        if let Some((answer, before)) = write.await? {
+            if let Some(before) = before {
+                closed(app, &before).await;
+            }
+            return Ok(answer);
+        }
+    }
+    Err(Error::Stale)
+}
+
+async fn complete_in(
+    app: &App,
+    tx: &Tx,
+    who: &Principal,
+    locked: &Locked,
+    record: &Record,
+) -> Result<pb::CompleteTaskResponse, Error> {
+    let now = app.now(tx).await?;
+    let rule = rule_of(app, tx, &locked.task, &record.result).await?;
+    let outcome = outcome_of(&locked.task, record, &rule, who.subject(), now);
+    let done = Done {
+        success: rule.success,
+        satisfaction: record.satisfaction,
+        issues: i32::try_from(record.issues.len()).unwrap_or(i32::MAX),
+    };
+    let mut after = locked.task.clone();
+    if after.state == TaskState::Scheduled {
+        // Done before its window began: whoever did it answers for it.
+        after = after.opened(Some(who.subject()), locked.customer.as_ref());
+    }
+    let after = after.done(done, now)?;
+    if locked.task.state == TaskState::Open {
+        events::closed(&after, true).into_iter().for_each(|draft| tx.emit(draft));
+    }
+    tx.emit(events::recorded(&after, &outcome));
+    task_operations::close_issue(tx, locked, &after, now).await?;
+    outcome_store::save(tx, &outcome).await?;
+    outcomes::save_notes(app, tx, &after, &record.notes).await?;
+    raise(app, tx, locked, record, who.subject()).await?;
+    let contact = next_contact(app, tx, locked, &outcome, who.subject()).await?;
+    let following = follow(app, tx, locked, &rule, now).await?;
+    let reader = outcomes::Reader::of(who, &after, locked.customer.as_ref(), Levels::HIDDEN)?;
+    let next = contact.or(following);
+    Ok(pb::CompleteTaskResponse {
+        task: Some(task_operations::shown(app, tx, &after, locked.customer.as_ref()).await?),
+        outcome: Some(outcomes::shown(app, tx, &after, &outcome, &reader).await?),
+        next_task: match &next {
+            Some(next) => Some(task_operations::shown(app, tx, next, locked.customer.as_ref()).await?),
+            None => None,
+        },
+    })
+}
+
+fn outcome_of(task: &Task, record: &Record, rule: &ResultRule, by: SubjectId, now: Timestamp) -> Outcome {
+    let sensitive = record.sensitive || rule.sensitive;
+    let by_rule = rule.next_contact_days.map(|days| {
+        let zone = schedule::zone(&task.zone).unwrap_or(chrono_tz::UTC);
+        let today = schedule::local(now, zone);
+        schedule::instant(schedule::after_days(today.date(), i64::from(days)).and_time(today.time()), zone)
+    });
+    Outcome {
+        tenant: task.tenant,
+        task: task.id,
+        customer: task.customer,
+        recorded_by: by,
+        recorded_at: now,
+        result: record.result.clone(),
+        channel: record.channel,
+        satisfaction: record.satisfaction,
+        next_contact_at: record.next_contact_at.or(by_rule).filter(|_| task.customer.is_some()),
+        sensitive,
+        review: if sensitive { Review::Pending } else { Review::NotNeeded },
+        reviewed_by: None,
+    }
+}
+
+/// What a result means: as the plan's version says, or for other tasks as everybody knows.
+async fn rule_of(app: &App, tx: &Tx, task: &Task, result: &str) -> Result<ResultRule, Error> {
+    if let Some(origin) = &task.origin {
+        let version = planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?;
+        return version.and_then(|version| version.definition.result(result).cloned()).ok_or(Error::UnknownResult);
+    }
+    let (key, success) = RESULTS.into_iter().find(|(key, _)| *key == result).ok_or(Error::UnknownResult)?;
+    Ok(ResultRule {
+        key: key.to_owned(),
+        name: key.to_owned(),
+        success,
+        sensitive: false,
+        next_contact_days: None,
+        ends_enrolment: false,
+    })
+}
+
+/// Raises the issues as open tasks with their own time limit.
+async fn raise(app: &App, tx: &Tx, locked: &Locked, record: &Record, by: SubjectId) -> Result<(), Error> {
+    let now = app.now(tx).await?;
+    let calendar = planner::calendar(tx, locked.task.tenant, None).await?;
+    let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
+    for (index, issue) in record.issues.iter().enumerate() {
+        let due = calendar.add_working(schedule::local(now, zone), issue.due_within_minutes);
+        let assignee = issue.assignee.or(locked.task.assignee);
+        task_operations::active(tx, locked.task.tenant, locked.customer.as_ref(), issue.assignee).await?;
+        let new = by_hand::New {
+            kind: TaskKind::Issue,
+            title: issue.title.clone(),
+            customer: locked.task.customer,
+            assignee,
+            due_at: schedule::instant(due, zone).max(now),
+            channel: None,
+            before_minutes: Vec::new(),
+            repeat: None,
+        };
+        let key = format!("{}/{index}", locked.task.id);
+        by_hand::plant(app, tx, &draft(locked, TaskKind::Issue, &key, by), &new, locked.customer.as_ref()).await?;
+    }
+    Ok(())
+}
+
+async fn next_contact(
+    app: &App,
+    tx: &Tx,
+    locked: &Locked,
+    outcome: &Outcome,
+    by: SubjectId,
+) -> Result<Option<Task>, Error> {
+    let Some(due_at) = outcome.next_contact_at else { return Ok(None) };
+    let new = by_hand::New {
+        kind: TaskKind::NextContact,
+        title: String::new(),
+        customer: locked.task.customer,
+        assignee: locked.task.named,
+        due_at,
+        channel: outcome.channel.or(locked.task.channel),
+        before_minutes: Vec::new(),
+        repeat: None,
+    };
+    let draft = draft(locked, TaskKind::NextContact, &locked.task.id.to_string(), by);
+    by_hand::plant(app, tx, &draft, &new, locked.customer.as_ref()).await.map(Some)
+}
+
+/// A task that an outcome makes has the follow-up's id in its own, so that it is made once.
+fn draft(locked: &Locked, kind: TaskKind, key: &str, by: SubjectId) -> by_hand::Draft {
+    by_hand::Draft {
+        tenant: locked.task.tenant,
+        id: Task::id_by_key(locked.task.tenant, kind, key),
+        zone: locked.task.zone.clone(),
+        department: locked.task.department,
+        created_by: by,
+        parent: Some(locked.task.id),
+        lent: if locked.task.lent.is_empty() { vec![Layer::Basic] } else { locked.task.lent.clone() },
+    }
+}
+
+/// The enrolment goes on, or ends when the result says so.
+async fn follow(app: &App, tx: &Tx, locked: &Locked, rule: &ResultRule, now: Timestamp) -> Result<Option<Task>, Error> {
+    let Some(mut enrolment) = locked.enrolment.clone() else { return Ok(None) };
+    enrolment.last_completed_at = Some(now);
+    enrolment.version += 1;
+    if rule.ends_enrolment && enrolment.state != EnrolmentState::Released {
+        planner::suspend(tx, enrolment, EnrolmentState::Released, Reason::Ended, now).await?;
+        return Ok(None);
+    }
+    enrolments::save(tx, &enrolment).await?;
+    task_operations::plant_next(app, tx, locked, now).await
+}

@@ -1,0 +1,168 @@
+//! What becomes of follow-up when a customer changes: owner, stage, grade, tags, deletion.
+
+use revisit_bootstrap::database::Tx;
+use revisit_core::{Failure, Timestamp, id::SubjectId};
+
+use super::{events, planner};
+use crate::{
+    App,
+    domain::{
+        Error,
+        people::{Customer, People},
+        plan::{Enrolment, EnrolmentState, Reason, TriggerEvent},
+        planning,
+        task::{Task, TaskState, TimerKind},
+    },
+    store::{enrolments, people, projection, tasks},
+};
+
+/// Takes in a customer's facts of an event and all that follows from the difference. Facts that are not newer change
+/// nothing. Answers the customer as it is known now, held for change.
+pub async fn take_in(app: &App, tx: &Tx, new: Customer, event: &str) -> Result<Customer, Failure> {
+    let known = projection::customer(tx, new.tenant, new.id, projection::Hold::Change).await?;
+    let known = match known {
+        Some(known) if known.version >= new.version => return Ok(known),
+        known => known,
+    };
+    let now = app.now(tx).await?;
+    let new = Customer { last_inbound_at: known.as_ref().and_then(|known| known.last_inbound_at), ..new };
+    projection::save_customer(tx, &new).await?;
+    if known.as_ref().map_or(!new.teams.is_empty(), |known| known.teams != new.teams) {
+        projection::save_teams(tx, &new).await?;
+    }
+    if let Some(known) = known {
+        react(app, tx, (&known, &new), event, now).await?;
+    }
+    Ok(new)
+}
+
+async fn react(app: &App, tx: &Tx, change: (&Customer, &Customer), event: &str, now: Timestamp) -> Result<(), Failure> {
+    let (before, after) = change;
+    if after.deleted {
+        return if before.deleted { Ok(()) } else { forget(tx, after, now).await };
+    }
+    let standing = |customer: &Customer| (customer.stage.clone(), customer.grade.clone());
+    let moved = standing(before) != standing(after);
+    let owner = after.epoch > before.epoch;
+    let tags: Vec<_> = after.tags.iter().filter(|tag| !before.tags.contains(tag)).collect();
+    if !moved && !owner && tags.is_empty() {
+        return Ok(());
+    }
+    let mut known = enrolments::lock_of_customer(tx, after.tenant, after.id).await?;
+    if moved {
+        for enrolment in &mut known {
+            *enrolment = regrade(app, tx, enrolment.clone(), change).await?;
+        }
+    }
+    if before.stage != after.stage
+        && let Some(stage) = &after.stage
+    {
+        let happened = TriggerEvent::StageEntered(stage.clone());
+        planner::trigger(app, tx, after, &known, (&happened, event)).await?;
+    }
+    if owner {
+        move_open(app, tx, after).await?;
+        planner::trigger(app, tx, after, &known, (&TriggerEvent::OwnerChanged, event)).await?;
+    }
+    for tag in tags {
+        planner::trigger(app, tx, after, &known, (&TriggerEvent::TagAdded(tag.clone()), event)).await?;
+    }
+    Ok(())
+}
+
+/// Another stage or grade: future tasks are planned anew if other steps apply now.
+async fn regrade(
+    app: &App,
+    tx: &Tx,
+    enrolment: Enrolment,
+    change: (&Customer, &Customer),
+) -> Result<Enrolment, Failure> {
+    let (before, after) = change;
+    let version = planner::version(app, tx, (enrolment.tenant, enrolment.plan, enrolment.plan_version)).await?;
+    let differs = version.is_some_and(|version| {
+        let standing = |customer: &'_ Customer| (customer.stage.clone(), customer.grade.clone());
+        let ((stage, grade), (new_stage, new_grade)) = (standing(before), standing(after));
+        let before = (stage.as_deref(), grade.as_deref());
+        planning::steps_differ(&version.definition, before, (new_stage.as_deref(), new_grade.as_deref()))
+    });
+    if enrolment.state != EnrolmentState::Active || !differs {
+        return Ok(enrolment);
+    }
+    planner::replan(app, tx, enrolment, after, Reason::StageOrGrade).await
+}
+
+/// A deleted customer is followed up no more. Restored, it enters its segments again.
+async fn forget(tx: &Tx, customer: &Customer, now: Timestamp) -> Result<(), Failure> {
+    for enrolment in enrolments::lock_of_customer(tx, customer.tenant, customer.id).await? {
+        planner::suspend(tx, enrolment, EnrolmentState::Released, Reason::CustomerDeleted, now).await?;
+    }
+    let live = tasks::live_of_customer(tx, customer.tenant, customer.id).await?;
+    planner::cancel(tx, &live.iter().collect::<Vec<_>>(), Reason::CustomerDeleted, now).await
+}
+
+/// Open tasks move with the customer, unless they were given to somebody by name. Scheduled ones need no change: they
+/// belong to the owner of the moment when they open.
+async fn move_open(app: &App, tx: &Tx, customer: &Customer) -> Result<(), Failure> {
+    let live = tasks::live_of_customer(tx, customer.tenant, customer.id).await?;
+    let open: Vec<&Task> = live.iter().filter(|task| task.state == TaskState::Open && task.named.is_none()).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let people = people_for(tx, customer, &[]).await?;
+    let to = people.responsible(None, customer.owner, customer.department);
+    let open: Vec<&Task> = open.into_iter().filter(|task| task.assignee != to).collect();
+    move_to(app, tx, &open, Reason::OwnerChanged, |task| (None, to.or(task.assignee))).await
+}
+
+/// The people among whom the one responsible for a customer's work is looked for.
+pub async fn people_for(tx: &Tx, customer: &Customer, more: &[SubjectId]) -> Result<People, Failure> {
+    let ids: Vec<_> = customer.owner.iter().chain(more).copied().collect();
+    let few = people::persons(tx, customer.tenant, &ids).await?;
+    if !ids.is_empty() && ids.iter().all(|id| few.is_active(*id)) {
+        return Ok(few);
+    }
+    people::everybody(tx, customer.tenant).await
+}
+
+/// Gives tasks to others: `to` says whom each is given to by name, and who answers for it.
+pub async fn move_to(
+    app: &App,
+    tx: &Tx,
+    read: &[&Task],
+    reason: Reason,
+    to: impl Fn(&Task) -> (Option<SubjectId>, Option<SubjectId>),
+) -> Result<(), Failure> {
+    if read.is_empty() {
+        return Ok(());
+    }
+    let locked = tasks::lock(tx, read).await?.ok_or_else(|| Failure::from(Error::Stale))?;
+    let mut moved = Vec::new();
+    for task in &locked {
+        let (named, responsible) = to(task);
+        let mut after = task.clone().reassigned(named, responsible).map_err(Failure::from)?;
+        after.reason = reason;
+        announce(app, tx, &after).await?;
+        moved.push(after);
+    }
+    tasks::replace(tx, &locked.iter().collect::<Vec<_>>(), &moved.iter().collect::<Vec<_>>()).await
+}
+
+/// Tells that an open task is somebody's from now on.
+pub async fn announce(app: &App, tx: &Tx, task: &Task) -> Result<(), Failure> {
+    if task.state != TaskState::Open {
+        return Ok(());
+    }
+    let now = app.now(tx).await?;
+    let told = Task { remind_open: true, ..task.clone() };
+    let name = plan_name(app, tx, task).await?;
+    let drafts = [events::opened(task, now), events::reminder(&told, TimerKind::Open, &name, now)];
+    drafts.into_iter().flatten().for_each(|draft| tx.emit(draft));
+    Ok(())
+}
+
+/// What the reminders of a task call it.
+pub async fn plan_name(app: &App, tx: &Tx, task: &Task) -> Result<String, Failure> {
+    let Some(origin) = &task.origin else { return Ok(events::list_name(task.kind).to_owned()) };
+    let version = planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?;
+    Ok(version.map(|version| version.name.clone()).unwrap_or_default())
+}

@@ -1,0 +1,121 @@
+//! What this service tells the others, as drafts for the outbox. Basic-layer values only.
+
+use revisit_core::Timestamp;
+use revisit_event::Draft;
+use revisit_permission::Layer;
+use revisit_proto::followup::v1 as pb;
+
+use crate::domain::{
+    outcome::Outcome,
+    plan::{Plan, PlanVersion},
+    task::{Task, TaskKind, TimerKind},
+};
+
+/// Reminders are worth nothing this long after they were due; one before due ends with the due time.
+const REMINDER_LIFE: std::time::Duration = std::time::Duration::from_hours(48);
+
+/// An event about a task lies in the shard of its customer, in order with the customer's other events.
+fn draft<M: prost::Name>(task: &Task, message: &M) -> Draft {
+    let draft = Draft::new(task.tenant, task.id.uuid(), task.version, message).keyed(task.shard_key());
+    match task.timer {
+        Some(timer) => draft.planted(timer.at.micros()),
+        None => draft,
+    }
+}
+
+/// The task lends its assignee access from now on; nothing to say without a customer.
+pub fn opened(task: &Task, now: Timestamp) -> Option<Draft> {
+    let message = pb::TaskOpened {
+        task_id: task.id.to_string(),
+        customer_id: task.customer?.to_string(),
+        assignee_id: task.assignee?.to_string(),
+        generation: task.version,
+        layers: task.lent.iter().map(|layer: &Layer| layer.name().to_owned()).collect(),
+        until_micros: task.lend_until(now).micros(),
+    };
+    Some(draft(task, &message))
+}
+
+/// The access that it lent is over; nothing to say without a customer.
+pub fn closed(task: &Task, done: bool) -> Option<Draft> {
+    let message = pb::TaskClosed {
+        task_id: task.id.to_string(),
+        customer_id: task.customer?.to_string(),
+        generation: task.version,
+        done,
+    };
+    Some(draft(task, &message))
+}
+
+/// What a firing timer reminds of, if it reminds at all; opening does when the task says so.
+pub fn reminder(task: &Task, fired: TimerKind, plan_name: &str, now: Timestamp) -> Option<Draft> {
+    let (kind, ordinal) = match fired {
+        TimerKind::Open if task.remind_open => (pb::ReminderKind::Opened, 0),
+        TimerKind::Open | TimerKind::Extend => return None,
+        TimerKind::Before(number) => (pb::ReminderKind::Before, i32::from(number)),
+        TimerKind::Due => (pb::ReminderKind::Due, 0),
+        TimerKind::Overdue => (pb::ReminderKind::Overdue, 0),
+        TimerKind::Escalate => (pb::ReminderKind::Escalated, 0),
+    };
+    let expires = match fired {
+        TimerKind::Before(_) => task.due_at.max(now),
+        TimerKind::Open | TimerKind::Extend | TimerKind::Due | TimerKind::Overdue | TimerKind::Escalate => {
+            task.due_at.max(now) + REMINDER_LIFE
+        }
+    };
+    let message = pb::ReminderDue {
+        task_id: task.id.to_string(),
+        customer_id: task.customer.map(|customer| customer.to_string()).unwrap_or_default(),
+        recipient_id: task.assignee?.to_string(),
+        kind: kind.into(),
+        generation: task.version,
+        due_time_micros: task.due_at.micros(),
+        plan_name: plan_name.to_owned(),
+        expire_time_micros: expires.micros(),
+        ordinal,
+    };
+    Some(draft(task, &message))
+}
+
+/// What the list of a task without a plan is called.
+#[must_use]
+pub const fn list_name(kind: TaskKind) -> &'static str {
+    match kind {
+        TaskKind::Plan => "",
+        TaskKind::Todo => "to-do",
+        TaskKind::NextContact => "next contact",
+        TaskKind::Issue => "issue",
+    }
+}
+
+/// An outcome was recorded. Of a sensitive one the result stays here.
+pub fn recorded(task: &Task, outcome: &Outcome) -> Draft {
+    let message = pb::OutcomeRecorded {
+        task_id: task.id.to_string(),
+        customer_id: outcome.customer.map(|customer| customer.to_string()).unwrap_or_default(),
+        recorded_by_id: outcome.recorded_by.to_string(),
+        result: if outcome.sensitive { String::new() } else { outcome.result.clone() },
+        channel: outcome.channel.map(|channel| channel.name().to_owned()).unwrap_or_default(),
+        time_micros: outcome.recorded_at.micros(),
+        sensitive: outcome.sensitive,
+    };
+    draft(task, &message)
+}
+
+/// A version was published.
+pub fn published(plan: &Plan, version: &PlanVersion) -> Draft {
+    let message = pb::PlanPublished {
+        plan_id: plan.id.to_string(),
+        plan_version: version.version,
+        segment_id: version.definition.segment.to_string(),
+        watched_fields: version.definition.watched_fields().into_iter().map(str::to_owned).collect(),
+    };
+    Draft::new(plan.tenant, plan.id.uuid(), plan.version, &message)
+}
+
+/// A plan has ended.
+pub fn retired(plan: &Plan) -> Draft {
+    let segment_id = plan.segment.map(|segment| segment.to_string()).unwrap_or_default();
+    let message = pb::PlanRetired { plan_id: plan.id.to_string(), segment_id };
+    Draft::new(plan.tenant, plan.id.uuid(), plan.version, &message)
+}

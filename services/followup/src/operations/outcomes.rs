@@ -1,0 +1,166 @@
+//! Who sees what of an outcome. A sensitive one belongs to supervisors: the others see that it exists.
+
+use revisit_bootstrap::{Principal, audit, database::Tx};
+use revisit_core::{
+    Timestamp,
+    id::{CustomerId, TaskId},
+};
+use revisit_permission::{Action, Layer, Level, Levels, Mask};
+use revisit_proto::followup::v1 as pb;
+
+use super::{
+    enrolments::viewed_customer,
+    tasks::{Found, find},
+};
+use crate::{
+    App,
+    domain::{
+        Error,
+        outcome::{Note, Outcome},
+        people::Customer,
+        task::Task,
+    },
+    show,
+    store::{outcomes, projection, tasks},
+};
+
+/// What a reader may see of a task's outcome.
+pub struct Reader {
+    levels: Levels,
+    supervisor: bool,
+    /// Whether values of the sensitive layer are asked for in clear.
+    clear: bool,
+}
+
+impl Reader {
+    /// A reader of one task. Levels that were decided before are taken, else they are decided now.
+    pub fn of(who: &Principal, task: &Task, customer: Option<&Customer>, known: Levels) -> Result<Self, Error> {
+        let row = task.row(customer);
+        let levels = match known == Levels::HIDDEN {
+            true => who.scope(Action::TaskView)?.levels(&row).unwrap_or(Levels::HIDDEN),
+            false => known,
+        };
+        let supervisor = who.caller.decide(&who.leases, Action::TaskReview, &row).is_ok();
+        Ok(Self { levels, supervisor, clear: false })
+    }
+}
+
+/// Seals and keeps the notes of an outcome.
+pub async fn save_notes(app: &App, tx: &Tx, task: &Task, notes: &[Note]) -> Result<(), Error> {
+    let mut sealed = Vec::with_capacity(notes.len());
+    for (index, note) in notes.iter().enumerate() {
+        sealed.push((note.layer, app.sealed.seal(tx, task, column(index), &note.text).await?));
+    }
+    outcomes::save_notes(tx, task.tenant, task.id, sealed).await?;
+    Ok(())
+}
+
+/// A note is sealed for its place among the others.
+const COLUMNS: [&str; 10] =
+    ["note_0", "note_1", "note_2", "note_3", "note_4", "note_5", "note_6", "note_7", "note_8", "note_9"];
+
+/// Notes of one outcome at the most.
+pub const NOTES_MAX: usize = COLUMNS.len();
+
+fn column(index: usize) -> &'static str {
+    COLUMNS.get(index).copied().unwrap_or(COLUMNS[0])
+}
+
+/// An outcome as its reader may see it.
+pub async fn shown(app: &App, tx: &Tx, task: &Task, outcome: &Outcome, reader: &Reader) -> Result<pb::Outcome, Error> {
+    let withheld = outcome.sensitive && !reader.supervisor;
+    let mut notes = Vec::new();
+    for (index, (layer, sealed)) in outcomes::notes(tx, task.tenant, task.id).await?.into_iter().enumerate() {
+        let text = match (withheld, reader.level(layer)) {
+            (true, _) | (false, Level::Hidden) => None,
+            (false, Level::Masked) => Some(Mask::Text.apply(&app.sealed.open(tx, task, column(index), &sealed).await?)),
+            (false, Level::Read | Level::Write) => Some(app.sealed.open(tx, task, column(index), &sealed).await?),
+        };
+        notes.push(show::note(layer, text));
+    }
+    let history = reader.level(Layer::History) >= Level::Read || reader.supervisor;
+    Ok(show::outcome(outcome, notes, withheld || !history))
+}
+
+impl Reader {
+    fn level(&self, layer: Layer) -> Level {
+        let level = self.levels.get(layer);
+        // Sensitive values come masked unless they are asked for by name, which is audited.
+        if layer == Layer::Sensitive && !self.clear { level.min(Level::Masked) } else { level }
+    }
+}
+
+/// The outcome of one task.
+pub async fn get(app: &App, who: &Principal, id: TaskId, clear: bool) -> Result<pb::Outcome, Error> {
+    let Found { task, customer, levels } = find(app, who, id).await?;
+    let scope = who.scope(Action::TaskView)?;
+    let mut reader = Reader::of(who, &task, customer.as_ref(), levels)?;
+    reader.clear = clear && levels.reads(Layer::Sensitive);
+    let read = async |tx: &Tx| {
+        let outcome = outcomes::find(tx, task.tenant, id).await?.ok_or(Error::NoSuchOutcome)?;
+        if reader.clear {
+            let entry = audit::Entry::new(&who.caller, Action::TaskView.name(), "task");
+            audit::record(tx, &app.ids, entry.about([id.uuid()]).fields(["notes"])).await?;
+        }
+        shown(app, tx, &task, &outcome, &reader).await
+    };
+    // A clear read is in the audit before it leaves, or it does not leave.
+    if reader.clear { app.database.write(&scope, read).await } else { app.database.read(&scope, read).await }
+}
+
+/// Outcomes of a customer, newest first. Tasks that the caller may not see are left out.
+pub async fn list(
+    app: &App,
+    who: &Principal,
+    customer: CustomerId,
+    (before, limit): (Option<(Timestamp, TaskId)>, u32),
+) -> Result<(Vec<pb::Outcome>, Option<(Timestamp, TaskId)>), Error> {
+    viewed_customer(app, who, customer).await?;
+    let scope = who.scope(Action::TaskView)?;
+    app.database
+        .read(&scope, async |tx: &Tx| {
+            let known = projection::customer(tx, scope.tenant(), customer, projection::Hold::Look).await?;
+            let (mut rows, mut after) = (Vec::new(), before);
+            let limit = limit as usize;
+            // Rows that are not the caller's are passed over until the page is full or the list ends.
+            loop {
+                let some = outcomes::list(tx, scope.tenant(), customer, after, u64::from(PAGE)).await?;
+                let last = some.len() < PAGE as usize;
+                for outcome in some {
+                    after = Some((outcome.recorded_at, outcome.task));
+                    let Some(task) = tasks::find(tx, scope.tenant(), outcome.task).await? else { continue };
+                    let Some(levels) = scope.levels(&task.row(known.as_ref())) else { continue };
+                    let reader = Reader::of(who, &task, known.as_ref(), levels)?;
+                    rows.push(shown(app, tx, &task, &outcome, &reader).await?);
+                    if rows.len() == limit {
+                        return Ok((rows, after));
+                    }
+                }
+                if last {
+                    return Ok((rows, None));
+                }
+            }
+        })
+        .await
+}
+
+/// Outcomes of one statement.
+const PAGE: u32 = 100;
+
+/// A supervisor's word on a sensitive outcome.
+pub async fn review(app: &App, who: &Principal, id: TaskId, approved: bool) -> Result<pb::Outcome, Error> {
+    let Found { task, customer, levels } = find(app, who, id).await?;
+    let permit = who.decide(Action::TaskReview, &task.row(customer.as_ref()))?;
+    let reader = Reader::of(who, &task, customer.as_ref(), levels)?;
+    let tenant = permit.tenant();
+    app.database
+        .write(&permit, async |tx: &Tx| {
+            let outcome = outcomes::lock(tx, tenant, id).await?.ok_or(Error::NoSuchOutcome)?;
+            let outcome = outcome.reviewed(who.subject(), approved)?;
+            outcomes::save(tx, &outcome).await?;
+            let entry = audit::Entry::new(&who.caller, Action::TaskReview.name(), "task").about([id.uuid()]);
+            audit::record(tx, &app.ids, entry).await?;
+            shown(app, tx, &task, &outcome, &reader).await
+        })
+        .await
+}

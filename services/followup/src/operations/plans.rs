@@ -1,0 +1,312 @@
+//! Plans: drafting, showing what a publication would change, publishing, ending.
+
+use revisit_bootstrap::{Principal, audit, database::Tx, idempotency::Repeatable};
+use revisit_core::id::PlanId;
+use revisit_permission::{Action, Layer, Row};
+use revisit_proto::followup::v1 as pb;
+
+use super::{events, planner};
+use crate::{
+    App,
+    domain::{
+        Error,
+        plan::{self, Definition, Plan, PlanState, PlanVersion, Shipped},
+    },
+    show,
+    store::{
+        enrolments, people, plans,
+        plans::{Sweep, SweepKind},
+    },
+};
+
+/// A new plan.
+pub struct New {
+    pub name: String,
+    pub definition: Wanted,
+    pub repeat: Option<Repeatable>,
+}
+
+/// Where a new plan's definition comes from.
+pub enum Wanted {
+    Own(Box<Definition>),
+    /// A shipped template; the definition gives only what the template leaves to the tenant.
+    Template(String, Box<Definition>),
+}
+
+/// Creates a draft.
+pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Plan, Error> {
+    let definition = match new.definition {
+        Wanted::Own(definition) => *definition,
+        Wanted::Template(key, given) => {
+            let found = plan::shipped().into_iter().find(|shipped| shipped.key == key).ok_or(Error::NoSuchTemplate)?;
+            Definition { segment: given.segment, calendar: given.calendar, zone: given.zone, ..found.definition }
+        }
+    };
+    let now = app.clock.wall();
+    let mut plan = Plan {
+        tenant: who.tenant(),
+        id: app.ids.next(now),
+        name: new.name,
+        state: PlanState::Draft,
+        published: 0,
+        segment: None,
+        draft: Some(definition),
+        owner: who.subject(),
+        department: None,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    let permit = who.decide(Action::PlanManage, &plan.row())?;
+    app.database
+        .write(&permit, async |tx: &Tx| {
+            if let Some(repeat) = &new.repeat
+                && let Some(answer) = repeat.first_answer(tx, permit.tenant(), who.subject()).await?
+            {
+                return Ok(show::decode(&answer)?);
+            }
+            plan.department = people::person(tx, permit.tenant(), who.subject()).await?.and_then(|own| own.department);
+            plans::save(tx, &plan).await?;
+            let shown = show::plan(&plan, None);
+            if let Some(repeat) = &new.repeat {
+                repeat.keep(tx, permit.tenant(), who.subject(), show::encode(&shown)).await?;
+            }
+            Ok(shown)
+        })
+        .await
+}
+
+/// A plan that the caller may see.
+async fn find(app: &App, who: &Principal, id: PlanId) -> Result<Plan, Error> {
+    let scope = who.scope(Action::PlanView)?;
+    let read = async |tx: &Tx| plans::find(tx, &scope, id).await?.ok_or(Error::NoSuchPlan);
+    app.database.read(&scope, read).await
+}
+
+async fn shown(app: &App, tx: &Tx, plan: &Plan) -> Result<pb::Plan, Error> {
+    let published = planner::version(app, tx, (plan.tenant, plan.id, plan.published)).await?;
+    Ok(show::plan(plan, published.as_deref()))
+}
+
+/// One plan.
+pub async fn get(app: &App, who: &Principal, id: PlanId) -> Result<pb::Plan, Error> {
+    let scope = who.scope(Action::PlanView)?;
+    app.database
+        .read(&scope, async |tx: &Tx| {
+            let plan = plans::find(tx, &scope, id).await?.ok_or(Error::NoSuchPlan)?;
+            shown(app, tx, &plan).await
+        })
+        .await
+}
+
+/// A page of plans.
+pub async fn list(
+    app: &App,
+    who: &Principal,
+    state: Option<PlanState>,
+    (after, limit): (Option<PlanId>, u32),
+) -> Result<(Vec<pb::Plan>, Option<PlanId>), Error> {
+    let scope = who.scope(Action::PlanView)?;
+    app.database
+        .read(&scope, async |tx: &Tx| {
+            let limit = limit as usize;
+            let mut found = plans::list(tx, &scope, (after, state), limit + 1).await?;
+            let more = found.len() > limit;
+            found.truncate(limit);
+            let mut rows = Vec::with_capacity(found.len());
+            for plan in &found {
+                rows.push(shown(app, tx, plan).await?);
+            }
+            Ok((rows, found.last().filter(|_| more).map(|plan| plan.id)))
+        })
+        .await
+}
+
+/// A change of a plan's name, draft or both.
+pub struct Update {
+    pub id: PlanId,
+    pub etag: Option<i64>,
+    pub name: Option<String>,
+    pub definition: Option<Definition>,
+}
+
+/// Changes a plan; what is published stays as it is until the next publication.
+pub async fn update(app: &App, who: &Principal, update: Update) -> Result<pb::Plan, Error> {
+    let found = find(app, who, update.id).await?;
+    let permit = who.decide(Action::PlanManage, &found.row())?;
+    app.database
+        .write(&permit, async |tx: &Tx| {
+            let mut plan = lock(tx, &found, update.etag).await?;
+            if let Some(name) = update.name {
+                plan.name = name;
+            }
+            if let Some(definition) = update.definition {
+                plan.draft = Some(definition);
+            }
+            plan.updated_at = app.now(tx).await?;
+            plan.version += 1;
+            plans::save(tx, &plan).await?;
+            shown(app, tx, &plan).await
+        })
+        .await
+}
+
+async fn lock(tx: &Tx, found: &Plan, etag: Option<i64>) -> Result<Plan, Error> {
+    let plan = plans::lock(tx, found.tenant, found.id).await?.ok_or(Error::NoSuchPlan)?;
+    if etag.is_some_and(|etag| etag != plan.version) {
+        return Err(Error::Stale);
+    }
+    if plan.state == PlanState::Retired {
+        return Err(Error::PlanRetired);
+    }
+    Ok(plan)
+}
+
+/// What the caller may not grant of what a definition lends. Lending is granting: it takes the right to grant, over
+/// the whole company, because any customer may enter the segment.
+fn refused(who: &Principal, lent: &[Layer]) -> Vec<Layer> {
+    let company = Row::of_tenant(who.tenant());
+    let decided = who.caller.decide(&who.leases, Action::GrantManage, &company);
+    let may = |layer: &Layer| decided.as_ref().is_ok_and(|decided| decided.levels().reads(*layer));
+    lent.iter().copied().filter(|layer| !may(layer)).collect()
+}
+
+/// What a publication would change.
+pub async fn preview(app: &App, who: &Principal, id: PlanId) -> Result<pb::PreviewPlanResponse, Error> {
+    let scope = who.scope(Action::PlanView)?;
+    app.database
+        .read(&scope, async |tx: &Tx| {
+            let plan = plans::find(tx, &scope, id).await?.ok_or(Error::NoSuchPlan)?;
+            let published = planner::version(app, tx, (plan.tenant, plan.id, plan.published)).await?;
+            let former = published.as_ref().map_or(&[][..], |version| &version.definition.lent);
+            let next = plan.draft.as_ref().or(published.as_ref().map(|version| &version.definition));
+            let next = next.ok_or(Error::NoDraft)?;
+            let without = |these: &[Layer], those: &[Layer]| -> Vec<Layer> {
+                these.iter().copied().filter(|layer| !those.contains(layer)).collect()
+            };
+            let count = enrolments::count(tx, plan.tenant, plan.id, None).await?;
+            Ok(pb::PreviewPlanResponse {
+                added_layers: show::layers(&without(&next.lent, former)),
+                removed_layers: show::layers(&without(former, &next.lent)),
+                refused_layers: show::layers(&refused(who, &next.lent)),
+                watched_fields: next.watched_fields().into_iter().map(str::to_owned).collect(),
+                enrolment_count: i64::try_from(count).unwrap_or(i64::MAX),
+            })
+        })
+        .await
+}
+
+/// Makes the draft the next version and enrols who is in its segment.
+pub async fn publish(
+    app: &App,
+    who: &Principal,
+    id: PlanId,
+    (etag, migrates): (Option<i64>, bool),
+) -> Result<pb::Plan, Error> {
+    let found = find(app, who, id).await?;
+    let permit = who.decide(Action::PlanPublish, &found.row())?;
+    let published = app.database.write(&permit, async |tx: &Tx| {
+        let mut plan = lock(tx, &found, etag).await?;
+        let definition = plan.draft.take().ok_or(Error::NoDraft)?;
+        let refused = refused(who, &definition.lent);
+        if !refused.is_empty() {
+            return Err(Error::LayersRefused(refused));
+        }
+        let now = app.now(tx).await?;
+        plan.published += 1;
+        plan.state = PlanState::Published;
+        plan.segment = Some(definition.segment);
+        plan.updated_at = now;
+        plan.version += 1;
+        let version = PlanVersion {
+            tenant: plan.tenant,
+            plan: plan.id,
+            version: plan.published,
+            name: plan.name.clone(),
+            definition,
+            published_by: who.subject(),
+            published_at: now,
+        };
+        plans::save(tx, &plan).await?;
+        plans::add_version(tx, &version).await?;
+        plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Enrol, now)).await?;
+        if migrates {
+            plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
+        }
+        tx.emit(events::published(&plan, &version));
+        // Publishing widens what open tasks lend: it stands in the audit like a grant.
+        let entry = audit::Entry::new(&who.caller, Action::PlanPublish.name(), "plan").about([plan.id.uuid()]);
+        audit::record(tx, &app.ids, entry.fields(show::layers(&version.definition.lent))).await?;
+        Ok(show::plan(&plan, Some(&version)))
+    });
+    let published = published.await?;
+    app.wake.notify_one();
+    Ok(published)
+}
+
+/// Ends a plan. Ending it twice changes nothing.
+pub async fn retire(app: &App, who: &Principal, id: PlanId, etag: Option<i64>) -> Result<pb::Plan, Error> {
+    let found = find(app, who, id).await?;
+    let permit = who.decide(Action::PlanPublish, &found.row())?;
+    let retired = app.database.write(&permit, async |tx: &Tx| {
+        let mut plan = match lock(tx, &found, etag).await {
+            Err(Error::PlanRetired) => return shown(app, tx, &found).await,
+            locked => locked?,
+        };
+        let now = app.now(tx).await?;
+        plan.state = PlanState::Retired;
+        plan.updated_at = now;
+        plan.version += 1;
+        plans::save(tx, &plan).await?;
+        plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Release, now)).await?;
+        tx.emit(events::retired(&plan));
+        shown(app, tx, &plan).await
+    });
+    let retired = retired.await?;
+    app.wake.notify_one();
+    Ok(retired)
+}
+
+/// One published version.
+pub async fn version(app: &App, who: &Principal, id: PlanId, version: i32) -> Result<pb::PlanVersion, Error> {
+    let scope = who.scope(Action::PlanView)?;
+    app.database
+        .read(&scope, async |tx: &Tx| {
+            plans::find(tx, &scope, id).await?.ok_or(Error::NoSuchPlan)?;
+            let found = planner::version(app, tx, (scope.tenant(), id, version)).await?;
+            found.map(|version| show::plan_version(&version)).ok_or(Error::NoSuchVersion)
+        })
+        .await
+}
+
+/// Published versions, newest first.
+pub async fn versions(
+    app: &App,
+    who: &Principal,
+    id: PlanId,
+    (below, limit): (Option<i32>, u32),
+) -> Result<(Vec<pb::PlanVersion>, Option<i32>), Error> {
+    let scope = who.scope(Action::PlanView)?;
+    app.database
+        .read(&scope, async |tx: &Tx| {
+            plans::find(tx, &scope, id).await?.ok_or(Error::NoSuchPlan)?;
+            let below = below.unwrap_or(i32::MAX);
+            let mut rows = plans::list_versions(tx, scope.tenant(), id, below, u64::from(limit) + 1).await?;
+            let more = rows.len() > limit as usize;
+            rows.truncate(limit as usize);
+            let next = rows.last().filter(|_| more).map(|row| row.version);
+            Ok((rows.iter().map(show::plan_version).collect(), next))
+        })
+        .await
+}
+
+/// What ships.
+pub fn templates(who: &Principal) -> Result<pb::ListPlanTemplatesResponse, Error> {
+    who.scope(Action::PlanView)?;
+    let template = |shipped: &Shipped| pb::PlanTemplate {
+        key: shipped.key.to_owned(),
+        name: shipped.name.to_owned(),
+        definition: Some(show::plan::definition(&shipped.definition)),
+    };
+    Ok(pb::ListPlanTemplatesResponse { templates: plan::shipped().iter().map(template).collect() })
+}

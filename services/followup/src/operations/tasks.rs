@@ -1,0 +1,355 @@
+//! Task operations: who may do what to a task, and what follows from it.
+
+use std::time::Duration;
+
+use revisit_bootstrap::{Principal, database::Tx};
+use revisit_core::{
+    Timestamp,
+    id::{DepartmentId, SubjectId, TaskId, TenantId},
+};
+use revisit_permission::{Action, Levels};
+use revisit_proto::{customer::v1 as customer_pb, followup::v1 as pb};
+
+use super::{by_hand, customers, events, planner};
+use crate::{
+    App,
+    domain::{
+        Error,
+        people::{Customer, People},
+        plan::{Enrolment, EnrolmentState, Reason, Reminders},
+        planning::Window,
+        task::{Task, TaskKind, TaskState},
+    },
+    schedule,
+    show::{self, Shown},
+    store::{enrolments, lists, people, projection, tasks},
+};
+
+/// Tries of a change under which timers fire again and again; then the caller learns of it.
+pub const TRIES: usize = 3;
+/// Time allowed for telling customer directly that an access has ended; the event that says the same follows anyway.
+const CLOSE_MAX: Duration = Duration::from_millis(300);
+
+/// A task with what it is decided on.
+pub struct Found {
+    pub task: Task,
+    pub customer: Option<Customer>,
+    /// What the caller may see of it.
+    pub levels: Levels,
+}
+
+/// One task that the caller may see.
+pub async fn find(app: &App, who: &Principal, id: TaskId) -> Result<Found, Error> {
+    let scope = who.scope(Action::TaskView)?;
+    app.database
+        .read(&scope, async |tx: &Tx| {
+            let task = tasks::find(tx, scope.tenant(), id).await?.ok_or(Error::NoSuchTask)?;
+            let customer = match task.customer {
+                Some(id) => projection::customer(tx, scope.tenant(), id, projection::Hold::Look).await?,
+                None => None,
+            };
+            let levels = scope.levels(&task.row(customer.as_ref())).ok_or(Error::NoSuchTask)?;
+            Ok(Found { task, customer, levels })
+        })
+        .await
+}
+
+/// One task as the caller may see it.
+pub async fn get(app: &App, who: &Principal, id: TaskId) -> Result<pb::Task, Error> {
+    let found = find(app, who, id).await?;
+    let scope = who.scope(Action::TaskView)?;
+    app.database.read(&scope, async |tx: &Tx| shown(app, tx, &found.task, found.customer.as_ref()).await).await
+}
+
+/// Makes a task ready to be shown: its title opened, its step named.
+pub async fn shown(app: &App, tx: &Tx, task: &Task, customer: Option<&Customer>) -> Result<pb::Task, Error> {
+    let now = app.now(tx).await?;
+    let title = title(app, tx, task).await?;
+    let reason = match task.reason {
+        Reason::Caller => app.sealed.open(tx, task, "reason_text", &task.reason_text).await?,
+        other => other.words().to_owned(),
+    };
+    Ok(show::task(Shown { task, customer, title, reason, now }))
+}
+
+async fn title(app: &App, tx: &Tx, task: &Task) -> Result<String, Error> {
+    let Some(origin) = &task.origin else {
+        let own = app.sealed.open(tx, task, "title", &task.title).await?;
+        return Ok(if own.is_empty() { events::list_name(task.kind).to_owned() } else { own });
+    };
+    let version = planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?;
+    let step = version.as_ref().and_then(|version| version.definition.step(&origin.step));
+    Ok(step.map(|step| step.name.clone()).unwrap_or_default())
+}
+
+/// A page of tasks of the caller's reach.
+pub async fn list(app: &App, who: &Principal, wish: lists::Wish) -> Result<(Vec<pb::Task>, Option<lists::Key>), Error> {
+    let scope = who.scope(Action::TaskView)?;
+    app.database
+        .read(&scope, async |tx: &Tx| {
+            let page = lists::tasks(tx, &scope, &wish).await?;
+            let mut rows = Vec::with_capacity(page.tasks.len());
+            for (task, customer) in &page.tasks {
+                rows.push(shown(app, tx, task, customer.as_ref()).await?);
+            }
+            Ok((rows, page.next))
+        })
+        .await
+}
+
+/// The zone of a person, for their local day.
+pub async fn zone_of(app: &App, who: &Principal, person: SubjectId) -> Result<chrono_tz::Tz, Error> {
+    let scope = who.scope(Action::TaskView)?;
+    let found = app
+        .database
+        .read(&scope, async |tx: &Tx| people::person(tx, scope.tenant(), person).await.map_err(Error::from));
+    let named = found.await?.and_then(|person| schedule::zone(&person.zone));
+    Ok(named.unwrap_or_else(|| app.config.zone()))
+}
+
+/// A task that is held for change, with what it hangs on.
+pub struct Locked {
+    pub task: Task,
+    pub customer: Option<Customer>,
+    pub enrolment: Option<Enrolment>,
+    pub parent: Option<Task>,
+}
+
+/// Locks a task in the order that all follow: customer, enrolment, timer, tasks by key. Nothing when a timer fired
+/// meanwhile: the caller begins again in a new transaction.
+pub async fn lock(tx: &Tx, tenant: TenantId, id: TaskId) -> Result<Option<Locked>, Error> {
+    let read = tasks::find(tx, tenant, id).await?.ok_or(Error::NoSuchTask)?;
+    let customer = match read.customer {
+        Some(customer) => projection::customer(tx, tenant, customer, projection::Hold::Share).await?,
+        None => None,
+    };
+    let enrolment = match &read.origin {
+        Some(origin) => enrolments::lock(tx, tenant, origin.enrolment).await?,
+        None => None,
+    };
+    let parent = match read.parent {
+        Some(parent) => tasks::find(tx, tenant, parent).await?,
+        None => None,
+    };
+    let both: Vec<&Task> = [Some(&read), parent.as_ref()].into_iter().flatten().collect();
+    let Some(mut locked) = tasks::lock(tx, &both).await? else { return Ok(None) };
+    let Some(place) = locked.iter().position(|task| task.id == id) else { return Ok(None) };
+    let task = locked.swap_remove(place);
+    Ok(Some(Locked { task, customer, enrolment, parent: locked.pop() }))
+}
+
+impl Locked {
+    /// Refuses when the caller has seen an older version.
+    pub fn unchanged(&self, etag: Option<i64>) -> Result<(), Error> {
+        if etag.is_none_or(|etag| etag == self.task.version) { Ok(()) } else { Err(Error::Stale) }
+    }
+}
+
+/// What every change of one task names.
+pub struct Change {
+    pub task: TaskId,
+    pub etag: Option<i64>,
+    /// In the caller's words.
+    pub reason: String,
+}
+
+/// Another due time.
+pub async fn snooze(app: &App, who: &Principal, change: Change, due_at: Timestamp) -> Result<pb::Task, Error> {
+    let found = find(app, who, change.task).await?;
+    let permit = who.decide(Action::TaskUpdate, &found.task.row(found.customer.as_ref()))?;
+    for _ in 0..TRIES {
+        let write = app.database.write(&permit, async |tx: &Tx| {
+            let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
+            locked.unchanged(change.etag)?;
+            let now = app.now(tx).await?;
+            let reminders = reminders_of(app, tx, &locked.task).await?;
+            let calendar = calendar_of(app, tx, &locked.task).await?;
+            let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
+            let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
+            let mut after = locked.task.clone().snoozed(due_at, window.agenda(&reminders, &calendar), now)?;
+            after = app.sealed.explain(tx, after, &change.reason).await?;
+            tasks::replace(tx, &[&locked.task], &[&after]).await?;
+            if after.state == TaskState::Open {
+                // The access reaches to the new end of the window, under the new generation.
+                events::opened(&after, now).into_iter().for_each(|draft| tx.emit(draft));
+            }
+            Ok(Some(shown(app, tx, &after, locked.customer.as_ref()).await?))
+        });
+        if let Some(task) = write.await? {
+            app.wake.notify_one();
+            return Ok(task);
+        }
+    }
+    Err(Error::Stale)
+}
+
+/// The reminders that a task was planned with.
+async fn reminders_of(app: &App, tx: &Tx, task: &Task) -> Result<Reminders, Error> {
+    if let Some(origin) = &task.origin {
+        let version = planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?;
+        let step = version.as_ref().and_then(|version| version.definition.step(&origin.step));
+        return Ok(step.map(|step| step.reminders.clone()).unwrap_or_default());
+    }
+    // Of a task without a plan the offsets are read back from where its reminders lie.
+    let before = task.agenda.moments().iter().filter(|moment| moment.at < task.due_at);
+    let minutes = before.map(|moment| u32::try_from(task.due_at.since(moment.at).as_secs() / 60).unwrap_or(0));
+    Ok(Reminders { before_minutes: minutes.filter(|minutes| *minutes > 0).collect(), ..by_hand::reminders(&[]) })
+}
+
+async fn calendar_of(app: &App, tx: &Tx, task: &Task) -> Result<schedule::WorkCalendar, Error> {
+    let named = match &task.origin {
+        Some(origin) => planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?,
+        None => None,
+    };
+    Ok(planner::calendar(tx, task.tenant, named.and_then(|version| version.definition.calendar)).await?)
+}
+
+/// Another person.
+pub async fn reassign(
+    app: &App,
+    who: &Principal,
+    change: Change,
+    assignee: Option<SubjectId>,
+) -> Result<pb::Task, Error> {
+    let found = find(app, who, change.task).await?;
+    // A change is decided before and after it: nobody pushes work to where they may not.
+    let after = Task { named: assignee, assignee: assignee.or(found.task.assignee), ..found.task.clone() };
+    let rows = (found.task.row(found.customer.as_ref()), after.row(found.customer.as_ref()));
+    let permit = who.caller.decide_change(&who.leases, Action::TaskUpdate, &rows.0, &rows.1)?;
+    for _ in 0..TRIES {
+        let write = app.database.write(&permit, async |tx: &Tx| {
+            let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
+            locked.unchanged(change.etag)?;
+            let people = active(tx, permit.tenant(), locked.customer.as_ref(), assignee).await?;
+            let (owner, department) = owner_of(&locked.task, locked.customer.as_ref());
+            let responsible = people.responsible(assignee, owner, department);
+            let mut after = locked.task.clone().reassigned(assignee, responsible)?;
+            after = app.sealed.explain(tx, after, &change.reason).await?;
+            customers::announce(app, tx, &after).await?;
+            tasks::replace(tx, &[&locked.task], &[&after]).await?;
+            Ok(Some(shown(app, tx, &after, locked.customer.as_ref()).await?))
+        });
+        if let Some(task) = write.await? {
+            app.wake.notify_one();
+            return Ok(task);
+        }
+    }
+    Err(Error::Stale)
+}
+
+/// The people needed to find who answers; refuses a named one who is not active.
+pub async fn active(
+    tx: &Tx,
+    tenant: TenantId,
+    customer: Option<&Customer>,
+    named: Option<SubjectId>,
+) -> Result<People, Error> {
+    let people = match (customer, named) {
+        (_, Some(named)) => people::persons(tx, tenant, &[named]).await?,
+        (Some(customer), None) => customers::people_for(tx, customer, &[]).await?,
+        (None, None) => people::everybody(tx, tenant).await?,
+    };
+    match named {
+        Some(named) if !people.is_active(named) => Err(Error::NotActive(named)),
+        Some(_) | None => Ok(people),
+    }
+}
+
+/// The person and the department that a task falls back to.
+pub fn owner_of(task: &Task, customer: Option<&Customer>) -> (Option<SubjectId>, Option<DepartmentId>) {
+    match customer {
+        Some(customer) => (customer.owner, customer.department),
+        None => (task.created_by, task.department),
+    }
+}
+
+/// How a task ends without an outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    Cancel,
+    /// Only occurrences of a plan: leaves this one out.
+    Skip,
+}
+
+/// Ends a task without an outcome. A step that waits for its task plans the next one, so that nobody is forgotten.
+pub async fn end(app: &App, who: &Principal, change: Change, ending: Ending) -> Result<pb::Task, Error> {
+    let found = find(app, who, change.task).await?;
+    let action = match ending {
+        Ending::Cancel => Action::TaskCancel,
+        Ending::Skip => Action::TaskUpdate,
+    };
+    let permit = who.decide(action, &found.task.row(found.customer.as_ref()))?;
+    for _ in 0..TRIES {
+        let write = app.database.write(&permit, async |tx: &Tx| {
+            let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
+            locked.unchanged(change.etag)?;
+            if ending == Ending::Skip && (locked.task.origin.is_none() || !locked.task.state.is_live()) {
+                return Err(Error::NotSkippable);
+            }
+            Ok(Some(end_in(app, tx, locked, &change.reason).await?))
+        });
+        if let Some((shown, before)) = write.await? {
+            closed(app, &before).await;
+            return Ok(shown);
+        }
+    }
+    Err(Error::Stale)
+}
+
+async fn end_in(app: &App, tx: &Tx, locked: Locked, reason: &str) -> Result<(pb::Task, Task), Error> {
+    let now = app.now(tx).await?;
+    let was_open = locked.task.state == TaskState::Open;
+    let after = locked.task.clone().cancelled(Reason::Caller, now)?;
+    let after = app.sealed.explain(tx, after, reason).await?;
+    if was_open {
+        events::closed(&after, false).into_iter().for_each(|draft| tx.emit(draft));
+    }
+    close_issue(tx, &locked, &after, now).await?;
+    plant_next(app, tx, &locked, now).await?;
+    let shown = shown(app, tx, &after, locked.customer.as_ref()).await?;
+    Ok((shown, locked.task))
+}
+
+/// Replaces a task that has ended and, when it was an issue, tells its parent.
+pub async fn close_issue(tx: &Tx, locked: &Locked, after: &Task, now: Timestamp) -> Result<(), Error> {
+    let parent = match (&locked.parent, after.kind) {
+        (Some(parent), TaskKind::Issue) => Some((parent, parent.clone().issue_closed(now))),
+        _ => None,
+    };
+    match &parent {
+        Some((before, parent)) => tasks::replace(tx, &[&locked.task, before], &[after, parent]).await?,
+        None => tasks::replace(tx, &[&locked.task], &[after]).await?,
+    }
+    Ok(())
+}
+
+/// Plants what follows an occurrence that has ended. Answers it.
+pub async fn plant_next(app: &App, tx: &Tx, locked: &Locked, now: Timestamp) -> Result<Option<Task>, Error> {
+    let (Some(origin), Some(customer), Some(enrolment)) = (&locked.task.origin, &locked.customer, &locked.enrolment)
+    else {
+        return Ok(None);
+    };
+    if enrolment.state != EnrolmentState::Active {
+        return Ok(None);
+    }
+    let ground = planner::ground(app, tx, enrolment, customer, now).await?;
+    let added = tasks::add(tx, ground.successors(enrolment, &origin.step)).await?;
+    Ok(added.into_iter().next())
+}
+
+/// Tells customer directly that an access has ended; within a second when all is well, and the event follows anyway.
+pub async fn closed(app: &App, before: &Task) {
+    app.wake.notify_one();
+    let (Some(customer), TaskState::Open) = (before.customer, before.state) else { return };
+    let peer = app.peers.channel("customer").within(CLOSE_MAX);
+    let message = customer_pb::CloseTaskAccessRequest {
+        tenant_id: before.tenant.to_string(),
+        customer_id: customer.to_string(),
+        task_id: before.id.to_string(),
+        generation: before.version + 1,
+    };
+    let mut client = customer_pb::projections_client::ProjectionsClient::new(peer);
+    if let Err(status) = client.close_task_access(message).await {
+        tracing::debug!(follow_up.id = %before.id, code = ?status.code(), "the access ends by its event");
+    }
+}

@@ -1,0 +1,47 @@
+//! The free text of a task, sealed under the key of its customer: titles, reasons, notes. Destroying that key erases it.
+
+use revisit_bootstrap::{Sealer, Tx, seal::Place};
+use revisit_core::Failure;
+
+use crate::domain::{plan::Reason, task::Task};
+
+/// Seals and opens what belongs to a task. Cheap to clone.
+#[derive(Clone)]
+pub struct Sealed(Sealer);
+
+impl Sealed {
+    pub fn new(sealer: Sealer) -> Self {
+        Self(sealer)
+    }
+
+    /// A text of a task for one of its places. Nothing stays nothing.
+    pub async fn seal(&self, tx: &Tx, task: &Task, column: &'static str, text: &str) -> Result<Vec<u8>, Failure> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A task without a customer has a key of its own.
+        self.0.seal(tx, (task.tenant, task.shard_key()), place(task, column), text.as_bytes()).await
+    }
+
+    /// A text of a task; empty when there is none or its key was destroyed.
+    pub async fn open(&self, tx: &Tx, task: &Task, column: &'static str, sealed: &[u8]) -> Result<String, Failure> {
+        if sealed.is_empty() {
+            return Ok(String::new());
+        }
+        let opened = self.0.open(tx, (task.tenant, task.shard_key()), place(task, column), sealed).await?;
+        Ok(opened.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default())
+    }
+
+    /// A task with what somebody said about a change of it.
+    pub async fn explain(&self, tx: &Tx, mut task: Task, reason: &str) -> Result<Task, Failure> {
+        if !reason.is_empty() {
+            task.reason = Reason::Caller;
+        }
+        task.reason_text = self.seal(tx, &task, "reason_text", reason).await?;
+        Ok(task)
+    }
+}
+
+fn place(task: &Task, column: &'static str) -> Place {
+    Place { table: "task", row: task.id.uuid(), column }
+}

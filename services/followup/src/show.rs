@@ -1,0 +1,276 @@
+//! How domain values look on the wire, and stored answers: the one way out, for calls and for replays alike.
+
+use prost::Message;
+use revisit_bootstrap::wire::{time, time_optional};
+use revisit_core::{Failure, Timestamp, id::Id};
+use revisit_permission::Layer;
+use revisit_proto::followup::v1 as pb;
+
+use crate::{
+    domain::{
+        calendar::Calendar,
+        outcome::{Outcome, Review},
+        people::Customer,
+        plan::{Enrolment, EnrolmentState, Plan, PlanState, PlanVersion},
+        task::{Channel, Task, TaskKind, TaskState},
+    },
+    schedule::WorkCalendar,
+    store::figures::{Continuity, Figures},
+};
+
+pub mod plan;
+
+/// The first answer, kept for a repeat.
+#[must_use]
+pub fn encode(message: &impl Message) -> Vec<u8> {
+    message.encode_to_vec()
+}
+
+/// A first answer that was kept.
+pub fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, Failure> {
+    M::decode(bytes).map_err(Failure::internal)
+}
+
+fn text<K>(id: Option<Id<K>>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// A task with what does not lie in its row in clear.
+pub struct Shown<'a> {
+    pub task: &'a Task,
+    pub customer: Option<&'a Customer>,
+    pub title: String,
+    pub reason: String,
+    pub now: Timestamp,
+}
+
+#[must_use]
+pub fn task(shown: Shown<'_>) -> pb::Task {
+    let Shown { task, customer, title, reason, now } = shown;
+    let origin = task.origin.as_ref();
+    pb::Task {
+        task_id: task.id.to_string(),
+        kind: task_kind(task.kind).into(),
+        state: task_state(task.state).into(),
+        title,
+        customer_id: text(task.customer),
+        assignee_id: text(task.responsible(customer)),
+        assigned_by_name: task.named.is_some(),
+        plan_id: text(origin.map(|origin| origin.plan)),
+        plan_version: origin.map_or(0, |origin| origin.version),
+        step_key: origin.map(|origin| origin.step.clone()).unwrap_or_default(),
+        enrolment_id: text(origin.map(|origin| origin.enrolment)),
+        channel: channel(task.channel).into(),
+        open_time: Some(time(task.open_at)),
+        due_time: Some(time(task.due_at)),
+        nominal_local_time: task.nominal.map(local).unwrap_or_default(),
+        time_zone: task.zone.clone(),
+        overdue: task.is_overdue(now),
+        done_time: time_optional(task.done_at),
+        close_time: time_optional(task.closed_at),
+        open_issue_count: task.open_issues,
+        parent_task_id: text(task.parent),
+        reason,
+        lent_layers: layers(&task.lent),
+        create_time: Some(time(task.created_at)),
+        etag: task.version.to_string(),
+    }
+}
+
+#[must_use]
+pub fn layers(layers: &[Layer]) -> Vec<String> {
+    layers.iter().map(|layer| layer.name().to_owned()).collect()
+}
+
+/// A local time without seconds.
+#[must_use]
+pub fn local(local: chrono::NaiveDateTime) -> String {
+    local.format("%Y-%m-%dT%H:%M").to_string()
+}
+
+const fn task_kind(kind: TaskKind) -> pb::TaskKind {
+    match kind {
+        TaskKind::Plan => pb::TaskKind::Plan,
+        TaskKind::Todo => pb::TaskKind::Todo,
+        TaskKind::NextContact => pb::TaskKind::NextContact,
+        TaskKind::Issue => pb::TaskKind::Issue,
+    }
+}
+
+const fn task_state(state: TaskState) -> pb::TaskState {
+    match state {
+        TaskState::Scheduled => pb::TaskState::Scheduled,
+        TaskState::Open => pb::TaskState::Open,
+        TaskState::Done => pb::TaskState::Done,
+        TaskState::Cancelled => pb::TaskState::Cancelled,
+    }
+}
+
+#[must_use]
+pub const fn channel(channel: Option<Channel>) -> pb::Channel {
+    match channel {
+        None => pb::Channel::Unspecified,
+        Some(Channel::Phone) => pb::Channel::Phone,
+        Some(Channel::Wechat) => pb::Channel::Wechat,
+        Some(Channel::Email) => pb::Channel::Email,
+        Some(Channel::Meeting) => pb::Channel::Meeting,
+        Some(Channel::Visit) => pb::Channel::Visit,
+        Some(Channel::Other) => pb::Channel::Other,
+    }
+}
+
+/// A note; without text it is withheld.
+#[must_use]
+pub fn note(layer: Layer, text: Option<String>) -> pb::Note {
+    let withheld = text.is_none();
+    pb::Note { layer: layer.name().to_owned(), text: text.unwrap_or_default(), withheld }
+}
+
+/// An outcome; of a withheld one only that it exists, when and by whom.
+#[must_use]
+pub fn outcome(outcome: &Outcome, notes: Vec<pb::Note>, withheld: bool) -> pb::Outcome {
+    let partly = withheld || notes.iter().any(|note| note.withheld);
+    pb::Outcome {
+        task_id: outcome.task.to_string(),
+        customer_id: text(outcome.customer),
+        recorded_by_id: outcome.recorded_by.to_string(),
+        record_time: Some(time(outcome.recorded_at)),
+        result: if withheld { String::new() } else { outcome.result.clone() },
+        channel: channel(outcome.channel).into(),
+        satisfaction: outcome.satisfaction.filter(|_| !withheld).map(i32::from),
+        next_contact_time: time_optional(outcome.next_contact_at),
+        notes,
+        issues: Vec::new(),
+        sensitive: outcome.sensitive,
+        withheld: partly,
+        review: match outcome.review {
+            Review::NotNeeded => pb::ReviewState::NotNeeded,
+            Review::Pending => pb::ReviewState::Pending,
+            Review::Approved => pb::ReviewState::Approved,
+            Review::SentBack => pb::ReviewState::SentBack,
+        }
+        .into(),
+        reviewed_by_id: text(outcome.reviewed_by),
+    }
+}
+
+#[must_use]
+pub fn plan(plan: &Plan, published: Option<&PlanVersion>) -> pb::Plan {
+    let definition = plan.draft.as_ref().or(published.map(|version| &version.definition));
+    pb::Plan {
+        plan_id: plan.id.to_string(),
+        name: plan.name.clone(),
+        state: match plan.state {
+            PlanState::Draft => pb::PlanState::Draft,
+            PlanState::Published => pb::PlanState::Published,
+            PlanState::Retired => pb::PlanState::Retired,
+        }
+        .into(),
+        published_version: plan.published,
+        definition: definition.map(plan::definition),
+        has_draft: plan.draft.is_some(),
+        owner_id: plan.owner.to_string(),
+        create_time: Some(time(plan.created_at)),
+        update_time: Some(time(plan.updated_at)),
+        etag: plan.version.to_string(),
+    }
+}
+
+#[must_use]
+pub fn plan_version(version: &PlanVersion) -> pb::PlanVersion {
+    pb::PlanVersion {
+        plan_id: version.plan.to_string(),
+        version: version.version,
+        definition: Some(plan::definition(&version.definition)),
+        published_by_id: version.published_by.to_string(),
+        publish_time: Some(time(version.published_at)),
+    }
+}
+
+#[must_use]
+pub fn enrolment(enrolment: &Enrolment) -> pb::Enrolment {
+    pb::Enrolment {
+        enrolment_id: enrolment.id.to_string(),
+        plan_id: enrolment.plan.to_string(),
+        plan_version: enrolment.plan_version,
+        customer_id: enrolment.customer.to_string(),
+        state: match enrolment.state {
+            EnrolmentState::Active => pb::EnrolmentState::Active,
+            EnrolmentState::Paused => pb::EnrolmentState::Paused,
+            EnrolmentState::Released => pb::EnrolmentState::Released,
+        }
+        .into(),
+        generation: enrolment.generation,
+        reason: enrolment.reason.words().to_owned(),
+        time_zone: enrolment.zone.clone(),
+        enter_time: Some(time(enrolment.entered_at)),
+        last_completed_time: time_optional(enrolment.last_completed_at),
+        etag: enrolment.version.to_string(),
+    }
+}
+
+#[must_use]
+pub fn calendar(calendar: &Calendar) -> pb::Calendar {
+    let WorkCalendar { week, china, days } = &calendar.hours;
+    let interval = |(weekday, (start, end)): (i32, &(u16, u16))| pb::WorkingInterval {
+        weekday,
+        start_time: minutes(*start),
+        end_time: minutes(*end),
+    };
+    let week = (1_i32..).zip(week).flat_map(|(weekday, day)| day.iter().map(move |stretch| (weekday, stretch)));
+    pb::Calendar {
+        calendar_id: calendar.id.to_string(),
+        name: calendar.name.clone(),
+        base: if *china { "CN".to_owned() } else { String::new() },
+        intervals: week.map(interval).collect(),
+        days: days
+            .iter()
+            .map(|(date, day)| pb::SpecialDay { date: date.to_string(), working: day.working, name: day.name.clone() })
+            .collect(),
+        is_default: calendar.is_default,
+        etag: calendar.version.to_string(),
+    }
+}
+
+/// `HH:MM` of minutes since midnight.
+#[must_use]
+pub fn minutes(minutes: u16) -> String {
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts of tasks stay far below 2^52")]
+pub fn figures(row: &Figures) -> pb::Figures {
+    let rate = |part: i64, whole: i64, none: f64| if whole == 0 { none } else { part as f64 / whole as f64 };
+    pb::Figures {
+        group: row.id.map(|id| id.to_string()).or_else(|| row.name.clone()).unwrap_or_default(),
+        due_count: row.due,
+        on_time_count: row.on_time,
+        late_count: row.late,
+        overdue_count: row.overdue,
+        done_count: row.done,
+        success_count: row.success,
+        satisfaction_count: row.answered,
+        satisfaction_sum: row.satisfaction,
+        asked_count: row.asked,
+        on_time_rate: rate(row.on_time, row.due, 1.0),
+        success_rate: rate(row.success, row.done, 0.0),
+        satisfaction_mean: rate(row.satisfaction, row.answered, 0.0),
+    }
+}
+
+#[must_use]
+pub fn continuity(found: &Continuity) -> pb::CheckContinuityResponse {
+    let gap = |gap: &crate::store::figures::Gap| pb::ContinuityGap {
+        customer_id: gap.customer.to_string(),
+        lacks_owner: gap.lacks_owner,
+        lacks_task: gap.lacks_task,
+    };
+    pb::CheckContinuityResponse {
+        customer_count: found.customers,
+        ownerless_count: found.ownerless,
+        taskless_count: found.taskless,
+        orphan_task_count: found.orphan_tasks,
+        gaps: found.gaps.iter().map(gap).collect(),
+    }
+}

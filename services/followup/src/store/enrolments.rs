@@ -1,0 +1,148 @@
+//! Customers in plans.
+
+use std::collections::BTreeMap;
+
+use revisit_bootstrap::database::{Tx, fault};
+use revisit_core::{
+    Failure, Id,
+    id::{CustomerId, EnrolmentId, PlanId, TenantId},
+};
+use sea_orm::{
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType},
+};
+
+use super::{ROWS_MAX, at, entity::enrolment, unreadable, upsert};
+use crate::domain::plan::{Enrolment, EnrolmentState, Reason};
+
+fn read(row: enrolment::Model) -> Result<Enrolment, Failure> {
+    Ok(Enrolment {
+        tenant: Id::from_uuid(row.tenant_id),
+        id: Id::from_uuid(row.enrolment_id),
+        plan: Id::from_uuid(row.plan_id),
+        plan_version: row.plan_version,
+        customer: Id::from_uuid(row.customer_id),
+        state: EnrolmentState::parse(&row.state).ok_or_else(|| unreadable("enrolment state"))?,
+        generation: row.generation,
+        zone: row.zone,
+        reason: Reason::parse(&row.reason),
+        entered_at: at(row.entered_at),
+        last_completed_at: row.last_completed_at.map(at),
+        version: row.version,
+    })
+}
+
+/// One enrolment, without a lock.
+pub async fn find(tx: &Tx, tenant: TenantId, id: EnrolmentId) -> Result<Option<Enrolment>, Failure> {
+    let find = enrolment::Entity::find_by_id((tenant.uuid(), id.uuid()));
+    find.one(&**tx).await.map_err(fault)?.map(read).transpose()
+}
+
+/// One enrolment, to change it.
+pub async fn lock(tx: &Tx, tenant: TenantId, id: EnrolmentId) -> Result<Option<Enrolment>, Failure> {
+    let find = enrolment::Entity::find_by_id((tenant.uuid(), id.uuid())).lock(LockType::Update);
+    find.one(&**tx).await.map_err(fault)?.map(read).transpose()
+}
+
+/// All enrolments of a customer that are not released, to change them, in key order.
+pub async fn lock_of_customer(tx: &Tx, tenant: TenantId, customer: CustomerId) -> Result<Vec<Enrolment>, Failure> {
+    let rows = enrolment::Entity::find()
+        .filter(enrolment::Column::TenantId.eq(tenant.uuid()))
+        .filter(enrolment::Column::CustomerId.eq(customer.uuid()))
+        .filter(enrolment::Column::State.ne(EnrolmentState::Released.name()))
+        .order_by_asc(enrolment::Column::EnrolmentId)
+        .lock(LockType::Update)
+        .all(&**tx)
+        .await
+        .map_err(fault)?;
+    rows.into_iter().map(read).collect()
+}
+
+/// Enrolments by id, shared; those that somebody is changing are left out: firing never waits.
+pub async fn share(tx: &Tx, keys: &[(TenantId, EnrolmentId)]) -> Result<BTreeMap<EnrolmentId, Enrolment>, Failure> {
+    let mut found = BTreeMap::new();
+    for some in keys.chunks(ROWS_MAX) {
+        let key = Expr::tuple([Expr::col(enrolment::Column::TenantId), Expr::col(enrolment::Column::EnrolmentId)]);
+        let wanted = some.iter().map(|(tenant, id)| (tenant.uuid(), id.uuid()));
+        let rows = enrolment::Entity::find()
+            .filter(key.in_tuples(wanted))
+            .lock_with_behavior(LockType::Share, LockBehavior::SkipLocked)
+            .all(&**tx)
+            .await
+            .map_err(fault)?;
+        for row in rows {
+            let enrolment = read(row)?;
+            found.insert(enrolment.id, enrolment);
+        }
+    }
+    Ok(found)
+}
+
+/// What a list of enrolments is narrowed to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Which {
+    pub plan: Option<PlanId>,
+    pub customer: Option<CustomerId>,
+    pub state: Option<EnrolmentState>,
+}
+
+/// The next enrolments after one, by id.
+pub async fn list(
+    tx: &Tx,
+    tenant: TenantId,
+    which: Which,
+    after: Option<EnrolmentId>,
+    limit: u64,
+) -> Result<Vec<Enrolment>, Failure> {
+    let rows = narrowed(tenant, which)
+        .filter(enrolment::Column::EnrolmentId.gt(after.map_or(uuid::Uuid::nil(), Id::uuid)))
+        .order_by_asc(enrolment::Column::EnrolmentId)
+        .limit(limit)
+        .all(&**tx)
+        .await
+        .map_err(fault)?;
+    rows.into_iter().map(read).collect()
+}
+
+fn narrowed(tenant: TenantId, which: Which) -> sea_orm::Select<enrolment::Entity> {
+    let mut find = enrolment::Entity::find().filter(enrolment::Column::TenantId.eq(tenant.uuid()));
+    if let Some(plan) = which.plan {
+        find = find.filter(enrolment::Column::PlanId.eq(plan.uuid()));
+    }
+    if let Some(customer) = which.customer {
+        find = find.filter(enrolment::Column::CustomerId.eq(customer.uuid()));
+    }
+    if let Some(state) = which.state {
+        find = find.filter(enrolment::Column::State.eq(state.name()));
+    }
+    find
+}
+
+/// How many run in a plan; with a version, only those on an older one.
+pub async fn count(tx: &Tx, tenant: TenantId, plan: PlanId, older_than: Option<i32>) -> Result<u64, Failure> {
+    let mut find = narrowed(tenant, Which { plan: Some(plan), ..Which::default() })
+        .filter(enrolment::Column::State.ne(EnrolmentState::Released.name()));
+    if let Some(version) = older_than {
+        find = find.filter(enrolment::Column::PlanVersion.lt(version));
+    }
+    find.count(&**tx).await.map_err(fault)
+}
+
+/// Writes an enrolment that is locked, or a new one.
+pub async fn save(tx: &Tx, enrolment: &Enrolment) -> Result<(), Failure> {
+    let row = enrolment::Model {
+        tenant_id: enrolment.tenant.uuid(),
+        enrolment_id: enrolment.id.uuid(),
+        plan_id: enrolment.plan.uuid(),
+        plan_version: enrolment.plan_version,
+        customer_id: enrolment.customer.uuid(),
+        state: enrolment.state.name().to_owned(),
+        generation: enrolment.generation,
+        zone: enrolment.zone.clone(),
+        reason: enrolment.reason.name().to_owned(),
+        entered_at: enrolment.entered_at.micros(),
+        last_completed_at: enrolment.last_completed_at.map(|done| done.micros()),
+        version: enrolment.version,
+    };
+    upsert::<enrolment::Entity, _>(tx, vec![row]).await
+}

@@ -1,0 +1,191 @@
+//! Tasks by id, by customer and by enrolment, and the locks under which they change.
+
+use std::collections::BTreeMap;
+
+use revisit_bootstrap::database::{Tx, fault};
+use revisit_core::{
+    Failure, Timestamp,
+    id::{CustomerId, EnrolmentId, SubjectId, TaskId, TenantId},
+};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+    sea_query::{Expr, ExprTrait, Func, LockType, OnConflict},
+};
+
+use super::{
+    ROWS_MAX, at, raw,
+    task_rows::{self, Column, Entity, Model},
+    timers, upsert,
+};
+use crate::domain::{
+    plan::Reason,
+    task::{Task, TaskState},
+};
+
+/// One task, without a lock: what a change reads first to learn what it must lock.
+pub async fn find(tx: &Tx, tenant: TenantId, task: TaskId) -> Result<Option<Task>, Failure> {
+    let row = Entity::find_by_id((tenant.uuid(), task.uuid())).one(&**tx).await.map_err(fault)?;
+    row.map(task_rows::task).transpose()
+}
+
+/// Tasks by id, whichever exist. The fire transaction holds their timers, so nobody changes them meanwhile.
+pub async fn find_all(tx: &Tx, keys: &[(TenantId, TaskId)]) -> Result<BTreeMap<TaskId, Task>, Failure> {
+    let mut tasks = BTreeMap::new();
+    for some in keys.chunks(ROWS_MAX) {
+        let key = Expr::tuple([Expr::col(Column::TenantId), Expr::col(Column::TaskId)]);
+        let wanted = some.iter().map(|(tenant, task)| (tenant.uuid(), task.uuid()));
+        let rows = Entity::find().filter(key.in_tuples(wanted)).all(&**tx).await.map_err(fault)?;
+        for row in rows {
+            let task = task_rows::task(row)?;
+            tasks.insert(task.id, task);
+        }
+    }
+    Ok(tasks)
+}
+
+/// Locks tasks that were read before, timers first. Answers them as they are now, or nothing when a timer has gone or
+/// moved meanwhile: then the caller starts again in a new transaction.
+pub async fn lock(tx: &Tx, read: &[&Task]) -> Result<Option<Vec<Task>>, Failure> {
+    let Some(first) = read.first() else { return Ok(Some(Vec::new())) };
+    let named = read.iter().filter(|task| task.timer.is_some()).count();
+    if timers::lock(tx, read).await? != named {
+        return Ok(None);
+    }
+    let rows = Entity::find()
+        .filter(Column::TenantId.eq(first.tenant.uuid()))
+        .filter(Column::TaskId.is_in(read.iter().map(|task| task.id.uuid())))
+        .order_by_asc(Column::TaskId)
+        .lock(LockType::Update)
+        .all(&**tx)
+        .await
+        .map_err(fault)?;
+    let tasks: Vec<Task> = rows.into_iter().map(task_rows::task).collect::<Result<_, _>>()?;
+    let same = |now: &Task| read.iter().any(|then| then.id == now.id && then.timer == now.timer);
+    Ok((tasks.len() == read.len() && tasks.iter().all(same)).then_some(tasks))
+}
+
+/// Replaces tasks that are locked, and their timers: the one that each named before by the one that it names now.
+pub async fn replace(tx: &Tx, before: &[&Task], after: &[&Task]) -> Result<(), Failure> {
+    timers::delete_of(tx, before).await?;
+    save(tx, after).await?;
+    timers::plant(tx, after).await
+}
+
+/// Writes task rows that exist. Timers are the caller's.
+pub async fn save(tx: &Tx, tasks: &[&Task]) -> Result<(), Failure> {
+    upsert::<Entity, Model>(tx, tasks.iter().map(|task| task_rows::row(task)).collect()).await
+}
+
+/// Adds tasks that do not exist yet, with their timers. Answers those that it added: the others are the same
+/// occurrence, planned before.
+pub async fn add(tx: &Tx, tasks: Vec<Task>) -> Result<Vec<Task>, Failure> {
+    let mut added = Vec::new();
+    for some in tasks.chunks(ROWS_MAX) {
+        let rows = some.iter().map(|task| task_rows::row(task).into_active_model());
+        let nothing = OnConflict::columns([Column::TenantId, Column::TaskId]).do_nothing().to_owned();
+        let mut insert = Entity::insert_many(rows).on_conflict(nothing);
+        let mut statement = std::mem::take(sea_orm::QueryTrait::query(&mut insert));
+        statement.returning(sea_orm::sea_query::Query::returning().column(Column::TaskId));
+        let ids: Vec<uuid::Uuid> = tx
+            .query_all(&statement)
+            .await
+            .map_err(fault)?
+            .iter()
+            .map(|row| row.try_get("", "task_id"))
+            .collect::<Result<_, _>>()
+            .map_err(fault)?;
+        added.extend(some.iter().filter(|task| ids.contains(&task.id.uuid())).cloned());
+    }
+    timers::plant(tx, &added.iter().collect::<Vec<_>>()).await?;
+    Ok(added)
+}
+
+async fn all(tx: &Tx, tenant: TenantId, condition: Condition) -> Result<Vec<Task>, Failure> {
+    let rows = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(condition)
+        .order_by_asc(Column::TaskId)
+        .all(&**tx)
+        .await
+        .map_err(fault)?;
+    rows.into_iter().map(task_rows::task).collect()
+}
+
+/// Live tasks of one customer: few, because each step has at most a handful.
+pub async fn live_of_customer(tx: &Tx, tenant: TenantId, customer: CustomerId) -> Result<Vec<Task>, Failure> {
+    let live = [TaskState::Scheduled.name(), TaskState::Open.name()];
+    let condition = Condition::all().add(Column::CustomerId.eq(customer.uuid())).add(Column::State.is_in(live));
+    all(tx, tenant, condition).await
+}
+
+/// Live tasks that a person must hand over: open ones of theirs, and scheduled ones that name them.
+pub async fn live_of_person(tx: &Tx, tenant: TenantId, person: SubjectId, limit: u64) -> Result<Vec<Task>, Failure> {
+    let rows = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(held_by(person))
+        .order_by_asc(Column::TaskId)
+        .limit(limit)
+        .all(&**tx)
+        .await
+        .map_err(fault)?;
+    rows.into_iter().map(task_rows::task).collect()
+}
+
+fn held_by(person: SubjectId) -> Condition {
+    let open = Condition::all().add(Column::State.eq(TaskState::Open.name())).add(Column::AssigneeId.eq(person.uuid()));
+    let named =
+        Condition::all().add(Column::State.eq(TaskState::Scheduled.name())).add(Column::NamedId.eq(person.uuid()));
+    Condition::any().add(open).add(named)
+}
+
+/// When each step of an enrolment was last completed, or ended by somebody's own word, since an instant.
+pub async fn last_closed(
+    tx: &Tx,
+    tenant: TenantId,
+    (customer, enrolment): (CustomerId, EnrolmentId),
+    since: Timestamp,
+) -> Result<BTreeMap<String, Timestamp>, Failure> {
+    let done = Condition::all().add(Column::State.eq(TaskState::Done.name()));
+    let ended = Condition::all()
+        .add(Column::State.eq(TaskState::Cancelled.name()))
+        .add(Column::Reason.eq(Reason::Caller.name()));
+    let when = Func::coalesce([Expr::col(Column::DoneAt), Expr::col(Column::ClosedAt)]);
+    let rows: Vec<(Option<String>, Option<i64>)> = Entity::find()
+        .select_only()
+        .column(Column::Step)
+        .expr_as(Func::max(Expr::from(when.clone())), "closed")
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::CustomerId.eq(customer.uuid()))
+        .filter(Column::EnrolmentId.eq(enrolment.uuid()))
+        .filter(Condition::any().add(done).add(ended))
+        .filter(Expr::from(when).gte(since.micros()))
+        .group_by(Column::Step)
+        .into_tuple()
+        .all(&**tx)
+        .await
+        .map_err(fault)?;
+    Ok(rows.into_iter().filter_map(|(step, closed)| Some((step?, at(closed?)))).collect())
+}
+
+/// Counts of one person's work between two instants: due inside, and overdue before.
+pub async fn count_day(
+    tx: &Tx,
+    tenant: TenantId,
+    person: SubjectId,
+    (from, until): (Timestamp, Timestamp),
+) -> Result<(u64, u64), Failure> {
+    let mine = |state: TaskState| {
+        Entity::find().filter(Column::TenantId.eq(tenant.uuid())).filter(Column::State.eq(state.name())).filter(
+            match state {
+                TaskState::Scheduled => Column::NamedId.eq(raw(Some(person))),
+                TaskState::Open | TaskState::Done | TaskState::Cancelled => Column::AssigneeId.eq(raw(Some(person))),
+            },
+        )
+    };
+    let inside = Condition::all().add(Column::DueAt.gte(from.micros())).add(Column::DueAt.lt(until.micros()));
+    let open = mine(TaskState::Open).filter(inside.clone()).count(&**tx).await.map_err(fault)?;
+    let scheduled = mine(TaskState::Scheduled).filter(inside).count(&**tx).await.map_err(fault)?;
+    let before = mine(TaskState::Open).filter(Column::DueAt.lt(from.micros())).count(&**tx).await.map_err(fault)?;
+    Ok((open + scheduled, before))
+}
