@@ -49,6 +49,10 @@ fn parse(text: &str) -> Option<SpanContext> {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::layer::SubscriberExt;
+
     use super::*;
 
     #[test]
@@ -63,6 +67,23 @@ mod tests {
         ] {
             assert!(parse(damaged).is_none(), "{damaged}");
         }
+    }
+
+    #[test]
+    fn the_consumers_span_belongs_to_the_trace_of_the_call_that_caused_the_event() {
+        let provider = SdkTracerProvider::builder().build();
+        let tracing =
+            tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(provider.tracer("test")));
+        tracing::subscriber::with_default(tracing, || {
+            let caused = tracing::info_span!("call").in_scope(traceparent);
+            let envelope = Envelope { traceparent: caused.clone(), ..Envelope::default() };
+            let span = tracing::info_span!("consume");
+            continue_trace(&span, &envelope);
+            let applied = span.in_scope(traceparent);
+            assert_eq!(caused.len(), 55);
+            assert_eq!(applied[..35], caused[..35], "version and trace id");
+            assert_ne!(applied, caused);
+        });
     }
 
     #[test]
