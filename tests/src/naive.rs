@@ -1,167 +1,23 @@
 //! The first oracle of the permission laws: the decision as the design page words it, evaluated the slow and obvious way.
 //!
-//! It shares no code with the engine and knows nothing of snapshots, predicates or labels. Everything is a plain number
-//! or text, so that a failing case prints small. When it disagrees with the engine, read the page, not the code.
+//! It shares no code with the engine and knows nothing of snapshots, predicates or labels. When it disagrees with the
+//! engine, read the page, not the code.
+
+mod facts;
 
 use std::collections::BTreeSet;
 
-/// Ids are small numbers: shrinking makes them smaller.
-pub type Id = u8;
-/// Instants are small numbers too; [`NEVER`] is without end.
-pub type Time = i64;
-/// Without end.
-pub const NEVER: Time = i64::MAX;
-/// A level for basic, sensitive, history, financial, review: 0 hidden, 1 masked, 2 read, 3 write.
-pub type Levels = [u8; 5];
-/// Nothing of any layer.
-const HIDDEN: Levels = [0; 5];
+pub use facts::{
+    Assignment, Department, Extent, Grant, Guard, Holder, Id, Levels, NEVER, Position, Right, Role, Row, Subject, Team,
+    Time, Whom, World,
+};
 
-/// Everything that is known about one tenant.
-#[derive(Clone, Debug, Default)]
-pub struct World {
-    pub tenant: Id,
-    pub revision: i64,
-    pub administrator: Option<Id>,
-    pub modules_off: Vec<&'static str>,
-    pub departments: Vec<Department>,
-    pub subjects: Vec<Subject>,
-    pub positions: Vec<Position>,
-    pub roles: Vec<Role>,
-    pub assignments: Vec<Assignment>,
-    pub teams: Vec<Team>,
-    pub grants: Vec<Grant>,
-    pub guards: Vec<Guard>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Department {
-    pub id: Id,
-    pub parent: Option<Id>,
-    pub head: Option<Id>,
-    pub modules_off: Vec<&'static str>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Subject {
-    pub id: Id,
-    pub active: bool,
-    /// The first is the primary one.
-    pub departments: Vec<Id>,
-    pub positions: Vec<Id>,
-    pub manager: Option<Id>,
-    /// The account of which this is a sub-account.
-    pub account: Option<Id>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Position {
-    pub id: Id,
-    pub department: Id,
-    pub roles: Vec<Id>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Role {
-    pub id: Id,
-    pub rights: Vec<Right>,
-}
-
-/// A role beside those of the positions (`Some(window)`) or a role of theirs that is withheld (`None`).
-#[derive(Clone, Debug)]
-pub struct Assignment {
-    pub subject: Id,
-    pub role: Id,
-    pub added: Option<(Time, Time)>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Team {
-    pub id: Id,
-    pub members: Vec<Id>,
-    pub cap: Levels,
-    pub window: (Time, Time),
-}
-
-#[derive(Clone, Debug)]
-pub struct Right {
-    pub actions: Vec<&'static str>,
-    pub extent: Extent,
-    pub stages: Option<Vec<&'static str>>,
-    pub grades: Option<Vec<&'static str>>,
-    pub levels: Levels,
-}
-
-/// `None` as a place is "mine".
-#[derive(Clone, Debug)]
-pub enum Extent {
-    Own,
-    Task,
-    Department(Option<Id>),
-    Subtree(Option<Id>),
-    Team(Id),
-    Ids(Vec<Id>),
-    Tenant,
-    Pooled(Option<Id>),
-    PooledSubtree(Option<Id>),
-}
-
-#[derive(Clone, Debug)]
-pub struct Grant {
-    pub id: Id,
-    pub holder: Id,
-    pub right: Right,
-    pub window: (Time, Time),
-    /// Who delegated it, if it is a delegation.
-    pub giver: Option<Id>,
-}
-
-#[derive(Clone, Debug)]
-pub enum Whom {
-    Everyone,
-    Subject(Id),
-    Role(Id),
-    Department(Id),
-}
-
-#[derive(Clone, Debug)]
-pub struct Guard {
-    pub id: Id,
-    pub whom: Whom,
-    pub except_owner: bool,
-    pub except_managers: bool,
-    pub except: Vec<Id>,
-    pub actions: Vec<&'static str>,
-    pub vip: bool,
-    pub pooled: bool,
-    pub stages: Option<Vec<&'static str>>,
-    pub grades: Option<Vec<&'static str>>,
-    pub department: Option<Id>,
-    pub ids: Option<Vec<Id>>,
-    /// Denies when there is no ceiling.
-    pub cap: Option<Levels>,
-    pub window: (Time, Time),
-}
-
-#[derive(Clone, Debug)]
-pub struct Row {
-    pub tenant: Id,
-    pub id: Id,
-    pub owner: Option<Id>,
-    pub department: Option<Id>,
-    pub teams: Vec<Id>,
-    pub stage: Option<&'static str>,
-    pub grade: Option<&'static str>,
-    pub vip: bool,
-    pub pooled: bool,
-    pub holders: Vec<Holder>,
-    pub written_under: i64,
-}
-
-#[derive(Clone, Debug)]
-pub struct Holder {
-    pub subject: Option<Id>,
-    pub layers: Levels,
-    pub until: Time,
+/// May this be done to this row now?
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    action: &'a str,
+    row: &'a Row,
+    now: Time,
 }
 
 /// A right of somebody together with when it holds and the departments that "mine" means.
@@ -178,9 +34,10 @@ impl World {
             return None;
         }
         let accounts = self.accounts_above(subject)?;
-        let mut levels = self.granted(subject, &[subject], action, row, now)?;
+        let question = Question { action, row, now };
+        let mut levels = self.granted(subject, &[subject], question)?;
         for account in &accounts {
-            levels = lower(levels, self.granted(*account, &[subject, *account], action, row, now)?);
+            levels = lower(levels, self.granted(*account, &[subject, *account], question)?);
         }
         for guard in &self.guards {
             let bound = |account: &Id| self.binds(guard, *account, now);
@@ -229,17 +86,17 @@ impl World {
     }
 
     /// The highest levels that the single rights of one account give on a row. `who` counts as owner and as holder.
-    fn granted(&self, account: Id, who: &[Id], action: &str, row: &Row, now: Time) -> Option<Levels> {
-        if self.switched_off(account, action) {
+    fn granted(&self, account: Id, who: &[Id], question: Question<'_>) -> Option<Levels> {
+        if self.switched_off(account, question.action) {
             return None;
         }
         let held = self.rights_of(account);
-        let given = held.iter().filter_map(|held| self.gives(held, account, who, action, row, now));
-        given.reduce(higher)
+        held.iter().filter_map(|held| self.gives(held, account, who, question)).reduce(higher)
     }
 
     /// What one right gives on a row: all of it has to match, or nothing does.
-    fn gives(&self, held: &Held<'_>, account: Id, who: &[Id], action: &str, row: &Row, now: Time) -> Option<Levels> {
+    fn gives(&self, held: &Held<'_>, account: Id, who: &[Id], question: Question<'_>) -> Option<Levels> {
+        let Question { action, row, now } = question;
         let right = held.right;
         let matches = right.actions.contains(&action)
             && within(held.window, now)
@@ -413,5 +270,5 @@ fn lower(one: Levels, other: Levels) -> Levels {
 
 /// Nothing of any layer: what the engine answers beside a denial.
 pub const fn hidden() -> Levels {
-    HIDDEN
+    [0; 5]
 }

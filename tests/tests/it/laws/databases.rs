@@ -73,7 +73,7 @@ fn agree(backend: Backend) {
         }
         database
     });
-    let broken = TestRunner::new(config(WORLDS)).run(&case(), |case| {
+    let outcome = TestRunner::new(config(WORLDS)).run(&case(), |case| {
         runtime.block_on(async {
             let transaction = database.begin().await;
             let checked = check(&transaction, &case).await;
@@ -82,9 +82,7 @@ fn agree(backend: Backend) {
         })
     });
     runtime.block_on(database.close());
-    if let Err(broken) = broken {
-        panic!("{broken}");
-    }
+    assert_eq!(outcome.map_err(|broken| broken.to_string()), Ok(()));
 }
 
 async fn check(database: &DatabaseTransaction, case: &Case) -> Result<(), TestCaseError> {
