@@ -107,8 +107,7 @@ impl LeaseClient {
         if self.0.leases.read(tenant).is_ok() {
             return Ok(());
         }
-        self.0.leases.name(tenant);
-        self.0.wake.notify_one();
+        self.name(tenant);
         self.wait(tenant, |client| client.0.leases.read(tenant).is_ok()).await
     }
 
@@ -119,8 +118,7 @@ impl LeaseClient {
         if reached(self) {
             return Ok(());
         }
-        self.0.leases.name(tenant);
-        self.0.wake.notify_one();
+        self.name(tenant);
         self.wait(tenant, reached).await
     }
 
@@ -153,9 +151,12 @@ impl LeaseClient {
         self.state().incarnation.clone()
     }
 
-    /// Renews and listens until draining begins.
+    /// Renews and listens until the drain has ended: the calls that it waits for need the lease.
     pub(crate) async fn run(self, shutdown: Shutdown) {
-        shutdown.or_draining(async { tokio::join!(self.renew_always(), self.watch_always()) }).await;
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            _ = async { tokio::join!(self.renew_always(), self.watch_always()) } => {}
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -163,15 +164,23 @@ impl LeaseClient {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn name(&self, tenant: TenantId) {
+        // It may have come into being since it was last asked for.
+        self.state().unknown.remove(&tenant);
+        self.0.leases.name(tenant);
+        self.0.wake.notify_one();
+    }
+
     async fn wait(&self, tenant: TenantId, until: impl Fn(&Self) -> bool) -> Result<(), Failure> {
         let mut changed = self.0.changed.subscribe();
         let waiting = async {
             loop {
-                if until(self) {
-                    return Ok(());
-                }
+                // Asked first, because to read a tenant is to name it.
                 if self.state().unknown.contains(&tenant) {
                     return Err(Failure::new(Kind::NotFound, "TENANT_NOT_FOUND", "there is no such tenant"));
+                }
+                if until(self) {
+                    return Ok(());
                 }
                 if changed.changed().await.is_err() {
                     return Err(stale());

@@ -15,9 +15,11 @@ use tokio::{sync::Semaphore, time::Instant};
 use tonic::{Status, body::Body};
 
 use crate::{
+    auth::CALLER_HEADER,
     front::{Inner, Step, is_about_server, pass},
     server::Gate,
     settings::Limits,
+    shutdown::Shutdown,
     status,
 };
 
@@ -36,10 +38,12 @@ impl Deadline {
 /// The caller's own deadline is met a little early, so that the caller still hears why.
 const MARGIN: Duration = Duration::from_millis(2);
 
-/// Bounds the time until the answer begins; a stream that has begun is bounded by its own rules.
+/// Bounds the time until the answer begins, by the deadline and by the end of a drain; a stream that has begun is
+/// bounded by its own rules.
 #[derive(Clone)]
 pub struct Deadlines {
     gate: Gate,
+    shutdown: Shutdown,
     max: Duration,
     long_max: Duration,
 }
@@ -47,8 +51,8 @@ pub struct Deadlines {
 impl Deadlines {
     /// With the bounds of the configuration.
     #[must_use]
-    pub fn new(gate: Gate, limits: &Limits) -> Self {
-        Self { gate, max: limits.deadline_max(), long_max: limits.long_deadline_max() }
+    pub fn new(gate: Gate, shutdown: Shutdown, limits: &Limits) -> Self {
+        Self { gate, shutdown, max: limits.deadline_max(), long_max: limits.long_deadline_max() }
     }
 }
 
@@ -59,11 +63,13 @@ impl Step for Deadlines {
         let allowed = asked.map_or(max, |asked| max.min(asked.saturating_sub(MARGIN)));
         let at = Instant::now() + allowed;
         request.extensions_mut().insert(Deadline(at));
-        match tokio::time::timeout_at(at, pass(next, request)).await {
-            Ok(response) => response,
-            Err(_) => {
+        tokio::select! {
+            response = pass(next, request) => response,
+            () = tokio::time::sleep_until(at) => {
                 refuse(Failure::new(Kind::Deadline, "DEADLINE_EXCEEDED", "the time allowed for the call is over"))
             }
+            // The drain is over and was not long enough.
+            () = self.shutdown.cancelled() => refuse(Failure::unavailable("SHUTTING_DOWN", "the server ends")),
         }
     }
 }
@@ -71,13 +77,17 @@ impl Step for Deadlines {
 /// Bounds how many calls are worked on at once. What is too much is refused at once: a queue would only make every
 /// caller wait for answers that come too late.
 #[derive(Clone)]
-pub struct Shed(Arc<Semaphore>);
+pub struct Shed {
+    outside: Arc<Semaphore>,
+    services: Arc<Semaphore>,
+}
 
 impl Shed {
     /// With the bound of the configuration.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self(Arc::new(Semaphore::new(limits.concurrency_max)))
+        let room = || Arc::new(Semaphore::new(limits.concurrency_max));
+        Self { outside: room(), services: room() }
     }
 }
 
@@ -87,7 +97,10 @@ impl Step for Shed {
         if is_about_server(request.uri().path()) {
             return pass(next, request).await;
         }
-        match self.0.try_acquire() {
+        // Services have room of their own: users' calls wait for theirs (a lease, say), so that sharing it could leave
+        // both without. A false service token takes room only until it is looked at.
+        let room = if request.headers().contains_key(CALLER_HEADER) { &self.services } else { &self.outside };
+        match room.try_acquire() {
             Ok(_running) => pass(next, request).await,
             Err(_) => refuse(Failure::new(Kind::Exhausted, "OVERLOADED", "too many calls at once; try again later")),
         }

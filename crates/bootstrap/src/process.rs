@@ -30,6 +30,9 @@ use crate::{
 /// Time for workers to end by themselves after the last call has ended.
 const WORKERS_END_MAX: Duration = Duration::from_secs(5);
 
+/// Time for our connections to ourselves to close.
+const MEMORY_END_MAX: Duration = Duration::from_secs(1);
+
 /// A configured process that has not started.
 pub struct Process {
     /// Its name, for logs and leases.
@@ -275,13 +278,14 @@ async fn supervise(
     if tokio::time::timeout(drain, serving.drained()).await.is_err() {
         tracing::warn!("calls still run at the end of the drain; they are cancelled");
     }
+    // Ends what still runs, and the lease, which the running calls needed until here.
+    shutdown.cancel();
     let ending = async { while workers.join_next().await.is_some() {} };
     if tokio::time::timeout(WORKERS_END_MAX, ending).await.is_err() {
-        tracing::warn!("workers still run at the end of the drain; they are cancelled");
+        tracing::warn!("workers still run after the drain; they are cancelled");
     }
-    shutdown.cancel();
     workers.abort_all();
-    if tokio::time::timeout(WORKERS_END_MAX, serving.close()).await.is_err() {
+    if tokio::time::timeout(MEMORY_END_MAX, serving.close()).await.is_err() {
         tracing::debug!("connections by memory did not close in time");
     }
     fault.map_or(Ok(()), Err)

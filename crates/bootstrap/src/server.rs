@@ -184,7 +184,7 @@ pub async fn serve(bound: Bound, settings: &Settings, auth: Auth, shutdown: &Shu
         // Outermost, so that refused calls are seen too and everything below logs inside the call's span.
         .layer(Front(Traces::new()))
         // Before whatever can wait: the lease, the database, a peer. The bound covers all of them together.
-        .layer(Front(Deadlines::new(gate.clone(), &settings.limits)))
+        .layer(Front(Deadlines::new(gate.clone(), shutdown.clone(), &settings.limits)))
         // Before the token is looked at: checking signatures is what an overload would be made of.
         .layer(Front(Shed::new(&settings.limits)))
         // Before anything reads the body; it looks at announced lengths only.

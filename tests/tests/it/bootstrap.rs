@@ -1,0 +1,11 @@
+//! What every service is built on, tried with a fake identity and a tiny service behind the real front.
+
+mod auth;
+mod config;
+mod database;
+mod events;
+mod lease;
+mod process;
+mod seal;
+mod server;
+mod support;

@@ -1,0 +1,214 @@
+//! From one service's outbox to the other's inbox, inside one process: each event once, and acknowledged.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use revisit_bootstrap::{
+    Consumer, Database, Process, Running, Runtime, Service, Shutdown, Sources, Started, Tx, Work, consumer::Freshness,
+    database::fault,
+};
+use revisit_core::{Failure, Kind};
+use revisit_event::{Draft, Envelope, EnvelopeExt};
+use revisit_permission::Worker;
+use revisit_proto::{
+    customer::v1::OwnerChanged,
+    event::v1::{AcknowledgeRequest, events_client::EventsClient},
+    identity::v1::leases_server::LeasesServer,
+};
+use revisit_tests::fake_identity::{FakeIdentity, unknown_id};
+use sea_orm::{ConnectionTrait, Statement};
+
+use super::{
+    database::{Migrator, WORKER, insert},
+    support::{Config, layers},
+};
+
+/// How long a test waits for what takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A producer (`customer`) and a consumer (`followup`) that writes one note for each event.
+struct Pair {
+    running: Running,
+    producer: Database,
+    consumer: Database,
+    freshness: Freshness,
+    /// Whether events with the sequence 13 fail.
+    unlucky: Arc<AtomicBool>,
+    /// How often an effect was tried.
+    tried: Arc<AtomicU32>,
+    _folder: tempfile::TempDir,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (unlucky, tried) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (give, take) = std::sync::mpsc::channel();
+        let services = services(unlucky.clone(), tried.clone(), give);
+        let mut layers = layers(&services, "");
+        let toml =
+            format!("database.url = 'sqlite:{}/{{service}}.db'\ndatabase.durable = false", folder.path().display());
+        layers.add("test", &toml).expect("TOML");
+        layers.add("test", "consumers.customer = ['followup']\nconsumers.followup = []").expect("TOML");
+        let process = Process::new("test", &services, layers).expect("valid");
+        let running = process.start(Sources::default(), Shutdown::new()).await.expect("it starts");
+        let (mut producer, mut consumer) = (None, None);
+        for _ in 0..2 {
+            match take.recv().expect("both have started") {
+                (database, None) => producer = Some(database),
+                (database, Some(freshness)) => consumer = Some((database, freshness)),
+            }
+        }
+        let ((consumer, freshness), producer) = (consumer.expect("followup"), producer.expect("customer"));
+        Self { running, producer, consumer, freshness, unlucky, tried, _folder: folder }
+    }
+
+    async fn emit(&self, sequences: std::ops::Range<i64>) {
+        let emitted = self.producer.write(&WORKER, async |tx: &Tx| {
+            for sequence in sequences {
+                let customer = unknown_id::<()>().uuid();
+                tx.emit(Draft::new(unknown_id(), customer, sequence, &OwnerChanged::default()));
+            }
+            Ok::<_, Failure>(())
+        });
+        emitted.await.expect("they are emitted");
+    }
+
+    async fn notes(&self) -> i64 {
+        let counted = self.consumer.read(&WORKER, async |tx: &Tx| {
+            let text = Statement::from_string(tx.get_database_backend(), "SELECT count(*) AS notes FROM note");
+            let row = tx.query_one_raw(text).await.map_err(fault)?.expect("a count");
+            row.try_get::<i64>("", "notes").map_err(fault)
+        });
+        counted.await.expect("they are counted")
+    }
+
+    async fn settled(&self) {
+        let settled = async {
+            while !self.running.settled().await.expect("the databases answer") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, settled).await.expect("everything is applied and acknowledged");
+    }
+}
+
+fn services(
+    unlucky: Arc<AtomicBool>,
+    tried: Arc<AtomicU32>,
+    give: std::sync::mpsc::Sender<(Database, Option<Freshness>)>,
+) -> Vec<Service> {
+    let identity = FakeIdentity::new();
+    let migrate = |_: Config, runtime: Runtime| async move { runtime.migrate::<Migrator>().await };
+    let identity = Service::new(
+        "identity",
+        "[identity]",
+        move |_: Config, _: Runtime| {
+            let identity = identity.clone();
+            async move { Ok(Started::new().serve(LeasesServer::new(identity))) }
+        },
+        migrate,
+    );
+    let given = give.clone();
+    let producer = Service::new(
+        "customer",
+        "[customer]",
+        move |_: Config, runtime: Runtime| {
+            let given = given.clone();
+            async move {
+                let database = runtime.database::<Migrator>().await?;
+                given.send((database.clone(), None)).map_err(Failure::internal)?;
+                Ok(Started::new().outbox(&database, &runtime))
+            }
+        },
+        migrate,
+    );
+    let consumer = Service::new(
+        "followup",
+        "[followup]",
+        move |_: Config, runtime: Runtime| {
+            let (give, unlucky, tried) = (give.clone(), unlucky.clone(), tried.clone());
+            async move {
+                let database = runtime.database::<Migrator>().await?;
+                let consumer = Consumer::new(&runtime, &database).from("customer");
+                give.send((database.clone(), Some(consumer.freshness()))).map_err(Failure::internal)?;
+                let apply = async move |tx: &Tx, event: &Envelope| {
+                    tried.fetch_add(1, Ordering::SeqCst);
+                    if event.sequence == 13 && unlucky.load(Ordering::SeqCst) {
+                        return Err(Failure::new(Kind::Precondition, "UNLUCKY", "not yet"));
+                    }
+                    insert(tx, event.tenant()?, &event.id).await.map_err(fault)
+                };
+                let work = Work::new("consumer", consumer.run(Worker::declare("consume"), apply));
+                Ok(Started::new().outbox(&database, &runtime).work(work))
+            }
+        },
+        migrate,
+    );
+    vec![identity, producer, consumer]
+}
+
+#[tokio::test]
+async fn every_event_is_applied_once_and_acknowledged() {
+    let pair = Pair::start().await;
+    pair.emit(0..200).await;
+    pair.settled().await;
+    assert_eq!(pair.notes().await, 200);
+    pair.running.stop().await.expect("it stops");
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_applied_yet_holds_up_no_other_and_is_not_lost() {
+    let pair = Pair::start().await;
+    pair.unlucky.store(true, Ordering::SeqCst);
+    pair.emit(0..40).await;
+    let others = async {
+        while pair.notes().await < 39 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, others).await.expect("the others are applied");
+    assert!(!pair.running.settled().await.expect("the databases answer"));
+    pair.unlucky.store(false, Ordering::SeqCst);
+    pair.settled().await;
+    assert_eq!(pair.notes().await, 40);
+    assert!(pair.tried.load(Ordering::SeqCst) > 40);
+}
+
+#[tokio::test]
+async fn what_a_consumer_knows_is_fresh_after_a_forced_renewal() {
+    let pair = Pair::start().await;
+    pair.emit(0..10).await;
+    pair.settled().await;
+    pair.running.renew().await.expect("renewed");
+    pair.freshness.require("customer").expect("it is fresh");
+    assert_eq!(pair.freshness.require("notification").expect_err("it hears nobody there").reason, "PROJECTION_STALE");
+}
+
+#[tokio::test]
+async fn only_the_consumer_itself_may_acknowledge() {
+    let pair = Pair::start().await;
+    let call = async |from: &'static str, consumer: &str, incarnation: &str| {
+        let peer = pair.running.runtime.of(from).peers.channel("customer");
+        let request = AcknowledgeRequest {
+            consumer: consumer.to_owned(),
+            incarnation: incarnation.to_owned(),
+            positions: Vec::new(),
+        };
+        let answer = EventsClient::new(peer).acknowledge(request).await;
+        answer.map(drop).map_err(|status| revisit_bootstrap::failure(&status).reason)
+    };
+    let outbox = pair.producer.outbox().expect("it has one").clone();
+    let ours = outbox.incarnation(&pair.producer.pools().writer).await.expect("it is drawn").to_string();
+    assert_eq!(call("followup", "followup", &ours).await, Ok(()));
+    assert_eq!(call("identity", "followup", &ours).await, Err("CONSUMER_UNKNOWN"));
+    assert_eq!(call("identity", "identity", &ours).await, Err("CONSUMER_UNKNOWN"));
+    let other = unknown_id::<()>().to_string();
+    assert_eq!(call("followup", "followup", &other).await, Err("INCARNATION_CHANGED"));
+    assert_eq!(call("followup", "followup", "nonsense").await, Err("INVALID_ARGUMENT"));
+}
