@@ -46,10 +46,14 @@ pub struct Mail {
 
 /// How the way to the relay is protected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Tls {
-    Starttls,
-    Tls,
+    /// Clear at first, then protected; a relay that does not offer it is not used.
+    #[serde(rename = "starttls")]
+    Upgraded,
+    /// Protected from the first byte.
+    #[serde(rename = "tls")]
+    Immediate,
+    #[serde(rename = "none")]
     None,
 }
 

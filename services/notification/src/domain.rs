@@ -78,14 +78,14 @@ impl Error {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Failed(failure) => failure,
-            Error::Template(flaws) => Self::invalid(flaws.into_iter().map(violation).collect()),
-            error => {
-                let (kind, reason) = error.kind();
-                Self::new(kind, reason, error.to_string())
-            }
+        let ((kind, reason), message) = (error.kind(), error.to_string());
+        if let Error::Failed(failure) = error {
+            return failure;
         }
+        if let Error::Template(flaws) = error {
+            return Self::invalid(flaws.into_iter().map(violation).collect());
+        }
+        Self::new(kind, reason, message)
     }
 }
 

@@ -36,9 +36,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
     let consumer = Consumer::new(runtime, database).from("identity").from("customer").from("followup");
     let (consuming, worker) = (Arc::clone(app), app.workers.consume);
-    let applying = consumer.run(worker, async move |tx: &Tx, event: &Envelope| {
-        consume::apply(&consuming, tx, event).await
-    });
+    let applying =
+        consumer.run(worker, async move |tx: &Tx, event: &Envelope| consume::apply(&consuming, tx, event).await);
     started
         .work(Work::new("notification consume", applying))
         .work(Work::new("notification dispatch", dispatch(Arc::clone(app), runtime.clone())))

@@ -69,8 +69,8 @@ impl Mail {
         let from = config.from.parse().map_err(Failure::internal)?;
         let tls = match config.tls {
             Tls::None => None,
-            Tls::Starttls | Tls::Tls if !config.is_on() => None,
-            Tls::Starttls | Tls::Tls => Some(TlsParameters::new(config.host.clone()).map_err(Failure::internal)?),
+            Tls::Upgraded | Tls::Immediate if !config.is_on() => None,
+            Tls::Upgraded | Tls::Immediate => Some(TlsParameters::new(config.host.clone()).map_err(Failure::internal)?),
         };
         let places = Semaphore::new(config.connections_max);
         Ok(Self { config: config.clone(), resolver, from, tls, places, idle: Mutex::default() })
@@ -157,12 +157,12 @@ impl Mail {
         })?;
         let hello = ClientId::Domain(self.domain().to_owned());
         let before = |error: SmtpError| meaning(&error, Phase::Before);
-        let at_once = self.tls.clone().filter(|_| self.config.tls == Tls::Tls);
+        let at_once = self.tls.clone().filter(|_| self.config.tls == Tls::Immediate);
         let timeout = Some(self.config.timeout());
         let mut connection = AsyncSmtpConnection::connect_tokio1(addresses.as_slice(), timeout, &hello, at_once, None)
             .await
             .map_err(before)?;
-        if let Some(tls) = self.tls.clone().filter(|_| self.config.tls == Tls::Starttls) {
+        if let Some(tls) = self.tls.clone().filter(|_| self.config.tls == Tls::Upgraded) {
             // A relay that does not offer it is an error: the text never goes out in the clear by accident.
             connection.starttls(tls, &hello).await.map_err(before)?;
         }

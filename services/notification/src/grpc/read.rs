@@ -186,9 +186,10 @@ pub fn template_id(message: &pb::GetTemplateRequest) -> Result<TemplateId, Failu
     finish(input, id)
 }
 
-pub fn list_templates(
-    message: &pb::ListTemplatesRequest,
-) -> Result<((Option<MessageKind>, Option<Locale>), Page), Failure> {
+/// Which templates are listed.
+type Which = (Option<MessageKind>, Option<Locale>);
+
+pub fn list_templates(message: &pb::ListTemplatesRequest) -> Result<(Which, Page), Failure> {
     let mut input = Input::default();
     let kind = (message.kind != 0).then(|| kind(&mut input, "kind", message.kind));
     let locale = (!message.locale.is_empty()).then(|| locale(&mut input, "locale", &message.locale));

@@ -75,7 +75,7 @@ pub fn values(intent: &Intent, audience: &Audience<'_>) -> Values {
         "owner_name" => person("owner_id").or_else(|| text(Placeholder::Somebody.text(audience.locale))),
         "result" => intent.facts.get("result").map(|result| match result {
             Value::Text(key) if key.is_empty() => Value::Text(Placeholder::Sensitive.text(audience.locale).to_owned()),
-            known => known.clone(),
+            known @ (Value::Text(_) | Value::Number(_)) => known.clone(),
         }),
         other => intent.facts.get(other).cloned(),
     };

@@ -216,25 +216,6 @@ pub mod inbox_message {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-pub mod inbox_head {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "inbox_head")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub tenant_id: Uuid,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub recipient_id: Uuid,
-        pub sequence: i64,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
 pub mod template {
     use sea_orm::entity::prelude::*;
 
