@@ -88,6 +88,14 @@ impl Clause {
         self.from <= now && now < self.until
     }
 
+    fn fits_stage(&self, row: &Row) -> bool {
+        self.stages.as_ref().is_none_or(|stages| stages.contains(row.stage.as_ref()))
+    }
+
+    fn fits_grade(&self, row: &Row) -> bool {
+        self.grades.as_ref().is_none_or(|grades| grades.contains(row.grade.as_ref()))
+    }
+
     /// Whether every row that `other` reaches is reached here too, whatever the levels.
     pub(crate) fn lists(&self, other: &Self, org: &Org) -> bool {
         let wider = |mine: &Option<NameSet>, its: &Option<NameSet>| match (mine, its) {
@@ -198,9 +206,7 @@ impl Account {
         let mut found: Option<(usize, Levels)> = None;
         self.candidates(seen, |place| {
             let clause = &self.clauses[place];
-            let fits = clause.stages.as_ref().is_none_or(|stages| stages.contains(seen.row.stage.as_ref()))
-                && clause.grades.as_ref().is_none_or(|grades| grades.contains(seen.row.grade.as_ref()));
-            if !fits {
+            if !clause.fits_stage(seen.row) || !clause.fits_grade(seen.row) {
                 return;
             }
             let Some(levels) = self.reaches(place, seen, now, edge) else { return };
@@ -238,13 +244,12 @@ impl Account {
     /// The first axis on which a clause does not match; [`Axis::Parent`] when it does on all of its own.
     pub(crate) fn missed(&self, place: usize, seen: &Seen<'_>, now: Timestamp) -> Axis {
         let clause = &self.clauses[place];
-        let row = seen.row;
         let mut ignored = Timestamp::MAX;
         if self.reaches(place, seen, now, &mut ignored).is_none() {
             Axis::Extent
-        } else if !clause.stages.as_ref().is_none_or(|stages| stages.contains(row.stage.as_ref())) {
+        } else if !clause.fits_stage(seen.row) {
             Axis::Stage
-        } else if !clause.grades.as_ref().is_none_or(|grades| grades.contains(row.grade.as_ref())) {
+        } else if !clause.fits_grade(seen.row) {
             Axis::Grade
         } else if !clause.holds(now) {
             Axis::Time
@@ -296,7 +301,7 @@ impl Index {
                 seen.org.upwards(department).for_each(|top| each(self.subtrees.get(&top)));
             }
         }
-        // A row that names a team twice must not have its clauses visited twice: harmless, joining is idempotent.
+        // A row that names a team twice brings its clauses twice; joining their levels twice changes nothing.
         seen.row.teams.iter().for_each(|team| each(self.teams.get(team)));
         self.always.iter().for_each(|place| visit(*place as usize));
     }

@@ -93,7 +93,12 @@ impl Snapshot {
     pub fn widens(&self, change: &Change, subject: SubjectId) -> bool {
         let mut facts = self.facts().clone();
         facts.apply(change);
-        let after = Self::compile(&facts, self.revision);
+        self.widened_in(&Self::compile(&facts, self.revision), subject)
+    }
+
+    /// The same for several changes together: what each of them leaves alone, all of them may still widen.
+    #[must_use]
+    pub fn widened_in(&self, after: &Self, subject: SubjectId) -> bool {
         Action::ALL.iter().any(|action| {
             let (before, after) = (self.predicate(subject, *action), after.predicate(subject, *action));
             let new_right = |clause: &Clause| !before.clauses().iter().any(|old| covered(old, &before, clause, &after));

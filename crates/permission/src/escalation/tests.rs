@@ -101,6 +101,23 @@ fn what_widens_its_author_is_told_apart_from_what_does_not() {
 }
 
 #[test]
+fn changes_that_widen_only_together_are_seen_together() {
+    let snapshot = company_with(&[]);
+    let new = crate::Role {
+        id: id(800),
+        key: "new".to_owned(),
+        name: String::new(),
+        shipped: None,
+        templates: vec![right(&[Action::CustomerView], Extent::Tenant, Levels::READ)],
+    };
+    let assigned = crate::Assigned::Added { from: ALWAYS.0, until: ALWAYS.1 };
+    let given = crate::RoleAssignment { subject: id(REP_ONE), role: id(800), assigned };
+    let changes = [Change::RoleAssignment(given), Change::Role(new)];
+    assert!(changes.iter().all(|change| !snapshot.widens(change, id(REP_ONE))));
+    assert!(snapshot.widened_in(&company_with(&changes), id(REP_ONE)));
+}
+
+#[test]
 fn taking_a_guard_away_widens_whom_it_bound() {
     let guard = |number| crate::Guard {
         id: id(number),

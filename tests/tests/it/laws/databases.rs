@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{ACTIONS, Case, OTHER, case, config, engine};
 
 /// Worlds per database: each asks about a hundred questions.
-const WORLDS: u32 = 120;
+const WORLDS: u32 = 200;
 
 const TABLES: [&str; 3] = [
     "CREATE TABLE scratch (tenant_id uuid NOT NULL, id uuid NOT NULL, owner_id uuid, department_id uuid, stage text, \
