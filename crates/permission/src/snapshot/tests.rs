@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     Change, Effect, Exceptions, Guard, Layer, Level, Removed, RowCondition, SubjectState, Whom,
     fixture::{
-        ADMIN, ALWAYS, BOSS, NEWCOMER, NORTH, NORTH_MANAGER, NOW, REP_ONE, REP_TWO, SERVICE_ONE, SOUTH, SOUTH_REP,
-        STORE_ONE, actions, assign, company, company_with, customer, department, grant_id, id, user,
+        ADMIN, ALWAYS, BOSS, NEWCOMER, NORTH, NORTH_MANAGER, NOW, REP_ONE, REP_TWO, SALES_LEAD, SERVICE_ONE, SOUTH,
+        SOUTH_REP, STORE_ONE, actions, assign, company, company_with, customer, department, grant_id, id, user,
     },
     rule::{Extent, Grant, Origin, Template},
 };
@@ -21,7 +21,7 @@ fn vip_guard() -> Change {
     Change::Guard(Guard {
         id: id(1),
         whom: Whom::Everyone,
-        except: Exceptions { owner: true, managers: true, subjects: vec![id(BOSS)] },
+        except: Exceptions { owner: true, managers: true, subjects: vec![id(SALES_LEAD)] },
         actions: actions(&[Action::CustomerView]),
         condition: RowCondition { vip: true, ..RowCondition::default() },
         effect: Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked)),
@@ -40,7 +40,8 @@ fn a_vip_is_masked_for_all_but_owner_managers_and_named_people() {
     assert_eq!(sees(REP_ONE, &row), Level::Write);
     assert_eq!(sees(NORTH_MANAGER, &row), Level::Write, "the head above is in the line of managers");
     assert_eq!(sees(NEWCOMER, &row), Level::Masked, "a manager by role, not of this owner");
-    assert_eq!(sees(BOSS, &row), Level::Read);
+    assert_eq!(sees(BOSS, &row), Level::Read, "and so is the head above that one");
+    assert_eq!(sees(SALES_LEAD, &row), Level::Write, "named");
     assert_eq!(sees(NEWCOMER, &customer(REP_ONE, STORE_ONE)), Level::Write, "no VIP");
 }
 
