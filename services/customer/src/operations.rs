@@ -1,8 +1,11 @@
 //! What callers and workers can have done: each operation decides first, then moves rows in one transaction.
 
+pub mod catalogue;
 pub mod change;
 pub mod customers;
 pub mod matching;
+pub mod orders;
+pub mod timeline;
 
 use revisit_bootstrap::Principal;
 use revisit_core::id::{CustomerId, DepartmentId, SubjectId};

@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod duty;
 pub mod keys;
 pub mod load;
+pub mod orders;
 pub mod save;
 pub mod segments;
 pub mod timeline;

@@ -52,7 +52,7 @@ pub async fn apply(
     id: CustomerId,
     action: Action,
     asked: &Asked,
-    plan: impl AsyncFn(Customer, &Catalogue) -> Result<Planned, Error>,
+    plan: impl Fn(Customer, &Catalogue) -> Result<Planned, Error> + Send + Sync,
 ) -> Result<View, Error> {
     let scope = view_scope(app, who, id)?;
     if let Some(first) = customers::first_answer(app, who, &scope, asked.repeat.as_ref()).await? {
@@ -80,7 +80,7 @@ fn view_scope(app: &App, who: &Principal, id: CustomerId) -> Result<revisit_perm
     who.scope(Action::CustomerView).map_err(|_| Error::NoSuchCustomer(id))
 }
 
-#[expect(clippy::too_many_arguments, reason = "the loop around it only repeats it")]
+
 async fn apply_once(
     app: &App,
     who: &Principal,
@@ -88,13 +88,16 @@ async fn apply_once(
     action: Action,
     asked: &Asked,
     catalogue: &Catalogue,
-    plan: &impl AsyncFn(Customer, &Catalogue) -> Result<Planned, Error>,
+    plan: &(impl Fn(Customer, &Catalogue) -> Result<Planned, Error> + Send + Sync),
 ) -> Result<View, Error> {
     let scope = view_scope(app, who, id)?;
     let read = app.store.database.read(&scope, async |tx| store::load::find(tx, &app.store, &scope, id, Depth::Sealed).await);
     let (before, _) = read.await?.ok_or(Error::NoSuchCustomer(id))?;
     require_version(asked, &before)?;
-    let planned = plan(before.clone(), catalogue).await?;
+    let planned = plan(before.clone(), catalogue)?;
+    if planned.change.contents && planned.change.after.deleted_at.is_none() {
+        matching::refuse_duplicate(app, who, &scope, &planned.change.after, Some(id)).await?;
+    }
     let decided = who.caller.decide_change(&who.leases, action, &before.row(), &planned.change.after.row())?;
     // A move of stage overwrites what the row was before it: in the stage of a hand-over the mover only reads.
     let levels = if action == Action::CustomerStage { decided.levels_before() } else { decided.levels() };
@@ -170,13 +173,8 @@ pub async fn update(
     mask: Mask,
     asked: Asked,
 ) -> Result<View, Error> {
-    apply(app, who, id, Action::CustomerUpdate, &asked, async |before, catalogue| {
-        let planned = plan_update(app, before, &draft, &mask, catalogue)?;
-        if planned.change.contents {
-            let scope = who.scope(Action::CustomerUpdate)?;
-            matching::refuse_duplicate(app, who, &scope, &planned.change.after, Some(id)).await?;
-        }
-        Ok(planned)
+    apply(app, who, id, Action::CustomerUpdate, &asked, |before, catalogue| {
+        plan_update(app, before, &draft, &mask, catalogue)
     })
     .await
 }
@@ -302,7 +300,7 @@ pub async fn move_stage(
     new_owner: Option<SubjectId>,
     asked: Asked,
 ) -> Result<View, Error> {
-    apply(app, who, id, Action::CustomerStage, &asked, async |before, catalogue| {
+    apply(app, who, id, Action::CustomerStage, &asked, |before, catalogue| {
         if catalogue.stages.find(stage).is_none() {
             return Err(Error::StageUnknown(stage.to_owned()));
         }
@@ -353,7 +351,7 @@ pub async fn tag(
     add: Vec<String>,
     remove: Vec<String>,
 ) -> Result<View, Error> {
-    apply(app, who, id, Action::CustomerTag, &Asked::default(), async |before, _| {
+    apply(app, who, id, Action::CustomerTag, &Asked::default(), |before, _| {
         let mut after = before.clone();
         let mut input = Input::default();
         let removed = clean_tags(&mut input, "remove", remove.clone());
@@ -374,7 +372,7 @@ pub async fn delete(app: &App, who: &Principal, id: CustomerId, asked: Asked) ->
         return Ok(deleted);
     }
     drop(scope);
-    apply(app, who, id, Action::CustomerDelete, &asked, async |before, _| {
+    apply(app, who, id, Action::CustomerDelete, &asked, |before, _| {
         let now = app.clock.wall();
         let mut after = before.clone();
         after.deleted_at = Some(now);
@@ -457,7 +455,7 @@ pub async fn transfer(
     action: Action,
     (handover, asked): (Handover, Asked),
 ) -> Result<View, Error> {
-    apply(app, who, id, action, &asked, async |before, _| {
+    apply(app, who, id, action, &asked, |before, _| {
         if action == Action::CustomerAssign {
             let reading = app.reading(who)?;
             if before.owner.is_some_and(|owner| living(&reading, owner).is_ok()) {

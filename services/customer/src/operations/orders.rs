@@ -1,0 +1,167 @@
+//! Orders: recorded once, counted in the grade in the same commit.
+
+use revisit_bootstrap::{Principal, idempotency::Repeatable};
+use revisit_core::{
+    Timestamp,
+    id::{CustomerId, OrderId},
+};
+use revisit_permission::{Action, Layer};
+use revisit_proto::customer::v1 as pb;
+
+use super::{TRIES_MAX, customers, require_write};
+use crate::{
+    App,
+    domain::{Error, customer::Customer, grade, timeline::EntryKind},
+    store::{
+        self,
+        load::Depth,
+        orders::{Order, Which},
+        save::Change,
+    },
+};
+
+/// Records an order and regrades its customer.
+pub async fn record(app: &App, who: &Principal, order: Order, repeat: Option<Repeatable>) -> Result<Order, Error> {
+    let mut tries = 1;
+    loop {
+        match record_once(app, who, order.clone(), repeat.as_ref()).await {
+            Err(Error::EtagStale { .. }) if tries < TRIES_MAX => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+async fn record_once(
+    app: &App,
+    who: &Principal,
+    order: Order,
+    repeat: Option<&Repeatable>,
+) -> Result<Order, Error> {
+    let customer = find(app, who, order.customer).await?;
+    let decided = who.decide(Action::CustomerOrderRecord, &customer.row())?;
+    require_write(&decided.levels(), Layer::Financial, "order.amount")?;
+    let write = app.store.database.write(&decided, async |tx| {
+        if let Some(repeat) = repeat
+            && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
+        {
+            let id = OrderId::from_uuid(uuid::Uuid::from_slice(&first).unwrap_or_default());
+            let first = store::orders::find(tx, &app.store, &decided, customer.id, Which::Id(id)).await?;
+            return first.ok_or(Error::NoSuchOrder(id));
+        }
+        if let Some(external) = &order.external_id
+            && let Some(known) =
+                store::orders::find(tx, &app.store, &decided, customer.id, Which::External(external)).await?
+        {
+            return Ok(known);
+        }
+        store::orders::insert(tx, &app.store, &decided, &order).await?;
+        tx.emit(revisit_event::Draft::new(
+            who.tenant(),
+            order.id.uuid(),
+            1,
+            &pb::OrderRecorded {
+                customer_id: order.customer.to_string(),
+                order_id: order.id.to_string(),
+                time_micros: order.placed_at.micros(),
+            },
+        )
+        .keyed(order.customer.uuid()));
+        let amount = format!("{}.{:02} {}", order.amount_minor / 100, order.amount_minor % 100, order.currency);
+        regrade_after(app, tx, who, &decided, customer, (order.id, order.placed_at, Some(amount))).await?;
+        customers::keep_answer(tx, who, repeat, order.id).await?;
+        Ok(order)
+    });
+    write.await
+}
+
+/// Cancels an order: it counts no longer.
+pub async fn cancel(app: &App, who: &Principal, customer: CustomerId, id: OrderId) -> Result<Order, Error> {
+    let customer = find(app, who, customer).await?;
+    let decided = who.decide(Action::CustomerOrderRecord, &customer.row())?;
+    require_write(&decided.levels(), Layer::Financial, "order.amount")?;
+    let write = app.store.database.write(&decided, async |tx| {
+        let found = store::orders::find(tx, &app.store, &decided, customer.id, Which::Id(id)).await?;
+        let mut order = found.ok_or(Error::NoSuchOrder(id))?;
+        if order.cancelled_at.is_none() {
+            let now = tx.now().await?;
+            order.cancelled_at = Some(now);
+            store::orders::cancel(tx, &decided, id, now).await?;
+            regrade_after(app, tx, who, &decided, customer, (id, now, None)).await?;
+        }
+        Ok(order)
+    });
+    write.await
+}
+
+/// Judges the customer anew and writes what the order said on its timeline.
+async fn regrade_after(
+    app: &App,
+    tx: &revisit_bootstrap::Tx,
+    who: &Principal,
+    decided: &revisit_permission::Decided,
+    before: Customer,
+    (order, at, amount): (OrderId, Timestamp, Option<String>),
+) -> Result<(), Error> {
+    let now = tx.now().await?;
+    let scheme = store::catalogue::grades(tx, who.tenant()).await?;
+    let spending = store::orders::spending(tx, decided, who.tenant(), &[before.id], (&scheme, now)).await?;
+    let verdict = scheme.judge(spending.get(&before.id).copied().unwrap_or_default(), now);
+    let said = if amount.is_some() { "recorded" } else { "cancelled" };
+    let entry = customers::entry(app, EntryKind::Order, &before, at)
+        .by(who.subject())
+        .change(amount, Some(said.to_owned()))
+        .about(order);
+    let mut change = graded(app, before, verdict, now).entry(entry);
+    change.after.auth_rev = decided.revision();
+    store::save::save(tx, &app.store, decided, vec![change]).await?;
+    Ok(())
+}
+
+/// The change that a verdict makes.
+pub fn graded(app: &App, before: Customer, verdict: grade::Verdict, now: Timestamp) -> Change {
+    let mut after = before.clone();
+    after.grade = verdict.grade;
+    after.grade_reason = Some(verdict.reason);
+    after.graded_at = now;
+    let (from, to) = (before.grade.clone(), after.grade.clone());
+    let moved = from != to;
+    let entry = customers::entry(app, EntryKind::Grade, &after, now).change(from, to);
+    let change = Change::update(before, after);
+    if moved { change.entry(entry) } else { change }
+}
+
+/// A page of a customer's orders and the place behind it.
+pub async fn list(
+    app: &App,
+    who: &Principal,
+    customer: CustomerId,
+    after: Option<(i64, uuid::Uuid)>,
+    size: usize,
+) -> Result<(Vec<Order>, bool, bool), Error> {
+    let customer = find(app, who, customer).await?;
+    let decided = who.decide(Action::CustomerOrderView, &customer.row())?;
+    let amounts = decided.levels().reads(Layer::Financial);
+    let read = app.store.database.read(&decided, async |tx| {
+        store::orders::page(tx, &app.store, &decided, customer.id, after, size as u64 + 1).await
+    });
+    let mut orders = read.await?;
+    let more = orders.len() > size;
+    orders.truncate(size);
+    Ok((orders, more, amounts))
+}
+
+/// The customer if the caller may view it, or may see orders of it: finance views no contacts, and a cashier views
+/// nothing else.
+pub async fn find(app: &App, who: &Principal, id: CustomerId) -> Result<Customer, Error> {
+    app.reading(who)?;
+    for action in [Action::CustomerView, Action::CustomerOrderView, Action::CustomerOrderRecord] {
+        let Ok(scope) = who.scope(action) else { continue };
+        let read = app.store.database.read(&scope, async |tx| {
+            store::load::find(tx, &app.store, &scope, id, Depth::Open).await
+        });
+        if let Some((customer, _)) = read.await? {
+            return Ok(customer);
+        }
+    }
+    Err(Error::NoSuchCustomer(id))
+}

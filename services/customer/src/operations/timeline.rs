@@ -1,0 +1,90 @@
+//! Notes, touches and the history of a customer; each entry is filtered by its layer like any field.
+
+use revisit_bootstrap::{Principal, idempotency::Repeatable};
+use revisit_core::id::{CustomerId, TimelineEntryId};
+use revisit_event::Draft;
+use revisit_permission::{Action, Layer, Level, Mask};
+use revisit_proto::customer::v1 as pb;
+
+use super::{customers, require_write};
+use crate::{
+    App,
+    domain::{
+        Error,
+        timeline::{Direction, Entry},
+    },
+    store::{self, load::Depth, timeline::Place},
+};
+
+/// Adds a note or a touch. Needs the right to note and to write the history, nothing else.
+pub async fn add(app: &App, who: &Principal, entry: Entry, repeat: Option<Repeatable>) -> Result<Entry, Error> {
+    app.reading(who)?;
+    let scope = who
+        .scope(Action::CustomerNote)
+        .or_else(|_| who.scope(Action::CustomerView))
+        .map_err(|_| Error::NoSuchCustomer(entry.customer))?;
+    let id = entry.customer;
+    let read = app.store.database.read(&scope, async |tx| store::load::find(tx, &app.store, &scope, id, Depth::Open).await);
+    let (customer, _) = read.await?.ok_or(Error::NoSuchCustomer(id))?;
+    let decided = who.decide(Action::CustomerNote, &customer.row())?;
+    require_write(&decided.levels(), Layer::History, "text")?;
+    let write = app.store.database.write(&decided, async |tx| {
+        if let Some(repeat) = &repeat
+            && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
+        {
+            // The text of a repeat is that of the first: the request is compared as a whole.
+            let id = TimelineEntryId::from_uuid(uuid::Uuid::from_slice(&first).unwrap_or_default());
+            return Ok(Entry { id, ..entry });
+        }
+        store::timeline::add(tx, &app.store, &decided, &entry).await?;
+        if entry.direction == Some(Direction::Inbound) {
+            let inbound = pb::InboundReceived {
+                customer_id: id.to_string(),
+                entry_id: entry.id.to_string(),
+                time_micros: entry.happened_at.micros(),
+            };
+            tx.emit(Draft::new(who.tenant(), entry.id.uuid(), 1, &inbound).keyed(id.uuid()));
+        }
+        customers::keep_answer(tx, who, repeat.as_ref(), entry.id).await?;
+        Ok::<_, Error>(entry)
+    });
+    write.await
+}
+
+/// A page of entries as the caller may see them, and the place behind it.
+pub async fn list(
+    app: &App,
+    who: &Principal,
+    customer: CustomerId,
+    after: Option<Place>,
+    size: usize,
+) -> Result<(Vec<Entry>, Option<Place>), Error> {
+    app.reading(who)?;
+    let scope = who.scope(Action::CustomerView).map_err(|_| Error::NoSuchCustomer(customer))?;
+    let read = app.store.database.read(&scope, async |tx| {
+        store::load::find(tx, &app.store, &scope, customer, Depth::Open).await
+    });
+    let (row, levels) = read.await?.ok_or(Error::NoSuchCustomer(customer))?;
+    let decided = who.decide(Action::CustomerView, &row.row())?;
+    let layers: Vec<Layer> = Layer::ALL.iter().copied().filter(|layer| levels.get(*layer) > Level::Hidden).collect();
+    let read = app.store.database.read(&decided, async |tx| {
+        store::timeline::page(tx, &app.store, &decided, customer, &layers, after, size as u64 + 1).await
+    });
+    let mut entries = read.await?;
+    let more = entries.len() > size;
+    entries.truncate(size);
+    let next = entries.last().filter(|_| more).map(|entry| (entry.happened_at.micros(), entry.id.uuid()));
+    for entry in &mut entries {
+        if levels.get(entry.layer) == Level::Masked {
+            mask(entry);
+        }
+    }
+    Ok((entries, next))
+}
+
+/// Who reads a layer masked learns that something happened, when and by whom.
+fn mask(entry: &mut Entry) {
+    entry.text = entry.text.as_deref().map(|text| Mask::Text.apply(text));
+    entry.from = entry.from.as_ref().map(|_| "****".to_owned());
+    entry.to = entry.to.as_ref().map(|_| "****".to_owned());
+}
