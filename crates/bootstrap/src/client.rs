@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -42,10 +45,32 @@ const TRIES_MAX: u32 = 3;
 /// Pause before the second try; it doubles.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// A channel, and whether the last call on it found nobody.
+#[derive(Clone)]
+struct Line {
+    channel: Channel,
+    away: Arc<AtomicBool>,
+}
+
+impl Line {
+    fn new(channel: Channel) -> Self {
+        Self { channel, away: Arc::default() }
+    }
+
+    /// One log line when an outage begins and one when it ends, however many calls find it.
+    fn answered(&self, to: &str, error: Option<&tonic::transport::Error>) {
+        match (self.away.swap(error.is_some(), Ordering::Relaxed), error) {
+            (false, Some(error)) => tracing::warn!(peer = to, %error, "a peer cannot be reached"),
+            (true, None) => tracing::info!(peer = to, "a peer can be reached again"),
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+}
+
 /// The other services. Cheap to clone; connections are made when first used.
 #[derive(Clone)]
 pub struct Peers {
-    channels: Arc<HashMap<&'static str, Channel>>,
+    channels: Arc<HashMap<&'static str, Line>>,
     callers: Callers,
     service: &'static str,
 }
@@ -62,7 +87,7 @@ impl Peers {
         for service in SERVICES {
             let address = settings.peers.get(service).map(String::as_str).unwrap_or_default();
             if here.contains(&service) {
-                channels.insert(service, by_memory(memory.clone()));
+                channels.insert(service, Line::new(by_memory(memory.clone())));
             } else if !address.is_empty() {
                 let endpoint = Endpoint::from_shared(address.to_owned())
                     .map_err(|error| Failure::invalid_field(format!("peers.{service}"), error.to_string()))?
@@ -70,7 +95,7 @@ impl Peers {
                     .tcp_nodelay(true)
                     .http2_keep_alive_interval(Duration::from_secs(15))
                     .keep_alive_timeout(Duration::from_secs(5));
-                channels.insert(service, endpoint.connect_lazy());
+                channels.insert(service, Line::new(endpoint.connect_lazy()));
             }
         }
         Ok(Self { channels: Arc::new(channels), callers, service: "" })
@@ -86,7 +111,7 @@ impl Peers {
     #[must_use]
     pub fn channel(&self, to: &'static str) -> Peer {
         let caller = self.callers.token_of(self.service);
-        Peer { to, channel: self.channels.get(to).cloned(), caller, authorization: None, deadline: None }
+        Peer { to, line: self.channels.get(to).cloned(), caller, authorization: None, deadline: None }
     }
 
     /// A channel to `to` on which we act for a caller: its token goes along, and its deadline holds.
@@ -111,7 +136,7 @@ fn by_memory(memory: mpsc::Sender<DuplexStream>) -> Channel {
 #[derive(Clone)]
 pub struct Peer {
     to: &'static str,
-    channel: Option<Channel>,
+    line: Option<Line>,
     caller: Option<HeaderValue>,
     authorization: Option<HeaderValue>,
     deadline: Option<Instant>,
@@ -153,28 +178,24 @@ impl Service<Request<Body>> for Peer {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let to = self.to;
-        let Some(channel) = self.channel.clone() else {
-            return Box::pin(async move { Err(away(to, "no address is configured for it")) });
+        let Some(line) = self.line.clone() else {
+            return Box::pin(async move { Err(away(to)) });
         };
         let at = self.deadline.unwrap_or_else(|| Instant::now() + DEADLINE_DEFAULT);
         self.prepare(&mut request, at.saturating_duration_since(Instant::now()));
         Box::pin(async move {
-            let call = async { channel.clone().ready_oneshot().await?.call(request).await };
-            match timeout_at(at, call).await {
-                Ok(Ok(response)) => Ok(response),
-                Ok(Err(error)) => Err(away(to, &error.to_string())),
-                Err(_) => Err(status::status(Failure::new(
-                    Kind::Deadline,
-                    "DEADLINE_EXCEEDED",
-                    format!("{to} did not answer in time"),
-                ))),
-            }
+            let answer = timeout_at(at, line.channel.clone().oneshot(request)).await;
+            let Ok(answer) = answer else {
+                let message = format!("{to} did not answer in time");
+                return Err(status::status(Failure::new(Kind::Deadline, "DEADLINE_EXCEEDED", message)));
+            };
+            line.answered(to, answer.as_ref().err());
+            answer.map_err(|_| away(to))
         })
     }
 }
 
-fn away(to: &str, why: &str) -> Status {
-    tracing::warn!(peer = to, why, "a peer cannot be reached");
+fn away(to: &str) -> Status {
     status::status(Failure::unavailable("PEER_UNAVAILABLE", format!("{to} cannot be reached")).with("peer", to))
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use revisit_core::Failure;
-use revisit_event::{Bus, Envelope, EnvelopeExt, Passage, Stream, inbox, trace};
+use revisit_event::{Bus, Envelope, EnvelopeExt, Passage, Stream, Subscription, inbox, trace};
 use revisit_permission::Worker;
 use revisit_proto::event::v1::{AcknowledgeRequest, ShardPosition, events_client::EventsClient};
 use tokio::time::Instant;
@@ -30,6 +30,9 @@ const BATCH_MAX: usize = 64;
 const WAITING_MAX: usize = 256;
 /// How often waiting events, lost acknowledgements and watermarks are looked at.
 const TICK: Duration = Duration::from_millis(250);
+/// How long a busy consumer goes on before it moves its progress: that costs a statement per stream, whatever the
+/// number of events.
+const SETTLE_EVERY: Duration = Duration::from_millis(200);
 /// Pause before an event is tried again; it doubles up to the maximum.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -102,6 +105,8 @@ impl Freshness {
 /// What one run of a consumer remembers; losing it costs repeats and nothing else.
 #[derive(Default)]
 struct Memory {
+    /// Applied and committed, and not told to anybody yet.
+    applied: Vec<Envelope>,
     waiting: Vec<Waiting>,
     /// Applied and not acknowledged to the producer yet.
     owed: BTreeMap<(&'static str, Uuid), BTreeMap<u32, i64>>,
@@ -161,26 +166,34 @@ impl Consumer {
         let subscription = self.runtime.bus.subscribe(self.runtime.service, &self.sources).await?;
         let mut memory = Memory::default();
         self.remember_progress(&mut memory).await?;
+        let mut settled_at = Instant::now();
         loop {
-            let mut events = Vec::new();
-            if memory.waiting.len() < WAITING_MAX {
+            let room = memory.waiting.len() < WAITING_MAX;
+            let mut events = if room { subscription.take(BATCH_MAX).await? } else { Vec::new() };
+            if events.is_empty() || settled_at.elapsed() >= SETTLE_EVERY {
+                self.settle(worker, &subscription, &mut memory).await?;
+                settled_at = Instant::now();
+            }
+            if events.is_empty() && room {
                 events = tokio::time::timeout(TICK, subscription.next(BATCH_MAX)).await.unwrap_or(Ok(Vec::new()))?;
-            } else {
+            } else if events.is_empty() {
                 tokio::time::sleep(TICK).await;
             }
-            let fresh = events.len();
             let retried = memory.take_due(Instant::now());
-            let applied = self.apply_all(worker, apply, events, &mut memory).await;
-            let again = self.apply_each(worker, apply, retried, &mut memory).await;
-            for event in applied.iter().chain(&again) {
-                subscription.acknowledge(event).await?;
-            }
-            self.advance(worker, applied.iter().chain(&again), &mut memory).await?;
-            self.acknowledge(&mut memory).await;
-            if fresh == 0 {
-                self.look_at_watermarks().await?;
-            }
+            self.apply_all(worker, apply, events, &mut memory).await;
+            self.apply_each(worker, apply, retried, &mut memory).await;
         }
+    }
+
+    /// Moves the progress over what was applied, and only then tells the bus and the producers: what the bus is told
+    /// too late is offered again and changes nothing, what it was told too early would leave the progress behind.
+    async fn settle(&self, worker: &Worker, subscription: &Subscription, memory: &mut Memory) -> Result<(), Failure> {
+        self.advance(worker, memory).await?;
+        for event in memory.applied.drain(..) {
+            subscription.acknowledge(&event).await?;
+        }
+        self.acknowledge(memory).await;
+        self.look_at_watermarks().await
     }
 
     /// All in one transaction; if that fails, one by one.
@@ -190,9 +203,9 @@ impl Consumer {
         apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
         events: Vec<Envelope>,
         memory: &mut Memory,
-    ) -> Vec<Envelope> {
+    ) {
         if events.is_empty() {
-            return events;
+            return;
         }
         let together = self.database.write(worker, async |tx: &Tx| {
             for event in &events {
@@ -200,13 +213,12 @@ impl Consumer {
             }
             Ok::<_, Failure>(())
         });
-        match together.await {
-            Ok(()) => events,
-            Err(_) => {
-                let alone = events.into_iter().map(|event| Waiting { event, at: Instant::now(), pause: PAUSE });
-                self.apply_each(worker, apply, alone.collect(), memory).await
-            }
+        if together.await.is_ok() {
+            memory.applied.extend(events);
+            return;
         }
+        let alone = events.into_iter().map(|event| Waiting { event, at: Instant::now(), pause: PAUSE });
+        self.apply_each(worker, apply, alone.collect(), memory).await;
     }
 
     async fn apply_each(
@@ -215,13 +227,12 @@ impl Consumer {
         apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
         events: Vec<Waiting>,
         memory: &mut Memory,
-    ) -> Vec<Envelope> {
-        let mut applied = Vec::new();
+    ) {
         for waiting in events {
             let event = &waiting.event;
             let alone = self.database.write(worker, async |tx: &Tx| self.apply_once(tx, apply, event).await);
             match alone.await {
-                Ok(()) => applied.push(waiting.event),
+                Ok(()) => memory.applied.push(waiting.event),
                 Err(failure) => {
                     let (id, kind) = (&event.id, &event.r#type);
                     let cause = std::error::Error::source(&failure).map(ToString::to_string);
@@ -230,7 +241,6 @@ impl Consumer {
                 }
             }
         }
-        applied
     }
 
     async fn apply_once(
@@ -264,13 +274,8 @@ impl Consumer {
     }
 
     /// Moves the progress of every stream that was touched.
-    async fn advance(
-        &self,
-        worker: &Worker,
-        events: impl Iterator<Item = &Envelope>,
-        memory: &mut Memory,
-    ) -> Result<(), Failure> {
-        let streams: BTreeSet<Stream> = events.filter_map(|event| event.stream().ok()).collect();
+    async fn advance(&self, worker: &Worker, memory: &mut Memory) -> Result<(), Failure> {
+        let streams: BTreeSet<Stream> = memory.applied.iter().filter_map(|event| event.stream().ok()).collect();
         if streams.is_empty() {
             return Ok(());
         }

@@ -33,6 +33,10 @@ use crate::{
     settings::{Format, Telemetry},
 };
 
+/// What is exported. The exporter's own spans and lines would be exported again, and again.
+const EXPORTED: &str =
+    "info,opentelemetry=off,tonic=off,h2=off,hyper=off,hyper_util=off,tower=off,sqlx=off,sea_orm=off";
+
 /// Holds the exporters; ask it to flush before the process ends.
 #[derive(Default)]
 pub struct Exporters {
@@ -54,22 +58,16 @@ pub fn start(process: &str, settings: &Telemetry) -> Result<Exporters, Failure> 
         Format::Human => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
         Format::Json => tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed(),
     };
-    let spans = exporters
-        .traces
-        .as_ref()
-        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("revisit")));
-    // The exporter's own log lines would be exported again, and again.
-    let bridge = exporters.logs.as_ref().map(|provider| {
-        let quiet = EnvFilter::new("info,opentelemetry=off,tonic=off,h2=off,hyper=off,tower=off");
-        OpenTelemetryTracingBridge::new(provider).with_filter(quiet)
+    // Each has a filter of its own: a quiet log must not make holes in traces.
+    let lines = lines.with_filter(filter);
+    let spans = exporters.traces.as_ref().map(|provider| {
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("revisit")).with_filter(EnvFilter::new(EXPORTED))
     });
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .with(spans)
-        .with(bridge)
-        .try_init()
-        .map_err(Failure::internal)?;
+    let bridge = exporters
+        .logs
+        .as_ref()
+        .map(|provider| OpenTelemetryTracingBridge::new(provider).with_filter(EnvFilter::new(EXPORTED)));
+    tracing_subscriber::registry().with(lines).with(spans).with(bridge).try_init().map_err(Failure::internal)?;
     Ok(exporters)
 }
 

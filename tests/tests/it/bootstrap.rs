@@ -9,3 +9,4 @@ mod process;
 mod seal;
 mod server;
 mod support;
+mod trace;

@@ -9,31 +9,36 @@ use std::{
 };
 
 use revisit_bootstrap::{
-    Consumer, Database, Process, Running, Runtime, Service, Shutdown, Sources, Started, Tx, Work, consumer::Freshness,
-    database::fault,
+    Consumer, Database, Process, Reply, Running, Runtime, Service, Shutdown, Sources, Started, Tx, Work,
+    consumer::Freshness, database::fault, reply,
 };
 use revisit_core::{Failure, Kind};
 use revisit_event::{Draft, Envelope, EnvelopeExt};
 use revisit_permission::Worker;
 use revisit_proto::{
-    customer::v1::OwnerChanged,
+    customer::v1::{
+        AddNoteRequest, ListTimelineRequest, ListTimelineResponse, OwnerChanged, RecordTouchRequest, TimelineEntry,
+        timeline_server::{Timeline, TimelineServer},
+    },
     event::v1::{AcknowledgeRequest, events_client::EventsClient},
     identity::v1::leases_server::LeasesServer,
 };
 use revisit_tests::fake_identity::{FakeIdentity, unknown_id};
 use sea_orm::{ConnectionTrait, Statement};
+use tonic::Request;
 
 use super::{
     database::{Migrator, WORKER, insert},
-    support::{Config, layers},
+    support::{Config, PUBLIC, layers},
 };
 
 /// How long a test waits for what takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A producer (`customer`) and a consumer (`followup`) that writes one note for each event.
-struct Pair {
-    running: Running,
+pub struct Pair {
+    /// The process.
+    pub running: Running,
     producer: Database,
     consumer: Database,
     freshness: Freshness,
@@ -44,8 +49,30 @@ struct Pair {
     _folder: tempfile::TempDir,
 }
 
+/// A service whose only call emits an event.
+struct Emitter(Database);
+
+#[tonic::async_trait]
+impl Timeline for Emitter {
+    async fn list_timeline(&self, _: Request<ListTimelineRequest>) -> Reply<ListTimelineResponse> {
+        let emitted = self.0.write(&WORKER, async |tx: &Tx| {
+            tx.emit(Draft::new(unknown_id(), unknown_id::<()>().uuid(), 1, &OwnerChanged::default()));
+            Ok::<_, Failure>(ListTimelineResponse::default())
+        });
+        reply(emitted.await)
+    }
+
+    async fn add_note(&self, _: Request<AddNoteRequest>) -> Reply<TimelineEntry> {
+        reply(Ok::<_, Failure>(TimelineEntry::default()))
+    }
+
+    async fn record_touch(&self, _: Request<RecordTouchRequest>) -> Reply<TimelineEntry> {
+        reply(Ok::<_, Failure>(TimelineEntry::default()))
+    }
+}
+
 impl Pair {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (unlucky, tried) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (give, take) = std::sync::mpsc::channel();
@@ -88,7 +115,8 @@ impl Pair {
         counted.await.expect("they are counted")
     }
 
-    async fn settled(&self) {
+    /// Waits until every event is applied and acknowledged.
+    pub async fn settled(&self) {
         let settled = async {
             while !self.running.settled().await.expect("the databases answer") {
                 tokio::task::yield_now().await;
@@ -123,7 +151,8 @@ fn services(
             async move {
                 let database = runtime.database::<Migrator>().await?;
                 given.send((database.clone(), None)).map_err(Failure::internal)?;
-                Ok(Started::new().outbox(&database, &runtime))
+                let emitter = TimelineServer::new(Emitter(database.clone()));
+                Ok(Started::new().serve(emitter).public(&PUBLIC).outbox(&database, &runtime))
             }
         },
         migrate,
