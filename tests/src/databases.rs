@@ -133,8 +133,12 @@ async fn connect(url: &str, connections_max: u32) -> DatabaseConnection {
     Database::connect(options).await.expect("the database answers")
 }
 
+/// The server that the tests were told of.
+///
+/// # Panics
+/// When `REVISIT_TEST_POSTGRES` is not set.
 #[expect(clippy::disallowed_methods, reason = "tests are told by their runner where PostgreSQL is")]
-fn postgres_server() -> String {
+pub fn postgres_server() -> String {
     std::env::var("REVISIT_TEST_POSTGRES")
         .expect("REVISIT_TEST_POSTGRES names the PostgreSQL server for the tests; `tests/run` sets it")
 }
