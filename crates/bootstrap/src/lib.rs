@@ -10,6 +10,7 @@ pub mod command;
 pub mod config;
 pub mod consumer;
 pub mod database;
+mod ending;
 pub mod events;
 mod front;
 pub mod idempotency;

@@ -143,6 +143,7 @@ pub struct Started {
     pub(crate) names: Vec<&'static str>,
     pub(crate) public: Vec<&'static str>,
     pub(crate) long: Vec<&'static str>,
+    pub(crate) endless: Vec<&'static str>,
     pub(crate) workers: Vec<Work>,
     pub(crate) outboxes: Vec<Database>,
     pub(crate) relays: Vec<Relay>,
@@ -188,6 +189,13 @@ impl Started {
         self
     }
 
+    /// Names calls whose answer never ends by itself, as `/package.Service/Method`: it ends when draining begins.
+    #[must_use]
+    pub fn endless(mut self, calls: &[&'static str]) -> Self {
+        self.endless.extend_from_slice(calls);
+        self
+    }
+
     /// Relays the outbox of `database` to the bus, takes its consumers' acknowledgements, and counts it as at rest
     /// when everything in it was applied by all of them.
     #[must_use]
@@ -230,6 +238,7 @@ impl Started {
         self.names.extend(other.names);
         self.public.extend(other.public);
         self.long.extend(other.long);
+        self.endless.extend(other.endless);
         self.workers.extend(other.workers);
         self.outboxes.extend(other.outboxes);
         self.relays.extend(other.relays);

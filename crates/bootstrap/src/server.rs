@@ -28,6 +28,7 @@ use tower::Service;
 
 use crate::{
     auth::Auth,
+    ending::Endings,
     front::Front,
     limits::{Deadlines, Messages, Shed, refuse},
     runtime::Started,
@@ -55,6 +56,7 @@ struct Open {
     routes: Routes,
     public: HashSet<&'static str>,
     long: HashSet<&'static str>,
+    endless: HashSet<&'static str>,
 }
 
 impl Gate {
@@ -68,6 +70,7 @@ impl Gate {
             routes: started.routes.take().unwrap_or_default().prepare(),
             public: started.public.iter().copied().collect(),
             long: started.long.iter().copied().collect(),
+            endless: started.endless.iter().copied().collect(),
         });
     }
 
@@ -75,6 +78,12 @@ impl Gate {
     #[must_use]
     pub fn is_public(&self, path: &str) -> bool {
         self.open.get().is_some_and(|open| open.public.contains(path))
+    }
+
+    /// Whether the answer of a call never ends by itself.
+    #[must_use]
+    pub fn is_endless(&self, path: &str) -> bool {
+        self.open.get().is_some_and(|open| open.endless.contains(path))
     }
 
     /// Whether a call takes a whole upload before it answers.
@@ -185,6 +194,8 @@ pub async fn serve(bound: Bound, settings: &Settings, auth: Auth, shutdown: &Shu
         .layer(Front(Traces::new()))
         // Before whatever can wait: the lease, the database, a peer. The bound covers all of them together.
         .layer(Front(Deadlines::new(gate.clone(), shutdown.clone(), &settings.limits)))
+        // Around everything that answers by a stream.
+        .layer(Front(Endings::new(gate.clone(), shutdown.clone())))
         // Before the token is looked at: checking signatures is what an overload would be made of.
         .layer(Front(Shed::new(&settings.limits)))
         // Before anything reads the body; it looks at announced lengths only.

@@ -1,6 +1,5 @@
 //! The two steps of an ordered end: *draining* (nothing new begins) and *cancelled* (what still runs is dropped).
 
-use futures::{Stream, StreamExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -57,12 +56,6 @@ impl Shutdown {
             () = self.draining() => None,
             value = work => Some(value),
         }
-    }
-
-    /// The same stream, which ends when draining begins: for what would otherwise never end.
-    pub fn until_draining<S: Stream + Send>(&self, stream: S) -> impl Stream<Item = S::Item> + Send + use<S> {
-        let draining = self.draining.clone();
-        stream.take_until(async move { draining.cancelled().await })
     }
 
     /// Listens for SIGTERM and SIGINT: the first begins to drain, a second ends the process at once.

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use revisit_bootstrap::{Process, Shutdown, Sources};
-use revisit_proto::customer::v1::{ListTimelineRequest, timeline_client::TimelineClient};
+use revisit_proto::{
+    customer::v1::{ListTimelineRequest, timeline_client::TimelineClient},
+    identity::v1::{WatchChangesRequest, leases_client::LeasesClient},
+};
 use revisit_tests::fake_identity::FakeIdentity;
 use tokio_stream::StreamExt;
-use tonic::{Code, transport::Channel};
+use tonic::{Code, Request, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
@@ -165,4 +168,20 @@ async fn a_drain_is_bounded_by_the_configuration() {
     stopped.expect("the bound holds").expect("an ordered end");
     let status = call.await.expect("no panic").expect_err("the call is cut off");
     assert_eq!((status.code(), reason(&status)), (Code::Unavailable, "SHUTTING_DOWN"));
+}
+
+#[tokio::test]
+async fn an_endless_answer_ends_when_draining_begins() {
+    let world = World::with("server.drain_seconds_max = 60").await;
+    let request = with_token(Request::new(WatchChangesRequest::default()), &world.identity.token());
+    let mut changes = LeasesClient::new(world.channel()).watch_changes(request).await.expect("it begins").into_inner();
+    world.identity.commit(Vec::new());
+    changes.message().await.expect("it goes on").expect("a change");
+    world.running.runtime.shutdown.drain();
+    let status = tokio::time::timeout(Duration::from_secs(5), changes.message()).await.expect("it ends");
+    let status = status.expect_err("the server ends");
+    assert_eq!((status.code(), reason(&status)), (Code::Unavailable, "SHUTTING_DOWN"));
+    drop(changes);
+    let ended = tokio::time::timeout(Duration::from_secs(10), world.running.ended()).await;
+    ended.expect("the drain is short").expect("an ordered end");
 }

@@ -145,7 +145,10 @@ pub fn services(identity: &FakeIdentity, started: std::sync::mpsc::Sender<Notes>
         move |_: Config, _: Runtime| {
             let fake = fake.clone();
             async move {
-                Ok(Started::new().serve(LeasesServer::new(fake)).public(&["/revisit.identity.v1.Leases/ListKeys"]))
+                Ok(Started::new()
+                    .serve(LeasesServer::new(fake))
+                    .public(&["/revisit.identity.v1.Leases/ListKeys"])
+                    .endless(&["/revisit.identity.v1.Leases/WatchChanges"]))
             }
         },
         |_: Config, _: Runtime| async { Ok(()) },
