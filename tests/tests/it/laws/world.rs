@@ -35,7 +35,7 @@ pub struct Case {
 
 pub fn case() -> impl Strategy<Value = Case> {
     // Few grants leave gaps to fall into; many are looked up in another way than scanned.
-    let world = prop_oneof![4 => world(5, 0..9), 1 => world(2, 60..90)];
+    let world = prop_oneof![1 => world(5, 0..4), 3 => world(5, 6..16), 1 => world(2, 60..90)];
     (world, vec(row(), 1..7), 0..TIME_MAX).prop_map(|(world, rows, now)| {
         let rows = (1..).zip(rows).map(|(id, row)| Row { id, ..row }).collect();
         Case { world, rows, now }
@@ -53,7 +53,7 @@ fn maybe_id() -> impl Strategy<Value = Option<Id>> {
 
 fn window() -> impl Strategy<Value = (Time, Time)> {
     let edge = || prop_oneof![2 => 0..TIME_MAX, 1 => Just(NEVER)];
-    prop_oneof![3 => Just((Time::MIN, NEVER)), 2 => (0..TIME_MAX, edge()), 1 => (edge(), edge())]
+    prop_oneof![8 => Just((Time::MIN, NEVER)), 2 => (0..TIME_MAX, edge()), 1 => (edge(), edge())]
 }
 
 fn levels() -> impl Strategy<Value = Levels> {
@@ -61,7 +61,7 @@ fn levels() -> impl Strategy<Value = Levels> {
 }
 
 fn names(all: [&'static str; 3]) -> impl Strategy<Value = Option<Vec<&'static str>>> {
-    option::weighted(0.35, subsequence(all.to_vec(), 1..=3))
+    option::weighted(0.2, subsequence(all.to_vec(), 1..=3))
 }
 
 fn modules_off() -> impl Strategy<Value = Vec<&'static str>> {
@@ -77,7 +77,7 @@ pub fn right() -> impl Strategy<Value = Right> {
     let extent = prop_oneof![
         3 => Just(Extent::Own),
         2 => Just(Extent::Task),
-        1 => Just(Extent::Tenant),
+        4 => Just(Extent::Tenant),
         2 => maybe_id().prop_map(Extent::Department),
         4 => maybe_id().prop_map(Extent::Subtree),
         1 => id().prop_map(Extent::Team),
@@ -90,7 +90,7 @@ pub fn right() -> impl Strategy<Value = Right> {
 }
 
 fn department() -> impl Strategy<Value = Department> {
-    (option::weighted(0.9, any::<proptest::sample::Index>()), option::weighted(0.5, id()), modules_off()).prop_map(
+    (option::weighted(0.95, any::<proptest::sample::Index>()), option::weighted(0.7, 1..5_u8), modules_off()).prop_map(
         // The parent is settled once it is known which departments come before.
         |(parent, head, modules_off)| Department {
             id: 0,
@@ -103,10 +103,10 @@ fn department() -> impl Strategy<Value = Department> {
 
 fn subject() -> impl Strategy<Value = Subject> {
     (
-        prop_oneof![6 => Just(true), 1 => Just(false)],
+        prop_oneof![9 => Just(true), 1 => Just(false)],
         vec(id(), 0..3),
         vec(1..4_u8, 0..3),
-        option::weighted(0.3, id()),
+        option::weighted(0.4, id()),
         option::weighted(0.15, id()),
     )
         .prop_map(|(active, departments, positions, manager, account)| Subject {
@@ -142,6 +142,27 @@ pub fn grant(holders: Id) -> impl Strategy<Value = Grant> {
 }
 
 pub fn guard() -> impl Strategy<Value = Guard> {
+    // Every other one binds everybody on most rows, so that what it leaves out is seen.
+    (any_guard(), any::<bool>()).prop_map(|(guard, broad)| {
+        if !broad {
+            return guard;
+        }
+        Guard {
+            whom: Whom::Everyone,
+            except: vec![],
+            actions: ACTIONS[..4].to_vec(),
+            pooled: false,
+            stages: None,
+            grades: None,
+            department: None,
+            ids: None,
+            window: (Time::MIN, NEVER),
+            ..guard
+        }
+    })
+}
+
+fn any_guard() -> impl Strategy<Value = Guard> {
     let whom = prop_oneof![
         3 => Just(Whom::Everyone),
         1 => id().prop_map(Whom::Subject),
@@ -158,7 +179,7 @@ pub fn guard() -> impl Strategy<Value = Guard> {
         option::weighted(0.3, id()),
         option::weighted(0.1, vec(1..7_u8, 1..4)),
     );
-    (bound, condition, actions(), option::weighted(0.5, levels()), window()).prop_map(
+    (bound, condition, actions(), option::weighted(0.65, levels()), window()).prop_map(
         |((whom, except_owner, except_managers, except), condition, actions, cap, window)| {
             let (vip, pooled, stages, grades, department, ids) = condition;
             Guard {
@@ -184,11 +205,11 @@ pub fn guard() -> impl Strategy<Value = Guard> {
 fn row() -> impl Strategy<Value = Row> {
     let holder = (option::weighted(0.8, id()), levels(), prop_oneof![0..TIME_MAX, Just(NEVER)])
         .prop_map(|(subject, layers, until)| Holder { subject, layers, until });
-    let place = (maybe_id(), maybe_id(), vec(id(), 0..3));
+    let place = (option::weighted(0.85, prop_oneof![9 => 1..5_u8, 1 => id()]), maybe_id(), vec(id(), 0..3));
     let marks =
-        (option::of(select(STAGES.to_vec())), option::of(select(GRADES.to_vec())), any::<bool>(), any::<bool>());
-    let tenant = prop_oneof![9 => Just(TENANT), 1 => Just(OTHER)];
-    let written_under = prop_oneof![9 => 0..=REVISION, 1 => Just(REVISION + 1)];
+        (option::of(select(STAGES.to_vec())), option::of(select(GRADES.to_vec())), any::<bool>(), weighted(0.3));
+    let tenant = prop_oneof![19 => Just(TENANT), 1 => Just(OTHER)];
+    let written_under = prop_oneof![19 => 0..=REVISION, 1 => Just(REVISION + 1)];
     (tenant, place, marks, vec(holder, 0..3), written_under).prop_map(
         |(tenant, (owner, department, teams), (stage, grade, vip, pooled), holders, written_under)| Row {
             tenant,
@@ -208,11 +229,18 @@ fn row() -> impl Strategy<Value = Row> {
 }
 
 fn world(subjects: Id, grants: std::ops::Range<usize>) -> impl Strategy<Value = World> {
-    let people = (vec(department(), 1..7), vec(subject(), 1..=usize::from(subjects)), option::of(id()), modules_off());
-    let position = (id(), vec(1..4_u8, 1..3)).prop_map(|(department, roles)| Position { id: 0, department, roles });
+    let people = (
+        vec(department(), 1..7),
+        vec(subject(), usize::from(subjects.min(3))..=usize::from(subjects)),
+        option::of(id()),
+        modules_off(),
+    );
+    // Declared at the root more often than not, so that they hold in the departments of whoever has them.
+    let position = (prop_oneof![2 => Just(1), 1 => id()], vec(1..4_u8, 1..3))
+        .prop_map(|(department, roles)| Position { id: 0, department, roles });
     let role = vec(right(), 1..4).prop_map(|rights| Role { id: 0, rights });
-    let jobs = (vec(position, 0..4), vec(role, 0..4), vec(assignment(), 0..5), vec(team(), 0..3));
-    (people, jobs, vec(grant(subjects), grants), vec(guard(), 0..4)).prop_map(
+    let jobs = (vec(position, 1..4), vec(role, 1..4), vec(assignment(), 0..6), vec(team(), 0..3));
+    (people, jobs, vec(grant(subjects), grants), vec(guard(), 0..5)).prop_map(
         |(
             (departments, subjects, administrator, modules_off),
             (positions, roles, assignments, teams),
