@@ -5,7 +5,7 @@ use std::sync::Arc;
 use revisit_bootstrap::Started;
 use revisit_proto::identity::v1::{
     access_server::AccessServer, audit_server::AuditServer, auth_server::AuthServer, directory_server::DirectoryServer,
-    leases_server::LeasesServer,
+    hand_overs_server::HandOversServer, leases_server::LeasesServer,
 };
 
 use crate::App;
@@ -15,6 +15,7 @@ mod audit;
 mod auth;
 mod directory;
 mod facts;
+mod hand_overs;
 mod leases;
 mod organisation;
 mod read;
@@ -45,6 +46,8 @@ pub fn serve(started: Started, app: &Arc<App>) -> Started {
         .serve(AccessServer::new(served.clone()))
         .serve(AuthServer::new(served.clone()))
         .serve(AuditServer::new(served.clone()))
+        .serve(HandOversServer::new(served.clone()))
         .serve(LeasesServer::new(served))
         .public(&PUBLIC)
+        .endless(&["/revisit.identity.v1.Leases/WatchChanges"])
 }

@@ -33,4 +33,5 @@ pub fn serve(started: Started, app: &Arc<App>) -> Started {
         .serve(TemplatesServer::new(served.clone()))
         .serve(PreferencesServer::new(served.clone()))
         .serve(EndpointsServer::new(served))
+        .endless(&["/revisit.notification.v1.Inbox/WatchMessages"])
 }
