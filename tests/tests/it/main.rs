@@ -4,4 +4,5 @@
 mod bootstrap;
 mod bus;
 mod laws;
+mod notification;
 mod outbox;

@@ -1,0 +1,9 @@
+//! The notification service behind the real front, with a mail sink and a webhook receiver at its far end, and with the
+//! other services played: what they publish and what they answer is what a test says.
+
+mod desk;
+mod input;
+mod intake;
+mod mail;
+mod reading;
+mod webhooks;

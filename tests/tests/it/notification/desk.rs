@@ -1,0 +1,502 @@
+//! The notification service at work, on a clock that stands still, between played peers.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use prost::Name;
+use revisit_bootstrap::{
+    Database, Process, Reply, Running, Runtime, Service, Shutdown, Sources, Started, Tx, answer, internal, reply,
+};
+use revisit_core::{Failure, Id, Ids, ManualClock, Timestamp, id::SubjectId};
+use revisit_event::Draft;
+use revisit_permission::{
+    Action, ActionSet, Change, Extent, Grant, Level, Levels, Origin, Subject, SubjectState, Template, Worker,
+};
+use revisit_proto::{
+    customer::v1::{self as customer, projections_server::ProjectionsServer},
+    followup::v1::{self as followup, today_server::TodayServer},
+    identity::v1::{self as identity, leases_server::LeasesServer},
+    notification::v1::{
+        self as pb, deliveries_client::DeliveriesClient, endpoints_client::EndpointsClient, inbox_client::InboxClient,
+        preferences_client::PreferencesClient, templates_client::TemplatesClient,
+    },
+};
+use revisit_standalone::{mail_sink::MailSink, webhook_receiver::WebhookReceiver};
+use revisit_tests::{
+    databases::{Backend, TestDatabase},
+    fake_identity::{FakeIdentity, unknown_id},
+};
+use sea_orm::ConnectionTrait;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use serde::{Deserialize, Serialize};
+use tonic::{
+    Request, Status,
+    metadata::MetadataValue,
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+/// Monday, 2027-01-04, 10:00 in Shanghai.
+pub const BEGIN: Timestamp = Timestamp::from_micros(1_799_028_000_000_000);
+/// How long a test waits for what takes milliseconds.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+const WORKER: Worker = Worker::declare("test");
+
+/// What a service needs that only publishes.
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        revisit_bootstrap::database::migrations()
+    }
+}
+
+/// What the played services answer.
+#[derive(Default)]
+pub struct Played {
+    /// Names of customers by (reader, customer); who is not here may not see the customer.
+    pub names: Mutex<HashMap<(String, String), String>>,
+    /// Mail addresses of customers, told only to who asks for clear values.
+    pub addresses: Mutex<HashMap<String, String>>,
+    /// Whether the customer service is away.
+    pub customer_away: AtomicBool,
+    /// Due and overdue tasks of each assignee.
+    pub counts: Mutex<HashMap<String, (i32, i32)>>,
+    /// Whether followup is away.
+    pub followup_away: AtomicBool,
+    /// How often followup was asked.
+    pub asked: AtomicU32,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Config {}
+
+#[derive(Clone)]
+struct Answering(Arc<Played>);
+
+/// The service at work.
+pub struct Desk {
+    pub running: Running,
+    pub manual: ManualClock,
+    pub identity: FakeIdentity,
+    pub played: Arc<Played>,
+    pub sink: MailSink,
+    pub receiver: WebhookReceiver,
+    producers: BTreeMap<&'static str, Database>,
+    database: TestDatabase,
+    versions: AtomicU32,
+}
+
+/// Runs a test on each backend.
+#[expect(clippy::print_stdout, reason = "a failed test shows on what it ran")]
+pub async fn at_each_desk(test: impl AsyncFn(&Desk)) {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        println!("on {backend:?}");
+        let desk = Desk::start(backend).await;
+        test(&desk).await;
+        desk.running.stop().await.expect("it stops without a fault");
+        desk.database.close().await;
+    }
+}
+
+impl Desk {
+    async fn start(backend: Backend) -> Self {
+        let sink = MailSink::start().await.expect("a free port");
+        let receiver = WebhookReceiver::start().await.expect("a free port");
+        let (identity, played) = (FakeIdentity::new(), Arc::new(Played::default()));
+        let database = TestDatabase::new(backend).await;
+        let (give, take) = std::sync::mpsc::channel();
+        let services = services(&identity, &played, give);
+        let mut layers = Process::manuals(&services, &[]).expect("the manuals are TOML");
+        layers.add("test", &settings(&sink)).expect("TOML");
+        layers.add("test", &place(&database).await).expect("TOML");
+        let manual = ManualClock::at(BEGIN);
+        let sources = Sources { clock: manual.clock(), ids: Ids::random() };
+        let process = Process::new("test", &services, layers).expect("the configuration is valid");
+        let running = process.start(sources, Shutdown::new()).await.expect("it starts");
+        let producers = take.try_iter().collect();
+        let versions = AtomicU32::new(1);
+        let desk = Self { running, manual, identity, played, sink, receiver, producers, database, versions };
+        desk.person(desk.identity.user, "mei", |_| ()).await;
+        desk
+    }
+
+    /// Publishes an event of a service and waits until everything that follows is done.
+    pub async fn emit<M: Name>(&self, source: &str, subject: Uuid, message: &M) {
+        self.publish(source, subject, message).await;
+        self.settle().await;
+    }
+
+    /// Publishes an event of a service.
+    pub async fn publish<M: Name>(&self, source: &str, subject: Uuid, message: &M) {
+        let draft = Draft::new(self.identity.tenant, subject, self.version(), message);
+        self.repeat(source, draft).await;
+    }
+
+    async fn repeat(&self, source: &str, draft: Draft) {
+        let write = self.producers[source].write(&WORKER, async |tx: &Tx| {
+            tx.emit(draft);
+            Ok::<_, Failure>(())
+        });
+        write.await.expect("it is emitted");
+    }
+
+    pub fn version(&self) -> i64 {
+        self.versions.fetch_add(1, Ordering::SeqCst).into()
+    }
+
+    /// Waits until nothing is left to do now.
+    pub async fn settle(&self) {
+        let settled = async {
+            while !self.running.settled().await.expect("the databases answer") {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, settled).await.expect("it comes to rest");
+    }
+
+    /// Moves the wall by a span and waits until everything that became due is done.
+    pub async fn advance(&self, span: Duration) {
+        self.manual.set_wall(self.manual.clock().wall() + span);
+        self.settle().await;
+    }
+
+    /// The earliest instant at which there is something to do.
+    pub async fn next_due(&self) -> Option<Timestamp> {
+        self.running.next_due().await
+    }
+
+    /// Tells of a user; `change` has the last word about it.
+    pub async fn person(&self, user: SubjectId, name: &str, change: impl FnOnce(&mut identity::UserChanged)) {
+        let mut message = identity::UserChanged {
+            user_id: user.to_string(),
+            version: self.version(),
+            state: identity::SubjectState::Active.into(),
+            display_name: name.to_owned(),
+            email: format!("{name}@example.com"),
+            time_zone: "Asia/Shanghai".to_owned(),
+            locale: "en".to_owned(),
+            ..Default::default()
+        };
+        change(&mut message);
+        self.emit("identity", user.uuid(), &message).await;
+    }
+
+    /// Another active user, known to everybody.
+    pub async fn colleague(&self, name: &str) -> SubjectId {
+        let user: SubjectId = unknown_id();
+        self.identity.commit(vec![Change::Subject(Subject::user(user, name, SubjectState::Active))]);
+        self.person(user, name, |_| ()).await;
+        user
+    }
+
+    /// Grants actions over the whole tenant to the user of the fake identity.
+    pub async fn grant(&self, actions: &[Action]) {
+        let revision = self.identity.commit(
+            actions
+                .iter()
+                .map(|action| {
+                    let right = Template {
+                        actions: ActionSet::of(&[*action]),
+                        extent: Extent::Tenant,
+                        stages: None,
+                        grades: None,
+                        levels: Levels::of(&[(revisit_permission::Layer::Basic, Level::Write)]),
+                    };
+                    let window = (Timestamp::MIN, Timestamp::MAX);
+                    Change::Grant(Grant::of(unknown_id(), self.identity.user, right, window, Origin::Direct))
+                })
+                .collect(),
+        );
+        let lease = &self.running.runtime.lease;
+        lease.reach(self.identity.tenant, revision).await.expect("the grants arrive");
+    }
+
+    /// Lets a reader see a customer under a name.
+    pub fn show(&self, reader: SubjectId, customer: Uuid, name: &str) {
+        let key = (reader.to_string(), customer.to_string());
+        self.played.names.lock().expect("no panic").insert(key, name.to_owned());
+    }
+
+    /// A reminder for the user about a customer that it may see as `Blue Tea`; answers its task.
+    pub async fn remind(&self, kind: followup::ReminderKind) -> Uuid {
+        let (task, customer) = (unknown_id::<()>().uuid(), unknown_id::<()>().uuid());
+        self.show(self.identity.user, customer, "Blue Tea");
+        self.publish("followup", task, &self.reminder(task, customer, kind)).await;
+        task
+    }
+
+    /// The event of a reminder for the user.
+    pub fn reminder(&self, task: Uuid, customer: Uuid, kind: followup::ReminderKind) -> followup::ReminderDue {
+        let now = self.manual.clock().wall();
+        followup::ReminderDue {
+            task_id: task.to_string(),
+            customer_id: customer.to_string(),
+            recipient_id: self.identity.user.to_string(),
+            kind: kind.into(),
+            generation: 1,
+            due_time_micros: (now + Duration::from_secs(3_600)).micros(),
+            plan_name: "A weekly".to_owned(),
+            expire_time_micros: (now + Duration::from_secs(3 * 86_400)).micros(),
+            ordinal: 0,
+        }
+    }
+
+    pub fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.running.address)).expect("an address").connect_lazy()
+    }
+
+    pub fn deliveries(&self) -> DeliveriesClient<Channel> {
+        DeliveriesClient::new(self.channel())
+    }
+    pub fn inbox(&self) -> InboxClient<Channel> {
+        InboxClient::new(self.channel())
+    }
+    pub fn templates(&self) -> TemplatesClient<Channel> {
+        TemplatesClient::new(self.channel())
+    }
+    pub fn preferences(&self) -> PreferencesClient<Channel> {
+        PreferencesClient::new(self.channel())
+    }
+    pub fn endpoints(&self) -> EndpointsClient<Channel> {
+        EndpointsClient::new(self.channel())
+    }
+
+    /// A request of the user.
+    pub fn as_user<T>(&self, message: T) -> Request<T> {
+        self.as_subject(self.identity.user, message)
+    }
+
+    /// A request of another user.
+    pub fn as_subject<T>(&self, subject: SubjectId, message: T) -> Request<T> {
+        let mut claims = self.identity.claims();
+        claims.sub = subject.to_string();
+        let token = self.identity.sign(&claims, revisit_tests::fake_identity::KEY_ID);
+        let mut request = Request::new(message);
+        let value = MetadataValue::try_from(format!("Bearer {token}")).expect("a token is ASCII");
+        request.metadata_mut().insert("authorization", value);
+        request
+    }
+
+    /// The deliveries of a task, by channel. The user needs the right to see them.
+    pub async fn of_task(&self, task: Uuid) -> BTreeMap<pb::Channel, pb::Delivery> {
+        let filter = pb::DeliveryFilter { task_id: task.to_string(), ..Default::default() };
+        let request = pb::ListDeliveriesRequest { filter: Some(filter), ..Default::default() };
+        let listed = answer(self.deliveries().list_deliveries(self.as_user(request)).await).expect("a page");
+        listed.deliveries.into_iter().map(|delivery| (delivery.channel(), delivery)).collect()
+    }
+
+    /// The messages in the user's inbox, newest first.
+    pub async fn messages(&self) -> Vec<pb::Message> {
+        self.messages_of(self.identity.user).await
+    }
+
+    pub async fn messages_of(&self, user: SubjectId) -> Vec<pb::Message> {
+        let request = pb::ListMessagesRequest { page_size: 1_000, ..Default::default() };
+        answer(self.inbox().list_messages(self.as_subject(user, request)).await).expect("a page").messages
+    }
+
+    /// Registers the receiver as an endpoint for some kinds; answers it with its key.
+    pub async fn endpoint(&self, kinds: &[pb::MessageKind]) -> pb::CreateEndpointResponse {
+        let endpoint = pb::Endpoint {
+            url: self.receiver.url(),
+            kinds: kinds.iter().map(|kind| *kind as i32).collect(),
+            ..Default::default()
+        };
+        let request = pb::CreateEndpointRequest { endpoint: Some(endpoint), ..Default::default() };
+        answer(self.endpoints().create_endpoint(self.as_user(request)).await).expect("an endpoint")
+    }
+}
+
+/// The subject of a mail, decoded as far as the tests need: they use ASCII.
+pub fn subjects(desk: &Desk) -> Vec<String> {
+    desk.sink.mails().iter().filter_map(|mail| mail.header("Subject")).collect()
+}
+
+/// The stable reason that a status carries.
+pub fn reason(status: &Status) -> &'static str {
+    revisit_bootstrap::failure(status).reason
+}
+
+/// An id as a caller would make one.
+pub fn fresh() -> String {
+    unknown_id::<()>().to_string()
+}
+
+fn settings(sink: &MailSink) -> String {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    format!(
+        "server.listen = '127.0.0.1:0'
+        server.drain_seconds_max = 5
+        telemetry.log = 'warn'
+        database.durable = false
+        database.migrate = 'always'
+        database.connections_max = 6
+        consumers.identity = ['notification']
+        consumers.customer = ['notification']
+        consumers.followup = ['notification']
+        consumers.notification = []
+        seal.current = 'k1'
+        seal.index_current = 'k1'
+        [seal.keys]
+        k1 = '{key}'
+        [seal.index_keys]
+        k1 = '{key}'
+        [notification.mail]
+        host = '127.0.0.1'
+        port = {}
+        tls = 'none'
+        timeout_seconds = 3
+        [notification.webhook]
+        timeout_seconds = 3
+        [notification.outbound]
+        allow = ['127.0.0.0/8']",
+        sink.address().port()
+    )
+}
+
+/// A place for each service: a file, or a schema of one PostgreSQL database.
+async fn place(database: &TestDatabase) -> String {
+    let url = match database.backend {
+        Backend::Sqlite => database.url.trim_start_matches("sqlite://").replace("test.db", "{service}.db"),
+        Backend::Postgres => {
+            for service in ["identity", "customer", "followup", "notification"] {
+                let schema = format!("CREATE SCHEMA {service}");
+                database.writer.execute_unprepared(&schema).await.expect("the schema is made");
+            }
+            return format!("database.url = '{}?options[search_path]={{service}}'", database.url);
+        }
+    };
+    format!("database.url = 'sqlite:{url}'")
+}
+
+type Give = std::sync::mpsc::Sender<(&'static str, Database)>;
+
+fn services(identity: &FakeIdentity, played: &Arc<Played>, give: Give) -> Vec<Service> {
+    let mut notification = revisit_standalone::services();
+    notification.retain(|service| service.name == "notification");
+    let (leases, names, counts) = (identity.clone(), Answering(played.clone()), Answering(played.clone()));
+    let leases = producer("identity", "[identity]", give.clone(), move |started| {
+        started.serve(LeasesServer::new(leases.clone())).public(&["/revisit.identity.v1.Leases/ListKeys"])
+    });
+    let names = producer("customer", "[customer]", give.clone(), move |started| {
+        started.serve(ProjectionsServer::new(names.clone()))
+    });
+    let counts =
+        producer("followup", "[followup]", give, move |started| started.serve(TodayServer::new(counts.clone())));
+    let mut services = vec![leases, names, counts];
+    services.append(&mut notification);
+    services
+}
+
+/// A service that publishes what a test says.
+fn producer(
+    name: &'static str,
+    manual: &'static str,
+    give: Give,
+    serve: impl Fn(Started) -> Started + Clone + Send + Sync + 'static,
+) -> Service {
+    Service::new(
+        name,
+        manual,
+        move |_: Config, runtime: Runtime| {
+            let (give, serve) = (give.clone(), serve.clone());
+            async move {
+                let database = runtime.database::<Migrator>().await?;
+                give.send((name, database.clone())).map_err(Failure::internal)?;
+                Ok(serve(Started::new()).outbox(&database, &runtime))
+            }
+        },
+        |_: Config, runtime: Runtime| async move { runtime.migrate::<Migrator>().await },
+    )
+}
+
+fn away() -> Failure {
+    Failure::unavailable("AWAY", "the test says so")
+}
+
+#[tonic::async_trait]
+impl customer::projections_server::Projections for Answering {
+    async fn read_customers_as(
+        &self,
+        request: Request<customer::ReadCustomersAsRequest>,
+    ) -> Reply<customer::BatchGetCustomersResponse> {
+        let (_, message) = internal(request, &["notification"])?;
+        if self.0.customer_away.load(Ordering::SeqCst) {
+            return reply(Err::<customer::BatchGetCustomersResponse, _>(away()));
+        }
+        let (names, addresses) = (self.0.names.lock().expect("no panic"), self.0.addresses.lock().expect("no panic"));
+        let answer = |id: &String| {
+            let name = names.get(&(message.subject_id.clone(), id.clone()));
+            let point = |address: &String| customer::ContactPoint {
+                r#type: customer::ContactType::Email.into(),
+                value: address.clone(),
+                normal_form: address.clone(),
+                ..Default::default()
+            };
+            customer::CustomerAnswer {
+                customer_id: id.clone(),
+                customer: name.map(|name| customer::Customer {
+                    customer_id: id.clone(),
+                    name: name.clone(),
+                    contact_points: addresses.get(id).map(point).into_iter().collect(),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }
+        };
+        let answers = message.customer_ids.iter().map(answer).collect();
+        reply(Ok::<_, Failure>(customer::BatchGetCustomersResponse { answers }))
+    }
+
+    async fn list_customer_facts(
+        &self,
+        _: Request<customer::ListCustomerFactsRequest>,
+    ) -> Reply<customer::ListCustomerFactsResponse> {
+        reply(Err::<customer::ListCustomerFactsResponse, _>(away()))
+    }
+
+    async fn list_segment_members(
+        &self,
+        _: Request<customer::ListSegmentMembersRequest>,
+    ) -> Reply<customer::ListSegmentMembersResponse> {
+        reply(Err::<customer::ListSegmentMembersResponse, _>(away()))
+    }
+
+    async fn close_task_access(
+        &self,
+        _: Request<customer::CloseTaskAccessRequest>,
+    ) -> Reply<customer::CloseTaskAccessResponse> {
+        reply(Err::<customer::CloseTaskAccessResponse, _>(away()))
+    }
+}
+
+#[tonic::async_trait]
+impl followup::today_server::Today for Answering {
+    async fn count_today(&self, request: Request<followup::CountTodayRequest>) -> Reply<followup::CountTodayResponse> {
+        let (_, message) = internal(request, &["notification"])?;
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        if self.0.followup_away.load(Ordering::SeqCst) {
+            return reply(Err::<followup::CountTodayResponse, _>(away()));
+        }
+        let counts = self.0.counts.lock().expect("no panic");
+        let count = |question: &followup::TodayQuestion| {
+            let (due_count, overdue_count) = counts.get(&question.assignee_id).copied().unwrap_or_default();
+            followup::TodayCount { due_count, overdue_count }
+        };
+        let counts = message.questions.iter().map(count).collect();
+        reply(Ok::<_, Failure>(followup::CountTodayResponse { counts }))
+    }
+}
+
+/// The id of a user out of text.
+pub fn user(text: &str) -> SubjectId {
+    text.parse::<Id<_>>().expect("a UUID")
+}
