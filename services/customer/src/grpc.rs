@@ -2,26 +2,43 @@
 
 mod catalogue;
 mod customers;
+mod files;
+mod internal;
 mod orders;
+mod ownership;
 mod read;
+mod segments;
 mod show;
 mod timeline;
 
 use std::sync::Arc;
 
 use revisit_bootstrap::Started;
-use revisit_proto::customer::v1::{
-    catalogue_server::CatalogueServer, customers_server::CustomersServer, orders_server::OrdersServer,
-    timeline_server::TimelineServer,
+use revisit_proto::{
+    customer::v1::{
+        catalogue_server::CatalogueServer, customers_server::CustomersServer, export_server::ExportServer,
+        import_server::ImportServer, orders_server::OrdersServer, ownership_server::OwnershipServer,
+        projections_server::ProjectionsServer, segments_server::SegmentsServer, timeline_server::TimelineServer,
+    },
+    identity::v1::customer_hand_over_server::CustomerHandOverServer,
 };
 
 use crate::App;
 
 /// Serves every group of calls.
 pub fn serve(started: Started, app: &Arc<App>) -> Started {
+    let files = files::Served(Arc::clone(app));
+    let internal = internal::Served(Arc::clone(app));
     started
         .serve(CustomersServer::new(customers::Served(Arc::clone(app))))
         .serve(CatalogueServer::new(catalogue::Served(Arc::clone(app))))
         .serve(OrdersServer::new(orders::Served(Arc::clone(app))))
         .serve(TimelineServer::new(timeline::Served(Arc::clone(app))))
+        .serve(OwnershipServer::new(ownership::Served(Arc::clone(app))))
+        .serve(SegmentsServer::new(segments::Served(Arc::clone(app))))
+        .serve(ImportServer::new(files.clone()))
+        .serve(ExportServer::new(files))
+        .serve(ProjectionsServer::new(internal.clone()))
+        .serve(CustomerHandOverServer::new(internal))
+        .long(&["/revisit.customer.v1.Import/UploadFile"])
 }

@@ -5,12 +5,14 @@ mod domain;
 mod grpc;
 mod operations;
 mod store;
+mod work;
 
 use std::sync::Arc;
 
-use revisit_bootstrap::{Peers, Runtime, Sealer, Service, Started, command::Program};
+use revisit_bootstrap::{Peers, Runtime, Service, Started, auth::Verifier, command::Program};
 use revisit_core::{Clock, Failure, Ids};
 use revisit_permission::{Leases, Worker};
+use tokio::sync::Notify;
 
 pub use config::{Config, DEFAULTS};
 pub use store::Migrator;
@@ -26,6 +28,9 @@ pub(crate) struct App {
     pub ids: Ids,
     pub leases: Leases,
     pub peers: Peers,
+    pub verifier: Verifier,
+    /// Rings when a job was written down.
+    pub wake: Notify,
     pub config: Config,
     pub workers: Workers,
 }
@@ -34,11 +39,26 @@ pub(crate) struct App {
 pub(crate) struct Workers {
     /// Matching looks at the whole tenant; what the caller learns of it is decided in `operations::matching`.
     pub matching: Worker,
+    pub consume: Worker,
+    pub hand_over: Worker,
+    pub import: Worker,
+    /// Answers the other services.
+    pub project: Worker,
+    pub sweep: Worker,
+    pub transfer: Worker,
 }
 
 impl Workers {
     const fn declare() -> Self {
-        Self { matching: Worker::declare("matching") }
+        Self {
+            matching: Worker::declare("matching"),
+            consume: Worker::declare("consume"),
+            hand_over: Worker::declare("hand_over"),
+            import: Worker::declare("import"),
+            project: Worker::declare("project"),
+            sweep: Worker::declare("sweep"),
+            transfer: Worker::declare("transfer"),
+        }
     }
 }
 
@@ -52,17 +72,20 @@ pub fn service() -> Service {
 pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure> {
     config.check()?;
     let database = runtime.database::<Migrator>().await?;
-    let sealer = Sealer::new(&runtime.settings.seal)?;
+    let sealer = runtime.sealer()?;
     let app = Arc::new(App {
         store: Store { database: database.clone(), sealer },
         clock: runtime.clock.clone(),
         ids: runtime.ids.clone(),
         leases: runtime.leases.clone(),
         peers: runtime.peers.clone(),
+        verifier: runtime.verifier.clone(),
+        wake: Notify::new(),
         config,
         workers: Workers::declare(),
     });
-    Ok(grpc::serve(Started::new(), &app).outbox(&database, &runtime))
+    let started = grpc::serve(Started::new(), &app).outbox(&database, &runtime);
+    Ok(work::run(started, &app, &database, &runtime))
 }
 
 /// Applies the migrations that are missing.

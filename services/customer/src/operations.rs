@@ -2,10 +2,17 @@
 
 pub mod catalogue;
 pub mod change;
+pub mod consume;
 pub mod customers;
+pub mod exports;
+pub mod hand_over;
+pub mod imports;
 pub mod matching;
+pub mod nightly;
 pub mod orders;
+pub mod segments;
 pub mod timeline;
+pub mod transfers;
 
 use revisit_bootstrap::Principal;
 use revisit_core::id::{CustomerId, DepartmentId, SubjectId};
@@ -37,10 +44,6 @@ pub struct Clear {
 }
 
 impl Clear {
-    pub fn is_wanted(&self) -> bool {
-        self.contact_points || self.all_fields || !self.fields.is_empty()
-    }
-
     pub fn field(&self, key: &str) -> bool {
         self.all_fields || self.fields.iter().any(|wanted| wanted == key)
     }

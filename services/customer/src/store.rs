@@ -2,6 +2,7 @@
 
 mod entity;
 mod events;
+pub use events::facts;
 mod filter;
 mod migration;
 mod reach;
@@ -10,12 +11,16 @@ mod sealed;
 
 pub mod catalogue;
 pub mod duty;
+pub mod hand_overs;
+pub mod imports;
 pub mod keys;
 pub mod load;
 pub mod orders;
 pub mod save;
+pub mod segment_rows;
 pub mod segments;
 pub mod timeline;
+pub mod transfers;
 
 pub use migration::Migrator;
 use revisit_bootstrap::{Database, Sealer, database::fault};

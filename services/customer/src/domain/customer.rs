@@ -129,7 +129,9 @@ impl Draft {
     /// Cleans every part and notes each broken rule with its path under the customer.
     pub fn clean(&mut self, input: &mut Input) {
         self.name = input.text("name", &normal::text(&self.name), 1..=NAME_MAX);
-        for (path, text) in [("city", &mut self.city), ("source", &mut self.source), ("external_id", &mut self.external_id)] {
+        for (path, text) in
+            [("city", &mut self.city), ("source", &mut self.source), ("external_id", &mut self.external_id)]
+        {
             *text = text.as_deref().map(normal::text).filter(|text| !text.is_empty());
             if let Some(text) = text {
                 input.text(path, text, 0..=WORD_MAX);

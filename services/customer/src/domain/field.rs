@@ -188,7 +188,10 @@ fn money(cell: &str) -> Result<Value, &'static str> {
     let number: String = cell.chars().filter(|c| c.is_ascii_digit() || matches!(c, '.' | '-')).collect();
     let currency = if letters.is_empty() { "CNY".to_owned() } else { letters };
     // Millionths to hundredths; more places than the currency has are refused and not rounded.
-    let (minor_units, rest) = { let micros = decimal(&number)?; (micros / 10_000, micros % 10_000) };
+    let (minor_units, rest) = {
+        let micros = decimal(&number)?;
+        (micros / 10_000, micros % 10_000)
+    };
     if rest != 0 {
         return Err("must have at most two places after the point");
     }

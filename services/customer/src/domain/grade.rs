@@ -71,14 +71,14 @@ impl Scheme {
     pub fn judge(&self, spending: Spending, now: Timestamp) -> Verdict {
         let met = self.rules.iter().find(|rule| {
             let recent = rule.recency_days_max == 0
-                || spending.last.is_some_and(|last| {
-                    now.since(last) <= DAY * u32::try_from(rule.recency_days_max).unwrap_or(0)
-                });
+                || spending
+                    .last
+                    .is_some_and(|last| now.since(last) <= DAY * u32::try_from(rule.recency_days_max).unwrap_or(0));
             spending.amount >= rule.amount_min && spending.orders >= i64::from(rule.orders_min) && recent
         });
-        let recency = spending.last.map_or_else(String::new, |last| {
-            format!(", last {} days ago", now.since(last).as_secs() / DAY.as_secs())
-        });
+        let recency = spending
+            .last
+            .map_or_else(String::new, |last| format!(", last {} days ago", now.since(last).as_secs() / DAY.as_secs()));
         let figures = format!(
             "{} orders, {}.{:02} {} in {} days{recency}",
             spending.orders,
@@ -89,19 +89,22 @@ impl Scheme {
         );
         Verdict {
             grade: met.map(|rule| rule.grade.clone()),
-            reason: met.map_or_else(|| format!("no rule holds: {figures}"), |rule| {
-                let recency = match rule.recency_days_max {
-                    0 => String::new(),
-                    days => format!(", last within {days} days"),
-                };
-                format!(
-                    "{figures}; {} needs {} orders and {}.{:02}{recency}",
-                    rule.grade,
-                    rule.orders_min,
-                    rule.amount_min / 100,
-                    rule.amount_min % 100
-                )
-            }),
+            reason: met.map_or_else(
+                || format!("no rule holds: {figures}"),
+                |rule| {
+                    let recency = match rule.recency_days_max {
+                        0 => String::new(),
+                        days => format!(", last within {days} days"),
+                    };
+                    format!(
+                        "{figures}; {} needs {} orders and {}.{:02}{recency}",
+                        rule.grade,
+                        rule.orders_min,
+                        rule.amount_min / 100,
+                        rule.amount_min % 100
+                    )
+                },
+            ),
         }
     }
 

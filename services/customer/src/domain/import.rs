@@ -235,11 +235,42 @@ mod tests {
 
     #[test]
     fn chinese_and_english_headers_suggest_their_targets() {
-        let headers = texts(&["姓名", "公司名称", "手机号", "微信号", "邮箱", "城市", "门店", "生日", "合同到期日", "来源", "标签", "备注", "随便"]);
+        let headers = texts(&[
+            "姓名",
+            "公司名称",
+            "手机号",
+            "微信号",
+            "邮箱",
+            "城市",
+            "门店",
+            "生日",
+            "合同到期日",
+            "来源",
+            "标签",
+            "备注",
+            "随便",
+        ]);
         let suggested = suggest(&headers, &[]);
-        let names: Vec<_> = suggested.iter().map(|target| target.as_ref().map_or(String::new(), Target::name)).collect();
-        assert_eq!(names, ["name", "company", "phone", "wechat", "email", "city", "department", "birthday", "contract_end",
-            "source", "tags", "note", ""]);
+        let names: Vec<_> =
+            suggested.iter().map(|target| target.as_ref().map_or(String::new(), Target::name)).collect();
+        assert_eq!(
+            names,
+            [
+                "name",
+                "company",
+                "phone",
+                "wechat",
+                "email",
+                "city",
+                "department",
+                "birthday",
+                "contract_end",
+                "source",
+                "tags",
+                "note",
+                ""
+            ]
+        );
         let english = suggest(&texts(&["Full Name", "Mobile", "E-Mail", "Company"]), &[]);
         let names: Vec<_> = english.iter().map(|target| target.as_ref().map_or(String::new(), Target::name)).collect();
         assert_eq!(names, ["name", "phone", "email", "company"]);
@@ -249,7 +280,8 @@ mod tests {
     fn a_row_with_a_company_and_no_person_is_the_companys() {
         let mapping = suggest(&texts(&["姓名", "公司名称", "手机号"]), &[]);
         let mut input = Input::default();
-        let row = read_row(&texts(&["", "上海华信贸易有限公司", "13812345678; 021-62345678"]), &mapping, &[], &mut input);
+        let row =
+            read_row(&texts(&["", "上海华信贸易有限公司", "13812345678; 021-62345678"]), &mapping, &[], &mut input);
         assert_eq!((row.draft.name.as_str(), row.draft.kind), ("上海华信贸易有限公司", Some(CustomerKind::Company)));
         assert_eq!(row.draft.contact_points.len(), 2);
         assert!(input.violations().is_empty());

@@ -47,12 +47,6 @@ impl KeyKind {
         }
     }
 
-    pub fn from_stored(number: i16) -> Option<Self> {
-        [Self::Phone, Self::Wechat, Self::Email, Self::RegistrationCode, Self::Company, Self::Person]
-            .into_iter()
-            .find(|kind| *kind as i16 == number)
-    }
-
     const fn of(kind: ContactType) -> Self {
         match kind {
             ContactType::Phone => Self::Phone,

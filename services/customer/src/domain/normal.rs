@@ -14,9 +14,28 @@ pub const REGION: phonenumber::country::Id = phonenumber::country::Id::CN;
 
 /// Legal forms that say nothing about which company it is, longest first so that a longer one is not cut in half.
 const LEGAL_SUFFIXES: [&str; 22] = [
-    "有限责任公司", "股份有限公司", "集团有限公司", "有限合伙企业", "控股有限公司", "有限公司", "集团公司", "责任公司", "总公司",
-    "分公司", "公司", "incorporated", "corporation", "companylimited", "limited", "coltd", "gmbh", "ltd", "inc", "llc",
-    "corp", "co",
+    "有限责任公司",
+    "股份有限公司",
+    "集团有限公司",
+    "有限合伙企业",
+    "控股有限公司",
+    "有限公司",
+    "集团公司",
+    "责任公司",
+    "总公司",
+    "分公司",
+    "公司",
+    "incorporated",
+    "corporation",
+    "companylimited",
+    "limited",
+    "coltd",
+    "gmbh",
+    "ltd",
+    "inc",
+    "llc",
+    "corp",
+    "co",
 ];
 
 /// NFKC (which also folds width), invisible characters dropped, runs of blanks made one, trimmed.
@@ -94,8 +113,8 @@ fn chinese_mobile(international: bool, digits: &str) -> Option<&str> {
 /// Lower-case; 5 to 30 letters, digits, `_` and `-`.
 pub fn wechat(input: &str) -> Result<String, &'static str> {
     let folded = text(input).to_ascii_lowercase();
-    let fits = (5..=30).contains(&folded.len())
-        && folded.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-');
+    let fits =
+        (5..=30).contains(&folded.len()) && folded.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-');
     if fits { Ok(folded) } else { Err("must have 5 to 30 letters, digits, underscores or hyphens") }
 }
 
@@ -117,7 +136,8 @@ pub fn email(input: &str) -> Result<String, &'static str> {
 
 /// Upper-case; 15 or 18 digits and letters.
 pub fn registration_code(input: &str) -> Result<String, &'static str> {
-    let folded: String = text(input).chars().filter(|c| *c != ' ' && *c != '-').collect::<String>().to_ascii_uppercase();
+    let folded: String =
+        text(input).chars().filter(|c| *c != ' ' && *c != '-').collect::<String>().to_ascii_uppercase();
     let fits = matches!(folded.len(), 15 | 18) && folded.bytes().all(|c| c.is_ascii_alphanumeric());
     if fits { Ok(folded) } else { Err("must have 15 or 18 letters and digits") }
 }
@@ -172,8 +192,17 @@ mod tests {
     #[test]
     fn every_way_of_writing_a_mobile_number_has_one_normal_form() {
         for input in [
-            "13812345678", "138 1234 5678", "138-1234-5678", "+86 138 1234 5678", "+8613812345678", "008613812345678",
-            "86-13812345678", "１３８１２３４５６７８", " 13812345678\u{3000}", "138\u{200B}12345678", "13812345678（微信同号）",
+            "13812345678",
+            "138 1234 5678",
+            "138-1234-5678",
+            "+86 138 1234 5678",
+            "+8613812345678",
+            "008613812345678",
+            "86-13812345678",
+            "１３８１２３４５６７８",
+            " 13812345678\u{3000}",
+            "138\u{200B}12345678",
+            "13812345678（微信同号）",
             "(+86)13812345678",
         ] {
             assert_eq!(phone(input).as_deref(), Ok("+8613812345678"), "{input}");
@@ -205,8 +234,14 @@ mod tests {
 
     #[test]
     fn a_company_is_the_same_under_any_legal_form() {
-        for input in ["上海华信贸易有限公司", "上海华信贸易（有限公司）", "上海华信贸易 Co., Ltd.", "上海华信贸易股份有限公司",
-            "上海 华信贸易有限责任公司", "上海华信贸易有限公司 CO.,LTD"] {
+        for input in [
+            "上海华信贸易有限公司",
+            "上海华信贸易（有限公司）",
+            "上海华信贸易 Co., Ltd.",
+            "上海华信贸易股份有限公司",
+            "上海 华信贸易有限责任公司",
+            "上海华信贸易有限公司 CO.,LTD",
+        ] {
             assert_eq!(company(input), "上海华信贸易", "{input}");
         }
         assert_eq!(company("有限公司"), "有限公司");

@@ -148,7 +148,9 @@ impl Splitter {
                 (State::FieldStart, b'"') | (State::Closing, b'"') => State::Quoted,
                 (State::Quoted, b'"') => State::Closing,
                 (State::Quoted, _) => State::Quoted,
-                (State::FieldStart | State::Plain | State::Closing, byte) if byte == self.delimiter => State::FieldStart,
+                (State::FieldStart | State::Plain | State::Closing, byte) if byte == self.delimiter => {
+                    State::FieldStart
+                }
                 (State::Closing, b'\r') => State::Closing,
                 (State::FieldStart | State::Plain | State::Closing, _) => State::Plain,
             };
@@ -203,7 +205,8 @@ pub fn cells(record: &[u8], delimiter: u8, encoding: Encoding) -> Result<Vec<Str
     let mut cells = Vec::new();
     let mut rest = record;
     loop {
-        let (cell, tail) = if rest.first() == Some(&b'"') { quoted(&rest[1..], delimiter)? } else { plain(rest, delimiter) };
+        let (cell, tail) =
+            if rest.first() == Some(&b'"') { quoted(&rest[1..], delimiter)? } else { plain(rest, delimiter) };
         cells.push(encoding.decode(&cell)?);
         match tail {
             Some(tail) => rest = tail,
@@ -289,7 +292,12 @@ mod tests {
     #[test]
     fn records_do_not_depend_on_how_the_bytes_arrive() {
         let text = "a,b\r\n\"x\ny\",\"1 \"\"2\"\"\"\n\n,,\nlast,one".as_bytes();
-        let expected = vec![Ok("a,b".to_owned()), Ok("\"x\ny\",\"1 \"\"2\"\"\"".to_owned()), Ok(",,".to_owned()), Ok("last,one".to_owned())];
+        let expected = vec![
+            Ok("a,b".to_owned()),
+            Ok("\"x\ny\",\"1 \"\"2\"\"\"".to_owned()),
+            Ok(",,".to_owned()),
+            Ok("last,one".to_owned()),
+        ];
         for piece in [1, 2, 3, 7, 1_000] {
             assert_eq!(records(text, piece), expected, "{piece}");
         }

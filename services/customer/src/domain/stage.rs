@@ -70,7 +70,11 @@ impl Scheme {
         let mut names = BTreeSet::new();
         for (index, stage) in self.stages.iter().enumerate() {
             let path = format!("scheme.stages[{index}]");
-            input.require(is_key(&stage.name), &format!("{path}.name"), "must be a lower-case word of at most 40 letters");
+            input.require(
+                is_key(&stage.name),
+                &format!("{path}.name"),
+                "must be a lower-case word of at most 40 letters",
+            );
             input.require(names.insert(&stage.name), &format!("{path}.name"), "is declared twice");
             for (to, next) in stage.next.iter().enumerate() {
                 let known = self.find(next).is_some();

@@ -110,7 +110,11 @@ fn read_field(outer: &mut Input, sent: Option<pb::Field>, new: bool) -> Field {
     let mut input = Input::default();
     input.require(is_key(&sent.key), "key", "must be a lower-case letter, then letters, digits, `_`; at most 40");
     let kind = FieldType::from_stored(i16::try_from(sent.r#type).unwrap_or_default());
-    input.require(kind.is_some() || !new, "type", if sent.r#type == 0 { "is required" } else { "is not a known value" });
+    input.require(
+        kind.is_some() || !new,
+        "type",
+        if sent.r#type == 0 { "is required" } else { "is not a known value" },
+    );
     // A field that nobody classified is sensitive.
     let layer = if sent.layer.is_empty() { Some(Layer::Sensitive) } else { Layer::parse(&sent.layer) };
     input.require(layer.is_some(), "layer", "is not a layer");

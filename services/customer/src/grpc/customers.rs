@@ -18,8 +18,7 @@ use crate::{
     operations::{
         Clear, View,
         change::{self, Asked},
-        customers,
-        matching as duplicates,
+        customers, matching as duplicates,
     },
 };
 

@@ -11,7 +11,10 @@ use crate::{
     App,
     domain::Error,
     operations::orders,
-    store::{orders::Order, timeline::{place_bytes, read_place}},
+    store::{
+        orders::Order,
+        timeline::{place_bytes, read_place},
+    },
 };
 
 /// The greatest amount, so that sums stay far from the end of the numbers.
@@ -61,8 +64,7 @@ impl Orders for Served {
                 input.require(after != Some(None), "page_token", "was not made by this list");
                 input.finish()?;
                 let size = page.size as usize;
-                let (orders, more, amounts) =
-                    orders::list(&self.0, &who, customer, after.flatten(), size).await?;
+                let (orders, more, amounts) = orders::list(&self.0, &who, customer, after.flatten(), size).await?;
                 let next = orders.last().filter(|_| more).map(|last| (last.placed_at.micros(), last.id.uuid()));
                 Ok::<_, Error>(pb::ListOrdersResponse {
                     orders: orders.iter().map(|order| show(order, amounts)).collect(),

@@ -77,7 +77,11 @@ impl Ownership for Served {
                 let repeat = Repeatable::read(&mut input, &message.request_id, "CreateBulkTransfer", &message);
                 let ids: Vec<CustomerId> = input.ids("customer_ids", &message.customer_ids, transfers::ROWS_MAX);
                 let from: Option<SubjectId> = input.id_optional("from_owner_id", &message.from_owner_id);
-                input.require(ids.is_empty() == from.is_some(), "customer_ids", "name either customers or from_owner_id");
+                input.require(
+                    ids.is_empty() == from.is_some(),
+                    "customer_ids",
+                    "name either customers or from_owner_id",
+                );
                 let to = to(&mut input, &message.owner_id, &message.department_id);
                 let reason = handover(&mut input, &message.reason).reason;
                 input.finish()?;

@@ -204,7 +204,8 @@ pub fn update(message: pb::UpdateCustomerRequest) -> Result<Update, Failure> {
     input.require(!mask.kind || kept.kind != 0, "customer.kind", "is required");
     let named = mask.name;
     let mut draft = draft(&mut input, Some(if named { kept } else { pb::Customer { name: "-".to_owned(), ..kept } }));
-    for key in keys.iter().filter(|key| !draft.fields.iter().any(|(sent, _)| sent == *key)).cloned().collect::<Vec<_>>() {
+    for key in keys.iter().filter(|key| !draft.fields.iter().any(|(sent, _)| sent == *key)).cloned().collect::<Vec<_>>()
+    {
         draft.fields.push((key, None));
     }
     input.finish()?;
@@ -283,9 +284,4 @@ fn order(input: &mut Input, text: &str) -> Order {
         }
     };
     Order { key, descending }
-}
-
-/// A page whose place the store reads itself.
-pub fn page(input: &mut Input, size: i32, token: &str, shape: &[&str]) -> Page {
-    Page::read(input, size, token, shape)
 }

@@ -26,9 +26,8 @@ fn reader(who: &Principal) -> Result<revisit_permission::Scope, Error> {
 
 pub async fn fields(app: &App, who: &Principal, retired: bool) -> Result<Vec<Field>, Error> {
     let scope = reader(who)?;
-    let read = app.store.database.read(&scope, async |tx| {
-        Ok::<_, Error>(store::catalogue::fields(tx, scope.tenant()).await?)
-    });
+    let read =
+        app.store.database.read(&scope, async |tx| Ok::<_, Error>(store::catalogue::fields(tx, scope.tenant()).await?));
     let mut fields = read.await?;
     fields.retain(|field| retired || field.retired_at.is_none());
     Ok(fields)
@@ -117,13 +116,7 @@ async fn known(tx: &revisit_bootstrap::Tx, who: &Principal, key: &str) -> Result
 }
 
 /// What is declared changes what everybody may write: the audit names what.
-async fn note(
-    app: &App,
-    tx: &revisit_bootstrap::Tx,
-    who: &Principal,
-    action: Action,
-    what: &str,
-) -> Result<(), Error> {
+async fn note(app: &App, tx: &revisit_bootstrap::Tx, who: &Principal, action: Action, what: &str) -> Result<(), Error> {
     let entry = audit::Entry::new(&who.caller, action.name(), "field").fields([what]);
     Ok(audit::record(tx, &app.ids, entry).await?)
 }

@@ -80,7 +80,6 @@ fn view_scope(app: &App, who: &Principal, id: CustomerId) -> Result<revisit_perm
     who.scope(Action::CustomerView).map_err(|_| Error::NoSuchCustomer(id))
 }
 
-
 async fn apply_once(
     app: &App,
     who: &Principal,
@@ -91,7 +90,8 @@ async fn apply_once(
     plan: &(impl Fn(Customer, &Catalogue) -> Result<Planned, Error> + Send + Sync),
 ) -> Result<View, Error> {
     let scope = view_scope(app, who, id)?;
-    let read = app.store.database.read(&scope, async |tx| store::load::find(tx, &app.store, &scope, id, Depth::Sealed).await);
+    let read =
+        app.store.database.read(&scope, async |tx| store::load::find(tx, &app.store, &scope, id, Depth::Sealed).await);
     let (before, _) = read.await?.ok_or(Error::NoSuchCustomer(id))?;
     require_version(asked, &before)?;
     let planned = plan(before.clone(), catalogue)?;
@@ -249,7 +249,9 @@ fn contact_points(app: &App, input: &mut Input, before: &Customer, draft: &Draft
             Some(known) if sent.input.is_empty() => {
                 points.push(ContactPoint { verified: sent.verified, primary: sent.primary, ..known.clone() });
             }
-            None if sent.id.is_some() => input.refuse(format!("{path}.contact_point_id"), "is not one of the customer's"),
+            None if sent.id.is_some() => {
+                input.refuse(format!("{path}.contact_point_id"), "is not one of the customer's")
+            }
             Some(_) | None => {
                 let id = sent.id.unwrap_or_else(|| app.ids.next(app.clock.wall()));
                 match sent.complete(id) {
@@ -391,8 +393,7 @@ async fn find_deleted(app: &App, who: &Principal, id: CustomerId) -> Result<Opti
         let fields = Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
         let filter = crate::domain::filter::Expr::Always(true);
         let only = [id];
-        let wanted =
-            Wanted { filter: &filter, order: Order::OLDEST_FIRST, deleted: Deleted::Only, only: Some(&only) };
+        let wanted = Wanted { filter: &filter, order: Order::OLDEST_FIRST, deleted: Deleted::Only, only: Some(&only) };
         let (seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
         Ok::<_, Error>(seen.into_iter().next().map(|(customer, levels)| View::new(customer, levels, &fields)))
     });

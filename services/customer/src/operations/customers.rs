@@ -14,7 +14,7 @@ use crate::{
         customer::{Customer, CustomerKind, Draft},
         field::{self, Field},
         filter::{self, Expr as Filter},
-        stage,
+        grade, stage,
         timeline::{Entry, EntryKind},
     },
     store::{
@@ -28,6 +28,7 @@ use crate::{
 pub struct Catalogue {
     pub fields: Arc<Vec<Field>>,
     pub stages: stage::Scheme,
+    pub grades: grade::Scheme,
 }
 
 pub async fn catalogue(app: &App, scope: &Scope) -> Result<Catalogue, Error> {
@@ -35,6 +36,7 @@ pub async fn catalogue(app: &App, scope: &Scope) -> Result<Catalogue, Error> {
         Ok::<_, Error>(Catalogue {
             fields: Arc::new(store::catalogue::fields(tx, scope.tenant()).await?),
             stages: store::catalogue::stages(tx, scope.tenant()).await?,
+            grades: store::catalogue::grades(tx, scope.tenant()).await?,
         })
     });
     read.await
@@ -110,6 +112,8 @@ pub fn compose(app: &App, who: &Principal, draft: &Draft, catalogue: &Catalogue)
         points.push(point.complete(app.ids.next(now)).map_err(|rule| Error::invalid(path, rule))?);
     }
     contact::settle(&mut points);
+    // Who has bought nothing yet has a grade too: cadences go by it from the first day.
+    let verdict = catalogue.grades.judge(grade::Spending::default(), now);
     Ok(Customer {
         tenant: who.tenant(),
         id: app.new_customer_id(),
@@ -122,9 +126,9 @@ pub fn compose(app: &App, who: &Principal, draft: &Draft, catalogue: &Catalogue)
         task_holders: Vec::new(),
         ownership_epoch: 1,
         stage: stage.map(|stage| stage.name.clone()).unwrap_or_default(),
-        grade: None,
-        grade_reason: None,
-        graded_at: Timestamp::MIN,
+        grade: verdict.grade,
+        grade_reason: Some(verdict.reason),
+        graded_at: now,
         vip: draft.vip,
         pooled: false,
         tags: draft.tags.clone(),
@@ -144,11 +148,7 @@ pub fn compose(app: &App, who: &Principal, draft: &Draft, catalogue: &Catalogue)
 }
 
 /// The draft's values by field, checked; those that are to be removed are left out.
-pub fn values(
-    input: &mut Input,
-    draft: &Draft,
-    fields: &[Field],
-) -> Vec<(revisit_core::id::FieldId, field::Value)> {
+pub fn values(input: &mut Input, draft: &Draft, fields: &[Field]) -> Vec<(revisit_core::id::FieldId, field::Value)> {
     let mut values = Vec::new();
     for (key, value) in &draft.fields {
         let path = format!("fields.{key}");

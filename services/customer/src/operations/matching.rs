@@ -30,7 +30,6 @@ pub struct Answer {
 }
 
 pub struct Match {
-    pub id: CustomerId,
     pub keys: Vec<KeyKind>,
     /// The customer, when the caller may read it.
     pub seen: Option<View>,
@@ -41,7 +40,8 @@ pub struct Match {
 /// Who matches these keys; `but` is the customer itself when it exists already.
 pub async fn find(app: &App, scope: &Scope, keys: &BTreeSet<Key>, but: Option<CustomerId>) -> Result<Found, Error> {
     let tenant = scope.tenant();
-    let holders = app.store.database.read(scope, async |tx| store::keys::holders(tx, &app.store, scope, tenant, keys).await);
+    let holders =
+        app.store.database.read(scope, async |tx| store::keys::holders(tx, &app.store, scope, tenant, keys).await);
     let mut holders: Vec<(CustomerId, KeyKind)> =
         holders.await?.into_iter().map(|(customer, key)| (customer, key.kind)).collect();
     holders.retain(|(customer, _)| Some(*customer) != but);
@@ -97,7 +97,7 @@ pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<An
         let place = seen.iter().position(|view| view.customer.id == id);
         let seen = place.map(|place| seen.swap_remove(place));
         let owner_team = if seen.is_some() { String::new() } else { owner_team(app, who, id).await? };
-        matches.push(Match { id, keys, seen, owner_team });
+        matches.push(Match { keys, seen, owner_team });
     }
     Ok(Answer { matches, keys: found.keys })
 }

@@ -31,12 +31,7 @@ pub async fn record(app: &App, who: &Principal, order: Order, repeat: Option<Rep
     }
 }
 
-async fn record_once(
-    app: &App,
-    who: &Principal,
-    order: Order,
-    repeat: Option<&Repeatable>,
-) -> Result<Order, Error> {
+async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&Repeatable>) -> Result<Order, Error> {
     let customer = find(app, who, order.customer).await?;
     let decided = who.decide(Action::CustomerOrderRecord, &customer.row())?;
     require_write(&decided.levels(), Layer::Financial, "order.amount")?;
@@ -55,17 +50,19 @@ async fn record_once(
             return Ok(known);
         }
         store::orders::insert(tx, &app.store, &decided, &order).await?;
-        tx.emit(revisit_event::Draft::new(
-            who.tenant(),
-            order.id.uuid(),
-            1,
-            &pb::OrderRecorded {
-                customer_id: order.customer.to_string(),
-                order_id: order.id.to_string(),
-                time_micros: order.placed_at.micros(),
-            },
-        )
-        .keyed(order.customer.uuid()));
+        tx.emit(
+            revisit_event::Draft::new(
+                who.tenant(),
+                order.id.uuid(),
+                1,
+                &pb::OrderRecorded {
+                    customer_id: order.customer.to_string(),
+                    order_id: order.id.to_string(),
+                    time_micros: order.placed_at.micros(),
+                },
+            )
+            .keyed(order.customer.uuid()),
+        );
         let amount = format!("{}.{:02} {}", order.amount_minor / 100, order.amount_minor % 100, order.currency);
         regrade_after(app, tx, who, &decided, customer, (order.id, order.placed_at, Some(amount))).await?;
         customers::keep_answer(tx, who, repeat, order.id).await?;
@@ -156,9 +153,10 @@ pub async fn find(app: &App, who: &Principal, id: CustomerId) -> Result<Customer
     app.reading(who)?;
     for action in [Action::CustomerView, Action::CustomerOrderView, Action::CustomerOrderRecord] {
         let Ok(scope) = who.scope(action) else { continue };
-        let read = app.store.database.read(&scope, async |tx| {
-            store::load::find(tx, &app.store, &scope, id, Depth::Open).await
-        });
+        let read = app
+            .store
+            .database
+            .read(&scope, async |tx| store::load::find(tx, &app.store, &scope, id, Depth::Open).await);
         if let Some((customer, _)) = read.await? {
             return Ok(customer);
         }

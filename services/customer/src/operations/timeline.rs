@@ -24,7 +24,8 @@ pub async fn add(app: &App, who: &Principal, entry: Entry, repeat: Option<Repeat
         .or_else(|_| who.scope(Action::CustomerView))
         .map_err(|_| Error::NoSuchCustomer(entry.customer))?;
     let id = entry.customer;
-    let read = app.store.database.read(&scope, async |tx| store::load::find(tx, &app.store, &scope, id, Depth::Open).await);
+    let read =
+        app.store.database.read(&scope, async |tx| store::load::find(tx, &app.store, &scope, id, Depth::Open).await);
     let (customer, _) = read.await?.ok_or(Error::NoSuchCustomer(id))?;
     let decided = who.decide(Action::CustomerNote, &customer.row())?;
     require_write(&decided.levels(), Layer::History, "text")?;
@@ -61,9 +62,10 @@ pub async fn list(
 ) -> Result<(Vec<Entry>, Option<Place>), Error> {
     app.reading(who)?;
     let scope = who.scope(Action::CustomerView).map_err(|_| Error::NoSuchCustomer(customer))?;
-    let read = app.store.database.read(&scope, async |tx| {
-        store::load::find(tx, &app.store, &scope, customer, Depth::Open).await
-    });
+    let read = app
+        .store
+        .database
+        .read(&scope, async |tx| store::load::find(tx, &app.store, &scope, customer, Depth::Open).await);
     let (row, levels) = read.await?.ok_or(Error::NoSuchCustomer(customer))?;
     let decided = who.decide(Action::CustomerView, &row.row())?;
     let layers: Vec<Layer> = Layer::ALL.iter().copied().filter(|layer| levels.get(*layer) > Level::Hidden).collect();

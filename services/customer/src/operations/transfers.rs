@@ -87,9 +87,10 @@ async fn owned(app: &App, scope: &revisit_permission::Scope, from: SubjectId) ->
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
         let wanted = Wanted { filter: &filter, order: Sort::OLDEST_FIRST, deleted: Deleted::Without, only: None };
-        let read = app.store.database.read(scope, async |tx| {
-            store::load::page(tx, scope, wanted, after.clone(), LIST_PAGE).await
-        });
+        let read = app
+            .store
+            .database
+            .read(scope, async |tx| store::load::page(tx, scope, wanted, after.clone(), LIST_PAGE).await);
         let (rows, more) = read.await?;
         after = rows.last().map(|(customer, _)| Place::of(customer, SortKey::CreateTime));
         ids.extend(rows.into_iter().map(|(customer, _)| customer.id));
@@ -138,9 +139,10 @@ pub async fn work(app: &App) -> Result<bool, Error> {
     let jobs = app.store.database.read(worker, async |tx| store::transfers::running(tx, worker, 1).await).await?;
     let Some(job) = jobs.into_iter().next() else { return Ok(false) };
     let size = app.config.batch_rows as u64;
-    let read = app.store.database.read(worker, async |tx| {
-        store::transfers::rows(tx, worker, (job.tenant, job.id), None, (true, size)).await
-    });
+    let read = app
+        .store
+        .database
+        .read(worker, async |tx| store::transfers::rows(tx, worker, (job.tenant, job.id), None, (true, size)).await);
     let ids: Vec<CustomerId> = read.await?.into_iter().map(|row| row.customer).collect();
     if ids.is_empty() {
         app.store.database.write(worker, async |tx| store::transfers::end(tx, worker, &job, None).await).await?;
@@ -150,10 +152,7 @@ pub async fn work(app: &App) -> Result<bool, Error> {
     let handover = Handover { reason: job.reason.clone(), audit_group: Some(job.id.uuid()) };
     let to = (job.owner, job.department);
     let results = move_all(app, &who, &ids, to, &handover, Action::CustomerTransfer).await?;
-    app.store
-        .database
-        .write(worker, async |tx| store::transfers::settle(tx, worker, &job, &results).await)
-        .await?;
+    app.store.database.write(worker, async |tx| store::transfers::settle(tx, worker, &job, &results).await).await?;
     Ok(true)
 }
 
@@ -194,9 +193,10 @@ async fn move_chunk(
 ) -> Result<Vec<(CustomerId, Result<(), &'static str>)>, Error> {
     let worker = &app.workers.transfer;
     let tenant = who.tenant();
-    let read = app.store.database.read(worker, async |tx| {
-        Ok::<_, Error>(store::load::for_worker(tx, worker, tenant, ids).await?)
-    });
+    let read = app
+        .store
+        .database
+        .read(worker, async |tx| Ok::<_, Error>(store::load::for_worker(tx, worker, tenant, ids).await?));
     let known: BTreeMap<CustomerId, Customer> =
         read.await?.into_iter().map(|customer| (customer.id, customer)).collect();
     let (mut results, mut changes, mut permits) = (Vec::new(), Vec::new(), Vec::new());

@@ -90,9 +90,9 @@ fn choice_rows(field: &Field) -> Vec<field_choice::Model> {
 }
 
 pub async fn insert_field(tx: &Tx, _permit: &Decided, field: &Field) -> Result<(), Error> {
-    insert_all::<field::Entity, _>(tx, vec![field_row(field)]).await.map_err(|error| {
-        if is_unique(&error) { Error::FieldExists(field.key.clone()) } else { Error::from(error) }
-    })?;
+    insert_all::<field::Entity, _>(tx, vec![field_row(field)])
+        .await
+        .map_err(|error| if is_unique(&error) { Error::FieldExists(field.key.clone()) } else { Error::from(error) })?;
     insert_all::<field_choice::Entity, _>(tx, choice_rows(field)).await?;
     Ok(())
 }
@@ -137,8 +137,10 @@ pub async fn stages(tx: &Tx, tenant: TenantId) -> Result<stages::Scheme, DbErr> 
         .order_by_asc(stage::Column::Ordinal)
         .all(&**tx)
         .await?;
-    let transitions =
-        stage_transition::Entity::find().filter(stage_transition::Column::TenantId.eq(tenant.uuid())).all(&**tx).await?;
+    let transitions = stage_transition::Entity::find()
+        .filter(stage_transition::Column::TenantId.eq(tenant.uuid()))
+        .all(&**tx)
+        .await?;
     let stages = rows.into_iter().map(|row| stages::Stage {
         next: transitions
             .iter()

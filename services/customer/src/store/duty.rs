@@ -1,14 +1,20 @@
 //! What the service keeps about its own duties: budgets of questions, patrols, hand-overs.
 
 use revisit_bootstrap::database::Tx;
-use revisit_core::id::SubjectId;
-use revisit_permission::Scope;
+use revisit_core::{
+    Timestamp,
+    id::{CustomerId, DepartmentId, SubjectId, TenantId},
+};
+use revisit_permission::{Decided, Scope, TaskHolder, Worker};
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 
-use super::{entity::duplicate_budget, save::insert_all_on};
+use super::{
+    entity::{customer, duplicate_budget, orphan_report, task_holder},
+    save::insert_all_on,
+};
 use crate::domain::Error;
 
 /// Counts one question of a subject in an hour and answers how many that makes.
@@ -32,4 +38,218 @@ pub async fn count_question(tx: &Tx, scope: &Scope, subject: SubjectId, hour: i6
         .await?;
     let row = duplicate_budget::Entity::find_by_id((tenant_id, subject.uuid(), hour)).one(&**tx).await?;
     Ok(row.map_or(1, |row| row.used))
+}
+
+/// What the last patrol found in a tenant.
+pub struct OrphanReport {
+    pub count: i64,
+    pub customers: Vec<CustomerId>,
+    pub at: Timestamp,
+}
+
+/// Customers that a report names at the most.
+pub const REPORTED_MAX: usize = 100;
+
+pub async fn orphan_report(tx: &Tx, permit: &Decided) -> Result<Option<OrphanReport>, Error> {
+    let row = orphan_report::Entity::find_by_id(permit.tenant().uuid()).one(&**tx).await?;
+    Ok(row.map(|row| OrphanReport {
+        count: row.orphan_count,
+        customers: row.customer_ids.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect(),
+        at: Timestamp::from_micros(row.patrol_at),
+    }))
+}
+
+pub async fn keep_orphan_report(
+    tx: &Tx,
+    _worker: &Worker,
+    tenant: TenantId,
+    report: &OrphanReport,
+) -> Result<(), Error> {
+    let ids: Vec<String> = report.customers.iter().map(ToString::to_string).collect();
+    let row = orphan_report::Model {
+        tenant_id: tenant.uuid(),
+        patrol_at: report.at.micros(),
+        orphan_count: report.count,
+        customer_ids: ids.join(" "),
+    };
+    let newest = OnConflict::column(orphan_report::Column::TenantId)
+        .update_columns([
+            orphan_report::Column::PatrolAt,
+            orphan_report::Column::OrphanCount,
+            orphan_report::Column::CustomerIds,
+        ])
+        .to_owned();
+    insert_all_on::<orphan_report::Entity, _>(tx, vec![row], Some(newest)).await?;
+    Ok(())
+}
+
+/// Every tenant that has customers.
+pub async fn tenants(tx: &Tx, _worker: &Worker) -> Result<Vec<TenantId>, Error> {
+    let rows: Vec<uuid::Uuid> = customer::Entity::find()
+        .select_only()
+        .column(customer::Column::TenantId)
+        .distinct()
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    Ok(rows.into_iter().map(TenantId::from_uuid).collect())
+}
+
+/// The owners of a tenant's living customers that do not lie in the pool; none among them when some have no owner.
+pub async fn owners(tx: &Tx, _worker: &Worker, tenant: TenantId) -> Result<Vec<Option<SubjectId>>, Error> {
+    let rows: Vec<Option<uuid::Uuid>> = customer::Entity::find()
+        .select_only()
+        .column(customer::Column::OwnerId)
+        .filter(customer::Column::TenantId.eq(tenant.uuid()))
+        .filter(customer::Column::DeletedAt.is_null())
+        .filter(customer::Column::Pooled.eq(false))
+        .distinct()
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    Ok(rows.into_iter().map(|owner| owner.map(SubjectId::from_uuid)).collect())
+}
+
+/// Living customers of these owners (none: without one) in these stages: how many, and the first of them.
+pub async fn owned_by(
+    tx: &Tx,
+    _worker: &Worker,
+    tenant: TenantId,
+    owners: &[Option<SubjectId>],
+    stages: &[String],
+) -> Result<(i64, Vec<CustomerId>), Error> {
+    let named: Vec<uuid::Uuid> = owners.iter().flatten().map(|owner| owner.uuid()).collect();
+    let mut theirs = Condition::any().add(customer::Column::OwnerId.is_in(named));
+    if owners.contains(&None) {
+        theirs = theirs.add(customer::Column::OwnerId.is_null());
+    }
+    let select = customer::Entity::find()
+        .filter(customer::Column::TenantId.eq(tenant.uuid()))
+        .filter(customer::Column::DeletedAt.is_null())
+        .filter(customer::Column::Pooled.eq(false))
+        .filter(customer::Column::Stage.is_in(stages))
+        .filter(theirs);
+    let count = select.clone().count(&**tx).await?;
+    let first: Vec<uuid::Uuid> = select
+        .select_only()
+        .column(customer::Column::CustomerId)
+        .order_by_asc(customer::Column::CustomerId)
+        .limit(REPORTED_MAX as u64)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    Ok((i64::try_from(count).unwrap_or(i64::MAX), first.into_iter().map(CustomerId::from_uuid).collect()))
+}
+
+/// Living customers of one owner that follow `after`; only those of a department of record when one is named.
+pub async fn owned_page(
+    tx: &Tx,
+    _worker: &Worker,
+    (tenant, owner): (TenantId, SubjectId),
+    department: Option<DepartmentId>,
+    (but, size): (&[CustomerId], u64),
+) -> Result<Vec<CustomerId>, Error> {
+    let mut select = customer::Entity::find()
+        .select_only()
+        .column(customer::Column::CustomerId)
+        .filter(customer::Column::TenantId.eq(tenant.uuid()))
+        .filter(customer::Column::OwnerId.eq(owner.uuid()))
+        .filter(customer::Column::DeletedAt.is_null());
+    if let Some(department) = department {
+        select = select.filter(customer::Column::DepartmentId.eq(department.uuid()));
+    }
+    if !but.is_empty() {
+        select = select.filter(customer::Column::CustomerId.is_not_in(but.iter().map(|id| id.uuid())));
+    }
+    let rows: Vec<uuid::Uuid> =
+        select.order_by_asc(customer::Column::CustomerId).limit(size).into_tuple().all(&**tx).await?;
+    Ok(rows.into_iter().map(CustomerId::from_uuid).collect())
+}
+
+/// How many living customers somebody owns.
+pub async fn owned_count(
+    tx: &Tx,
+    _worker: &Worker,
+    (tenant, owner): (TenantId, SubjectId),
+    department: Option<DepartmentId>,
+) -> Result<i64, Error> {
+    let mut select = customer::Entity::find()
+        .filter(customer::Column::TenantId.eq(tenant.uuid()))
+        .filter(customer::Column::OwnerId.eq(owner.uuid()))
+        .filter(customer::Column::DeletedAt.is_null());
+    if let Some(department) = department {
+        select = select.filter(customer::Column::DepartmentId.eq(department.uuid()));
+    }
+    Ok(i64::try_from(select.count(&**tx).await?).unwrap_or(i64::MAX))
+}
+
+/// Living customers whose grade was last looked at before an instant.
+pub async fn ungraded(
+    tx: &Tx,
+    _worker: &Worker,
+    before: Timestamp,
+    size: u64,
+) -> Result<Vec<(TenantId, CustomerId)>, Error> {
+    let rows: Vec<(uuid::Uuid, uuid::Uuid)> = customer::Entity::find()
+        .select_only()
+        .column(customer::Column::TenantId)
+        .column(customer::Column::CustomerId)
+        .filter(customer::Column::GradedAt.lt(before.micros()))
+        .filter(customer::Column::DeletedAt.is_null())
+        .order_by_asc(customer::Column::TenantId)
+        .limit(size)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    Ok(rows.into_iter().map(|(tenant, id)| (TenantId::from_uuid(tenant), CustomerId::from_uuid(id))).collect())
+}
+
+/// Keeps what a task lends; a lower generation never overwrites.
+pub async fn hold_task(
+    tx: &Tx,
+    _worker: &Worker,
+    (tenant, customer): (TenantId, CustomerId),
+    holder: &TaskHolder,
+) -> Result<(), Error> {
+    let key = (tenant.uuid(), customer.uuid(), holder.task.uuid());
+    let known = task_holder::Entity::find_by_id(key).one(&**tx).await?;
+    // An extension has the same generation and a later end; an entry without subject is a closed task's.
+    let newer = known.is_none_or(|known| {
+        holder.generation > known.generation
+            || (holder.generation == known.generation
+                && (holder.subject.is_none()
+                    || (known.subject_id.is_some() && holder.until.micros() >= known.until_at)))
+    });
+    if !newer {
+        return Ok(());
+    }
+    let row = task_holder::Model {
+        tenant_id: tenant.uuid(),
+        customer_id: customer.uuid(),
+        task_id: holder.task.uuid(),
+        generation: holder.generation,
+        subject_id: holder.subject.map(SubjectId::uuid),
+        layers: super::rows::layers_text(&holder.layers),
+        until_at: holder.until.micros(),
+    };
+    let replace = OnConflict::columns([
+        task_holder::Column::TenantId,
+        task_holder::Column::CustomerId,
+        task_holder::Column::TaskId,
+    ])
+    .update_columns([
+        task_holder::Column::Generation,
+        task_holder::Column::SubjectId,
+        task_holder::Column::Layers,
+        task_holder::Column::UntilAt,
+    ])
+    .to_owned();
+    insert_all_on::<task_holder::Entity, _>(tx, vec![row], Some(replace)).await?;
+    Ok(())
+}
+
+/// Forgets entries that ended before an instant.
+pub async fn forget_tasks(tx: &Tx, _worker: &Worker, before: Timestamp) -> Result<(), Error> {
+    task_holder::Entity::delete_many().filter(task_holder::Column::UntilAt.lt(before.micros())).exec(&**tx).await?;
+    Ok(())
 }

@@ -40,7 +40,10 @@ pub fn emit(tx: &Tx, change: &Change) {
         tx.emit(draft(after, &pb::CustomerCreated { facts }));
         return;
     };
-    if before.owner != after.owner || before.department != after.department || before.ownership_epoch != after.ownership_epoch {
+    if before.owner != after.owner
+        || before.department != after.department
+        || before.ownership_epoch != after.ownership_epoch
+    {
         tx.emit(draft(
             after,
             &pb::OwnerChanged {

@@ -6,7 +6,9 @@
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, SelectStatement};
 use uuid::Uuid;
 
-use crate::domain::filter::{Atom, Builtin, Column, Comparison, Expr as Filter, FieldRef, Literal, Test, TextTest, Type};
+use crate::domain::filter::{
+    Atom, Builtin, Column, Comparison, Expr as Filter, FieldRef, Literal, Test, TextTest, Type,
+};
 
 /// The condition of a filter over the table `customer`.
 pub fn condition(filter: &Filter, postgres: bool) -> Expr {
@@ -65,9 +67,7 @@ fn has(field: &FieldRef) -> Expr {
 fn text_test(test: TextTest, value: Expr, wanted: &str, postgres: bool) -> Expr {
     let length = i32::try_from(wanted.chars().count()).unwrap_or(i32::MAX);
     match test {
-        TextTest::StartsWith => {
-            Func::cust("substr").args([value, Expr::val(1), Expr::val(length)]).eq(wanted)
-        }
+        TextTest::StartsWith => Func::cust("substr").args([value, Expr::val(1), Expr::val(length)]).eq(wanted),
         TextTest::EndsWith if postgres => Func::cust("right").args([value, Expr::val(length)]).eq(wanted),
         TextTest::EndsWith => Func::cust("substr").args([value, Expr::val(-length)]).eq(wanted),
         TextTest::Contains => {

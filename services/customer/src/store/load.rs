@@ -145,8 +145,7 @@ pub async fn find_all(
     depth: Depth,
 ) -> Result<Vec<Seen>, Error> {
     let only = Some(ids);
-    let wanted =
-        Wanted { filter: &Filter::Always(true), order: Order::OLDEST_FIRST, deleted: Deleted::Without, only };
+    let wanted = Wanted { filter: &Filter::Always(true), order: Order::OLDEST_FIRST, deleted: Deleted::Without, only };
     let mut seen = page(tx, scope, wanted, None, ids.len()).await?.0;
     if depth == Depth::Sealed {
         unseal(tx, store, &mut seen).await?;
@@ -214,7 +213,10 @@ const COUNT_PAGE: usize = 1_000;
 
 /// Each clause selects ids; their union, without repeats, is counted.
 async fn count_in_database(tx: &Tx, scope: &Scope, filter: &Filter) -> Result<i64, DbErr> {
-    use sea_orm::{ConnectionTrait, QueryTrait, sea_query::{Query, UnionType}};
+    use sea_orm::{
+        ConnectionTrait, QueryTrait,
+        sea_query::{Query, UnionType},
+    };
     let mut clauses = super::reach::clauses(scope).into_iter().map(|clause| {
         customer::Entity::find()
             .select_only()
@@ -308,7 +310,9 @@ pub(super) async fn complete(tx: &Tx, tenant: TenantId, mut customers: Vec<Custo
         .await?;
     if !values.is_empty() {
         let fields = catalogue::fields(tx, tenant).await?;
-        for group in values.chunk_by(|one, other| (one.customer_id, one.field_id) == (other.customer_id, other.field_id)) {
+        for group in
+            values.chunk_by(|one, other| (one.customer_id, one.field_id) == (other.customer_id, other.field_id))
+        {
             let field = fields.iter().find(|field| field.id.uuid() == group[0].field_id);
             if let Some((field, value)) = field.and_then(|field| Some((field, rows::value(group, field.kind)?))) {
                 customers[place[&group[0].customer_id]].fields.push((field.id, value));
@@ -343,6 +347,19 @@ pub async fn for_worker(
         .all(&**tx)
         .await?;
     complete(tx, tenant, found.into_iter().map(rows::customer).collect()).await
+}
+
+/// The same with everything that lies sealed: for matching and merging, whose answers are decided row by row.
+pub async fn for_worker_sealed(
+    tx: &Tx,
+    store: &Store,
+    worker: &Worker,
+    tenant: TenantId,
+    ids: &[CustomerId],
+) -> Result<Vec<Customer>, Error> {
+    let mut customers = for_worker(tx, worker, tenant, ids).await?;
+    super::sealed::open(tx, store, &mut customers.iter_mut().collect::<Vec<_>>()).await?;
+    Ok(customers)
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ const SMALL_TABLES: [(&str, &str); 4] = [
     (
         "hand_over",
         "hand_over_id {uuid} NOT NULL, user_id {uuid} NOT NULL, from_department_id {uuid}, rule smallint NOT NULL,
-         rule_id {uuid}, ordered_by_id {uuid}, revision bigint NOT NULL, effective_at bigint NOT NULL,
+         rule_id {uuid}, ordered_by_id {uuid}, revision_token {text} NOT NULL, effective_at bigint NOT NULL,
          turn bigint NOT NULL, pass bigint NOT NULL, moved_count bigint NOT NULL, next_at bigint NOT NULL,
          done {bool} NOT NULL, PRIMARY KEY (tenant_id, hand_over_id)",
     ),
@@ -220,7 +220,8 @@ impl MigrationTrait for First {
             // Small rows of SQLite lie in the key itself: one look-up instead of two.
             let tail = if !postgres && KEYED.contains(table) { " WITHOUT ROWID" } else { "" };
             let columns = columns.replace("{bool}", "boolean");
-            database::run(manager, &[&format!("CREATE TABLE {table} (tenant_id {{uuid}} NOT NULL, {columns}){tail}")]).await?;
+            database::run(manager, &[&format!("CREATE TABLE {table} (tenant_id {{uuid}} NOT NULL, {columns}){tail}")])
+                .await?;
             isolate(manager, table).await?;
         }
         for index in INDEXES {

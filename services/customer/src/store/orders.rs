@@ -13,7 +13,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{Store, entity::customer_order, save::insert_all, sealed};
-use crate::domain::{Error, grade::{Scheme, Spending}};
+use crate::domain::{
+    Error,
+    grade::{Scheme, Spending},
+};
 
 /// An order; its description is in clear in memory only.
 #[derive(Clone)]
@@ -47,9 +50,9 @@ pub async fn insert(tx: &Tx, store: &Store, permit: &Decided, order: &Order) -> 
         cancelled_at: order.cancelled_at.map(Timestamp::micros),
         recorded_by: order.recorded_by.uuid(),
     };
-    insert_all::<customer_order::Entity, _>(tx, vec![row]).await.map_err(|error| {
-        if is_unique(&error) { Error::ExternalIdTaken } else { Error::from(error) }
-    })?;
+    insert_all::<customer_order::Entity, _>(tx, vec![row])
+        .await
+        .map_err(|error| if is_unique(&error) { Error::ExternalIdTaken } else { Error::from(error) })?;
     Ok(())
 }
 

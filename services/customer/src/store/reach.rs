@@ -1,7 +1,7 @@
 //! How far a scope reaches, in this service's columns.
 
 use revisit_permission::{Columns, HolderTable, Scope, SideTable};
-use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, IntoTableRef, TableRef, ColumnRef};
+use sea_orm::sea_query::{Alias, ColumnRef, Condition, IntoColumnRef, IntoTableRef, TableRef};
 
 fn column(table: &'static str, name: &'static str) -> ColumnRef {
     (Alias::new(table), Alias::new(name)).into_column_ref()

@@ -146,7 +146,9 @@ pub fn value_rows(customer: &Customer, field: FieldId, value: Option<&Value>) ->
         }
         Some(Value::Choices(keys)) => {
             let rows = keys.iter().enumerate();
-            return rows.map(|(ordinal, key)| field_value::Model { text_value: Some(key.clone()), ..row(ordinal) }).collect();
+            return rows
+                .map(|(ordinal, key)| field_value::Model { text_value: Some(key.clone()), ..row(ordinal) })
+                .collect();
         }
     }
     vec![first]

@@ -66,7 +66,12 @@ impl Change {
 
 /// Saves the changes and answers the customers as they are now. A row that somebody else has changed since it was read
 /// fails the whole with [`Error::EtagStale`].
-pub async fn save(tx: &Tx, store: &Store, _permit: &impl Permit, mut changes: Vec<Change>) -> Result<Vec<Customer>, Error> {
+pub async fn save(
+    tx: &Tx,
+    store: &Store,
+    _permit: &impl Permit,
+    mut changes: Vec<Change>,
+) -> Result<Vec<Customer>, Error> {
     let now = tx.now().await?;
     for change in &mut changes {
         change.after.version = change.before.as_ref().map_or(1, |before| before.version + 1);
@@ -88,7 +93,8 @@ pub async fn save(tx: &Tx, store: &Store, _permit: &impl Permit, mut changes: Ve
 
 async fn write_records(tx: &Tx, changes: &[Change]) -> Result<(), Error> {
     let created = changes.iter().filter(|change| change.before.is_none());
-    let inserted = insert_all::<customer::Entity, _>(tx, created.map(|change| rows::customer_row(&change.after)).collect());
+    let inserted =
+        insert_all::<customer::Entity, _>(tx, created.map(|change| rows::customer_row(&change.after)).collect());
     inserted.await.map_err(external_id)?;
     for (before, after) in changes.iter().filter_map(|change| Some((change.before.as_ref()?, &change.after))) {
         let mut row = rows::customer_row(after).into_active_model();

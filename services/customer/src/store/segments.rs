@@ -6,10 +6,7 @@ use revisit_bootstrap::database::Tx;
 use revisit_core::id::{SegmentId, TenantId};
 use revisit_permission::Levels;
 use revisit_proto::customer::v1 as pb;
-use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, QueryFilter,
-    sea_query::{Expr, OnConflict},
-};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, sea_query::OnConflict};
 use uuid::Uuid;
 
 use super::{
@@ -92,8 +89,8 @@ pub async fn cross(
         for (before, after) in changed {
             let known = members.get(&(segment.id.uuid(), after.id.uuid())).copied();
             let (was, crossing) = known.unwrap_or((false, 0));
-            let is = after.deleted_at.is_none()
-                && filter::evaluate(&segment.filter, after, &Levels::READ) == Truth::True;
+            let is =
+                after.deleted_at.is_none() && filter::evaluate(&segment.filter, after, &Levels::READ) == Truth::True;
             if was != is {
                 let crossing = crossing + 1;
                 crossed.push(segment_member::Model {
@@ -191,7 +188,13 @@ fn watched_value(fields: &[Field], name: &str, customer: &Customer) -> Option<St
 }
 
 /// Present members that follow `after`, in the order of their ids.
-pub async fn present(tx: &Tx, tenant: TenantId, segment: SegmentId, after: Option<Uuid>, size: u64) -> Result<Vec<Uuid>, DbErr> {
+pub async fn present(
+    tx: &Tx,
+    tenant: TenantId,
+    segment: SegmentId,
+    after: Option<Uuid>,
+    size: u64,
+) -> Result<Vec<Uuid>, DbErr> {
     use sea_orm::{QueryOrder, QuerySelect};
     let mut select = segment_member::Entity::find()
         .filter(segment_member::Column::TenantId.eq(tenant.uuid()))
@@ -214,16 +217,4 @@ pub async fn count(tx: &Tx, tenant: TenantId, segment: SegmentId) -> Result<i64,
         .count(&**tx)
         .await?;
     Ok(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-/// Everybody leaves a segment that is deleted: membership ends at once, the events go out in chunks by the sweep.
-pub async fn mark_for_sweep(tx: &Tx, tenant: TenantId, segment: SegmentId) -> Result<(), DbErr> {
-    segment::Entity::update_many()
-        .col_expr(segment::Column::SweptVersion, Expr::val(0_i64))
-        .col_expr(segment::Column::SweptThrough, Expr::cust("NULL"))
-        .filter(segment::Column::TenantId.eq(tenant.uuid()))
-        .filter(segment::Column::SegmentId.eq(segment.uuid()))
-        .exec(&**tx)
-        .await?;
-    Ok(())
 }

@@ -92,7 +92,8 @@ pub async fn page(
     if let Some((at, id)) = after {
         let column = |column: timeline_entry::Column| Expr::col(column);
         let earlier = column(timeline_entry::Column::HappenedAt).lt(at);
-        let same = column(timeline_entry::Column::HappenedAt).eq(at).and(column(timeline_entry::Column::EntryId).lt(id));
+        let same =
+            column(timeline_entry::Column::HappenedAt).eq(at).and(column(timeline_entry::Column::EntryId).lt(id));
         select = select.filter(Condition::any().add(earlier).add(same));
     }
     let rows = select

@@ -7,7 +7,7 @@ use revisit_core::{
 };
 use revisit_permission::{Permit, Scope, Worker};
 use sea_orm::{
-    ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
@@ -159,7 +159,12 @@ pub async fn rows(
 }
 
 /// Writes results of rows and counts them; a job without pending rows is done.
-pub async fn settle(tx: &Tx, _permit: &impl Permit, job: &Job, results: &[(CustomerId, Result<(), &'static str>)]) -> Result<(), Error> {
+pub async fn settle(
+    tx: &Tx,
+    _permit: &impl Permit,
+    job: &Job,
+    results: &[(CustomerId, Result<(), &'static str>)],
+) -> Result<(), Error> {
     let (mut moved, mut refused) = (0, 0);
     for (customer, result) in results {
         let (number, reason) = match result {
@@ -190,18 +195,14 @@ pub async fn settle(tx: &Tx, _permit: &impl Permit, job: &Job, results: &[(Custo
 
 /// Ends a job; with a reason it was stopped.
 pub async fn end(tx: &Tx, _worker: &Worker, job: &Job, reason: Option<&str>) -> Result<(), Error> {
-    let now = tx.now().await?;
-    let mut row = job_row(job).into_active_model();
-    row.reset_all_but_key(now.micros(), reason);
-    transfer_job::Entity::update(row).exec(&**tx).await?;
+    let state = if reason.is_some() { State::Stopped } else { State::Done };
+    transfer_job::Entity::update_many()
+        .col_expr(transfer_job::Column::State, Expr::val(state as i16))
+        .col_expr(transfer_job::Column::StopReason, Expr::val(reason.unwrap_or_default()))
+        .col_expr(transfer_job::Column::EndedAt, Expr::val(tx.now().await?.micros()))
+        .filter(transfer_job::Column::TenantId.eq(job.tenant.uuid()))
+        .filter(transfer_job::Column::JobId.eq(job.id.uuid()))
+        .exec(&**tx)
+        .await?;
     Ok(())
-}
-
-impl transfer_job::ActiveModel {
-    fn reset_all_but_key(&mut self, at: i64, reason: Option<&str>) {
-        let state = if reason.is_some() { State::Stopped } else { State::Done };
-        self.state = ActiveValue::Set(state as i16);
-        self.stop_reason = ActiveValue::Set(reason.unwrap_or_default().to_owned());
-        self.ended_at = ActiveValue::Set(Some(at));
-    }
 }

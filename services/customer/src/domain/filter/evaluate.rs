@@ -25,20 +25,20 @@ impl From<bool> for Truth {
 /// Evaluates a filter on a customer as a reader with these levels sees it.
 pub fn evaluate(expr: &Expr, customer: &Customer, levels: &Levels) -> Truth {
     match expr {
-        Expr::And(parts) => parts.iter().fold(Truth::True, |so_far, part| {
-            match (so_far, evaluate(part, customer, levels)) {
+        Expr::And(parts) => {
+            parts.iter().fold(Truth::True, |so_far, part| match (so_far, evaluate(part, customer, levels)) {
                 (Truth::False, _) | (_, Truth::False) => Truth::False,
                 (Truth::Unknown, _) | (_, Truth::Unknown) => Truth::Unknown,
                 (Truth::True, Truth::True) => Truth::True,
-            }
-        }),
-        Expr::Or(parts) => parts.iter().fold(Truth::False, |so_far, part| {
-            match (so_far, evaluate(part, customer, levels)) {
+            })
+        }
+        Expr::Or(parts) => {
+            parts.iter().fold(Truth::False, |so_far, part| match (so_far, evaluate(part, customer, levels)) {
                 (Truth::True, _) | (_, Truth::True) => Truth::True,
                 (Truth::Unknown, _) | (_, Truth::Unknown) => Truth::Unknown,
                 (Truth::False, Truth::False) => Truth::False,
-            }
-        }),
+            })
+        }
         Expr::Not(part) => match evaluate(part, customer, levels) {
             Truth::True => Truth::False,
             Truth::False => Truth::True,

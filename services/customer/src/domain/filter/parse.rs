@@ -5,7 +5,9 @@ use cel::{
     parser::Parser,
 };
 
-use super::{Atom, Builtin, Column, Comparison, DEPTH_MAX, Expr, FieldRef, LENGTH_MAX, LIST_MAX, Literal, Test, TextTest, Type};
+use super::{
+    Atom, Builtin, Column, Comparison, DEPTH_MAX, Expr, FieldRef, LENGTH_MAX, LIST_MAX, Literal, Test, TextTest, Type,
+};
 use crate::domain::{
     field::{Field, FieldType, decimal},
     normal,
@@ -117,10 +119,9 @@ impl Reader<'_> {
             return match comparison {
                 Comparison::NotEqual => Ok(has),
                 Comparison::Equal => Ok(Expr::Not(Box::new(has))),
-                Comparison::Less
-                | Comparison::LessOrEqual
-                | Comparison::Greater
-                | Comparison::GreaterOrEqual => self.refuse(literal, "null has no order: use == or !="),
+                Comparison::Less | Comparison::LessOrEqual | Comparison::Greater | Comparison::GreaterOrEqual => {
+                    self.refuse(literal, "null has no order: use == or !=")
+                }
             };
         }
         let equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
@@ -182,7 +183,9 @@ impl Reader<'_> {
     fn named(&self, node: &IdedExpr, operand: &IdedExpr, name: &str) -> Result<FieldRef, Refusal> {
         match &operand.expr {
             Cel::Ident(root) if root == "fields" => self.custom(node, name, None),
-            Cel::Select(select) if !select.test && matches!(&select.operand.expr, Cel::Ident(root) if root == "fields") => {
+            Cel::Select(select)
+                if !select.test && matches!(&select.operand.expr, Cel::Ident(root) if root == "fields") =>
+            {
                 self.custom(node, &select.field, Some(name))
             }
             _ => self.refuse(node, "is not a field: only `fields.<key>` has parts"),
@@ -291,8 +294,15 @@ mod tests {
     #[test]
     fn the_subset_is_read_and_the_rest_refused_with_its_column() {
         for source in [
-            "", "true", "vip", "stage == \"lead\"", "\"lead\" == stage && !vip", "stage in [\"lead\", \"won\"]",
-            "\"x\" in tags", "city.startsWith(\"上海\") || grade != null", "create_time > timestamp(\"2026-01-01T00:00:00Z\")",
+            "",
+            "true",
+            "vip",
+            "stage == \"lead\"",
+            "\"lead\" == stage && !vip",
+            "stage in [\"lead\", \"won\"]",
+            "\"x\" in tags",
+            "city.startsWith(\"上海\") || grade != null",
+            "create_time > timestamp(\"2026-01-01T00:00:00Z\")",
             "birthday < \"1990-01-01\"",
         ] {
             assert!(parse(source, &[]).is_ok(), "{source}: {:?}", parse(source, &[]));

@@ -190,7 +190,7 @@ pub mod hand_over {
         pub rule: i16,
         pub rule_id: Option<Uuid>,
         pub ordered_by_id: Option<Uuid>,
-        pub revision: i64,
+        pub revision_token: String,
         pub effective_at: i64,
         pub turn: i64,
         pub pass: i64,

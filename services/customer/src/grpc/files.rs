@@ -1,0 +1,407 @@
+//! `revisit.customer.v1.Import` and `revisit.customer.v1.Export`.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use revisit_bootstrap::{
+    Principal, Reply, Streamed, authenticated, failure, idempotency::Repeatable, reply, reply_stream, wire,
+};
+use revisit_core::{Failure, Input, id::JobId, page::Page};
+use revisit_permission::Layer;
+use revisit_proto::customer::v1::{
+    self as pb, export_server::Export, import_server::Import, upload_file_request::Part,
+};
+use tonic::{Request, Streaming};
+
+use super::show;
+use crate::{
+    App,
+    domain::{Error, contact::ContactType, customer::CustomerKind, import::COLUMNS_MAX, sheet},
+    operations::{
+        View,
+        exports::{self, Chunk, Wish},
+        imports::{self, Previewed, Upload},
+    },
+    store::imports::{Job, Row, RowResult, State},
+};
+
+/// Rows that are read together for a file.
+const FILE_ROWS: usize = 500;
+/// How often a followed job is looked at.
+const WATCH: Duration = Duration::from_millis(200);
+
+#[derive(Clone)]
+pub struct Served(pub Arc<App>);
+
+#[tonic::async_trait]
+impl Import for Served {
+    type WatchImportStream = Streamed<pb::ImportJob>;
+    type DownloadRejectedRowsStream = Streamed<pb::FileChunk>;
+
+    async fn upload_file(&self, request: Request<Streaming<pb::UploadFileRequest>>) -> Reply<pb::ImportJob> {
+        let (who, parts) = authenticated(request)?;
+        reply(
+            async {
+                let job = upload(&self.0, &who, parts).await?;
+                self.shown_with_preview(&who, job).await
+            }
+            .await,
+        )
+    }
+
+    async fn set_mapping(&self, request: Request<pb::SetMappingRequest>) -> Reply<pb::ImportJob> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let mut input = Input::default();
+                let id = input.id("job_id", &message.job_id);
+                input.require(!message.mapping.is_empty(), "mapping", "is required");
+                input.require(message.mapping.len() <= COLUMNS_MAX, "mapping", "must have at most 200 entries");
+                for (index, column) in message.mapping.iter().enumerate() {
+                    input.require(column.column >= 0, &format!("mapping[{index}].column"), "must not be negative");
+                }
+                input.finish()?;
+                let mapping = message
+                    .mapping
+                    .into_iter()
+                    .map(|entry| (usize::try_from(entry.column).unwrap_or(usize::MAX), entry.target));
+                let job = imports::set_mapping(&self.0, &who, id, mapping.collect()).await?;
+                self.shown_with_preview(&who, job).await
+            }
+            .await,
+        )
+    }
+
+    async fn start_import(&self, request: Request<pb::StartImportRequest>) -> Reply<pb::ImportJob> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let id = job_id(&message.job_id)?;
+                imports::start(&self.0, &who, id).await.map(|job| show_job(&job))
+            }
+            .await,
+        )
+    }
+
+    async fn get_import(&self, request: Request<pb::GetImportRequest>) -> Reply<pb::ImportJob> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let job = imports::get(&self.0, &who, job_id(&message.job_id)?).await?;
+                if job.state == State::Ready { self.shown_with_preview(&who, job).await } else { Ok(show_job(&job)) }
+            }
+            .await,
+        )
+    }
+
+    async fn watch_import(&self, request: Request<pb::GetImportRequest>) -> Reply<Self::WatchImportStream> {
+        let (who, message) = authenticated(request)?;
+        let app = Arc::clone(&self.0);
+        reply_stream(
+            async {
+                let id = job_id(&message.job_id)?;
+                let first = imports::get(&app, &who, id).await?;
+                Ok::<_, Error>(watch(app, who, first))
+            }
+            .await,
+        )
+    }
+
+    async fn list_import_rows(&self, request: Request<pb::ListImportRowsRequest>) -> Reply<pb::ListImportRowsResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let mut input = Input::default();
+                let id = input.id("job_id", &message.job_id);
+                let result = RowResult::parse(&message.result);
+                let known = result.is_some() || message.result.is_empty();
+                input.require(known, "result", "must be created, merged, duplicate or rejected");
+                let shape = [message.job_id.as_str(), message.result.as_str()];
+                let page = Page::read(&mut input, message.page_size, &message.page_token, &shape);
+                let after = page.after.as_deref().map(|bytes| bytes.try_into().map(i64::from_be_bytes));
+                input.require(!matches!(after, Some(Err(_))), "page_token", "was not made by this list");
+                input.finish()?;
+                let after = after.and_then(Result::ok).unwrap_or(0);
+                let wanted = (after, page.size as usize, result, false);
+                let (_, rows, more) = imports::rows(&self.0, &who, id, wanted).await?;
+                let next = rows.last().filter(|_| more).map(|row| page.token(&row.number.to_be_bytes()));
+                Ok::<_, Error>(pb::ListImportRowsResponse {
+                    rows: rows.into_iter().map(|row| show_row(row, Vec::new())).collect(),
+                    next_page_token: next.unwrap_or_default(),
+                })
+            }
+            .await,
+        )
+    }
+
+    async fn download_rejected_rows(
+        &self,
+        request: Request<pb::GetImportRequest>,
+    ) -> Reply<Self::DownloadRejectedRowsStream> {
+        let (who, message) = authenticated(request)?;
+        let app = Arc::clone(&self.0);
+        reply_stream(
+            async {
+                let id = job_id(&message.job_id)?;
+                imports::get(&app, &who, id).await?;
+                Ok::<_, Error>(rejected(app, who, id))
+            }
+            .await,
+        )
+    }
+
+    async fn revert_import(&self, request: Request<pb::RevertImportRequest>) -> Reply<pb::ImportJob> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let id = job_id(&message.job_id)?;
+                imports::revert(&self.0, &who, id).await.map(|job| show_job(&job))
+            }
+            .await,
+        )
+    }
+}
+
+impl Served {
+    async fn shown_with_preview(&self, who: &Principal, job: Job) -> Result<pb::ImportJob, Error> {
+        let preview = imports::preview(&self.0, who, &job).await?;
+        let preview = preview.into_iter().map(|Previewed { row, changes }| show_row(row, changes)).collect();
+        Ok(pb::ImportJob { preview, ..show_job(&job) })
+    }
+}
+
+fn job_id(text: &str) -> Result<JobId, Failure> {
+    let mut input = Input::default();
+    let id = input.id("job_id", text);
+    input.finish()?;
+    Ok(id)
+}
+
+/// Takes the parts of a file: first its header, then its bytes.
+async fn upload(app: &App, who: &Principal, mut parts: Streaming<pb::UploadFileRequest>) -> Result<Job, Error> {
+    let first = parts.message().await.map_err(|status| failure(&status))?;
+    let Some(pb::UploadFileRequest { part: Some(Part::Header(header)) }) = first else {
+        return Err(Error::invalid("header", "must be the first message"));
+    };
+    let mut input = Input::default();
+    let repeat = Repeatable::read(&mut input, &header.request_id, "UploadFile", &header);
+    let file_name = input.text("header.file_name", &header.file_name, 1..=200);
+    let xlsx = match pb::FileFormat::try_from(header.format) {
+        Ok(pb::FileFormat::Unspecified) => None,
+        Ok(pb::FileFormat::Csv) => Some(false),
+        Ok(pb::FileFormat::Xlsx) => Some(true),
+        Err(_) => {
+            input.refuse("header.format", "is not a known value");
+            None
+        }
+    };
+    input.finish()?;
+    let mut upload = Upload::begin(app, who, file_name, xlsx)?;
+    while let Some(message) = parts.message().await.map_err(|status| failure(&status))? {
+        match message.part {
+            Some(Part::Data(bytes)) => upload.push(&bytes).await?,
+            Some(Part::Header(_)) => return Err(Error::invalid("header", "must be sent once")),
+            None => return Err(Error::invalid("data", "is required")),
+        }
+    }
+    imports::finish(upload, repeat).await
+}
+
+/// The job whenever it has moved, until it rests.
+fn watch(
+    app: Arc<App>,
+    who: Principal,
+    first: Job,
+) -> impl futures::Stream<Item = Result<pb::ImportJob, Error>> + Send + 'static {
+    let rests = |job: &Job| !matches!(job.state, State::Running | State::Reverting);
+    stream::try_unfold(Some((app, who, first, true)), move |state| async move {
+        let Some((app, who, mut job, first)) = state else { return Ok(None) };
+        let seen = (job.state, job.next_row);
+        while !first && (job.state, job.next_row) == seen && !rests(&job) {
+            tokio::time::sleep(WATCH).await;
+            job = imports::get(&app, &who, job.id).await?;
+        }
+        let shown = show_job(&job);
+        let next = (!rests(&job)).then_some((app, who, job, false));
+        Ok(Some((shown, next)))
+    })
+}
+
+fn rejected(
+    app: Arc<App>,
+    who: Principal,
+    id: JobId,
+) -> impl futures::Stream<Item = Result<pb::FileChunk, Error>> + Send + 'static {
+    stream::try_unfold(Some((app, who, 0_i64, true)), move |state| async move {
+        let Some((app, who, after, first)) = state else { return Ok(None) };
+        let wanted = (after, FILE_ROWS, Some(RowResult::Rejected), true);
+        let (job, rows, more) = imports::rows(&app, &who, id, wanted).await?;
+        let mut text = String::new();
+        if first {
+            text.push('\u{FEFF}');
+            text.push_str(&sheet::line(job.headers.iter().map(String::as_str).chain(["reason"])));
+        }
+        for row in &rows {
+            let raw = row.raw.as_deref().unwrap_or_default();
+            let whole = || vec![String::from_utf8_lossy(raw).into_owned()];
+            let mut cells = sheet::cells(raw, job.delimiter, job.encoding).unwrap_or_else(|_| whole());
+            cells.resize(cells.len().max(job.headers.len()), String::new());
+            let reasons: Vec<String> = row.violations.iter().map(|(field, rule)| format!("{field}: {rule}")).collect();
+            cells.push(reasons.join("; "));
+            text.push_str(&sheet::line(cells));
+        }
+        let after = rows.last().map_or(after, |row| row.number);
+        let next = more.then_some((app, who, after, false));
+        Ok(Some((pb::FileChunk { data: text.into_bytes() }, next)))
+    })
+}
+
+fn show_job(job: &Job) -> pb::ImportJob {
+    let mapping = job.headers.iter().enumerate().map(|(index, header)| pb::ColumnMapping {
+        column: i32::try_from(index).unwrap_or(i32::MAX),
+        header: header.clone(),
+        target: job.mapping.get(index).cloned().unwrap_or_default(),
+    });
+    pb::ImportJob {
+        job_id: job.id.to_string(),
+        file_name: job.file_name.clone(),
+        format: if job.is_xlsx { pb::FileFormat::Xlsx } else { pb::FileFormat::Csv }.into(),
+        encoding: if job.is_xlsx { String::new() } else { job.encoding.name().to_owned() },
+        state: match job.state {
+            State::Ready => pb::ImportState::Ready,
+            State::Running => pb::ImportState::Running,
+            State::Done => pb::ImportState::Done,
+            State::Stopped => pb::ImportState::Stopped,
+            State::Reverting => pb::ImportState::Reverting,
+            State::Reverted => pb::ImportState::Reverted,
+        }
+        .into(),
+        mapping: mapping.collect(),
+        preview: Vec::new(),
+        row_count: job.row_count,
+        created_count: job.created,
+        merged_count: job.merged,
+        duplicate_count: job.duplicate,
+        rejected_count: job.rejected,
+        stop_reason: job.stop_reason.clone(),
+        create_time: Some(wire::time(job.created_at)),
+        end_time: wire::time_optional(job.ended_at),
+        kept_count: job.kept,
+    }
+}
+
+fn show_row(row: Row, changes: Vec<String>) -> pb::ImportRow {
+    let violations = row.violations.into_iter().map(|(field, rule)| pb::RowViolation { field, rule });
+    pb::ImportRow {
+        row: row.number,
+        result: row.result.name().to_owned(),
+        customer_id: row.customer.map(|customer| customer.to_string()).unwrap_or_default(),
+        violations: violations.collect(),
+        changes,
+        duplicate_of_row: row.duplicate_of.unwrap_or_default(),
+    }
+}
+
+#[tonic::async_trait]
+impl Export for Served {
+    type ExportCustomersStream = Streamed<pb::FileChunk>;
+
+    async fn export_customers(
+        &self,
+        request: Request<pb::ExportCustomersRequest>,
+    ) -> Reply<Self::ExportCustomersStream> {
+        let (who, message) = authenticated(request)?;
+        let app = Arc::clone(&self.0);
+        reply_stream(
+            async {
+                let mut input = Input::default();
+                let reason = input.text("reason", &message.reason, 1..=500);
+                input.finish()?;
+                let wish = Wish { filter: message.filter, clear: message.clear_values, reason };
+                let chunks = exports::export(app, who, wish).await?;
+                Ok::<_, Error>(chunks.map_ok(|chunk| pb::FileChunk { data: lines(&chunk).into_bytes() }).boxed())
+            }
+            .await,
+        )
+    }
+}
+
+const EXPORTED: [&str; 18] = [
+    "customer_id",
+    "kind",
+    "name",
+    "phone",
+    "wechat",
+    "email",
+    "company",
+    "registration_code",
+    "city",
+    "source",
+    "stage",
+    "grade",
+    "vip",
+    "tags",
+    "birthday",
+    "contract_end",
+    "owner_id",
+    "external_id",
+];
+
+/// A chunk as CSV; the last column marks each row with the export and who took it.
+fn lines(chunk: &Chunk) -> String {
+    let mut text = String::new();
+    if chunk.first {
+        text.push('\u{FEFF}');
+        let fields = chunk.fields.iter().map(|field| format!("fields.{}", field.key));
+        let headers = EXPORTED.iter().map(|header| (*header).to_owned()).chain(fields).chain(["watermark".to_owned()]);
+        text.push_str(&sheet::line(headers));
+    }
+    for view in &chunk.views {
+        let mut cells = if view.levels.reads(Layer::Basic) { basic(view) } else { vec![String::new(); EXPORTED.len()] };
+        cells[0] = view.customer.id.to_string();
+        for (place, kind) in (3..).zip(ContactType::ALL) {
+            cells[place] = contacts(view, kind);
+        }
+        cells.extend(chunk.fields.iter().map(|field| show::field_text(view, field)));
+        cells.push(chunk.mark.clone());
+        text.push_str(&sheet::line(cells));
+    }
+    text
+}
+
+fn basic(view: &View) -> Vec<String> {
+    let customer = &view.customer;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let mut cells = vec![String::new(); 8];
+    cells[1] = match customer.kind {
+        CustomerKind::Person => "person",
+        CustomerKind::Company => "company",
+    }
+    .to_owned();
+    cells[2].clone_from(&customer.name);
+    cells.extend([
+        text(&customer.city),
+        text(&customer.source),
+        customer.stage.clone(),
+        text(&customer.grade),
+        customer.vip.to_string(),
+        customer.tags.join(";"),
+        text(&customer.birthday),
+        text(&customer.contract_end),
+        customer.owner.map(|owner| owner.to_string()).unwrap_or_default(),
+        text(&customer.external_id),
+    ]);
+    cells
+}
+
+fn contacts(view: &View, kind: ContactType) -> String {
+    use revisit_permission::Level;
+    let level = view.levels.get(Layer::Sensitive);
+    if level == Level::Hidden {
+        return String::new();
+    }
+    let clear = level >= Level::Read && view.clear.contact_points;
+    let points = view.customer.contact_points.iter().filter(|point| point.kind == kind);
+    let values = points.map(|point| if clear { point.normal_form.clone() } else { show::masked_contact(point) });
+    values.collect::<Vec<_>>().join(";")
+}

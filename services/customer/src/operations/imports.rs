@@ -1,0 +1,196 @@
+//! Imports: a file becomes a persisted job; a worker turns its rows into customers, batch by batch.
+
+mod batch;
+mod upload;
+
+use revisit_bootstrap::Principal;
+use revisit_core::{Input, id::JobId};
+use revisit_permission::{Action, Row as PolicyRow, Scope};
+
+pub use batch::work;
+pub use upload::{Upload, finish};
+
+use crate::{
+    App,
+    domain::{
+        Error,
+        field::Field,
+        import::{self, PREVIEW_ROWS, Target},
+        sheet::{self, Splitter},
+    },
+    store::{
+        self,
+        imports::{Job, Row, RowResult, State},
+    },
+};
+
+/// What a row of a preview would become.
+pub struct Previewed {
+    pub row: Row,
+    pub changes: Vec<String>,
+}
+
+/// The job, for who uploaded it and for who may see imports of the whole company.
+pub async fn get(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
+    app.reading(who)?;
+    let job = find(app, who, id).await?.ok_or(Error::NoSuchJob(id))?;
+    let row = PolicyRow::new(job.tenant, job.id).with_owner(job.subject);
+    if job.subject != who.subject() && who.decide(Action::ImportView, &row).is_err() {
+        return Err(Error::NoSuchJob(id));
+    }
+    Ok(job)
+}
+
+fn reader(who: &Principal, id: JobId) -> Result<Scope, Error> {
+    who.scope(Action::CustomerImport).or_else(|_| who.scope(Action::ImportView)).map_err(|_| Error::NoSuchJob(id))
+}
+
+async fn find(app: &App, who: &Principal, id: JobId) -> Result<Option<Job>, Error> {
+    let scope = reader(who, id)?;
+    app.store.database.read(&scope, async |tx| store::imports::find(tx, &scope, who.tenant(), id).await).await
+}
+
+/// Sets where the columns go; only before the start.
+pub async fn set_mapping(app: &App, who: &Principal, id: JobId, mapping: Vec<(usize, String)>) -> Result<Job, Error> {
+    let before = own(app, who, id).await?;
+    require_state(&before, State::Ready)?;
+    let scope = who.scope(Action::CustomerImport)?;
+    let write = app.store.database.write(&scope, async |tx| {
+        let fields = store::catalogue::fields(tx, who.tenant()).await?;
+        let mut input = Input::default();
+        let mut job = before.clone();
+        job.mapping = vec![String::new(); job.headers.len()];
+        for (index, (column, target)) in mapping.iter().enumerate() {
+            let path = format!("mapping[{index}]");
+            input.require(*column < job.headers.len(), &format!("{path}.column"), "is not a column of the file");
+            let known = target.is_empty() || Target::parse(target, &fields).is_some();
+            input.require(known, &format!("{path}.target"), "is not a target");
+            if let Some(place) = job.mapping.get_mut(*column) {
+                target.clone_into(place);
+            }
+        }
+        input.finish()?;
+        store::imports::update(tx, &scope, &before, &job).await?;
+        Ok::<_, Error>(job)
+    });
+    write.await
+}
+
+/// Starts a job, once.
+pub async fn start(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
+    let before = own(app, who, id).await?;
+    if before.state != State::Ready {
+        return Ok(before);
+    }
+    let named = before.mapping.iter().any(|target| target == "name" || target == "company");
+    if !named {
+        return Err(Error::invalid("mapping", "must have a column for name or company"));
+    }
+    let job = Job { state: State::Running, ..before.clone() };
+    move_to(app, who, &before, job).await
+}
+
+/// Begins to take an import back, once.
+pub async fn revert(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
+    let before = own(app, who, id).await?;
+    match before.state {
+        State::Reverting | State::Reverted => Ok(before),
+        State::Done | State::Stopped => {
+            let job = Job { state: State::Reverting, ended_at: None, ..before.clone() };
+            move_to(app, who, &before, job).await
+        }
+        State::Ready | State::Running => Err(Error::ImportState { state: before.state.name() }),
+    }
+}
+
+async fn move_to(app: &App, who: &Principal, before: &Job, job: Job) -> Result<Job, Error> {
+    let scope = who.scope(Action::CustomerImport)?;
+    app.store.database.write(&scope, async |tx| store::imports::update(tx, &scope, before, &job).await).await?;
+    app.wake.notify_one();
+    Ok(job)
+}
+
+/// A job that the caller uploaded: others may look at it at most.
+async fn own(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
+    let job = get(app, who, id).await?;
+    who.scope(Action::CustomerImport)?;
+    if job.subject == who.subject() { Ok(job) } else { Err(Error::NoSuchJob(id)) }
+}
+
+fn require_state(job: &Job, state: State) -> Result<(), Error> {
+    if job.state == state { Ok(()) } else { Err(Error::ImportState { state: job.state.name() }) }
+}
+
+/// A page of results and whether more follow.
+pub async fn rows(
+    app: &App,
+    who: &Principal,
+    id: JobId,
+    (after, size, result, raw): (i64, usize, Option<RowResult>, bool),
+) -> Result<(Job, Vec<Row>, bool), Error> {
+    let job = get(app, who, id).await?;
+    let scope = reader(who, id)?;
+    let wanted = (after, size as u64 + 1, result, raw);
+    let read =
+        app.store.database.read(&scope, async |tx| store::imports::rows(tx, &app.store, &scope, &job, wanted).await);
+    let mut rows = read.await?;
+    let more = rows.len() > size;
+    rows.truncate(size);
+    Ok((job, rows, more))
+}
+
+/// What the first rows would become under the mapping. It looks at the file only: what the company has already is told
+/// by the import itself, whose answers have a budget.
+pub async fn preview(app: &App, who: &Principal, job: &Job) -> Result<Vec<Previewed>, Error> {
+    let scope = reader(who, job.id)?;
+    let read = app.store.database.read(&scope, async |tx| {
+        let fields = store::catalogue::fields(tx, who.tenant()).await?;
+        let chunk = store::imports::chunk_at(tx, &app.store, &scope, (job.tenant, job.id), 0).await?;
+        Ok::<_, Error>((fields, chunk.map(|(_, bytes)| bytes).unwrap_or_default()))
+    });
+    let (fields, bytes) = read.await?;
+    let mapping = targets(&job.mapping, &fields);
+    let mut splitter = Splitter::new(job.delimiter, 0);
+    splitter.push(&bytes);
+    let mut previewed = Vec::new();
+    // The header stands first.
+    let _ = splitter.next(false);
+    while previewed.len() < PREVIEW_ROWS {
+        let whole = bytes.len() < upload::CHUNK;
+        let Some(record) = splitter.next(whole) else { break };
+        let number = previewed.len() as i64 + 1;
+        previewed.push(preview_row(job, number, record, &mapping, &fields));
+    }
+    Ok(previewed)
+}
+
+fn preview_row(
+    job: &Job,
+    number: i64,
+    record: sheet::Record,
+    mapping: &[Option<Target>],
+    fields: &[Field],
+) -> Previewed {
+    let cells = record.content.and_then(|bytes| sheet::cells(&bytes, job.delimiter, job.encoding));
+    let (violations, changes) = match cells {
+        Err(rule) => (vec![("row".to_owned(), rule.to_owned())], Vec::new()),
+        Ok(cells) => {
+            let mut input = Input::default();
+            let _ = import::read_row(&cells, mapping, fields, &mut input);
+            let violations = input.violations().iter().map(|bad| (bad.field.clone(), bad.rule.clone())).collect();
+            (violations, import::changes(&cells, mapping))
+        }
+    };
+    let result = if violations.is_empty() { RowResult::Created } else { RowResult::Rejected };
+    Previewed { row: Row { number, result, customer: None, duplicate_of: None, violations, raw: None }, changes }
+}
+
+/// The targets that a job names; one whose field was retired meanwhile is left out.
+pub fn targets(mapping: &[String], fields: &[Field]) -> Vec<Option<Target>> {
+    mapping.iter().map(|name| Target::parse(name, fields)).collect()
+}
+
+/// The proof that the importer may still import: what every batch is begun with.
+pub fn may_import(who: &Principal) -> Result<Scope, Error> {
+    Ok(who.scope(Action::CustomerImport)?)
+}

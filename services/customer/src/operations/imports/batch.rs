@@ -1,0 +1,538 @@
+//! One batch of an import: read from where the last one ended, clean, match, decide, write, all in one transaction.
+//!
+//! A killed import begins again at the batch that was not committed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use revisit_bootstrap::{Principal, audit};
+use revisit_core::{
+    Failure, Input, Kind, Timestamp,
+    id::{CustomerId, DepartmentId},
+};
+use revisit_permission::{Action, Change as PolicyChange, Decided, Permits, Reading};
+
+use super::{may_import, targets};
+use crate::{
+    App,
+    domain::{
+        Error, contact,
+        customer::Customer,
+        import::{self, RowDraft, Target},
+        matching::{self, BUDGET_IMPORT_DIVISOR, Key, KeyKind},
+        sheet::{self, Record, Splitter},
+        timeline::{Entry, EntryKind},
+    },
+    operations::customers::{self, Catalogue, compose, require_draft_writable},
+    store::{
+        self,
+        imports::{Job, Row, RowResult, State},
+        save::{Change, MATCH_RACE},
+    },
+};
+
+/// Does one batch of the oldest job; answers whether there was one.
+pub async fn work(app: &App) -> Result<bool, Error> {
+    let worker = &app.workers.import;
+    let next = app.store.database.read(worker, async |tx| store::imports::next(tx, worker).await).await?;
+    let Some(job) = next else { return Ok(false) };
+    let who = Principal::named(&app.leases, job.tenant, job.subject);
+    let done = match job.state {
+        State::Reverting => take_back(app, &who, &job).await,
+        State::Ready | State::Running | State::Done | State::Stopped | State::Reverted => batch(app, &who, &job).await,
+    };
+    match done {
+        Ok(()) => Ok(true),
+        // Another replica was faster, or somebody took a key in between: the next look finds it as it is now.
+        Err(Error::ImportState { .. } | Error::EtagStale { .. }) => Ok(true),
+        Err(Error::Told(failure)) if failure.reason == MATCH_RACE => Ok(true),
+        Err(Error::Denied(denial)) => stop_if_denied(app, &job, Failure::from(denial)).await,
+        Err(Error::Told(failure)) => stop_if_denied(app, &job, failure).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// A job whose importer has lost the right ends; any other failure is tried again.
+async fn stop_if_denied(app: &App, job: &Job, failure: Failure) -> Result<bool, Error> {
+    if failure.kind != Kind::Denied {
+        return Err(Error::Told(failure));
+    }
+    let worker = &app.workers.import;
+    let stopped = ended(app, job, State::Stopped, failure.reason);
+    app.store.database.write(worker, async |tx| store::imports::update(tx, worker, job, &stopped).await).await?;
+    Ok(true)
+}
+
+fn ended(app: &App, job: &Job, state: State, reason: &str) -> Job {
+    Job { state, stop_reason: reason.to_owned(), ended_at: Some(app.clock.wall()), ..job.clone() }
+}
+
+/// What a batch works with.
+struct Context<'a> {
+    app: &'a App,
+    who: &'a Principal,
+    job: &'a Job,
+    reading: Reading,
+    catalogue: Catalogue,
+    mapping: Vec<Option<Target>>,
+    departments: HashMap<String, DepartmentId>,
+    now: Timestamp,
+}
+
+/// A row that can be read, on its way to a customer.
+struct Candidate {
+    number: i64,
+    raw: Vec<u8>,
+    draft: RowDraft,
+    customer: Customer,
+    keys: BTreeSet<Key>,
+}
+
+/// What a batch has come to.
+#[derive(Default)]
+struct Outcome {
+    rows: Vec<Row>,
+    changes: Vec<Change>,
+    permits: Vec<Decided>,
+    /// Which row made the change at this place, for rows of the batch that mean the same customer.
+    made: Vec<i64>,
+    /// Customers of others that rows turned out to be.
+    foreign: Vec<CustomerId>,
+}
+
+async fn batch(app: &App, who: &Principal, job: &Job) -> Result<(), Error> {
+    let scope = may_import(who)?;
+    let catalogue = customers::catalogue(app, &scope).await?;
+    let reading = app.reading(who)?;
+    let mapping = targets(&job.mapping, &catalogue.fields);
+    let context = Context {
+        app,
+        who,
+        job,
+        departments: departments(&reading, &mapping),
+        mapping,
+        catalogue,
+        reading,
+        now: app.clock.wall(),
+    };
+    let (records, end_of_file) = records(app, &scope, job).await?;
+    let after = records.last().map_or(job.next_position, |record| i64::try_from(record.end).unwrap_or(i64::MAX));
+    let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
+    let mut outcome = Outcome::default();
+    let mut candidates = Vec::new();
+    for (index, record) in records.into_iter().enumerate() {
+        match context.candidate(job.next_row + i64::try_from(index).unwrap_or(0) + 1, record) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(row) => outcome.rows.push(row),
+        }
+    }
+    context.place(candidates, &scope, &mut outcome).await?;
+    let mut next = Job { next_row: job.next_row + count, next_position: after, ..job.clone() };
+    next.foreign += i64::try_from(outcome.foreign.len()).unwrap_or(0);
+    for row in &outcome.rows {
+        match row.result {
+            RowResult::Created => next.created += 1,
+            RowResult::Merged => next.merged += 1,
+            RowResult::Duplicate => next.duplicate += 1,
+            RowResult::Rejected => next.rejected += 1,
+        }
+    }
+    // A part of a percent of a small file is one row.
+    let budget = (job.row_count + BUDGET_IMPORT_DIVISOR - 1) / BUDGET_IMPORT_DIVISOR;
+    if next.foreign > budget && who.scope(Action::CustomerProbe).is_err() {
+        next = ended(app, &next, State::Stopped, "DUPLICATE_BUDGET");
+    } else if end_of_file {
+        next = ended(app, &next, State::Done, "");
+    }
+    context.commit(&scope, outcome, &next).await
+}
+
+/// Open departments by name, if a column names departments.
+fn departments(reading: &Reading, mapping: &[Option<Target>]) -> HashMap<String, DepartmentId> {
+    if !mapping.contains(&Some(Target::Department)) {
+        return HashMap::new();
+    }
+    let facts = reading.snapshot.facts().changes().into_iter();
+    facts
+        .filter_map(|fact| match fact {
+            PolicyChange::Department(department) if !department.disabled => Some((department.name, department.id)),
+            PolicyChange::Tenant(_)
+            | PolicyChange::Department(_)
+            | PolicyChange::Subject(_)
+            | PolicyChange::Position(_)
+            | PolicyChange::Role(_)
+            | PolicyChange::RoleAssignment(_)
+            | PolicyChange::Team(_)
+            | PolicyChange::Grant(_)
+            | PolicyChange::Guard(_)
+            | PolicyChange::SessionRevoked { .. }
+            | PolicyChange::Removed(_) => None,
+        })
+        .collect()
+}
+
+/// The next records of the file, at most a batch of them, and whether the file ends behind them.
+async fn records(app: &App, scope: &revisit_permission::Scope, job: &Job) -> Result<(Vec<Record>, bool), Error> {
+    let size = app.config.batch_rows;
+    let key = (job.tenant, job.id);
+    let mut splitter = Splitter::new(job.delimiter, u64::try_from(job.next_position).unwrap_or(0));
+    let (mut records, mut position) = (Vec::new(), job.next_position);
+    loop {
+        let read = app
+            .store
+            .database
+            .read(scope, async |tx| store::imports::chunk_at(tx, &app.store, scope, key, position).await);
+        let piece = read.await?.and_then(|(start, bytes)| {
+            let skipped = usize::try_from(position - start).unwrap_or(usize::MAX);
+            bytes.get(skipped..).filter(|rest| !rest.is_empty()).map(<[u8]>::to_vec)
+        });
+        let end = piece.is_none();
+        if let Some(piece) = piece {
+            position += i64::try_from(piece.len()).unwrap_or(0);
+            splitter.push(&piece);
+        }
+        while records.len() < size {
+            match splitter.next(end) {
+                Some(record) => records.push(record),
+                None if end => return Ok((records, true)),
+                None => break,
+            }
+        }
+        if records.len() >= size {
+            return Ok((records, false));
+        }
+    }
+}
+
+impl Context<'_> {
+    /// A row cleaned and checked by itself, or its rejection.
+    fn candidate(&self, number: i64, record: Record) -> Result<Candidate, Row> {
+        let raw = record.content.as_ref().ok().cloned();
+        let reject = |violations: Vec<(String, String)>| Row {
+            number,
+            result: RowResult::Rejected,
+            customer: None,
+            duplicate_of: None,
+            violations,
+            raw: Some(raw.clone().unwrap_or_default()),
+        };
+        let broken = |rule: &str| reject(vec![("row".to_owned(), rule.to_owned())]);
+        let bytes = record.content.map_err(broken)?;
+        let cells = sheet::cells(&bytes, self.job.delimiter, self.job.encoding).map_err(broken)?;
+        if cells.len() > self.mapping.len() {
+            return Err(broken("has more cells than the header"));
+        }
+        let mut input = Input::default();
+        let mut draft = import::read_row(&cells, &self.mapping, &self.catalogue.fields, &mut input);
+        self.set_department(&mut draft, &mut input);
+        let told = |input: &Input| {
+            input.violations().iter().map(|bad| (bad.field.clone(), bad.rule.clone())).collect::<Vec<_>>()
+        };
+        if !input.violations().is_empty() {
+            return Err(reject(told(&input)));
+        }
+        let mut customer = compose(self.app, self.who, &draft.draft, &self.catalogue).map_err(|error| {
+            let failure = Failure::from(error);
+            let told = failure.violations.iter().map(|bad| (bad.field.clone(), bad.rule.clone()));
+            let told: Vec<_> = told.collect();
+            reject(if told.is_empty() { vec![("row".to_owned(), failure.reason.to_owned())] } else { told })
+        })?;
+        customer.import_job = Some(self.job.id);
+        let keys = customer.keys();
+        Ok(Candidate { number, raw: bytes, draft, customer, keys })
+    }
+
+    /// A department of record is named or identified.
+    fn set_department(&self, draft: &mut RowDraft, input: &mut Input) {
+        let Some(named) = &draft.department else { return };
+        let known = self.departments.get(named).copied().or_else(|| {
+            let id: DepartmentId = named.parse().ok()?;
+            self.reading.snapshot.department(id).map(|department| department.id)
+        });
+        match known {
+            Some(department) => draft.draft.department = Some(department),
+            None => input.refuse("department", "is not an open department"),
+        }
+    }
+
+    /// Decides for each candidate whether it is new, an earlier row's, or somebody who is there already.
+    async fn place(
+        &self,
+        candidates: Vec<Candidate>,
+        scope: &revisit_permission::Scope,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let all: BTreeSet<Key> = candidates.iter().flat_map(|candidate| candidate.keys.iter().cloned()).collect();
+        let (app, tenant, worker) = (self.app, self.job.tenant, &self.app.workers.import);
+        let read =
+            app.store.database.read(scope, async |tx| store::keys::holders(tx, &app.store, scope, tenant, &all).await);
+        let mut holders: HashMap<Key, Vec<CustomerId>> = HashMap::new();
+        for (customer, key) in read.await? {
+            holders.entry(key).or_default().push(customer);
+        }
+        let known: BTreeSet<CustomerId> = holders.values().flatten().copied().collect();
+        let known: Vec<CustomerId> = known.into_iter().collect();
+        let read = app.store.database.read(worker, async |tx| {
+            let mut customers = Vec::new();
+            for ids in known.chunks(1_000) {
+                customers.extend(store::load::for_worker_sealed(tx, &app.store, worker, tenant, ids).await?);
+            }
+            Ok::<_, Error>(customers)
+        });
+        let known: BTreeMap<CustomerId, Customer> =
+            read.await?.into_iter().map(|customer| (customer.id, customer)).collect();
+        let mut merged: BTreeMap<CustomerId, usize> = BTreeMap::new();
+        for candidate in candidates {
+            let held = candidate
+                .keys
+                .iter()
+                .flat_map(|key| holders.get(key).into_iter().flatten().map(|customer| (*customer, key.kind)));
+            let found = matching::matches(held.collect::<Vec<(CustomerId, KeyKind)>>());
+            let found = found.into_iter().find_map(|(id, _)| known.get(&id).filter(|known| known.deleted_at.is_none()));
+            match found {
+                Some(existing) if merged.contains_key(&existing.id) => {
+                    self.join(candidate, merged[&existing.id], outcome, &mut holders);
+                }
+                Some(existing) => self.merge(candidate, existing, outcome, (&mut holders, &mut merged)),
+                None => self.create(candidate, outcome, (&mut holders, &mut merged), &known),
+            }
+        }
+        Ok(())
+    }
+
+    fn create(
+        &self,
+        candidate: Candidate,
+        outcome: &mut Outcome,
+        (holders, merged): (&mut HashMap<Key, Vec<CustomerId>>, &mut BTreeMap<CustomerId, usize>),
+        known: &BTreeMap<CustomerId, Customer>,
+    ) {
+        // Who was made by an earlier row of this batch is not among the known ones.
+        let held = candidate.keys.iter().flat_map(|key| {
+            let of_batch = holders.get(key).into_iter().flatten().filter(|id| !known.contains_key(*id));
+            of_batch.map(|customer| (*customer, key.kind))
+        });
+        let earlier =
+            matching::matches(held.collect::<Vec<_>>()).into_iter().find_map(|(id, _)| merged.get(&id).copied());
+        if let Some(place) = earlier {
+            self.join(candidate, place, outcome, holders);
+            return;
+        }
+        let mut customer = candidate.customer;
+        let decided =
+            self.who.decide(Action::CustomerImport, &customer.row()).map_err(Error::Told).and_then(|decided| {
+                require_draft_writable(&decided.levels(), &candidate.draft.draft, &self.catalogue.fields)?;
+                if customer.owner != Some(self.who.subject()) {
+                    self.who.decide(Action::CustomerAssign, &customer.row())?;
+                }
+                Ok(decided)
+            });
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(error) => {
+                outcome.rows.push(refused(candidate.number, &error, candidate.raw));
+                return;
+            }
+        };
+        customer.auth_rev = decided.revision();
+        outcome.rows.push(result(candidate.number, RowResult::Created, Some(customer.id), None));
+        for key in &candidate.keys {
+            holders.entry(key.clone()).or_default().push(customer.id);
+        }
+        merged.insert(customer.id, outcome.changes.len());
+        let entry =
+            self.entry(EntryKind::Record, &customer).change(None, Some("imported".to_owned())).about(self.job.id);
+        let note = self.note(&candidate.draft, &customer);
+        let mut change = Change::create(customer).entry(entry);
+        change.entries.extend(note);
+        outcome.changes.push(change);
+        outcome.permits.push(decided);
+        outcome.made.push(candidate.number);
+    }
+
+    /// A row about a customer that is there: merged when the importer may write it, else only told.
+    fn merge(
+        &self,
+        candidate: Candidate,
+        existing: &Customer,
+        outcome: &mut Outcome,
+        (holders, merged): (&mut HashMap<Key, Vec<CustomerId>>, &mut BTreeMap<CustomerId, usize>),
+    ) {
+        if self.who.decide(Action::CustomerView, &existing.row()).is_err() {
+            outcome.foreign.push(existing.id);
+            outcome.rows.push(result(candidate.number, RowResult::Duplicate, None, None));
+            return;
+        }
+        let after = combined(existing, &candidate.customer, holders);
+        let decided = self
+            .who
+            .caller
+            .decide_change(&self.who.leases, Action::CustomerUpdate, &existing.row(), &after.row())
+            .map_err(Error::from)
+            .and_then(|decided| {
+                require_draft_writable(&decided.levels(), &candidate.draft.draft, &self.catalogue.fields)?;
+                Ok(decided)
+            });
+        let Ok(decided) = decided else {
+            outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(existing.id), None));
+            return;
+        };
+        outcome.rows.push(result(candidate.number, RowResult::Merged, Some(existing.id), None));
+        for key in after.keys() {
+            holders.entry(key).or_default().push(existing.id);
+        }
+        let mut change = Change::update(existing.clone(), after).with_contents();
+        change.after.auth_rev = decided.revision();
+        let entry = self.entry(EntryKind::Record, existing).change(None, Some("merged".to_owned())).about(self.job.id);
+        change.entries.push(entry);
+        change.entries.extend(self.note(&candidate.draft, existing));
+        merged.insert(existing.id, outcome.changes.len());
+        outcome.changes.push(change);
+        outcome.permits.push(decided);
+        outcome.made.push(candidate.number);
+    }
+
+    /// A row about a customer that an earlier row of this batch has made or merged into.
+    fn join(
+        &self,
+        candidate: Candidate,
+        place: usize,
+        outcome: &mut Outcome,
+        holders: &mut HashMap<Key, Vec<CustomerId>>,
+    ) {
+        let earlier = outcome.made[place];
+        let change = &mut outcome.changes[place];
+        change.after = combined(&change.after, &candidate.customer, holders);
+        for key in change.after.keys() {
+            holders.entry(key).or_default().push(change.after.id);
+        }
+        let note = self.note(&candidate.draft, &change.after);
+        change.entries.extend(note);
+        let id = change.after.id;
+        outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(id), Some(earlier)));
+    }
+
+    fn entry(&self, kind: EntryKind, customer: &Customer) -> Entry {
+        customers::entry(self.app, kind, customer, self.now).by(self.who.subject())
+    }
+
+    fn note(&self, draft: &RowDraft, customer: &Customer) -> Option<Entry> {
+        let mut entry = self.entry(EntryKind::Note, customer);
+        entry.text = Some(draft.note.clone()?);
+        Some(entry)
+    }
+
+    /// Customers, results and the job's progress are one transaction.
+    async fn commit(&self, scope: &revisit_permission::Scope, outcome: Outcome, next: &Job) -> Result<(), Error> {
+        let Outcome { mut rows, changes, permits, foreign, .. } = outcome;
+        rows.sort_by_key(|row| row.number);
+        let (app, job) = (self.app, self.job);
+        if permits.is_empty() {
+            let write = app.store.database.write(scope, async |tx| self.keep(tx, scope, (&rows, &foreign), next).await);
+            return write.await;
+        }
+        let permits = Permits(permits);
+        let write = app.store.database.write(&permits, async |tx| {
+            self.keep(tx, &permits, (&rows, &foreign), next).await?;
+            store::save::save(tx, &app.store, &permits, changes).await?;
+            Ok::<_, Error>(())
+        });
+        tracing::debug!(job.id = %job.id, rows = rows.len(), "a batch was imported");
+        write.await
+    }
+
+    async fn keep(
+        &self,
+        tx: &revisit_bootstrap::Tx,
+        permit: &impl revisit_permission::Permit,
+        (rows, foreign): (&[Row], &[CustomerId]),
+        next: &Job,
+    ) -> Result<(), Error> {
+        store::imports::update(tx, permit, self.job, next).await?;
+        store::imports::insert_rows(tx, &self.app.store, permit, self.job, rows).await?;
+        if !foreign.is_empty() {
+            let entry = audit::Entry::new(&self.who.caller, "customer.duplicate_answer", "customer");
+            let entry = entry.about(foreign.iter().map(|id| id.uuid()));
+            let entry = entry.with(|message| next.stop_reason.clone_into(&mut message.reason_code));
+            audit::record(tx, &self.app.ids, entry).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What stands survives; what it lacks is added. A contact point that a third customer has is left out.
+fn combined(existing: &Customer, new: &Customer, holders: &HashMap<Key, Vec<CustomerId>>) -> Customer {
+    let mut after = existing.clone();
+    let taken = |point: &contact::ContactPoint| {
+        let keys = matching::keys(false, "", "", std::slice::from_ref(point));
+        keys.iter().any(|key| {
+            key.kind.is_strong() && holders.get(key).is_some_and(|held| held.iter().any(|id| *id != existing.id))
+        })
+    };
+    let added = new.contact_points.iter().filter(|point| !taken(point)).cloned();
+    after.contact_points.extend(added.map(|point| contact::ContactPoint { primary: false, ..point }));
+    contact::settle(&mut after.contact_points);
+    after.contact_points.truncate(contact::CONTACT_POINTS_MAX);
+    for (old, new) in [
+        (&mut after.city, &new.city),
+        (&mut after.source, &new.source),
+        (&mut after.birthday, &new.birthday),
+        (&mut after.contract_end, &new.contract_end),
+        (&mut after.external_id, &new.external_id),
+    ] {
+        if old.is_none() {
+            old.clone_from(new);
+        }
+    }
+    after.tags.extend(new.tags.iter().cloned());
+    after.tags.sort();
+    after.tags.dedup();
+    after.tags.truncate(crate::domain::customer::TAGS_MAX);
+    for (field, value) in &new.fields {
+        if after.field(*field).is_none() {
+            after.fields.push((*field, value.clone()));
+        }
+    }
+    after
+}
+
+fn result(number: i64, result: RowResult, customer: Option<CustomerId>, duplicate_of: Option<i64>) -> Row {
+    Row { number, result, customer, duplicate_of, violations: Vec::new(), raw: None }
+}
+
+fn refused(number: i64, error: &Error, raw: Vec<u8>) -> Row {
+    let violations = vec![("row".to_owned(), error.reason().to_owned())];
+    Row { number, result: RowResult::Rejected, customer: None, duplicate_of: None, violations, raw: Some(raw) }
+}
+
+/// Deletes the next chunk of what the job made and nobody has touched since.
+async fn take_back(app: &App, who: &Principal, job: &Job) -> Result<(), Error> {
+    let worker = &app.workers.import;
+    let scope = may_import(who)?;
+    let size = app.config.batch_rows as u64;
+    let read = app.store.database.read(worker, async |tx| {
+        let (ids, kept) = store::imports::made_by(tx, worker, job, size).await?;
+        Ok::<_, Error>((store::load::for_worker(tx, worker, job.tenant, &ids).await?, kept))
+    });
+    let (customers, kept) = read.await?;
+    if customers.is_empty() {
+        let done = Job { kept, ..ended(app, job, State::Reverted, "") };
+        return app.store.database.write(&scope, async |tx| store::imports::update(tx, &scope, job, &done).await).await;
+    }
+    let now = app.clock.wall();
+    let (mut changes, mut permits) = (Vec::new(), Vec::new());
+    for customer in customers {
+        let mut after = customer.clone();
+        after.deleted_at = Some(now);
+        let decided = who.caller.decide_change(&who.leases, Action::CustomerImport, &customer.row(), &after.row())?;
+        let entry = customers::entry(app, EntryKind::Record, &after, now)
+            .by(who.subject())
+            .change(None, Some("import reverted".to_owned()))
+            .about(job.id);
+        after.auth_rev = decided.revision();
+        changes.push(Change::update(customer, after).with_contents().entry(entry));
+        permits.push(decided);
+    }
+    let permits = Permits(permits);
+    app.store.database.write(&permits, async |tx| store::save::save(tx, &app.store, &permits, changes).await).await?;
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! Taking a file in: pieces are sealed and stored as they come, and only the front of the file is looked at.
+
+use revisit_bootstrap::{Principal, idempotency::Repeatable};
+use revisit_core::id::JobId;
+use revisit_permission::{Action, Scope};
+use uuid::Uuid;
+
+use crate::{
+    App,
+    domain::{
+        Error,
+        import::{self, COLUMNS_MAX, Target},
+        sheet::{self, Encoding, FILE_MAX, SAMPLE, Splitter, WORKBOOK_MAX},
+    },
+    store::{
+        self,
+        imports::{Job, State},
+    },
+};
+
+/// Bytes of a stored piece.
+pub const CHUNK: usize = 256 << 10;
+/// Bytes by which an XLSX file is known: it is a ZIP archive.
+const ZIP: &[u8] = b"PK\x03\x04";
+
+/// A file on its way in.
+pub struct Upload<'a> {
+    app: &'a App,
+    who: &'a Principal,
+    scope: Scope,
+    id: JobId,
+    file_name: String,
+    /// Bytes that are not stored yet; of a workbook, all of it.
+    pending: Vec<u8>,
+    received: u64,
+    stored: i64,
+    is_workbook: Option<bool>,
+    front: Option<Front>,
+    splitter: Splitter,
+    records: i64,
+}
+
+/// What the front of a file says.
+struct Front {
+    encoding: Encoding,
+    delimiter: u8,
+    headers: Vec<String>,
+    first_row: u64,
+}
+
+impl<'a> Upload<'a> {
+    pub fn begin(app: &'a App, who: &'a Principal, file_name: String, xlsx: Option<bool>) -> Result<Self, Error> {
+        let scope = who.scope(Action::CustomerImport)?;
+        Ok(Self {
+            app,
+            who,
+            scope,
+            id: app.ids.next(app.clock.wall()),
+            file_name,
+            pending: Vec::new(),
+            received: 0,
+            stored: 0,
+            is_workbook: xlsx,
+            front: None,
+            splitter: Splitter::new(b',', 0),
+            records: 0,
+        })
+    }
+
+    /// Takes the next bytes.
+    pub async fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.received += bytes.len() as u64;
+        if self.received > FILE_MAX {
+            return Err(Error::FileUnreadable("has more than 512 MiB"));
+        }
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() < ZIP.len() {
+            return Ok(());
+        }
+        let workbook = *self.is_workbook.get_or_insert_with(|| self.pending.starts_with(ZIP));
+        if workbook {
+            return if self.pending.len() > WORKBOOK_MAX {
+                Err(Error::FileUnreadable("is a workbook of more than 32 MiB"))
+            } else {
+                Ok(())
+            };
+        }
+        if self.front.is_none() && self.pending.len() < SAMPLE {
+            return Ok(());
+        }
+        self.store_full(false).await
+    }
+
+    /// Stores whole pieces, at the end of the file the last one too.
+    async fn store_full(&mut self, end: bool) -> Result<(), Error> {
+        if self.front.is_none() {
+            self.look_at_front(end)?;
+        }
+        while self.pending.len() >= CHUNK || (end && !self.pending.is_empty()) {
+            let length = self.pending.len().min(CHUNK);
+            let piece: Vec<u8> = self.pending.drain(..length).collect();
+            self.count(&piece, false);
+            let (app, scope, key) = (self.app, &self.scope, (self.who.tenant(), self.id));
+            let at = (self.stored, piece.as_slice());
+            let store = &app.store;
+            store.database.write(scope, async |tx| store::imports::keep_chunk(tx, store, scope, key, at).await).await?;
+            self.stored += i64::try_from(length).unwrap_or(i64::MAX);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, piece: &[u8], end: bool) {
+        self.splitter.push(piece);
+        while self.splitter.next(end).is_some() {
+            self.records += 1;
+        }
+    }
+
+    fn look_at_front(&mut self, end: bool) -> Result<(), Error> {
+        let sample = &self.pending[..self.pending.len().min(SAMPLE)];
+        let encoding = Encoding::detect(sample).map_err(Error::FileUnreadable)?;
+        let delimiter = sheet::delimiter(sample);
+        let mut splitter = Splitter::new(delimiter, 0);
+        splitter.push(sample);
+        let header = splitter.next(end).ok_or(Error::FileUnreadable("has no header line"))?;
+        let headers = header.content.and_then(|bytes| sheet::cells(&bytes, delimiter, encoding));
+        let headers = headers.map_err(Error::FileUnreadable)?;
+        if headers.len() > COLUMNS_MAX {
+            return Err(Error::FileUnreadable("has more than 200 columns"));
+        }
+        let headers = headers.iter().map(|header| crate::domain::normal::text(header)).collect();
+        self.splitter = Splitter::new(delimiter, 0);
+        self.front = Some(Front { encoding, delimiter, headers, first_row: header.end });
+        Ok(())
+    }
+}
+
+/// Ends an upload: the job is written with a suggested mapping.
+pub async fn finish(mut upload: Upload<'_>, repeat: Option<Repeatable>) -> Result<Job, Error> {
+    let workbook = upload.is_workbook.unwrap_or(false);
+    if workbook {
+        let bytes = std::mem::take(&mut upload.pending);
+        let unpacked = tokio::task::spawn_blocking(move || {
+            let mut csv = Vec::new();
+            sheet::to_csv(&bytes, |piece| csv.extend_from_slice(piece.as_bytes())).map(|()| csv)
+        });
+        let csv = unpacked.await.map_err(revisit_core::Failure::internal)?.map_err(Error::FileUnreadable)?;
+        upload.pending = csv;
+    }
+    if upload.pending.is_empty() && upload.front.is_none() {
+        return Err(Error::FileUnreadable("is empty"));
+    }
+    upload.store_full(true).await?;
+    upload.count(&[], true);
+    let front = upload.front.take().ok_or(Error::FileUnreadable("has no header line"))?;
+    if upload.records < 2 {
+        return Err(Error::FileUnreadable("has no rows"));
+    }
+    let (app, who, scope) = (upload.app, upload.who, &upload.scope);
+    let now = app.clock.wall();
+    let write = app.store.database.write(scope, async |tx| {
+        if let Some(repeat) = &repeat
+            && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
+        {
+            let id = JobId::from_uuid(Uuid::from_slice(&first).unwrap_or_default());
+            return store::imports::find(tx, scope, who.tenant(), id).await?.ok_or(Error::NoSuchJob(id));
+        }
+        let fields = store::catalogue::fields(tx, who.tenant()).await?;
+        let suggested = import::suggest(&front.headers, &fields);
+        let job = Job {
+            tenant: who.tenant(),
+            id: upload.id,
+            subject: who.subject(),
+            file_name: upload.file_name.clone(),
+            is_xlsx: workbook,
+            encoding: front.encoding,
+            delimiter: front.delimiter,
+            state: State::Ready,
+            mapping: suggested.iter().map(|target| target.as_ref().map_or_else(String::new, Target::name)).collect(),
+            headers: front.headers,
+            // The header is no row.
+            row_count: upload.records - 1,
+            next_row: 0,
+            next_position: i64::try_from(front.first_row).unwrap_or(i64::MAX),
+            created: 0,
+            merged: 0,
+            duplicate: 0,
+            foreign: 0,
+            rejected: 0,
+            kept: 0,
+            stop_reason: String::new(),
+            created_at: now,
+            ended_at: None,
+        };
+        store::imports::insert(tx, scope, &job).await?;
+        super::super::customers::keep_answer(tx, who, repeat.as_ref(), job.id).await?;
+        Ok(job)
+    });
+    write.await
+}

@@ -1,0 +1,102 @@
+//! What time alone makes due: grades that recency changes, customers without a living owner, entries that have ended.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use revisit_core::{
+    Timestamp,
+    id::{CustomerId, TenantId},
+};
+use revisit_permission::Caller;
+
+use super::orders::graded;
+use crate::{
+    App,
+    domain::Error,
+    store::{
+        self,
+        duty::{OrphanReport, REPORTED_MAX},
+        save::Change,
+    },
+};
+
+/// Judges the next chunk of customers whose grade was not looked at for a while; answers whether there were any.
+pub async fn regrade(app: &App) -> Result<bool, Error> {
+    let worker = &app.workers.sweep;
+    let now = app.clock.wall();
+    let before = now - Duration::from_secs(app.config.regrade_hours * 3_600);
+    let size = app.config.batch_rows as u64;
+    let due = app.store.database.read(worker, async |tx| store::duty::ungraded(tx, worker, before, size).await).await?;
+    let mut tenants: BTreeMap<TenantId, Vec<CustomerId>> = BTreeMap::new();
+    for (tenant, customer) in &due {
+        tenants.entry(*tenant).or_default().push(*customer);
+    }
+    for (tenant, ids) in tenants {
+        let write = app.store.database.write(worker, async |tx| {
+            let scheme = store::catalogue::grades(tx, tenant).await?;
+            let spending = store::orders::spending(tx, worker, tenant, &ids, (&scheme, now)).await?;
+            let customers = store::load::for_worker(tx, worker, tenant, &ids).await?;
+            let (mut changes, mut same): (Vec<Change>, Vec<uuid::Uuid>) = (Vec::new(), Vec::new());
+            for customer in customers {
+                let verdict = scheme.judge(spending.get(&customer.id).copied().unwrap_or_default(), now);
+                if verdict.grade == customer.grade {
+                    same.push(customer.id.uuid());
+                } else {
+                    changes.push(graded(app, customer, verdict, now));
+                }
+            }
+            store::save::touch_graded(tx, tenant.uuid(), same, now).await?;
+            store::save::save(tx, &app.store, worker, changes).await?;
+            Ok::<_, Error>(())
+        });
+        match write.await {
+            // Somebody changed one of them meanwhile: the next run judges it.
+            Ok(()) | Err(Error::EtagStale { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(due.len() as u64 == size)
+}
+
+/// Counts customers without a living owner that do not lie in the pool, and alarms when there are any.
+pub async fn patrol(app: &App) -> Result<(), Error> {
+    let worker = &app.workers.sweep;
+    let tenants = app.store.database.read(worker, async |tx| store::duty::tenants(tx, worker).await).await?;
+    for tenant in tenants {
+        // Without a leased state nobody can tell who lives; the next patrol will.
+        let Ok(reading) =
+            Caller::named(tenant, revisit_core::id::SubjectId::from_uuid(uuid::Uuid::nil())).reading(&app.leases)
+        else {
+            continue;
+        };
+        let write = app.store.database.write(worker, async |tx| {
+            let mut owners = store::duty::owners(tx, worker, tenant).await?;
+            let lives =
+                |owner: revisit_core::id::SubjectId| reading.snapshot.subject(owner).is_some_and(|facts| facts.active);
+            owners.retain(|owner| owner.is_none_or(|owner| !lives(owner)));
+            let stages = store::catalogue::stages(tx, tenant).await?;
+            let active: Vec<String> =
+                stages.stages.iter().filter(|stage| stage.active).map(|stage| stage.name.clone()).collect();
+            let (count, customers) = store::duty::owned_by(tx, worker, tenant, &owners, &active).await?;
+            let report = OrphanReport { count, customers, at: tx.now().await? };
+            store::duty::keep_orphan_report(tx, worker, tenant, &report).await?;
+            Ok::<_, Error>(count)
+        });
+        let count = write.await?;
+        if count > 0 {
+            tracing::error!(tenant.id = %tenant, customers = count, shown = REPORTED_MAX, "customers have no living owner");
+        }
+    }
+    Ok(())
+}
+
+/// Forgets task holders that have ended.
+pub async fn forget(app: &App) -> Result<(), Error> {
+    let worker = &app.workers.sweep;
+    let before = app.clock.wall();
+    app.store.database.write(worker, async |tx| store::duty::forget_tasks(tx, worker, before).await).await
+}
+
+/// When grades are due again: the demo and journeys step time with it.
+pub async fn next_due(app: &App) -> Result<Option<Timestamp>, Error> {
+    super::hand_over::next_due(app).await
+}

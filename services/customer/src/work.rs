@@ -1,0 +1,130 @@
+//! The workers of this service: one loop for jobs that wait for nothing but their turn, one for what time makes due.
+
+use std::{sync::Arc, time::Duration};
+
+use revisit_bootstrap::{Consumer, Database, Rest, Runtime, Started, Tx, Work};
+use revisit_core::Timestamp;
+use revisit_event::Envelope;
+
+use crate::{
+    App, NAME,
+    domain::Error,
+    operations::{consume, hand_over, imports, nightly, transfers},
+    store,
+};
+
+/// How long jobs rest when nobody wakes them: another replica may have written one.
+const IDLE: Duration = Duration::from_secs(1);
+/// Pause after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Adds the workers to what is started.
+pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
+    let consuming = Arc::clone(app);
+    let consume = Consumer::new(runtime, database)
+        .from("identity")
+        .from("followup")
+        .run(app.workers.consume, async move |tx: &Tx, event: &Envelope| consume::apply(&consuming, tx, event).await);
+    started
+        .work(Work::new("consume", consume))
+        .work(Work::new("jobs", jobs(Arc::clone(app), runtime.clone())))
+        .work(Work::new("clockwork", clockwork(Arc::clone(app), runtime.clone())))
+        .rest(resting(app))
+}
+
+async fn jobs(app: Arc<App>, runtime: Runtime) {
+    let working = async {
+        loop {
+            match step(&app).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let _ = tokio::time::timeout(IDLE, app.wake.notified()).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, cause = ?std::error::Error::source(&error).map(ToString::to_string), "a job waits and tries again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    };
+    runtime.shutdown.or_draining(working).await;
+}
+
+/// One piece of each kind of work, so that no kind waits for another; answers whether there was any.
+async fn step(app: &App) -> Result<bool, Error> {
+    let size = app.config.batch_rows as u64;
+    let sweep = &app.workers.sweep;
+    let database = &app.store.database;
+    let mut busy = imports::work(app).await?;
+    busy |= transfers::work(app).await?;
+    busy |= hand_over::work(app).await?;
+    if database.read(sweep, async |tx| store::segment_rows::is_unswept(tx, sweep).await).await? {
+        busy |= database.write(sweep, async |tx| store::segment_rows::sweep(tx, sweep, size).await).await?;
+        busy |= database.write(sweep, async |tx| store::segment_rows::tell_watched(tx, sweep, size).await).await?;
+    }
+    Ok(busy)
+}
+
+/// Grades, patrols and sweeps, each at its interval of wall time.
+async fn clockwork(app: Arc<App>, runtime: Runtime) {
+    let working = async {
+        loop {
+            if let Err(error) = tick(&app).await {
+                tracing::warn!(%error, "the clockwork waits and tries again");
+            }
+            app.clock.sleep_until(next_tick(&app)).await;
+        }
+    };
+    runtime.shutdown.or_draining(working).await;
+}
+
+fn next_tick(app: &App) -> Timestamp {
+    app.clock.wall() + Duration::from_secs(app.config.sweep_seconds.min(app.config.patrol_seconds))
+}
+
+async fn tick(app: &App) -> Result<(), Error> {
+    while nightly::regrade(app).await? {}
+    nightly::patrol(app).await?;
+    nightly::forget(app).await?;
+    let sweep = &app.workers.sweep;
+    app.store
+        .database
+        .write(sweep, async |tx| {
+            store::segment_rows::sweep_again(tx, sweep).await?;
+            while revisit_bootstrap::idempotency::sweep(tx).await? {}
+            Ok::<_, Error>(())
+        })
+        .await?;
+    app.wake.notify_one();
+    Ok(())
+}
+
+/// At rest: no job has anything to do.
+fn resting(app: &Arc<App>) -> Rest {
+    let (asked, due) = (Arc::clone(app), Arc::clone(app));
+    Rest::new(
+        NAME,
+        move || {
+            let app = Arc::clone(&asked);
+            async move { is_settled(&app).await.unwrap_or(false) }
+        },
+        move || {
+            let app = Arc::clone(&due);
+            async move { nightly::next_due(&app).await.ok().flatten() }
+        },
+    )
+}
+
+async fn is_settled(app: &App) -> Result<bool, Error> {
+    let worker = &app.workers.sweep;
+    let now = app.clock.wall();
+    app.store
+        .database
+        .read(worker, async |tx| {
+            Ok(!store::segment_rows::is_unswept(tx, worker).await?
+                && store::transfers::running(tx, worker, 1).await?.is_empty()
+                && store::hand_overs::due(tx, &app.workers.hand_over, now).await?.is_none()
+                && !store::imports::any_running(tx, worker).await?)
+        })
+        .await
+}
