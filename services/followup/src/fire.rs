@@ -254,6 +254,7 @@ impl Around {
             grade: customer.grade.clone(),
             last_inbound_at: customer.last_inbound_at,
             last_closed: BTreeMap::new(),
+            ended: BTreeMap::new(),
             dates: self.dates.get(&customer.id).cloned().unwrap_or_default(),
         };
         let occurrences = standing.after_opening(step, calendar, nominal);

@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod bus;
+mod followup;
 mod laws;
 mod notification;
 mod outbox;

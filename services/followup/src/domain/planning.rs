@@ -24,6 +24,9 @@ pub struct Standing {
     pub last_inbound_at: Option<Timestamp>,
     /// When a follow-up of a step was last completed, skipped or cancelled by somebody.
     pub last_closed: BTreeMap<String, Timestamp>,
+    /// How many tasks of a step have ended in this generation: it tells an occurrence from one that was planned for
+    /// the same time before and has ended.
+    pub ended: BTreeMap<String, i64>,
     pub dates: BTreeMap<String, NaiveDate>,
 }
 
@@ -68,7 +71,7 @@ impl Standing {
                     (None, Some(days)) => schedule::after_days(self.date_of(self.entered_at), i64::from(*days)),
                     (base, _) => schedule::after_units(self.date_of(base.unwrap_or(self.entered_at)), *unit, *every),
                 };
-                self.counted(step, calendar, date, base.unwrap_or(self.entered_at))
+                self.counted(step, calendar, date)
             }
             Trigger::Cadence { every, unit, anchor: Anchor::FixedDates(start), first_after_days } => {
                 let entered = self.date_of(self.entered_at);
@@ -79,7 +82,7 @@ impl Standing {
             Trigger::Silence { days } => {
                 let heard = self.last_inbound_at.max(self.last_closed.get(&step.key).copied());
                 let base = heard.map_or(self.entered_at, |heard| heard.max(self.entered_at));
-                self.counted(step, calendar, schedule::after_days(self.date_of(base), i64::from(*days)), base)
+                self.counted(step, calendar, schedule::after_days(self.date_of(base), i64::from(*days)))
             }
             Trigger::Date { field, offset_days, yearly, leap } => {
                 let Some(date) = self.dates.get(field).copied() else { return Vec::new() };
@@ -143,11 +146,11 @@ impl Standing {
         }
     }
 
-    /// Counted from an instant that is part of the key: counting anew from a later one is another occurrence. What
-    /// should have opened already opens today.
-    fn counted(&self, step: &Step, calendar: &WorkCalendar, date: NaiveDate, base: Timestamp) -> Vec<Occurrence> {
+    /// Counted from an instant. What should have opened already opens today.
+    fn counted(&self, step: &Step, calendar: &WorkCalendar, date: NaiveDate) -> Vec<Occurrence> {
         let nominal = date.max(self.today()).and_time(step.time_of_day);
-        let key = format!("{}/{}", nominal.format(DAY_FORMAT), base.micros());
+        let ended = self.ended.get(&step.key).copied().unwrap_or(0);
+        let key = format!("{}/{ended}", nominal.format(DAY_FORMAT));
         vec![self.occurrence(step, calendar, nominal, schedule::instant(nominal, self.zone), key)]
     }
 

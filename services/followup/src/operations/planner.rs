@@ -17,7 +17,7 @@ use crate::{
     domain::{
         Error,
         people::Customer,
-        plan::{Enrolment, EnrolmentState, Plan, PlanVersion, Reason, Step, TriggerEvent},
+        plan::{Enrolment, EnrolmentState, Plan, PlanVersion, Reason, Step, Trigger, TriggerEvent},
         planning::{self, Occurrence, Standing},
         task::{Task, TaskState},
     },
@@ -65,7 +65,7 @@ pub async fn ground(
     let key = (enrolment.tenant, enrolment.plan, enrolment.plan_version);
     let version = version(app, tx, key).await?.ok_or_else(|| Failure::from(Error::NoSuchVersion))?;
     let calendar = calendar(tx, enrolment.tenant, version.definition.calendar).await?;
-    let own = (enrolment.customer, enrolment.id);
+    let past = tasks::past(tx, enrolment).await?;
     let standing = Standing {
         now,
         zone: schedule::zone(&enrolment.zone).unwrap_or(chrono_tz::UTC),
@@ -73,7 +73,8 @@ pub async fn ground(
         stage: customer.stage.clone(),
         grade: customer.grade.clone(),
         last_inbound_at: customer.last_inbound_at,
-        last_closed: tasks::last_closed(tx, enrolment.tenant, own, enrolment.entered_at).await?,
+        last_closed: past.iter().filter_map(|(step, past)| Some((step.clone(), past.closed_at?))).collect(),
+        ended: past.into_iter().map(|(step, past)| (step, past.ended)).collect(),
         dates: match version.definition.watched_fields().is_empty() {
             true => Default::default(),
             false => projection::dates(tx, enrolment.tenant, enrolment.customer).await?,
@@ -90,15 +91,20 @@ impl Ground {
         occurrences.into_iter().filter_map(task).collect()
     }
 
-    /// What follows a task of a step that waits for its completion.
+    /// What follows a task that has ended: the next of a step that waits for it; of one that goes by fixed dates the
+    /// next date, if the task had not opened and planted it already.
     #[must_use]
-    pub fn successors(&self, enrolment: &Enrolment, step: &str) -> Vec<Task> {
+    pub fn successors(&self, enrolment: &Enrolment, ended: &Task) -> Vec<Task> {
+        let origin = ended.origin.as_ref();
+        let step = origin.and_then(|origin| self.version.definition.step(&origin.step));
         let applies = |step: &&Step| step.applies(self.standing.stage.as_deref(), self.standing.grade.as_deref());
-        let Some(step) = self.version.definition.step(step).filter(applies) else { return Vec::new() };
-        if !planning::waits_for_completion(step) {
-            return Vec::new();
-        }
-        self.tasks(enrolment, self.standing.of_step(step, &self.calendar))
+        let Some(step) = step.filter(applies) else { return Vec::new() };
+        let next = match (planning::waits_for_completion(step), ended.state, ended.nominal) {
+            (true, ..) => self.standing.of_step(step, &self.calendar),
+            (false, TaskState::Scheduled, Some(nominal)) => self.standing.after_opening(step, &self.calendar, nominal),
+            (false, ..) => Vec::new(),
+        };
+        self.tasks(enrolment, next)
     }
 
     /// What an event triggers.
@@ -164,7 +170,9 @@ pub async fn replan(
     reason: Reason,
 ) -> Result<Enrolment, Failure> {
     let now = app.now(tx).await?;
-    let ground = ground(app, tx, &enrolment, customer, now).await?;
+    let mut ground = ground(app, tx, &enrolment, customer, now).await?;
+    // The next generation has had no task yet.
+    ground.standing.ended.clear();
     let definition = &ground.version.definition;
     let live = live_of(tx, &enrolment).await?;
     let gone = live.iter().filter(|task| {
@@ -224,15 +232,21 @@ pub async fn heard(app: &App, tx: &Tx, customer: &Customer, enrolments: &[Enrolm
     let now = app.now(tx).await?;
     let live = tasks::live_of_customer(tx, customer.tenant, customer.id).await?;
     for enrolment in enrolments.iter().filter(|enrolment| enrolment.state == EnrolmentState::Active) {
-        let ground = ground(app, tx, enrolment, customer, now).await?;
-        let silent = |step: &&Step| matches!(step.trigger, crate::domain::plan::Trigger::Silence { .. });
-        for step in ground.version.definition.steps.iter().filter(silent) {
-            let of_step = |task: &&Task| {
-                task.origin.as_ref().is_some_and(|origin| origin.enrolment == enrolment.id && origin.step == step.key)
-            };
-            cancel(tx, &live.iter().filter(of_step).collect::<Vec<_>>(), Reason::Replied, now).await?;
-            tasks::add(tx, ground.successors(enrolment, &step.key)).await?;
+        let key = (enrolment.tenant, enrolment.plan, enrolment.plan_version);
+        let Some(version) = version(app, tx, key).await? else { continue };
+        let silent = |task: &&Task| {
+            let origin = task.origin.as_ref().filter(|origin| origin.enrolment == enrolment.id);
+            let step = origin.and_then(|origin| version.definition.step(&origin.step));
+            step.is_some_and(|step| matches!(step.trigger, Trigger::Silence { .. }))
+        };
+        let waiting: Vec<&Task> = live.iter().filter(silent).collect();
+        if waiting.is_empty() {
+            continue;
         }
+        cancel(tx, &waiting, Reason::Replied, now).await?;
+        let ground = ground(app, tx, enrolment, customer, now).await?;
+        let next = waiting.iter().flat_map(|task| ground.successors(enrolment, task)).collect();
+        tasks::add(tx, next).await?;
     }
     Ok(())
 }

@@ -325,15 +325,14 @@ pub async fn close_issue(tx: &Tx, locked: &Locked, after: &Task, now: Timestamp)
 
 /// Plants what follows an occurrence that has ended. Answers it.
 pub async fn plant_next(app: &App, tx: &Tx, locked: &Locked, now: Timestamp) -> Result<Option<Task>, Error> {
-    let (Some(origin), Some(customer), Some(enrolment)) = (&locked.task.origin, &locked.customer, &locked.enrolment)
-    else {
+    let (Some(customer), Some(enrolment)) = (&locked.customer, &locked.enrolment) else {
         return Ok(None);
     };
     if enrolment.state != EnrolmentState::Active {
         return Ok(None);
     }
     let ground = planner::ground(app, tx, enrolment, customer, now).await?;
-    let added = tasks::add(tx, ground.successors(enrolment, &origin.step)).await?;
+    let added = tasks::add(tx, ground.successors(enrolment, &locked.task)).await?;
     Ok(added.into_iter().next())
 }
 

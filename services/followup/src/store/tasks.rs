@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{
     Failure, Timestamp,
-    id::{CustomerId, EnrolmentId, SubjectId, TaskId, TenantId},
+    id::{CustomerId, SubjectId, TaskId, TenantId},
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
-    sea_query::{Expr, ExprTrait, Func, LockType, OnConflict},
+    sea_query::{Expr, ExprTrait, LockType, OnConflict},
 };
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     timers, upsert,
 };
 use crate::domain::{
-    plan::Reason,
+    plan::{Enrolment, Reason},
     task::{Task, TaskState},
 };
 
@@ -139,33 +139,42 @@ fn held_by(person: SubjectId) -> Condition {
     Condition::any().add(open).add(named)
 }
 
-/// When each step of an enrolment was last completed, or ended by somebody's own word, since an instant.
-pub async fn last_closed(
-    tx: &Tx,
-    tenant: TenantId,
-    (customer, enrolment): (CustomerId, EnrolmentId),
-    since: Timestamp,
-) -> Result<BTreeMap<String, Timestamp>, Failure> {
-    let done = Condition::all().add(Column::State.eq(TaskState::Done.name()));
-    let ended = Condition::all()
-        .add(Column::State.eq(TaskState::Cancelled.name()))
-        .add(Column::Reason.eq(Reason::Caller.name()));
-    let when = Func::coalesce([Expr::col(Column::DoneAt), Expr::col(Column::ClosedAt)]);
-    let rows: Vec<(Option<String>, Option<i64>)> = Entity::find()
+/// What became of the tasks of one step of an enrolment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Past {
+    /// When one was last completed, or ended by somebody's own word, since the entry.
+    pub closed_at: Option<Timestamp>,
+    /// How many have ended in the present generation, whatever the reason.
+    pub ended: i64,
+}
+
+/// What became of the tasks of each step of an enrolment.
+pub async fn past(tx: &Tx, enrolment: &Enrolment) -> Result<BTreeMap<String, Past>, Failure> {
+    let since = enrolment.entered_at.micros();
+    let own_word = Reason::Caller.name();
+    let closed = format!(
+        "MAX(CASE WHEN COALESCE(done_at, closed_at) >= {since} AND (state = 'done' OR reason = '{own_word}') \
+         THEN COALESCE(done_at, closed_at) END)"
+    );
+    let ended = format!("SUM(CASE WHEN generation = {} THEN 1 ELSE 0 END)", enrolment.generation);
+    let rows: Vec<(Option<String>, Option<i64>, i64)> = Entity::find()
         .select_only()
         .column(Column::Step)
-        .expr_as(Func::max(Expr::from(when.clone())), "closed")
-        .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::CustomerId.eq(customer.uuid()))
-        .filter(Column::EnrolmentId.eq(enrolment.uuid()))
-        .filter(Condition::any().add(done).add(ended))
-        .filter(Expr::from(when).gte(since.micros()))
+        .expr_as(Expr::cust(closed), "closed")
+        .expr_as(Expr::cust(ended), "ended")
+        .filter(Column::TenantId.eq(enrolment.tenant.uuid()))
+        .filter(Column::CustomerId.eq(enrolment.customer.uuid()))
+        .filter(Column::EnrolmentId.eq(enrolment.id.uuid()))
+        .filter(Column::State.is_in([TaskState::Done.name(), TaskState::Cancelled.name()]))
         .group_by(Column::Step)
         .into_tuple()
         .all(&**tx)
         .await
         .map_err(fault)?;
-    Ok(rows.into_iter().filter_map(|(step, closed)| Some((step?, at(closed?)))).collect())
+    let past = |(step, closed, ended): (Option<String>, Option<i64>, i64)| {
+        Some((step?, Past { closed_at: closed.map(at), ended }))
+    };
+    Ok(rows.into_iter().filter_map(past).collect())
 }
 
 /// Counts of one person's work between two instants: due inside, and overdue before.

@@ -167,24 +167,3 @@ pub async fn heads(tx: &Tx) -> Result<Vec<(u32, Timestamp)>, Failure> {
     }
     Ok(heads)
 }
-
-/// Live tasks whose timer is not the one that they name, and timers whose task does not name them: there are none.
-pub async fn misfits(tx: &Tx) -> Result<(i64, i64), Failure> {
-    let count = async |text: &str| -> Result<i64, Failure> {
-        let row = tx.query_one_raw(Statement::from_string(tx.get_database_backend(), text)).await.map_err(fault)?;
-        row.map_or(Ok(0), |row| row.try_get("", "n")).map_err(fault)
-    };
-    let tasks = count(
-        "SELECT count(*) AS n FROM task t WHERE (t.timer_at IS NOT NULL OR t.state = 'scheduled') AND NOT EXISTS \
-         (SELECT 1 FROM timer m WHERE m.task_id = t.task_id AND m.fire_at = t.timer_at AND m.kind = t.timer_kind \
-          AND m.generation = t.version)",
-    )
-    .await?;
-    let timers = count(
-        "SELECT count(*) AS n FROM timer m WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.tenant_id = m.tenant_id \
-         AND t.task_id = m.task_id AND t.timer_at = m.fire_at AND t.timer_kind = m.kind AND t.version = m.generation \
-         AND t.state IN ('scheduled', 'open'))",
-    )
-    .await?;
-    Ok((tasks, timers))
-}

@@ -24,6 +24,7 @@ fn standing(now: &str) -> Standing {
         grade: Some("A".into()),
         last_inbound_at: None,
         last_closed: BTreeMap::new(),
+        ended: BTreeMap::new(),
         dates: BTreeMap::new(),
     }
 }
@@ -128,6 +129,17 @@ fn the_same_standing_makes_the_same_task_and_another_generation_another() {
     };
     assert_eq!(make(1, "2026-03-04T15:00"), make(1, "2026-03-05T08:00"));
     assert_ne!(make(1, "2026-03-04T15:00"), make(2, "2026-03-04T15:00"));
+}
+
+#[test]
+fn an_occurrence_that_ended_does_not_stand_in_the_way_of_another_at_the_same_time() {
+    let mut again = standing("2026-03-04T15:00");
+    let calendar = WorkCalendar::china_office();
+    let first = again.occurrences(&definition("grade_a_weekly"), &calendar);
+    again.ended.insert("regular".into(), 1);
+    let second = again.occurrences(&definition("grade_a_weekly"), &calendar);
+    assert_eq!(first[0].open_at, second[0].open_at);
+    assert_ne!(first[0].key, second[0].key);
 }
 
 #[test]

@@ -1,0 +1,7 @@
+//! The follow-up service alone, between a fake identity and events as customer would send them, on both databases.
+
+mod engine;
+mod outcomes;
+mod plans;
+mod support;
+mod tasks;

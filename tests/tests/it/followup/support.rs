@@ -1,0 +1,519 @@
+//! A company of five people around the real follow-up service: tokens and rights come from a fake identity, customers
+//! from events that the test puts on the bus.
+
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use prost::Name;
+use revisit_bootstrap::{Process, Running, Runtime, Service, Shutdown, Sources, Started, failure};
+use revisit_core::{
+    Clock, Failure, Id, Ids, ManualClock, Timestamp,
+    id::{CustomerId, DepartmentId, EventId, SegmentId, SubjectId},
+};
+use revisit_event::{Envelope, Stream, Watermark, kind_of, shard};
+use revisit_permission::{
+    Assigned, Change, Department, Role, RoleAssignment, Subject, SubjectState, Tenant, shipped_roles,
+};
+use revisit_proto::{
+    customer::v1 as customer,
+    followup::v1::{
+        self as pb, calendars_client::CalendarsClient, metrics_client::MetricsClient, plans_client::PlansClient,
+        tasks_client::TasksClient,
+    },
+    identity::v1::{self as identity, leases_server::LeasesServer},
+};
+use revisit_tests::{
+    databases::{Backend, TestDatabase},
+    fake_identity::{FakeIdentity, KEY_ID},
+};
+use sea_orm::{ConnectionTrait, Statement};
+use serde::{Deserialize, Serialize};
+use tonic::{
+    Request, Response, Status,
+    metadata::MetadataValue,
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+/// Monday, 2 March 2026, 08:00 in Shanghai.
+pub const BEGIN: Timestamp = Timestamp::from_micros(1_772_409_600_000_000);
+/// How long anything may take to come to rest.
+const REST_MAX: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Nothing {}
+
+/// Everything.
+pub struct Company {
+    pub database: TestDatabase,
+    pub clock: ManualClock,
+    pub identity: FakeIdentity,
+    pub replicas: Vec<Running>,
+    pub store: DepartmentId,
+    people: BTreeMap<&'static str, SubjectId>,
+    streams: Mutex<BTreeMap<(&'static str, u32), i64>>,
+    incarnation: Uuid,
+    ids: Ids,
+}
+
+/// One event of the outbox of followup.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub shard: i32,
+    pub position: i64,
+    pub kind: String,
+    pub data: Vec<u8>,
+}
+
+impl Told {
+    /// The message, if it is one of this type.
+    pub fn read<M: Name + Default>(&self) -> Option<M> {
+        (self.kind == kind_of::<M>()).then(|| M::decode(self.data.as_slice()).expect("it was encoded"))
+    }
+}
+
+/// Runs a test on each database with one replica.
+#[expect(clippy::print_stdout, reason = "a failed test shows on what it ran")]
+pub async fn in_each_company(test: impl AsyncFn(&Company)) {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        println!("on {backend:?}");
+        let company = Company::start(backend, 1).await;
+        test(&company).await;
+        company.stop().await;
+    }
+}
+
+impl Company {
+    /// Starts replicas on one fresh database. SQLite has one.
+    pub async fn start(backend: Backend, replicas: usize) -> Self {
+        let database = TestDatabase::new(backend).await;
+        let clock = ManualClock::at(BEGIN);
+        let identity = FakeIdentity::new();
+        let ids = Ids::random();
+        let now = Clock::system().wall();
+        let mut company = Self {
+            store: ids.next(now),
+            people: ["admin", "boss", "manager", "rep", "colleague"].map(|name| (name, ids.next(now))).into(),
+            incarnation: ids.next::<revisit_core::id::kind::Event>(now).uuid(),
+            streams: Mutex::default(),
+            replicas: Vec::new(),
+            database,
+            clock,
+            identity,
+            ids,
+        };
+        company.found();
+        for _ in 0..replicas {
+            let running = company.replica().await;
+            company.replicas.push(running);
+        }
+        company.hire().await;
+        company
+    }
+
+    async fn replica(&self) -> Running {
+        let fake = self.identity.clone();
+        let leases = Service::new(
+            "identity",
+            "[identity]",
+            move |_: Nothing, _: Runtime| {
+                let fake = fake.clone();
+                async move {
+                    Ok(Started::new().serve(LeasesServer::new(fake)).public(&["/revisit.identity.v1.Leases/ListKeys"]))
+                }
+            },
+            |_: Nothing, _: Runtime| async { Ok(()) },
+        );
+        let services = [leases, revisit_followup::service()];
+        let mut layers = Process::manuals(&services, &[]).expect("the manuals are TOML");
+        let url = self.database.url.replacen("sqlite://", "sqlite:", 1);
+        let key = STANDARD.encode([7; 32]);
+        let text = format!(
+            "server.listen = '127.0.0.1:0'\nserver.drain_seconds_max = 2\ntelemetry.log = 'warn'\n\
+             [database]\nurl = '{url}'\nmigrate = 'always'\ndurable = false\n\
+             [consumers]\nidentity = []\ncustomer = []\nfollowup = []\nnotification = []\n\
+             [seal]\ncurrent = 'a'\nkeys.a = '{key}'\nindex_current = 'a'\nindex_keys.a = '{key}'\n"
+        );
+        layers.add("test", &text).expect("the test's configuration is TOML");
+        let process = Process::new("test", &services, layers).expect("the configuration is valid");
+        let sources = Sources { clock: self.clock.clock(), ids: Ids::random() };
+        process.start(sources, Shutdown::new()).await.expect("it starts")
+    }
+
+    /// Rights: the shipped roles, a store with a manager at its head.
+    fn found(&self) {
+        let roles = [
+            ("admin", "admin"),
+            ("boss", "executive"),
+            ("manager", "sales_manager"),
+            ("rep", "sales_rep"),
+            ("colleague", "sales_rep"),
+        ];
+        let mut changes = vec![
+            Change::Tenant(Tenant { administrator: Some(self.who("admin")), modules_off: Vec::new() }),
+            Change::Department(Department {
+                id: self.store,
+                parent: None,
+                name: "store".into(),
+                head: Some(self.who("manager")),
+                disabled: false,
+                modules_off: Vec::new(),
+            }),
+        ];
+        for (person, key) in roles {
+            let mut subject = Subject::user(self.who(person), person, SubjectState::Active);
+            subject.department = Some(self.store);
+            changes.push(Change::Subject(subject));
+            let shipped = shipped_roles().iter().find(|role| role.key == key).expect("it ships");
+            let role = Role {
+                id: self.ids.next(BEGIN),
+                key: format!("{key}-{person}"),
+                name: key.into(),
+                shipped: None,
+                templates: shipped.templates.clone(),
+            };
+            let assigned = Assigned::Added { from: Timestamp::MIN, until: Timestamp::MAX };
+            let assignment = RoleAssignment { subject: self.who(person), role: role.id, assigned };
+            changes.extend([Change::Role(role), Change::RoleAssignment(assignment)]);
+        }
+        self.identity.commit(changes);
+    }
+
+    /// The same people as the follow-up service hears of them.
+    async fn hire(&self) {
+        let store = identity::DepartmentChanged {
+            department_id: self.store.to_string(),
+            version: 1,
+            head_id: self.who("manager").to_string(),
+            ..Default::default()
+        };
+        self.event("identity", self.store.uuid(), &store).await;
+        for name in ["admin", "boss", "manager", "rep", "colleague"] {
+            self.person(name, identity::SubjectState::Active, 1).await;
+        }
+        self.settle().await;
+    }
+
+    /// Tells that somebody is in a state.
+    pub async fn person(&self, name: &'static str, state: identity::SubjectState, version: i64) {
+        let manager = match name {
+            "admin" => String::new(),
+            "boss" | "manager" => self.who("admin").to_string(),
+            _ => self.who("manager").to_string(),
+        };
+        let changed = identity::UserChanged {
+            user_id: self.who(name).to_string(),
+            version,
+            state: state.into(),
+            display_name: name.into(),
+            time_zone: "Asia/Shanghai".into(),
+            manager_id: manager,
+            department_id: self.store.to_string(),
+            ..Default::default()
+        };
+        self.event("identity", self.who(name).uuid(), &changed).await;
+    }
+
+    pub fn who(&self, name: &str) -> SubjectId {
+        *self.people.get(name).expect("they work here")
+    }
+
+    pub fn new_id<K>(&self) -> Id<K> {
+        self.ids.next(self.now())
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.clock().wall()
+    }
+
+    fn first(&self) -> &Running {
+        &self.replicas[0]
+    }
+
+    fn channel(&self, replica: usize) -> Channel {
+        let address = self.replicas[replica].address;
+        Endpoint::from_shared(format!("http://{address}")).expect("an address").connect_lazy()
+    }
+
+    /// A request of somebody.
+    pub fn by<T>(&self, name: &str, message: T) -> Request<T> {
+        let mut claims = self.identity.claims();
+        claims.sub = self.who(name).to_string();
+        claims.sid = self.who(name).to_string();
+        let token = self.identity.sign(&claims, KEY_ID);
+        let mut request = Request::new(message);
+        let value = MetadataValue::try_from(format!("Bearer {token}")).expect("a token is ASCII");
+        request.metadata_mut().insert("authorization", value);
+        request
+    }
+
+    pub fn plans(&self) -> PlansClient<Channel> {
+        PlansClient::new(self.channel(0))
+    }
+    pub fn tasks(&self) -> TasksClient<Channel> {
+        TasksClient::new(self.channel(0))
+    }
+    /// The tasks as served by one of several replicas.
+    pub fn tasks_of(&self, replica: usize) -> TasksClient<Channel> {
+        TasksClient::new(self.channel(replica % self.replicas.len()))
+    }
+    pub fn calendars(&self) -> CalendarsClient<Channel> {
+        CalendarsClient::new(self.channel(0))
+    }
+    pub fn metrics(&self) -> MetricsClient<Channel> {
+        MetricsClient::new(self.channel(0))
+    }
+
+    /// Puts an event on the bus as `source` would.
+    pub async fn event<M: Name>(&self, source: &'static str, key: Uuid, message: &M) {
+        let shard = shard(self.identity.tenant, key);
+        let position = {
+            let mut streams = self.streams.lock().expect("no test panics while it holds the positions");
+            let last = streams.entry((source, shard)).or_default();
+            *last += 1;
+            *last
+        };
+        let envelope = Envelope {
+            id: self.new_id::<revisit_core::id::kind::Event>().to_string(),
+            source: source.into(),
+            r#type: kind_of::<M>(),
+            subject: key.to_string(),
+            time_micros: self.now().micros(),
+            tenantid: self.identity.tenant.to_string(),
+            sequence: position,
+            traceparent: String::new(),
+            data: message.encode_to_vec(),
+            shard,
+            position,
+            incarnation: self.incarnation.to_string(),
+        };
+        let stream = Stream { source: source.into(), incarnation: self.incarnation, shard };
+        self.first().runtime.bus.publish(&stream, position - 1, vec![envelope]).await.expect("the bus takes it");
+    }
+
+    /// Waits until every event was applied and nothing is due.
+    pub async fn settle(&self) {
+        let rest = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(2));
+            loop {
+                if self.applied().await && self.quiet().await {
+                    return;
+                }
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(REST_MAX, rest).await.expect("it comes to rest");
+    }
+
+    async fn quiet(&self) -> bool {
+        for replica in &self.replicas {
+            for rest in &replica.rest {
+                if !rest.settled().await {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    async fn applied(&self) -> bool {
+        let wanted: Vec<_> = {
+            let streams = self.streams.lock().expect("no test panics while it holds the positions");
+            streams.iter().map(|((source, shard), position)| (*source, *shard, *position)).collect()
+        };
+        let rows = self.rows("SELECT source, shard, position FROM inbox_progress").await;
+        wanted.iter().all(|(source, shard, position)| {
+            rows.iter().any(|row| {
+                let told: String = row.try_get("", "source").expect("a source");
+                let place: i32 = row.try_get("", "shard").expect("a shard");
+                let reached: i64 = row.try_get("", "position").expect("a position");
+                told == *source && place == shard.cast_signed() && reached >= *position
+            })
+        })
+    }
+
+    /// Rows of a question to the service's own database.
+    pub async fn rows(&self, text: &str) -> Vec<sea_orm::QueryResult> {
+        let reader = &self.database.reader;
+        let statement = Statement::from_string(reader.get_database_backend(), text);
+        reader.query_all_raw(statement).await.expect("the question is well put")
+    }
+
+    /// A number that a question answers.
+    pub async fn number(&self, text: &str) -> i64 {
+        self.rows(text).await[0].try_get("", "n").expect("a number")
+    }
+
+    /// What followup has told so far, shard by shard in order.
+    pub async fn told(&self) -> Vec<Told> {
+        let rows = self.rows("SELECT shard, position, kind, data FROM outbox ORDER BY shard, position").await;
+        let told = |row: &sea_orm::QueryResult| Told {
+            shard: row.try_get("", "shard").expect("a shard"),
+            position: row.try_get("", "position").expect("a position"),
+            kind: row.try_get("", "kind").expect("a kind"),
+            data: row.try_get("", "data").expect("data"),
+        };
+        rows.iter().map(told).collect()
+    }
+
+    /// All messages of one type.
+    pub async fn heard<M: Name + Default>(&self) -> Vec<M> {
+        self.told().await.iter().filter_map(Told::read).collect()
+    }
+
+    /// The next instant at which something is due.
+    pub async fn next_due(&self) -> Option<Timestamp> {
+        self.first().next_due().await
+    }
+
+    /// Moves the clock from due instant to due instant.
+    pub async fn advance_to(&self, end: Timestamp) {
+        self.settle().await;
+        while let Some(due) = self.next_due().await.filter(|due| *due <= end) {
+            self.clock.set_wall(due.max(self.now()));
+            self.settle().await;
+        }
+        self.clock.set_wall(end);
+        self.settle().await;
+    }
+
+    /// Moves the clock to a local time in Shanghai.
+    pub async fn advance_to_local(&self, local: &str) {
+        self.advance_to(shanghai(local)).await;
+    }
+
+    /// Makes what is known of customers fresh enough for a caller's decision.
+    pub async fn refresh(&self) {
+        let runtime = &self.first().runtime;
+        let positions = {
+            let streams = self.streams.lock().expect("no test panics while it holds the positions");
+            (0..revisit_event::SHARDS).map(|shard| streams.get(&("customer", shard)).copied().unwrap_or(0)).collect()
+        };
+        let time = runtime.lease.time().expect("the lease holds");
+        let watermark = Watermark { incarnation: self.incarnation, time, positions };
+        runtime.bus.set_watermark("customer", watermark).await.expect("the bus takes it");
+    }
+
+    /// Repeats a call while the service's knowledge of customers is being refreshed.
+    pub async fn freshly<T>(&self, call: impl AsyncFn() -> Result<Response<T>, Status>) -> Result<T, Status> {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..500 {
+            self.refresh().await;
+            match call().await {
+                Err(status) if reason(&status) == "PROJECTION_STALE" => drop(tick.tick().await),
+                answer => return answer.map(Response::into_inner),
+            }
+        }
+        Err(Status::internal("it never became fresh"))
+    }
+
+    /// A customer of somebody, as customer would tell of it.
+    pub fn facts(&self, id: CustomerId, version: i64, owner: &str) -> customer::CustomerFacts {
+        customer::CustomerFacts {
+            customer_id: id.to_string(),
+            version,
+            owner_id: self.who(owner).to_string(),
+            ownership_epoch: 1,
+            department_id: self.store.to_string(),
+            stage: "lead".into(),
+            grade: "A".into(),
+            ..Default::default()
+        }
+    }
+
+    /// A new customer of somebody.
+    pub async fn customer(&self, owner: &str) -> CustomerId {
+        let id = self.new_id();
+        let created = customer::CustomerCreated { facts: Some(self.facts(id, 1, owner)) };
+        self.event("customer", id.uuid(), &created).await;
+        id
+    }
+
+    /// Lets a customer into a segment.
+    pub async fn enter(&self, segment: SegmentId, facts: customer::CustomerFacts, crossing: i64) {
+        let key: EventId = facts.customer_id.parse().expect("an id");
+        let entered = customer::SegmentEntered {
+            segment_id: segment.to_string(),
+            customer_id: facts.customer_id.clone(),
+            crossing,
+            facts: Some(facts),
+        };
+        self.event("customer", key.uuid(), &entered).await;
+    }
+
+    /// Publishes a shipped plan for a segment.
+    pub async fn publish(&self, template_key: &str, segment: SegmentId) -> pb::Plan {
+        let request = pb::CreatePlanRequest {
+            name: template_key.into(),
+            template_key: template_key.into(),
+            definition: Some(pb::PlanDefinition { segment_id: segment.to_string(), ..Default::default() }),
+            ..Default::default()
+        };
+        let plan = self.plans().create_plan(self.by("admin", request)).await.expect("a draft").into_inner();
+        let request = pb::PublishPlanRequest { plan_id: plan.plan_id, ..Default::default() };
+        let plan = self.plans().publish_plan(self.by("admin", request)).await.expect("a version").into_inner();
+        self.settle().await;
+        plan
+    }
+
+    /// Tasks of somebody's reach in some states.
+    pub async fn list(&self, who: &str, states: &[pb::TaskState]) -> Vec<pb::Task> {
+        let states = states.iter().map(|state| (*state).into()).collect();
+        let request = pb::ListTasksRequest { states, page_size: 1_000, ..Default::default() };
+        self.tasks().list_tasks(self.by(who, request)).await.expect("a list").into_inner().tasks
+    }
+
+    /// No live task without its timer, no timer without its task.
+    pub async fn assert_timers_fit(&self) {
+        let tasks = "SELECT count(*) AS n FROM task t WHERE (t.timer_at IS NOT NULL OR t.state = 'scheduled') AND NOT \
+                     EXISTS (SELECT 1 FROM timer m WHERE m.task_id = t.task_id AND m.fire_at = t.timer_at AND m.kind = \
+                     t.timer_kind AND m.generation = t.version)";
+        assert_eq!(self.number(tasks).await, 0, "a live task lacks its timer");
+        let timers = "SELECT count(*) AS n FROM timer m WHERE NOT EXISTS (SELECT 1 FROM task t WHERE t.task_id = \
+                      m.task_id AND t.timer_at = m.fire_at AND t.timer_kind = m.kind AND t.version = m.generation AND \
+                      t.state IN ('scheduled', 'open'))";
+        assert_eq!(self.number(timers).await, 0, "a timer lacks its task");
+    }
+
+    pub async fn stop(self) {
+        for running in self.replicas {
+            running.stop().await.expect("it stops without a fault");
+        }
+        self.database.close().await;
+    }
+}
+
+/// The instant of a local time in Shanghai, `2026-03-02T09:00`, which is eight hours ahead all year.
+pub fn shanghai(local: &str) -> Timestamp {
+    let (date, time) = local.split_once('T').expect("date and time");
+    let number = |text: &str| text.parse::<i64>().expect("a number");
+    let mut parts = date.split('-').map(number);
+    let (year, month, day) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    let (hour, minute) = time.split_once(':').expect("hour and minute");
+    // Days since 1970 of the proleptic Gregorian calendar, counted in years that begin in March.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
+    Timestamp::from_seconds(days * 86_400 + (number(hour) - 8) * 3_600 + number(minute) * 60)
+}
+
+/// The stable reason that a status carries.
+pub fn reason(status: &Status) -> &'static str {
+    failure(status).reason
+}
+
+/// The fields that a status finds fault with.
+pub fn fields(status: &Status) -> Vec<String> {
+    let failure: Failure = failure(status);
+    failure.violations.into_iter().map(|violation| violation.field).collect()
+}
+
+/// An instant as the wire has it.
+pub fn wire(at: Timestamp) -> Option<prost_types::Timestamp> {
+    Some(revisit_bootstrap::wire::time(at))
+}
+
+/// An instant as it came over the wire.
+pub fn instant(time: Option<prost_types::Timestamp>) -> Timestamp {
+    let time = time.expect("it is there");
+    Timestamp::from_micros(time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000)
+}
