@@ -49,6 +49,8 @@ pub(crate) struct App {
     pub newest: Newest,
     /// A replica has renewed here.
     pub renewed: Notify,
+    /// A hand-over was ordered here.
+    pub hand_overs: Notify,
     pub workers: Workers,
     drift: Duration,
 }
@@ -102,6 +104,7 @@ impl App {
             ledgers: Ledgers::default(),
             newest: broadcast::channel(NEWEST_MAX).0,
             renewed: Notify::new(),
+            hand_overs: Notify::new(),
             workers,
             drift: Duration::from_millis(runtime.settings.lease.drift_millis),
             config,

@@ -6,6 +6,7 @@ pub mod decisions;
 pub mod departments;
 pub mod facts;
 pub mod grants;
+pub mod hand_overs;
 pub mod leases;
 pub mod log_in;
 pub mod roles;

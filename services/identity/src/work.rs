@@ -6,7 +6,7 @@ use std::{
 };
 
 use revisit_bootstrap::{
-    Consumer, Database, Runtime, Settings, Started, Work,
+    Consumer, Database, Rest, Runtime, Settings, Started, Work,
     command::{Invocation, print},
 };
 use revisit_core::{Clock, Failure, Kind};
@@ -15,10 +15,12 @@ use revisit_permission::Worker;
 use crate::{
     App, Config, NAME,
     domain::{chain::Broken, lease::Silence},
-    operations::{audit, leases, log_in},
+    operations::{self, audit, leases, log_in},
     store::Store,
 };
 
+/// How often orders are looked for that nobody here was told of.
+const HAND_OVERS: Duration = Duration::from_secs(1);
 /// How often expired sessions and forgotten failures are deleted.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -31,6 +33,8 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
         .work(Work::new("identity audit", consumer.run(consume, async |tx, event| audit::chain(tx, event).await)))
         .work(Work::new("identity leases", silent_leases(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity sweep", expired(Arc::clone(app), runtime.clone())))
+        .work(Work::new("identity hand-overs", hand_overs(Arc::clone(app), runtime.clone())))
+        .rest(rest(app))
 }
 
 async fn silent_leases(app: Arc<App>, runtime: Runtime) {
@@ -44,6 +48,34 @@ async fn silent_leases(app: Arc<App>, runtime: Runtime) {
         }
     };
     runtime.shutdown.or_draining(sweeping).await;
+}
+
+/// Drives the sagas; an order of another replica, or of before a restart, is found within the pause.
+async fn hand_overs(app: Arc<App>, runtime: Runtime) {
+    let driving = async {
+        loop {
+            match operations::hand_overs::drive(&app).await {
+                Ok(true) => continue,
+                Ok(false) => (),
+                Err(error) => tracing::warn!(%error, "the hand-overs could not be driven"),
+            }
+            tokio::select! {
+                () = app.hand_overs.notified() => (),
+                () = tokio::time::sleep(HAND_OVERS) => (),
+            }
+        }
+    };
+    runtime.shutdown.or_draining(driving).await;
+}
+
+/// At rest when no revocation waits to become effective. Nothing here waits for an instant of the wall.
+fn rest(app: &Arc<App>) -> Rest {
+    let app = Arc::clone(app);
+    let settled = move || {
+        let app = Arc::clone(&app);
+        async move { operations::hand_overs::is_settled(&app).await }
+    };
+    Rest::new(NAME, settled, || async { None })
 }
 
 async fn expired(app: Arc<App>, runtime: Runtime) {

@@ -113,6 +113,11 @@ impl Book {
         &self.after
     }
 
+    /// The number of the revision that is written.
+    pub const fn next_revision(&self) -> i64 {
+        self.tenant.revision + 1
+    }
+
     /// What holds with the changes made so far, ready to be asked.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::compile(&self.after, self.tenant.revision)
@@ -142,7 +147,7 @@ impl Book {
     /// Refuses what would widen the author's own rights: that needs a second person.
     pub fn refuse_own_widening(&self, author: SubjectId) -> Result<(), Error> {
         let before = Snapshot::compile(&self.before, self.tenant.revision);
-        if self.changes.iter().any(|change| before.widens(change, author)) {
+        if before.widened_in(&self.snapshot(), author) {
             return Err(Error::OwnRights);
         }
         Ok(())
@@ -153,7 +158,7 @@ impl Book {
         if self.changes.is_empty() {
             return Ok(self.tenant.revision);
         }
-        let number = self.tenant.revision + 1;
+        let number = self.next_revision();
         self.tell(tx, number).await?;
         let was: Vec<_> = self.changes.iter().filter_map(|change| before(&self.before, change)).collect();
         audit::revision(tx, self.now, (self.tenant.id, number), cause, (&was, &self.changes))?;
