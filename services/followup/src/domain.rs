@@ -1,5 +1,6 @@
 //! The rules of follow-up: plans, what they make of a customer's standing, tasks and outcomes; and all that can go wrong.
 
+pub mod agenda;
 pub mod calendar;
 pub mod outcome;
 pub mod people;

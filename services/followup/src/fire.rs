@@ -8,7 +8,7 @@
 //! timers spread over many shards, and a commit costs more than a claim.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -175,8 +175,8 @@ impl Around {
                 dated.push((enrolment.tenant, enrolment.customer));
             }
             let named = (enrolment.tenant, version.definition.calendar);
-            if !self.calendars.contains_key(&named) {
-                self.calendars.insert(named, planner::calendar(tx, named.0, named.1).await?);
+            if let Entry::Vacant(vacant) = self.calendars.entry(named) {
+                vacant.insert(planner::calendar(tx, named.0, named.1).await?);
             }
         }
         self.dates = projection::dates_of(tx, &dated).await?;

@@ -5,7 +5,9 @@ mod internal;
 mod metrics;
 mod plans;
 mod read;
+mod read_calendar;
 mod read_plan;
+mod read_task;
 mod tasks;
 
 use revisit_core::{Failure, Input, id::Id, page::Page};

@@ -12,6 +12,7 @@ pub mod hand_over;
 pub mod outcomes;
 pub mod planner;
 pub mod plans;
+pub mod rebuild;
 pub mod script;
 pub mod sweeps;
 pub mod tasks;

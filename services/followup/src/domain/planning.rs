@@ -118,7 +118,7 @@ impl Standing {
             let date = schedule::after_days(self.today(), i64::from(*delay_days));
             let nominal = date.and_time(step.time_of_day);
             let at = schedule::instant(nominal, self.zone);
-            occurrences.push(self.occurrence(step, calendar, nominal, at, key.to_owned()));
+            occurrences.push(self.occurrence(step, calendar, (nominal, at), key.to_owned()));
         }
         occurrences
     }
@@ -151,7 +151,7 @@ impl Standing {
         let nominal = date.max(self.today()).and_time(step.time_of_day);
         let ended = self.ended.get(&step.key).copied().unwrap_or(0);
         let key = format!("{}/{ended}", nominal.format(DAY_FORMAT));
-        vec![self.occurrence(step, calendar, nominal, schedule::instant(nominal, self.zone), key)]
+        vec![self.occurrence(step, calendar, (nominal, schedule::instant(nominal, self.zone)), key)]
     }
 
     /// On a date that the calendar year gives: the first whose instant still lies ahead. Missed ones coalesce into it.
@@ -173,7 +173,7 @@ impl Standing {
                     0 => nominal.format(DAY_FORMAT).to_string(),
                     later => format!("{}#{later}", nominal.format(DAY_FORMAT)),
                 };
-                let made = ahead.into_iter().map(|(n, at)| self.occurrence(step, calendar, nominal, at, key(n)));
+                let made = ahead.into_iter().map(|(n, at)| self.occurrence(step, calendar, (nominal, at), key(n)));
                 return made.collect();
             }
             from = schedule::after_days(day, 1);
@@ -185,8 +185,7 @@ impl Standing {
         &self,
         step: &Step,
         calendar: &WorkCalendar,
-        nominal: NaiveDateTime,
-        at: Timestamp,
+        (nominal, at): (NaiveDateTime, Timestamp),
         key: String,
     ) -> Occurrence {
         let rolled = calendar.roll(schedule::local(at, self.zone), step.roll);

@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 use super::{Error, people::Customer, plan::Reason};
 
+pub use super::agenda::{Agenda, Moment, TimerKind};
+
 /// How the customer is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,90 +108,6 @@ impl TaskState {
     #[must_use]
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Scheduled | Self::Open)
-    }
-}
-
-/// What a timer does when it fires. The order is the order at one instant.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum TimerKind {
-    /// The window begins.
-    Open,
-    /// The lent access is renewed for another day.
-    Extend,
-    /// A reminder before due; the number tells several apart.
-    Before(u8),
-    Due,
-    Overdue,
-    Escalate,
-}
-
-impl TimerKind {
-    /// As stored; never reuse a number.
-    #[must_use]
-    pub const fn code(self) -> i16 {
-        match self {
-            Self::Open => 0,
-            Self::Extend => 1,
-            Self::Before(number) => 10 + number as i16,
-            Self::Due => 300,
-            Self::Overdue => 310,
-            Self::Escalate => 320,
-        }
-    }
-
-    #[must_use]
-    pub fn parse(code: i16) -> Option<Self> {
-        match code {
-            0 => Some(Self::Open),
-            1 => Some(Self::Extend),
-            300 => Some(Self::Due),
-            310 => Some(Self::Overdue),
-            320 => Some(Self::Escalate),
-            10..300 => u8::try_from(code - 10).ok().map(Self::Before),
-            _ => None,
-        }
-    }
-}
-
-/// An instant and what happens at it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Moment {
-    pub at: Timestamp,
-    pub kind: TimerKind,
-}
-
-/// The reminders of a task, in order. Fixed when the task is planned, so that firing needs no calendar.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Agenda(Vec<Moment>);
-
-impl Agenda {
-    #[must_use]
-    pub fn of(mut moments: Vec<Moment>) -> Self {
-        moments.sort();
-        moments.dedup();
-        Self(moments)
-    }
-
-    /// As stored: `code@micros`, separated by spaces.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let parts: Vec<_> = self.0.iter().map(|m| format!("{}@{}", m.kind.code(), m.at.micros())).collect();
-        parts.join(" ")
-    }
-
-    /// None when the text is not of this form.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let moment = |part: &str| {
-            let (code, at) = part.split_once('@')?;
-            Some(Moment { at: Timestamp::from_micros(at.parse().ok()?), kind: TimerKind::parse(code.parse().ok()?)? })
-        };
-        text.split_whitespace().map(moment).collect::<Option<_>>().map(Self)
-    }
-
-    #[must_use]
-    pub fn moments(&self) -> &[Moment] {
-        &self.0
     }
 }
 
@@ -320,7 +238,7 @@ impl Task {
     /// The first timer after a moment: the next reminder, or the next extension of a window longer than a day.
     #[must_use]
     pub fn next_timer(&self, after: Moment) -> Option<Moment> {
-        let reminder = self.agenda.0.iter().copied().find(|moment| *moment > after);
+        let reminder = self.agenda.after(after);
         [reminder, self.next_extension(after)].into_iter().flatten().min()
     }
 

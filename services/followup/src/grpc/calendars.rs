@@ -5,7 +5,7 @@ use revisit_core::{Failure, Input, page::Page};
 use revisit_proto::followup::v1::{self as pb, calendars_server::Calendars};
 use tonic::Request;
 
-use super::{Served, after, etag, plans::repeatable, read, token};
+use super::{Served, after, etag, plans::repeatable, read, read_calendar, token};
 use crate::operations::calendars;
 
 #[tonic::async_trait]
@@ -16,7 +16,7 @@ impl Calendars for Served {
             async {
                 let mut input = Input::default();
                 let repeat = repeatable(&mut input, &message.request_id, "CreateCalendar", &message);
-                let write = read::calendar(&mut input, message.calendar.as_ref());
+                let write = read_calendar::calendar(&mut input, message.calendar.as_ref());
                 input.finish()?;
                 calendars::create(&self.app, &who, write, repeat).await.map_err(Failure::from)
             }
@@ -57,7 +57,7 @@ impl Calendars for Served {
                 let named = message.calendar.clone().unwrap_or_default();
                 let id = input.id("calendar.calendar_id", &named.calendar_id);
                 let etag = etag(&mut input, "calendar.etag", &named.etag);
-                let write = read::calendar(&mut input, message.calendar.as_ref());
+                let write = read_calendar::calendar(&mut input, message.calendar.as_ref());
                 input.finish()?;
                 calendars::update(&self.app, &who, (id, etag), write).await.map_err(Failure::from)
             }

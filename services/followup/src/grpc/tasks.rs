@@ -5,7 +5,7 @@ use revisit_core::Failure;
 use revisit_proto::followup::v1::{self as pb, tasks_server::Tasks};
 use tonic::Request;
 
-use super::{Served, read};
+use super::{Served, read, read_task};
 use crate::{
     operations::{by_hand, complete, outcomes, script, tasks},
     schedule,
@@ -16,7 +16,10 @@ use crate::{
 impl Tasks for Served {
     async fn create_task(&self, request: Request<pb::CreateTaskRequest>) -> Reply<pb::Task> {
         let (who, message) = authenticated(request)?;
-        reply(async { by_hand::create(&self.app, &who, read::new_task(&message)?).await.map_err(Failure::from) }.await)
+        reply(
+            async { by_hand::create(&self.app, &who, read_task::new_task(&message)?).await.map_err(Failure::from) }
+                .await,
+        )
     }
 
     async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> Reply<pb::Task> {
@@ -34,9 +37,9 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let (wish, page) = read::tasks(&message)?;
+                let (wish, page) = read_task::tasks(&message)?;
                 let (tasks, next) = tasks::list(&self.app, &who, wish).await?;
-                Ok::<_, Failure>(pb::ListTasksResponse { tasks, next_page_token: read::task_token(&page, next) })
+                Ok::<_, Failure>(pb::ListTasksResponse { tasks, next_page_token: read_task::task_token(&page, next) })
             }
             .await,
         )
@@ -46,7 +49,7 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let (wish, zone, page) = read::today(&message)?;
+                let (wish, zone, page) = read_task::today(&message)?;
                 let person = wish.assignee.unwrap_or(who.subject());
                 let zone = match zone {
                     Some(zone) => zone,
@@ -55,7 +58,7 @@ impl Tasks for Served {
                 let date = schedule::local(self.app.clock.wall(), zone).date();
                 let day = Some(schedule::day(date, zone));
                 let (tasks, next) = tasks::list(&self.app, &who, Wish { assignee: Some(person), day, ..wish }).await?;
-                let next_page_token = read::task_token(&page, next);
+                let next_page_token = read_task::task_token(&page, next);
                 Ok::<_, Failure>(pb::ListTodayTasksResponse { tasks, next_page_token, date: date.to_string() })
             }
             .await,
@@ -66,7 +69,7 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let (change, due_at) = read::snooze(&message, self.app.clock.wall())?;
+                let (change, due_at) = read_task::snooze(&message, self.app.clock.wall())?;
                 tasks::snooze(&self.app, &who, change, due_at).await.map_err(Failure::from)
             }
             .await,
@@ -77,7 +80,7 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let (change, assignee) = read::reassign(&message)?;
+                let (change, assignee) = read_task::reassign(&message)?;
                 tasks::reassign(&self.app, &who, change, assignee).await.map_err(Failure::from)
             }
             .await,
@@ -88,7 +91,7 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let change = read::ending((&message.task_id, &message.reason, &message.etag))?;
+                let change = read_task::ending((&message.task_id, &message.reason, &message.etag))?;
                 tasks::end(&self.app, &who, change, tasks::Ending::Cancel).await.map_err(Failure::from)
             }
             .await,
@@ -99,7 +102,7 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let change = read::ending((&message.task_id, &message.reason, &message.etag))?;
+                let change = read_task::ending((&message.task_id, &message.reason, &message.etag))?;
                 tasks::end(&self.app, &who, change, tasks::Ending::Skip).await.map_err(Failure::from)
             }
             .await,
@@ -108,14 +111,17 @@ impl Tasks for Served {
 
     async fn complete_task(&self, request: Request<pb::CompleteTaskRequest>) -> Reply<pb::CompleteTaskResponse> {
         let (who, message) = authenticated(request)?;
-        reply(async { complete::complete(&self.app, &who, read::record(&message)?).await.map_err(Failure::from) }.await)
+        reply(
+            async { complete::complete(&self.app, &who, read_task::record(&message)?).await.map_err(Failure::from) }
+                .await,
+        )
     }
 
     async fn get_outcome(&self, request: Request<pb::GetOutcomeRequest>) -> Reply<pb::Outcome> {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let (id, clear) = read::outcome(&message)?;
+                let (id, clear) = read_task::outcome(&message)?;
                 outcomes::get(&self.app, &who, id, clear).await.map_err(Failure::from)
             }
             .await,
@@ -126,10 +132,13 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let (customer, page) = read::outcomes(&message)?;
-                let before = read::task_key(&page)?;
+                let (customer, page) = read_task::outcomes(&message)?;
+                let before = read_task::task_key(&page)?;
                 let (outcomes, next) = outcomes::list(&self.app, &who, customer, (before, page.size)).await?;
-                Ok::<_, Failure>(pb::ListOutcomesResponse { outcomes, next_page_token: read::task_token(&page, next) })
+                Ok::<_, Failure>(pb::ListOutcomesResponse {
+                    outcomes,
+                    next_page_token: read_task::task_token(&page, next),
+                })
             }
             .await,
         )

@@ -65,9 +65,10 @@ pub async fn get(app: &App, who: &Principal, id: TaskId) -> Result<pb::Task, Err
 pub async fn shown(app: &App, tx: &Tx, task: &Task, customer: Option<&Customer>) -> Result<pb::Task, Error> {
     let now = app.now(tx).await?;
     let title = title(app, tx, task).await?;
-    let reason = match task.reason {
-        Reason::Caller => app.sealed.open(tx, task, "reason_text", &task.reason_text).await?,
-        other => other.words().to_owned(),
+    let reason = if task.reason == Reason::Caller {
+        app.sealed.open(tx, task, "reason_text", &task.reason_text).await?
+    } else {
+        task.reason.words().to_owned()
     };
     Ok(show::task(Shown { task, customer, title, reason, now }))
 }

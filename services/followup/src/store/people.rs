@@ -95,3 +95,8 @@ pub async fn save_department(tx: &Tx, tenant: TenantId, new: &Department) -> Res
     };
     upsert::<department::Entity, _>(tx, vec![row]).await
 }
+
+/// Whether nobody is known yet.
+pub async fn is_empty(tx: &Tx) -> Result<bool, Failure> {
+    Ok(person::Entity::find().one(&**tx).await.map_err(fault)?.is_none())
+}
