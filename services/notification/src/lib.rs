@@ -63,6 +63,7 @@ pub(crate) struct Workers {
     pub digest: Worker,
     pub replay: Worker,
     pub rest: Worker,
+    pub sweep: Worker,
 }
 
 impl Workers {
@@ -74,6 +75,7 @@ impl Workers {
             digest: Worker::declare("digest"),
             replay: Worker::declare("replay"),
             rest: Worker::declare("rest"),
+            sweep: Worker::declare("sweep"),
         }
     }
 }

@@ -11,7 +11,7 @@ pub use prepare::words_place;
 
 use std::{collections::HashSet, sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use revisit_bootstrap::{Consumer, Database, Rest, Runtime, Started, Tx, Work};
+use revisit_bootstrap::{Consumer, Database, Rest, Runtime, Started, Tx, Work, idempotency};
 use revisit_core::Timestamp;
 use revisit_event::Envelope;
 use tokio::task::JoinSet;
@@ -31,6 +31,8 @@ const LANES_MAX: i64 = 1_000;
 const ROUNDS_MAX: usize = 16;
 /// How often digests and replays are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How often answers that are no longer kept are removed and keys under an old ring key are wrapped anew.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Adds the workers to what is served.
 pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
@@ -42,6 +44,7 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
         .work(Work::new("notification consume", applying))
         .work(Work::new("notification dispatch", dispatch(Arc::clone(app), runtime.clone())))
         .work(Work::new("notification clockwork", clockwork(Arc::clone(app), runtime.clone())))
+        .work(Work::new("notification sweep", sweep(Arc::clone(app), runtime.clone())))
         .rest(rest(app))
 }
 
@@ -145,6 +148,21 @@ async fn clockwork(app: Arc<App>, runtime: Runtime) {
         }
     };
     runtime.shutdown.or_draining(ticking).await;
+}
+
+async fn sweep(app: Arc<App>, runtime: Runtime) {
+    let sweeping = async {
+        loop {
+            let swept = app.store.write(&app.workers.sweep, async |tx| {
+                while idempotency::sweep(tx).await? {}
+                while app.sealer.wrap_anew(tx).await? > 0 {}
+                Ok(())
+            });
+            told(swept.await, "the sweep waits");
+            tokio::time::sleep(SWEEP).await;
+        }
+    };
+    runtime.shutdown.or_draining(sweeping).await;
 }
 
 async fn next_digest(app: &App) -> Result<Option<Timestamp>, Error> {

@@ -3,8 +3,8 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use revisit_bootstrap::answer;
-use revisit_core::id::SubjectId;
-use revisit_permission::Action;
+use revisit_core::{Timestamp, id::SubjectId};
+use revisit_permission::{Action, ActionSet, Change, Extent, Grant, Layer, Level, Levels, Origin, Team, Template};
 use revisit_proto::{
     customer::v1 as customer, followup::v1 as followup, identity::v1 as identity, notification::v1 as pb,
 };
@@ -129,6 +129,57 @@ async fn related_people_hear_of_a_follow_up_and_its_author_and_strangers_do_not(
         desk.played.names.lock().expect("no panic").clear();
         desk.emit("followup", tea, &outcome(false)).await;
         assert_eq!(desk.messages_of(owner).await.len(), told.len() + 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn members_of_a_team_that_shares_the_customer_hear_of_a_follow_up_while_the_team_lasts() {
+    at_each_desk(async |desk: &Desk| {
+        let (lin, team) = (desk.colleague("lin").await, unknown_id());
+        let through_team = Template {
+            actions: ActionSet::of(&[Action::CustomerView]),
+            extent: Extent::Team(team),
+            stages: None,
+            grades: None,
+            levels: Levels::of(&[(Layer::Basic, Level::Masked)]),
+        };
+        let always = (Timestamp::MIN, Timestamp::MAX);
+        let of_team = |until| {
+            let cap = Levels::of(&[(Layer::Basic, Level::Masked)]);
+            Change::Team(Team {
+                id: team,
+                name: "care".to_owned(),
+                members: vec![lin],
+                cap,
+                from: Timestamp::MIN,
+                until,
+            })
+        };
+        let grant = Change::Grant(Grant::of(unknown_id(), lin, through_team, always, Origin::Team));
+        let reach = async |changes| {
+            let revision = desk.identity.commit(changes);
+            let lease = &desk.running.runtime.lease;
+            lease.reach(desk.identity.tenant, revision).await.expect("the team arrives");
+        };
+        reach(vec![of_team(Timestamp::MAX), grant]).await;
+        let tea = unknown_id::<()>().uuid();
+        let shared = customer::CustomerFacts { team_ids: vec![team.to_string()], ..facts(tea, "", 1) };
+        desk.emit("customer", tea, &customer::CustomerChanged { facts: Some(shared), ..Default::default() }).await;
+        desk.show(lin, tea, "B*** T**");
+        let outcome = followup::OutcomeRecorded {
+            customer_id: tea.to_string(),
+            recorded_by_id: desk.identity.user.to_string(),
+            result: "reached".to_owned(),
+            channel: "phone".to_owned(),
+            ..Default::default()
+        };
+        desk.emit("followup", tea, &outcome).await;
+        assert_eq!(desk.messages_of(lin).await[0].title, "mei followed up B*** T**");
+        // A decision counts in the lease's time, which is real here.
+        reach(vec![of_team(Timestamp::from_seconds(0))]).await;
+        desk.emit("followup", tea, &outcome).await;
+        assert_eq!(desk.messages_of(lin).await.len(), 2);
     })
     .await;
 }
