@@ -14,7 +14,7 @@ pub mod webhook_receiver;
 pub use setup::{DEFAULTS, FirstLogIns, ScratchFolder, Setup, services};
 
 /// How long the services may take to come to rest, in real time.
-const SETTLE_MAX: Duration = Duration::from_secs(60);
+const SETTLE_MAX: Duration = Duration::from_secs(120);
 /// How often they are asked. Nobody tells when all four are at rest together, so it is asked again and again.
 const SETTLE_EVERY: Duration = Duration::from_millis(1);
 /// How often a simulated clock that goes on in real time is moved.
@@ -89,8 +89,23 @@ impl Running {
             }
             Ok(())
         };
-        let late = |_| Failure::unavailable("NOT_SETTLED", "the services do not come to rest");
-        tokio::time::timeout(SETTLE_MAX, resting).await.map_err(late)?
+        match tokio::time::timeout(SETTLE_MAX, resting).await {
+            Ok(rested) => rested,
+            Err(_) => Err(self.restless().await),
+        }
+    }
+
+    /// Who does not come to rest.
+    async fn restless(&self) -> Failure {
+        let mut names = Vec::new();
+        for rest in &self.process.rest {
+            if !rest.settled().await {
+                names.push(rest.name);
+            }
+        }
+        // An outbox is at rest when all its consumers have applied it; each consumer logs what it cannot apply.
+        let who = if names.is_empty() { "an outbox".to_owned() } else { names.join(", ") };
+        Failure::unavailable("NOT_SETTLED", format!("the services do not come to rest: {who}"))
     }
 
     /// Moves the simulated wall, and waits until everything that became due is done and nothing decides by old time.

@@ -93,13 +93,14 @@ impl Setup {
         self
     }
 
-    /// Puts databases and keys into a folder that will be thrown away, on a free port, with mail to a local sink.
+    /// Puts databases and keys into a folder that will be thrown away, on a free port, with mail to a local sink. Waits
+    /// and leases are long: what is tried there runs beside much else, and is not the bound on revocation.
     pub fn throw_away(self, folder: &Path, sink: SocketAddr) -> Result<Self, Failure> {
         let folder = folder.display();
         self.with(&format!(
             "[server]\nlisten = \"127.0.0.1:0\"\ndrain_seconds_max = 2\n\
-             [database]\nurl = \"sqlite:{folder}/{{service}}.sqlite\"\ndurable = false\n\
-             [identity]\nkeys_folder = \"{folder}/keys\"\n\
+             [database]\nurl = \"sqlite:{folder}/{{service}}.sqlite\"\ndurable = false\nacquire_millis_max = 20000\n\
+             [identity]\nkeys_folder = \"{folder}/keys\"\nlease_ttl_millis = 10000\n\
              [notification.mail]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
              [notification.outbound]\nallow = [\"127.0.0.0/8\"]\n",
             port = sink.port()

@@ -12,6 +12,9 @@ use crate::client::{Credentials, Person};
 /// Password of everybody in the demo. It opens nothing but a throw-away folder.
 pub const PASSWORD: &str = "huifang-2027-demo";
 
+/// People who are hired at once.
+const HIRED_AT_ONCE: usize = 4;
+
 /// A person to hire.
 pub struct Hire {
     /// Log-in name.
@@ -159,10 +162,11 @@ pub async fn build(door: &Door, admin: Person) -> Result<Company, Failure> {
     }
     let positions = positions(&admin, &tenant.root_department_id).await?;
     let mut staff = BTreeMap::new();
-    let hired = STAFF.iter().map(|hire| employ(door, &admin, &tenant.key, hire, (&departments, &positions)));
-    for person in futures::future::try_join_all(hired).await? {
-        let username = STAFF.iter().find(|hire| *hire.username == *person.username).map_or("", |hire| hire.username);
-        staff.insert(username, person);
+    // A few at a time: each change of the directory is one revision of the company's log, and they queue.
+    for some in STAFF.chunks(HIRED_AT_ONCE) {
+        let hired = some.iter().map(|hire| employ(door, &admin, &tenant.key, hire, (&departments, &positions)));
+        let hired = futures::future::try_join_all(hired).await?;
+        staff.extend(some.iter().map(|hire| hire.username).zip(hired));
     }
     let company = Company { key: tenant.key, admin, staff, departments };
     appoint_heads(&company).await?;

@@ -1,0 +1,6 @@
+//! The main paths of the product, from log-in to hand-over, through gRPC and on both databases.
+
+mod company;
+mod files;
+mod follow_up;
+mod people;

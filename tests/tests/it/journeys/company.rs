@@ -1,0 +1,95 @@
+//! Customers change hands: by a sale, and because somebody leaves.
+
+use std::time::Duration;
+
+use revisit_bootstrap::status::answer;
+use revisit_core::Kind;
+use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity::v1 as identity};
+use revisit_standalone::client::Person;
+use revisit_tests::world::{World, in_each_world};
+
+/// Steps of the clock that a hand-over may take.
+const STEPS: usize = 30;
+
+async fn move_stage(who: &Person, customer_id: &str, stage: &str, owner: &str) {
+    let request = customer::MoveStageRequest {
+        customer_id: customer_id.to_owned(),
+        stage: stage.to_owned(),
+        new_owner_id: owner.to_owned(),
+        ..Default::default()
+    };
+    answer(who.customers().move_stage(request).await).expect("the stage is moved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_gives_the_customer_to_service_and_ends_the_sellers_rights_at_that_commit() {
+    in_each_world(async |world: &World| {
+        let east = world.department("华东大区", &world.root).await;
+        let store = world.department("杭州西湖店", &east).await;
+        let desk = world.department("华东客服", &east).await;
+        let manager = world.hire("han", "regional_manager", &east).await;
+        let seller = world.hire("na", "sales_rep", &store).await;
+        let service = world.hire("wen", "service", &desk).await;
+        let row = world.customer(&seller, "王芳", "13800001001").await;
+        for stage in ["contacted", "qualified", "negotiating", "won"] {
+            move_stage(&seller, &row.customer_id, stage, "").await;
+        }
+        assert!(world.ask(&seller, &row.customer_id).await.is_ok());
+        move_stage(&manager, &row.customer_id, "service", &service.id).await;
+        let after = world.ask(&seller, &row.customer_id).await.expect_err("no longer hers");
+        assert_eq!(after.kind, Kind::NotFound);
+        let served = world.ask(&service, &row.customer_id).await.expect("hers now");
+        assert_eq!(served.owner_id, *service.id);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leavers_customers_and_tasks_go_to_colleagues_and_nothing_is_left_without_an_owner() {
+    in_each_world(async |world: &World| {
+        let store = world.department("上海徐汇店", &world.root).await;
+        let manager = world.hire("hui", "sales_manager", &store).await;
+        world.appoint(&manager, &store).await;
+        let mei = world.hire("mei", "sales_rep", &store).await;
+        let jun = world.hire("jun", "sales_rep", &store).await;
+        for (name, phone) in [("王芳", "13800001001"), ("李强", "13800001002"), ("张敏", "13800001003")] {
+            world.customer(&jun, name, phone).await;
+        }
+        world.plan("grade_c_conversion").await;
+        world.advance(Duration::from_hours(2)).await;
+        assert_eq!(world.tasks(&jun, followup::TaskState::Open).await.len(), 3);
+        let order = identity::StartHandOverRequest {
+            user_id: jun.id.to_string(),
+            kind: identity::HandOverKind::Leave as i32,
+            successor: Some(identity::SuccessorRule {
+                rule: Some(identity::successor_rule::Rule::UserId(mei.id.to_string())),
+            }),
+            reason: "leaves".to_owned(),
+            ..Default::default()
+        };
+        let admin = world.admin.fresh().await.expect("a session");
+        let started = answer(admin.hand_overs().start_hand_over(order).await).expect("it begins");
+        let mut done = false;
+        for _ in 0..STEPS {
+            world.advance(Duration::from_secs(5)).await;
+            let request = identity::GetHandOverRequest { hand_over_id: started.hand_over_id.clone() };
+            let now = answer(admin.hand_overs().get_hand_over(request).await).expect("it is there");
+            done = now.state == identity::HandOverState::Done as i32;
+            if done {
+                break;
+            }
+        }
+        assert!(done, "the hand-over ends");
+        assert!(world.ask(&jun, "0190a0a0-0000-7000-8000-000000000001").await.is_err_and(|it| it.kind != Kind::NotFound));
+        let request = customer::ListCustomersRequest::default();
+        let hers = answer(mei.customers().list_customers(request).await).expect("hers").customers;
+        assert_eq!(hers.iter().filter(|row| row.owner_id == *mei.id).count(), 3);
+        let tasks = world.tasks(&mei, followup::TaskState::Open).await;
+        assert_eq!(tasks.iter().filter(|task| task.assignee_id == *mei.id).count(), 3);
+        let boss = world.hire("zhao", "executive", &world.root).await;
+        let request = followup::CheckContinuityRequest { grades: vec!["C".to_owned()], ..Default::default() };
+        let continuity = answer(boss.metrics().check_continuity(request).await).expect("figures");
+        assert_eq!((continuity.ownerless_count, continuity.orphan_task_count), (0, 0));
+    })
+    .await;
+}
