@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::{
-    prelude::{TestCaseError, prop_assert, prop_assert_eq},
+    prelude::{ProptestConfig, TestCaseError, prop_assert, prop_assert_eq},
     test_runner::TestRunner,
 };
 use revisit_permission::{Caller, Columns, HolderTable, Layer, SideTable};
@@ -73,7 +73,8 @@ fn agree(backend: Backend) {
         }
         database
     });
-    let outcome = TestRunner::new(config(WORLDS)).run(&case(), |case| {
+    let config = ProptestConfig { source_file: Some(file!()), ..config(WORLDS) };
+    let outcome = TestRunner::new(config).run(&case(), |case| {
         runtime.block_on(async {
             let transaction = database.begin().await;
             let checked = check(&transaction, &case).await;
