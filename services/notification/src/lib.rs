@@ -48,6 +48,8 @@ pub(crate) struct App {
     pub texts: Texts,
     /// Something was planned: the dispatcher looks at once. Only a hint; it looks by itself, too.
     pub planned: Notify,
+    /// A digest or a replay is waiting: the clockwork looks at once. Only a hint, too.
+    pub ticked: Notify,
     /// Whose inbox has a new message. Only a hint, and only on this replica.
     pub arrivals: broadcast::Sender<(TenantId, SubjectId)>,
     /// Batches that are being worked off on this replica.
@@ -96,6 +98,7 @@ impl App {
             resolver,
             texts: Texts::default(),
             planned: Notify::new(),
+            ticked: Notify::new(),
             arrivals: broadcast::channel(ARRIVALS_MAX).0,
             under_way: AtomicUsize::new(0),
             workers: Workers::declare(),

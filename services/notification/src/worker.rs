@@ -25,6 +25,8 @@ use crate::{
 
 /// How often the dispatcher looks without a notice: the safety net under the notices.
 const LOOK: Duration = Duration::from_millis(500);
+/// How soon it looks again after a notice, which comes before the commit that it speaks of; the pause then doubles.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Lanes that one look may find.
 const LANES_MAX: i64 = 1_000;
 /// Batches that a lane works off before others have a turn.
@@ -53,6 +55,7 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
 async fn dispatch(app: Arc<App>, runtime: Runtime) {
     let mut busy: HashSet<String> = HashSet::new();
     let mut batches: JoinSet<String> = JoinSet::new();
+    let mut pause = LOOK;
     while !runtime.shutdown.is_draining() {
         for lane in due_lanes(&app).await {
             if !may_start(&app, &busy, &lane) {
@@ -70,9 +73,9 @@ async fn dispatch(app: Arc<App>, runtime: Runtime) {
         let next = next_due(&app).await.unwrap_or(Timestamp::MAX);
         tokio::select! {
             () = runtime.shutdown.draining() => {}
-            () = app.planned.notified() => {}
+            () = app.planned.notified() => pause = LOOK_AGAIN,
             () = app.clock.sleep_until(next), if next > app.clock.wall() => {}
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LOOK),
             Some(ended) = batches.join_next() => match ended {
                 Ok(lane) => { busy.remove(&lane); }
                 // A batch that panicked leaves its claims to their end; the process must not go on without saying so.
@@ -142,6 +145,7 @@ async fn clockwork(app: Arc<App>, runtime: Runtime) {
             }
             let next = told(next_digest(&app).await, "digests wait").flatten().unwrap_or(Timestamp::MAX);
             tokio::select! {
+                () = app.ticked.notified() => {}
                 () = app.clock.sleep_until(next), if next > app.clock.wall() => {}
                 () = tokio::time::sleep(TICK) => {}
             }
@@ -191,16 +195,24 @@ fn rest(app: &Arc<App>) -> Rest {
     )
 }
 
-/// Nothing is due, claimed or being called.
+/// Nothing is due, claimed or being called. What is due is pointed out to who does it: whoever asks is waiting for it.
 async fn is_settled(app: &App) -> Result<bool, Error> {
     if app.under_way.load(Ordering::SeqCst) > 0 {
         return Ok(false);
     }
-    app.store
+    let (ticks, deliveries) = app
+        .store
         .read(&app.workers.rest, async |tx| {
             let now = now(tx).await?;
             let digest_due = digests::next_due(tx).await?.is_some_and(|at| at <= now);
-            Ok(!digest_due && !claims::is_busy(tx, now).await? && !replays::any_open(tx).await?)
+            Ok((digest_due || replays::any_open(tx).await?, claims::is_busy(tx, now).await?))
         })
-        .await
+        .await?;
+    if ticks {
+        app.ticked.notify_one();
+    }
+    if deliveries {
+        app.planned.notify_one();
+    }
+    Ok(!ticks && !deliveries)
 }

@@ -54,7 +54,8 @@ pub async fn count(app: &App, who: &Principal, filter: Filter) -> Result<Vec<Cou
 pub async fn replay(app: &App, who: &Principal, filter: Filter, repeat: Option<Repeatable>) -> Result<Replay, Error> {
     let permit = super::of_tenant(who, Action::DeliveryReplay)?;
     let (tenant, subject) = (who.tenant(), who.subject());
-    app.store
+    let started = app
+        .store
         .write(&permit, async |tx| {
             if let Some(repeat) = &repeat
                 && let Some(first) = repeat.first_answer(tx, tenant, subject).await?
@@ -80,7 +81,9 @@ pub async fn replay(app: &App, who: &Principal, filter: Filter, repeat: Option<R
             audit::record(tx, &app.ids, entry.about([replay.id.uuid()])).await?;
             Ok(replay)
         })
-        .await
+        .await?;
+    app.ticked.notify_one();
+    Ok(started)
 }
 
 pub async fn get_replay(app: &App, who: &Principal, id: Id<revisit_core::id::kind::Job>) -> Result<Replay, Error> {
