@@ -35,10 +35,6 @@ impl Store {
         Self { database }
     }
 
-    pub const fn database(&self) -> &Database {
-        &self.database
-    }
-
     /// Reads under a permit.
     pub async fn read<T>(
         &self,

@@ -4,6 +4,7 @@
 mod bootstrap;
 mod bus;
 mod followup;
+mod identity;
 mod laws;
 mod notification;
 mod outbox;

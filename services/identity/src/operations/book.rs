@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use prost::Message;
@@ -24,6 +25,8 @@ use crate::{
     store::{self, log, organisation},
 };
 
+/// How long a write waits for its own revision after it is committed.
+const SETTLE_MAX: Duration = Duration::from_millis(500);
 /// Revisions of one read of the log.
 const LOG_MAX: u64 = 500;
 
@@ -289,7 +292,7 @@ impl App {
                 Ok((value, book.close(tx, &cause).await?))
             })
             .await?;
-        self.committed(tenant, revision);
+        self.settled(tenant, revision).await;
         Ok(Revised { value, revision, token: self.token(tenant, revision)? })
     }
 
@@ -324,13 +327,21 @@ impl App {
             })
             .await?;
         if let Some(revision) = written {
-            self.committed(tenant, revision);
+            self.settled(tenant, revision).await;
         }
         Ok((value, written.is_some()))
     }
 
+    /// Tells that a revision is committed, and waits a moment until this replica decides on it: who has just made a
+    /// department finds it here with the next call. Elsewhere the revision token says what to wait for.
+    pub async fn settled(&self, tenant: TenantId, revision: i64) {
+        self.committed(tenant, revision);
+        // The write stands whatever comes of the wait.
+        let _ = tokio::time::timeout(SETTLE_MAX, self.lease.reach(tenant, revision)).await;
+    }
+
     /// Tells those who watch that a tenant has a new revision.
-    pub fn committed(&self, tenant: TenantId, revision: i64) {
+    fn committed(&self, tenant: TenantId, revision: i64) {
         // Without anybody who watches there is nobody to tell.
         let _ = self.newest.send((tenant, revision));
     }

@@ -169,7 +169,7 @@ pub async fn create(app: &App, who: &Principal, input: Founding) -> Result<Found
             Ok(founded)
         })
         .await?;
-    app.committed(founded.tenant.id, founded.tenant.revision);
+    app.settled(founded.tenant.id, founded.tenant.revision).await;
     Ok(founded)
 }
 

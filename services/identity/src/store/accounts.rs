@@ -6,7 +6,7 @@ use revisit_core::{
     id::{SubjectId, TenantId},
 };
 use revisit_permission::{SubjectKind, SubjectState};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{entity, from_json, id, insert, micros, replace, time, to_json, uuid};
 use crate::domain::{
@@ -224,14 +224,4 @@ pub async fn link(tx: &Tx, hash: &[u8], now: Timestamp) -> Result<Option<(Tenant
     Ok(row
         .filter(|row| now < time(row.expires_at))
         .map(|row| (Id::from_uuid(row.tenant_id), Id::from_uuid(row.subject_id))))
-}
-
-/// Sets the hash of a password or secret.
-pub async fn set_secret(tx: &Tx, tenant: TenantId, subject: SubjectId, hash: String) -> Result<(), Failure> {
-    let update = Entity::update_many()
-        .col_expr(Column::SecretHash, Expr::value(hash))
-        .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::SubjectId.eq(subject.uuid()));
-    update.exec(&**tx).await.map_err(fault)?;
-    Ok(())
 }

@@ -38,10 +38,6 @@ pub async fn add_tenant(tx: &Tx, it: &Tenant) -> Result<(), Failure> {
     insert(tx, tenant_row(it)).await
 }
 
-pub async fn save_tenant(tx: &Tx, it: &Tenant) -> Result<(), Failure> {
-    replace(tx, tenant_row(it)).await
-}
-
 pub async fn tenant_by_id(tx: &Tx, tenant_id: TenantId) -> Result<Option<Tenant>, Failure> {
     let row = entity::tenant::Entity::find_by_id(tenant_id.uuid()).one(&**tx).await.map_err(fault)?;
     Ok(row.map(tenant))
