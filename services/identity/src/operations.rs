@@ -9,6 +9,7 @@ pub mod grants;
 pub mod hand_overs;
 pub mod leases;
 pub mod log_in;
+pub mod profiles;
 pub mod roles;
 pub mod service_accounts;
 pub mod sessions;

@@ -14,8 +14,8 @@ use crate::{
         decisions::Answer,
         facts,
         log_in::Tokens,
+        profiles::Shown,
         roles::{Assignment, Source},
-        users::Shown,
     },
 };
 

@@ -14,7 +14,8 @@ use crate::{
     domain::Error,
     operations::{
         book::Once,
-        users::{self, Filter, Turn},
+        profiles::{self, Filter},
+        users::{self, Turn},
     },
 };
 
@@ -46,7 +47,7 @@ pub async fn get_user(served: &Served, request: Request<pb::GetUserRequest>) -> 
             let id = input.id("user_id", &message.user_id);
             let clear = read::directory::clear(&mut input, message.read_mask);
             input.finish()?;
-            Ok::<_, Error>(show::user(users::get(&served.0, &who, id, clear).await?))
+            Ok::<_, Error>(show::user(profiles::get(&served.0, &who, id, clear).await?))
         }
         .await,
     )
@@ -63,7 +64,7 @@ pub async fn batch_get_users(
             input.require(!message.user_ids.is_empty(), "user_ids", "is required");
             let ids = input.ids("user_ids", &message.user_ids, BATCH_MAX);
             input.finish()?;
-            let found = users::batch(&served.0, &who, &ids).await?;
+            let found = profiles::batch(&served.0, &who, &ids).await?;
             Ok::<_, Error>(pb::BatchGetUsersResponse { users: found.into_iter().map(show::user).collect() })
         }
         .await,
@@ -80,7 +81,7 @@ pub async fn list_users(served: &Served, request: Request<pb::ListUsersRequest>)
             let department = input.id_optional("department_id", &message.department_id);
             let filter = Filter { department, state: read::directory::state(&mut input, message.state) };
             input.finish()?;
-            let seen = users::list(&served.0, &who, filter, paged.after, paged.page.size).await?;
+            let seen = profiles::list(&served.0, &who, filter, paged.after, paged.page.size).await?;
             let next_page_token = paged.token(seen.next);
             let users = seen.rows.into_iter().map(show::user).collect();
             Ok::<_, Error>(pb::ListUsersResponse { users, next_page_token })
@@ -142,7 +143,7 @@ pub async fn create_password_link(
 
 pub async fn get_own_profile(served: &Served, request: Request<pb::GetOwnProfileRequest>) -> Reply<pb::User> {
     let (who, _) = authenticated(request)?;
-    reply(users::own(&served.0, &who).await.map(show::user))
+    reply(profiles::own(&served.0, &who).await.map(show::user))
 }
 
 pub async fn update_own_profile(served: &Served, request: Request<pb::UpdateOwnProfileRequest>) -> Reply<pb::User> {

@@ -13,9 +13,10 @@ use crate::{
     },
     operations::{
         departments::{DepartmentEdit, NewDepartment, NewPosition, PositionEdit},
+        profiles::Clear,
         service_accounts::NewServiceAccount,
         tenants::Founding,
-        users::{Clear, NewUser, UserEdit},
+        users::{NewUser, UserEdit},
     },
 };
 
