@@ -128,7 +128,23 @@ fn resting(app: App, worker: Worker) -> Rest {
         },
         move || {
             let app = app.clone();
-            async move { engine::next_due(&app, &worker).await.ok().flatten() }
+            async move { next_due(&app, &worker).await }
         },
     )
+}
+
+/// Tries of a question whose answer must not be "nothing" only because the database was busy.
+const ASK_MAX: usize = 100;
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+async fn next_due(app: &App, worker: &Worker) -> Option<Timestamp> {
+    for _ in 0..ASK_MAX {
+        match engine::next_due(app, worker).await {
+            Ok(due) => return due,
+            Err(failure) => tracing::debug!(%failure, "the next due instant is asked for again"),
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    tracing::warn!("the next due instant cannot be found out");
+    None
 }

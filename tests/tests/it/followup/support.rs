@@ -1,21 +1,23 @@
 //! A company of five people around the real follow-up service: tokens and rights come from a fake identity, customers
 //! from events that the test puts on the bus.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+mod customers;
+mod time;
+
+use std::{collections::BTreeMap, sync::Mutex};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Name;
 use revisit_bootstrap::{Process, Running, Runtime, Service, Shutdown, Sources, Started, failure};
 use revisit_core::{
     Clock, Failure, Id, Ids, ManualClock, Timestamp,
-    id::{CustomerId, DepartmentId, EventId, SegmentId, SubjectId},
+    id::{DepartmentId, SegmentId, SubjectId},
 };
-use revisit_event::{Envelope, Stream, Watermark, kind_of, shard};
+use revisit_event::kind_of;
 use revisit_permission::{
     Assigned, Change, Department, Role, RoleAssignment, Subject, SubjectState, Tenant, shipped_roles,
 };
 use revisit_proto::{
-    customer::v1 as customer,
     followup::v1::{
         self as pb, calendars_client::CalendarsClient, metrics_client::MetricsClient, plans_client::PlansClient,
         tasks_client::TasksClient,
@@ -29,7 +31,7 @@ use revisit_tests::{
 use sea_orm::{ConnectionTrait, Statement};
 use serde::{Deserialize, Serialize};
 use tonic::{
-    Request, Response, Status,
+    Request, Status,
     metadata::MetadataValue,
     transport::{Channel, Endpoint},
 };
@@ -37,8 +39,7 @@ use uuid::Uuid;
 
 /// Monday, 2 March 2026, 08:00 in Shanghai.
 pub const BEGIN: Timestamp = Timestamp::from_micros(1_772_409_600_000_000);
-/// How long anything may take to come to rest.
-const REST_MAX: Duration = Duration::from_secs(30);
+pub use time::shanghai;
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Nothing {}
@@ -128,10 +129,11 @@ impl Company {
         let mut layers = Process::manuals(&services, &[]).expect("the manuals are TOML");
         let url = self.database.url.replacen("sqlite://", "sqlite:", 1);
         let key = STANDARD.encode([7; 32]);
+        // A consumer that never acknowledges: what was told stays in the outbox for the test to read.
         let text = format!(
             "server.listen = '127.0.0.1:0'\nserver.drain_seconds_max = 2\ntelemetry.log = 'warn'\n\
              [database]\nurl = '{url}'\nmigrate = 'always'\ndurable = false\n\
-             [consumers]\nidentity = []\ncustomer = []\nfollowup = []\nnotification = []\n\
+             [consumers]\nidentity = []\ncustomer = []\nfollowup = ['customer']\nnotification = []\n\
              [seal]\ncurrent = 'a'\nkeys.a = '{key}'\nindex_current = 'a'\nindex_keys.a = '{key}'\n"
         );
         layers.add("test", &text).expect("the test's configuration is TOML");
@@ -264,74 +266,6 @@ impl Company {
         MetricsClient::new(self.channel(0))
     }
 
-    /// Puts an event on the bus as `source` would.
-    pub async fn event<M: Name>(&self, source: &'static str, key: Uuid, message: &M) {
-        let shard = shard(self.identity.tenant, key);
-        let position = {
-            let mut streams = self.streams.lock().expect("no test panics while it holds the positions");
-            let last = streams.entry((source, shard)).or_default();
-            *last += 1;
-            *last
-        };
-        let envelope = Envelope {
-            id: self.new_id::<revisit_core::id::kind::Event>().to_string(),
-            source: source.into(),
-            r#type: kind_of::<M>(),
-            subject: key.to_string(),
-            time_micros: self.now().micros(),
-            tenantid: self.identity.tenant.to_string(),
-            sequence: position,
-            traceparent: String::new(),
-            data: message.encode_to_vec(),
-            shard,
-            position,
-            incarnation: self.incarnation.to_string(),
-        };
-        let stream = Stream { source: source.into(), incarnation: self.incarnation, shard };
-        self.first().runtime.bus.publish(&stream, position - 1, vec![envelope]).await.expect("the bus takes it");
-    }
-
-    /// Waits until every event was applied and nothing is due.
-    pub async fn settle(&self) {
-        let rest = async {
-            let mut tick = tokio::time::interval(Duration::from_millis(2));
-            loop {
-                if self.applied().await && self.quiet().await {
-                    return;
-                }
-                tick.tick().await;
-            }
-        };
-        tokio::time::timeout(REST_MAX, rest).await.expect("it comes to rest");
-    }
-
-    async fn quiet(&self) -> bool {
-        for replica in &self.replicas {
-            for rest in &replica.rest {
-                if !rest.settled().await {
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    async fn applied(&self) -> bool {
-        let wanted: Vec<_> = {
-            let streams = self.streams.lock().expect("no test panics while it holds the positions");
-            streams.iter().map(|((source, shard), position)| (*source, *shard, *position)).collect()
-        };
-        let rows = self.rows("SELECT source, shard, position FROM inbox_progress").await;
-        wanted.iter().all(|(source, shard, position)| {
-            rows.iter().any(|row| {
-                let told: String = row.try_get("", "source").expect("a source");
-                let place: i32 = row.try_get("", "shard").expect("a shard");
-                let reached: i64 = row.try_get("", "position").expect("a position");
-                told == *source && place == shard.cast_signed() && reached >= *position
-            })
-        })
-    }
-
     /// Rows of a question to the service's own database.
     pub async fn rows(&self, text: &str) -> Vec<sea_orm::QueryResult> {
         let reader = &self.database.reader;
@@ -359,86 +293,6 @@ impl Company {
     /// All messages of one type.
     pub async fn heard<M: Name + Default>(&self) -> Vec<M> {
         self.told().await.iter().filter_map(Told::read).collect()
-    }
-
-    /// The next instant at which something is due.
-    pub async fn next_due(&self) -> Option<Timestamp> {
-        self.first().next_due().await
-    }
-
-    /// Moves the clock from due instant to due instant.
-    pub async fn advance_to(&self, end: Timestamp) {
-        self.settle().await;
-        while let Some(due) = self.next_due().await.filter(|due| *due <= end) {
-            self.clock.set_wall(due.max(self.now()));
-            self.settle().await;
-        }
-        self.clock.set_wall(end);
-        self.settle().await;
-    }
-
-    /// Moves the clock to a local time in Shanghai.
-    pub async fn advance_to_local(&self, local: &str) {
-        self.advance_to(shanghai(local)).await;
-    }
-
-    /// Makes what is known of customers fresh enough for a caller's decision.
-    pub async fn refresh(&self) {
-        let runtime = &self.first().runtime;
-        let positions = {
-            let streams = self.streams.lock().expect("no test panics while it holds the positions");
-            (0..revisit_event::SHARDS).map(|shard| streams.get(&("customer", shard)).copied().unwrap_or(0)).collect()
-        };
-        let time = runtime.lease.time().expect("the lease holds");
-        let watermark = Watermark { incarnation: self.incarnation, time, positions };
-        runtime.bus.set_watermark("customer", watermark).await.expect("the bus takes it");
-    }
-
-    /// Repeats a call while the service's knowledge of customers is being refreshed.
-    pub async fn freshly<T>(&self, call: impl AsyncFn() -> Result<Response<T>, Status>) -> Result<T, Status> {
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        for _ in 0..500 {
-            self.refresh().await;
-            match call().await {
-                Err(status) if reason(&status) == "PROJECTION_STALE" => drop(tick.tick().await),
-                answer => return answer.map(Response::into_inner),
-            }
-        }
-        Err(Status::internal("it never became fresh"))
-    }
-
-    /// A customer of somebody, as customer would tell of it.
-    pub fn facts(&self, id: CustomerId, version: i64, owner: &str) -> customer::CustomerFacts {
-        customer::CustomerFacts {
-            customer_id: id.to_string(),
-            version,
-            owner_id: self.who(owner).to_string(),
-            ownership_epoch: 1,
-            department_id: self.store.to_string(),
-            stage: "lead".into(),
-            grade: "A".into(),
-            ..Default::default()
-        }
-    }
-
-    /// A new customer of somebody.
-    pub async fn customer(&self, owner: &str) -> CustomerId {
-        let id = self.new_id();
-        let created = customer::CustomerCreated { facts: Some(self.facts(id, 1, owner)) };
-        self.event("customer", id.uuid(), &created).await;
-        id
-    }
-
-    /// Lets a customer into a segment.
-    pub async fn enter(&self, segment: SegmentId, facts: customer::CustomerFacts, crossing: i64) {
-        let key: EventId = facts.customer_id.parse().expect("an id");
-        let entered = customer::SegmentEntered {
-            segment_id: segment.to_string(),
-            customer_id: facts.customer_id.clone(),
-            crossing,
-            facts: Some(facts),
-        };
-        self.event("customer", key.uuid(), &entered).await;
     }
 
     /// Publishes a shipped plan for a segment.
@@ -481,19 +335,6 @@ impl Company {
         }
         self.database.close().await;
     }
-}
-
-/// The instant of a local time in Shanghai, `2026-03-02T09:00`, which is eight hours ahead all year.
-pub fn shanghai(local: &str) -> Timestamp {
-    let (date, time) = local.split_once('T').expect("date and time");
-    let number = |text: &str| text.parse::<i64>().expect("a number");
-    let mut parts = date.split('-').map(number);
-    let (year, month, day) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    let (hour, minute) = time.split_once(':').expect("hour and minute");
-    // Days since 1970 of the proleptic Gregorian calendar, counted in years that begin in March.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    Timestamp::from_seconds(days * 86_400 + (number(hour) - 8) * 3_600 + number(minute) * 60)
 }
 
 /// The stable reason that a status carries.
