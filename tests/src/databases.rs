@@ -143,6 +143,15 @@ pub fn postgres_server() -> String {
         .expect("REVISIT_TEST_POSTGRES names the PostgreSQL server for the tests; `tests/run` sets it")
 }
 
+/// The Python that has gRPC.
+///
+/// # Panics
+/// When `REVISIT_TEST_PYTHON` is not set.
+#[expect(clippy::disallowed_methods, reason = "tests are told by their runner where Python is")]
+pub fn python() -> String {
+    std::env::var("REVISIT_TEST_PYTHON").expect("REVISIT_TEST_PYTHON names a Python with gRPC; `tests/run` makes one")
+}
+
 /// The URL of the database `name` on the same server.
 fn beside(server: &str, name: &str) -> String {
     let (server, _) = server.rsplit_once('/').expect("the URL of the server ends in a database");

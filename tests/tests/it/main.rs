@@ -5,6 +5,8 @@ mod bootstrap;
 mod bus;
 mod followup;
 mod identity;
+mod journeys;
 mod laws;
 mod notification;
 mod outbox;
+mod python;
