@@ -1,8 +1,8 @@
 //! What a service is given at its start and what it gives back.
 
-use std::{future::Future, ops::Add, pin::Pin, sync::Arc};
+use std::{future::Future, ops::Add, pin::Pin, sync::Arc, time::Duration};
 
-use revisit_core::{Clock, Failure, Ids, Timestamp};
+use revisit_core::{Clock, Failure, Ids, Kind, Timestamp};
 use revisit_event::{Bus, Outbox, Relay};
 use revisit_permission::Leases;
 use tonic::{
@@ -18,6 +18,10 @@ use crate::{
     auth::Verifier, client::Peers, consumer::Consumers, database::Database, lease::LeaseClient, seal::Sealer,
     server::Ready, settings::Settings, shutdown::Shutdown,
 };
+
+/// Pause before a database that is away is tried again at the start; it doubles up to the maximum.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// What a service needs from the process that it runs in. Cheap to clone.
 #[derive(Clone)]
@@ -59,7 +63,7 @@ impl Runtime {
     /// while a migration is missing.
     pub async fn database<M: MigratorTrait>(&self) -> Result<Database, Failure> {
         let config = self.settings.database.of(self.service);
-        let database = self.open().await?;
+        let database = self.open_patiently().await?;
         if config.migrates() {
             database.migrate::<M>().await?;
         } else {
@@ -76,6 +80,25 @@ impl Runtime {
     /// What seals and opens sensitive values; fails when the configuration has no key ring.
     pub fn sealer(&self) -> Result<Sealer, Failure> {
         Sealer::new(&self.settings.seal)
+    }
+
+    /// Waits for a server that is away, bound and not ready: to end would only be to be started again. A file that
+    /// cannot be opened will not come by itself.
+    async fn open_patiently(&self) -> Result<Database, Failure> {
+        let mut pause = PAUSE;
+        loop {
+            match self.open().await {
+                Err(failure) if failure.kind == Kind::Unavailable && self.settings.database.is_postgres() => {
+                    let cause = std::error::Error::source(&failure).map(ToString::to_string);
+                    tracing::warn!(service = self.service, %failure, cause, "waiting for the database");
+                    if self.shutdown.or_draining(tokio::time::sleep(pause)).await.is_none() {
+                        return Err(failure);
+                    }
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                result => return result,
+            }
+        }
     }
 
     async fn open(&self) -> Result<Database, Failure> {

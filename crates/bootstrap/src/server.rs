@@ -74,6 +74,12 @@ impl Gate {
         });
     }
 
+    /// Whether calls are let through; until then the gate itself answers all of them.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.get().is_some()
+    }
+
     /// Whether a call needs no token.
     #[must_use]
     pub fn is_public(&self, path: &str) -> bool {

@@ -46,7 +46,7 @@ pub struct Pair {
     unlucky: Arc<AtomicBool>,
     /// How often an effect was tried.
     tried: Arc<AtomicU32>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// A service whose only call emits an event.
@@ -73,7 +73,11 @@ impl Timeline for Emitter {
 
 impl Pair {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_on(tempfile::tempdir().expect("a folder")).await
+    }
+
+    /// On databases that may be there from an earlier run.
+    async fn start_on(folder: tempfile::TempDir) -> Self {
         let (unlucky, tried) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (give, take) = std::sync::mpsc::channel();
         let services = services(unlucky.clone(), tried.clone(), give);
@@ -92,7 +96,7 @@ impl Pair {
             }
         }
         let ((consumer, freshness), producer) = (consumer.expect("followup"), producer.expect("customer"));
-        Self { running, producer, consumer, freshness, unlucky, tried, _folder: folder }
+        Self { running, producer, consumer, freshness, unlucky, tried, folder }
     }
 
     async fn emit(&self, sequences: std::ops::Range<i64>) {
@@ -210,6 +214,34 @@ async fn an_event_that_cannot_be_applied_yet_holds_up_no_other_and_is_not_lost()
 }
 
 #[tokio::test]
+async fn events_that_come_again_after_a_restart_change_nothing() {
+    let pair = Pair::start().await;
+    pair.unlucky.store(true, Ordering::SeqCst);
+    let (tenant, customer) = (unknown_id(), unknown_id::<()>().uuid());
+    // One shard, whose first event fails: what lies behind it is applied and cannot be acknowledged.
+    let emitted = pair.producer.write(&WORKER, async |tx: &Tx| {
+        for sequence in [13, 1, 2, 3, 4] {
+            tx.emit(Draft::new(tenant, customer, sequence, &OwnerChanged::default()));
+        }
+        Ok::<_, Failure>(())
+    });
+    emitted.await.expect("they are emitted");
+    let others = async {
+        while pair.notes().await < 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, others).await.expect("the others are applied");
+    let Pair { running, folder, .. } = pair;
+    running.stop().await.expect("it stops");
+
+    let pair = Pair::start_on(folder).await;
+    pair.settled().await;
+    assert_eq!(pair.notes().await, 5);
+    assert_eq!(pair.tried.load(Ordering::SeqCst), 1, "only the one that had failed");
+}
+
+#[tokio::test]
 async fn what_a_consumer_knows_is_fresh_after_a_forced_renewal() {
     let pair = Pair::start().await;
     pair.emit(0..10).await;
@@ -240,4 +272,25 @@ async fn only_the_consumer_itself_may_acknowledge() {
     let other = unknown_id::<()>().to_string();
     assert_eq!(call("followup", "followup", &other).await, Err("INCARNATION_CHANGED"));
     assert_eq!(call("followup", "followup", "nonsense").await, Err("INVALID_ARGUMENT"));
+}
+
+#[tokio::test]
+async fn a_start_waits_for_a_database_that_is_away_and_gives_up_when_told_to_end() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a free port");
+    let (give, _take) = std::sync::mpsc::channel();
+    let services = services(Arc::default(), Arc::default(), give);
+    let mut layers = layers(&services, &format!("server.listen = '{port}'"));
+    layers.add("test", "database.url = 'postgres://revisit@127.0.0.1:1/none'").expect("TOML");
+    layers.add("test", "database.acquire_millis_max = 100").expect("TOML");
+    let process = Process::new("test", &services, layers).expect("valid");
+    let shutdown = Shutdown::new();
+    let starting = tokio::spawn(process.start(Sources::default(), shutdown.clone()));
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{port}")).expect("an address").connect_lazy();
+    let request = AcknowledgeRequest::default();
+    let status = EventsClient::new(channel).acknowledge(request).await.expect_err("it has not started");
+    assert_eq!(revisit_bootstrap::failure(&status).kind, Kind::Unavailable);
+    assert!(!starting.is_finished());
+    shutdown.drain();
+    let ended = tokio::time::timeout(PATIENCE, starting).await.expect("it ends").expect("no panic");
+    assert_eq!(ended.err().map(|failure| failure.reason), Some("DATABASE_UNAVAILABLE"));
 }

@@ -91,3 +91,36 @@ fn an_unknown_variable_ends_the_start_with_its_key() {
     assert!(!child.wait().expect("it ends").success());
     assert!(told.contains("limits.concurency_max: is not a known key"), "{told}");
 }
+
+#[test]
+fn telemetry_leaves_only_when_an_endpoint_is_set_and_holds_up_no_end() {
+    let collector = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("http://{}", collector.local_addr().expect("an address"));
+    let (arrived, arrival) = std::sync::mpsc::channel();
+    // It takes connections and never answers: the worst collector there is.
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for connection in collector.incoming() {
+            let mut preface = [0; 14];
+            let mut connection = connection.expect("a connection");
+            connection.read_exact(&mut preface).expect("a preface");
+            held.push(connection);
+            // The test may have ended.
+            let _ = arrived.send(preface);
+        }
+    });
+    let listen = free_port();
+    let mut child = process(
+        &["serve"],
+        &[
+            ("REVISIT_SERVER__LISTEN", &listen),
+            ("REVISIT_TELEMETRY__ENDPOINT", &endpoint),
+            ("REVISIT_TELEMETRY__FLUSH_MILLIS_MAX", "200"),
+        ],
+    );
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
+    until(&mut log, "ready");
+    signal(&child);
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(&arrival.recv().expect("something left"), b"PRI * HTTP/2.0");
+}
