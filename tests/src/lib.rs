@@ -4,3 +4,4 @@
 pub mod databases;
 pub mod naive;
 pub mod fake_identity;
+pub mod world;
