@@ -2,6 +2,6 @@
 #![expect(clippy::expect_used, reason = "this crate only serves tests, where a panic is the report")]
 
 pub mod databases;
-pub mod naive;
 pub mod fake_identity;
+pub mod naive;
 pub mod world;

@@ -59,21 +59,30 @@ pub async fn in_each_world(journey: impl AsyncFn(&World)) {
 }
 
 impl World {
-    /// Starts everything on fresh databases.
+    /// Starts everything on fresh databases, on a clock that stands still.
     pub async fn start(backend: Backend) -> Self {
+        Self::with(backend, Some(ManualClock::at(BEGIN)), "").await
+    }
+
+    /// Starts everything on SQLite and on the machine's own clock, with settings laid over those of a test.
+    pub async fn in_real_time(settings: &str) -> Self {
+        Self::with(Backend::Sqlite, None, settings).await
+    }
+
+    async fn with(backend: Backend, manual: Option<ManualClock>, settings: &str) -> Self {
         let sink = MailSink::start().await.expect("a free port");
         let receiver = WebhookReceiver::start().await.expect("a free port");
         let folder = ScratchFolder::make().expect("a folder");
         let setup = Setup::from_manuals()
             .and_then(|setup| setup.founding(TENANT, "海棠家居").throw_away(folder.path(), sink.address()))
             .and_then(|setup| setup.with("[telemetry]\nlog = \"warn\"\n"))
+            .and_then(|setup| setup.with(settings))
             .expect("the configuration is valid");
         let setup = match backend {
             Backend::Sqlite => setup,
             Backend::Postgres => on_postgres(setup).await,
         };
-        let manual = ManualClock::at(BEGIN);
-        let running = setup.start(Some(manual), Shutdown::new()).await.expect("it starts");
+        let running = setup.start(manual, Shutdown::new()).await.expect("it starts");
         let first = running.first_log_ins().expect("the databases were empty").clone();
         let accept = async |tenant: &str, username: &str, link: String| {
             let who = credentials(tenant, username);

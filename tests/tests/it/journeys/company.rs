@@ -80,7 +80,9 @@ async fn a_leavers_customers_and_tasks_go_to_colleagues_and_nothing_is_left_with
             }
         }
         assert!(done, "the hand-over ends");
-        assert!(world.ask(&jun, "0190a0a0-0000-7000-8000-000000000001").await.is_err_and(|it| it.kind != Kind::NotFound));
+        assert!(
+            world.ask(&jun, "0190a0a0-0000-7000-8000-000000000001").await.is_err_and(|it| it.kind != Kind::NotFound)
+        );
         let request = customer::ListCustomersRequest::default();
         let hers = answer(mei.customers().list_customers(request).await).expect("hers").customers;
         assert_eq!(hers.iter().filter(|row| row.owner_id == *mei.id).count(), 3);

@@ -36,11 +36,8 @@ async fn a_dirty_file_makes_customers_finds_the_repeat_and_tells_why_rows_are_re
         assert_eq!(done.state, pb::ImportState::Done as i32);
         assert_eq!((done.row_count, done.created_count, done.merged_count + done.duplicate_count), (5, 2, 1));
         assert_eq!(done.rejected_count, 2);
-        let request = pb::ListImportRowsRequest {
-            job_id: job.job_id,
-            result: "rejected".to_owned(),
-            ..Default::default()
-        };
+        let request =
+            pb::ListImportRowsRequest { job_id: job.job_id, result: "rejected".to_owned(), ..Default::default() };
         let rejected = answer(director.imports().list_import_rows(request).await).expect("rows").rows;
         assert!(rejected.iter().all(|row| !row.violations.is_empty()), "{rejected:?}");
         let count = pb::CountCustomersRequest::default();
