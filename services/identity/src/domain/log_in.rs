@@ -32,10 +32,13 @@ pub fn delay(by: By, failures: i64) -> Duration {
         By::Account => ACCOUNT_FREE,
         By::Source => SOURCE_FREE,
     };
-    match u32::try_from(failures - free - 1) {
-        Err(_) => Duration::ZERO,
-        Ok(doublings) => Duration::from_secs(1_u64.checked_shl(doublings.min(20)).unwrap_or(u64::MAX)).min(DELAY_MAX),
+    let beyond = failures.saturating_sub(free);
+    if beyond <= 0 {
+        return Duration::ZERO;
     }
+    // Twenty doublings are far beyond the bound.
+    let doublings = u32::try_from(beyond - 1).unwrap_or(u32::MAX).min(20);
+    Duration::from_secs(1 << doublings).min(DELAY_MAX)
 }
 
 /// The row in which failures are counted: a hash, so that the table tells nobody who tried to log in from where.

@@ -38,6 +38,11 @@ pub fn tenant(it: Tenant) -> pb::Tenant {
     }
 }
 
+pub fn founded_tenant(it: Revised<Tenant>) -> pb::CreateTenantResponse {
+    let tenant = Some(tenant(it.value));
+    pb::CreateTenantResponse { tenant, password_token: String::new(), password_token_expire_time: None }
+}
+
 pub fn department(it: Department) -> pb::Department {
     pb::Department {
         department_id: it.id.to_string(),

@@ -10,7 +10,10 @@ use super::{
     read::{self, page},
     show,
 };
-use crate::{domain::Error, operations::tenants};
+use crate::{
+    domain::Error,
+    operations::{book::Once, tenants},
+};
 
 pub async fn create_tenant(
     served: &Served,
@@ -19,13 +22,14 @@ pub async fn create_tenant(
     let (who, message) = authenticated(request)?;
     reply(
         async {
-            let founding = read::directory::create_tenant(message)?;
-            let founded = tenants::create(&served.0, &who, founding).await?;
-            Ok::<_, Error>(pb::CreateTenantResponse {
-                tenant: Some(show::tenant(founded.tenant)),
-                password_token: founded.password_token,
-                password_token_expire_time: Some(time(founded.expires_at)),
-            })
+            let (founding, repeat) = read::directory::create_tenant(message)?;
+            let once = Once { repeat, answer: show::founded_tenant };
+            let (mut answer, link) = tenants::create(&served.0, &who, founding, once).await?;
+            if let Some((token, expires_at)) = link {
+                answer.password_token = token;
+                answer.password_token_expire_time = Some(time(expires_at));
+            }
+            Ok::<_, Error>(answer)
         }
         .await,
     )

@@ -1,5 +1,6 @@
 //! Companies: founding one with everything that its first administrator needs, and who may see which.
 
+use prost::Message;
 use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::{
     Failure, Ids, Kind, Timestamp,
@@ -7,7 +8,7 @@ use revisit_core::{
 };
 use revisit_permission::{self as permission, Action, Change, Row, SubjectKind, SubjectState, shipped_roles};
 
-use super::book::{Book, Cause};
+use super::book::{Book, Cause, Once, Revised};
 use crate::{
     App,
     domain::{
@@ -154,23 +155,44 @@ fn operator(app: &App, who: &Principal) -> Result<permission::Decided, Error> {
     Ok(who.decide(Action::TenantManage, &Row::of_tenant(who.tenant()))?)
 }
 
-pub async fn create(app: &App, who: &Principal, input: Founding) -> Result<Founded, Error> {
+/// Founds a company. The token is there for the first of equal requests only, because what is kept for repeats is no
+/// secret.
+pub async fn create<M: Message + Default>(
+    app: &App,
+    who: &Principal,
+    input: Founding,
+    once: Once<Tenant, M>,
+) -> Result<(M, Option<(String, Timestamp)>), Error> {
     let permit = operator(app, who)?;
     let cause = Cause::new(who, Action::TenantManage.name(), "");
+    let (tenant, subject) = (who.tenant(), who.subject());
+    let Once { repeat, answer } = once;
     // The rows belong to a tenant that does not exist yet, so no permit of a tenant can write them.
-    let founded = app
+    let (answer, founded) = app
         .store
-        .write(&app.workers.found, async |tx| {
+        .write(&app.workers.found, async move |tx| {
+            if let Some(repeat) = &repeat
+                && let Some(kept) = repeat.first_answer(tx, tenant, subject).await?
+            {
+                return Ok((M::decode(kept.as_slice()).map_err(Failure::internal)?, None));
+            }
             let now = crate::store::now(tx).await?;
             let link_until = now + app.config.password_link();
             let draw = Draw { ids: &app.ids, secrets: &app.secrets, now, link_until };
             let founded = found(tx, &draw, &input, &cause).await?;
+            let (value, revision) = (founded.tenant.clone(), founded.tenant.revision);
+            let token = app.token(value.id, revision)?;
+            let answer = answer(Revised { value, revision, token });
+            if let Some(repeat) = &repeat {
+                repeat.keep(tx, tenant, subject, answer.encode_to_vec()).await?;
+            }
             permission::Permit::confirm(&permit).map_err(Failure::from)?;
-            Ok(founded)
+            Ok((answer, Some(founded)))
         })
         .await?;
+    let Some(founded) = founded else { return Ok((answer, None)) };
     app.settled(founded.tenant.id, founded.tenant.revision).await;
-    Ok(founded)
+    Ok((answer, Some((founded.password_token, founded.expires_at))))
 }
 
 pub async fn get(app: &App, who: &Principal, id: TenantId) -> Result<Tenant, Error> {

@@ -23,8 +23,9 @@ use crate::{
 /// A create, and what makes it repeatable.
 pub type Repeated<T> = (T, Option<Repeatable>);
 
-pub fn create_tenant(message: pb::CreateTenantRequest) -> Result<Founding, Failure> {
+pub fn create_tenant(message: pb::CreateTenantRequest) -> Result<Repeated<Founding>, Failure> {
     let mut input = Input::default();
+    let repeat = Repeatable::read(&mut input, &message.request_id, "Directory.CreateTenant", &message);
     let email = read_email(&mut input, "administrator_email", &message.administrator_email);
     input.require(email.is_some(), "administrator_email", "is required");
     let founding = Founding {
@@ -35,7 +36,7 @@ pub fn create_tenant(message: pb::CreateTenantRequest) -> Result<Founding, Failu
         time_zone: read_time_zone(&mut input, "time_zone", &message.time_zone),
     };
     input.finish()?;
-    Ok(founding)
+    Ok((founding, repeat))
 }
 
 pub fn create_department(message: pb::CreateDepartmentRequest) -> Result<Repeated<NewDepartment>, Failure> {
