@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod bus;
+mod customer;
 mod followup;
 mod identity;
 mod journeys;

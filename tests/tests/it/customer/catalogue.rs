@@ -73,9 +73,18 @@ async fn orders_regrade_at_once_and_say_why_to_who_reads_amounts() {
     in_each_world(async |world: &World| {
         let store = world.department("上海徐汇店", &world.root).await;
         let jun = world.hire("jun", "sales_rep", &store).await;
-        let manager = world.hire("hui", "sales_manager", &store).await;
-        let cashier = world.hire("qian", "finance", &world.root).await;
+        let boss = world.hire("zhao", "executive", &world.root).await;
+        let finance = world.hire("qian", "finance", &world.root).await;
+        let cashier = world.hire("wen", "service", &store).await;
         let made = create(&jun, person("王芳", "13800001001")).await.expect("made");
+        for stage in ["contacted", "qualified", "negotiating", "won"] {
+            let go = pb::MoveStageRequest {
+                customer_id: made.customer_id.clone(),
+                stage: stage.to_owned(),
+                ..Default::default()
+            };
+            answer(jun.customers().move_stage(go).await).expect("moved");
+        }
         let order = |number: &str| pb::RecordOrderRequest {
             order: Some(pb::Order {
                 customer_id: made.customer_id.clone(),
@@ -91,15 +100,19 @@ async fn orders_regrade_at_once_and_say_why_to_who_reads_amounts() {
         let first = answer(cashier.orders().record_order(order("S-1")).await).expect("recorded");
         let again = answer(cashier.orders().record_order(order("S-1")).await).expect("the same");
         assert_eq!(first.order_id, again.order_id);
-        assert_eq!(get(&manager, &made.customer_id).await.expect("hers").grade, "B");
+        assert_eq!(get(&boss, &made.customer_id).await.expect("hers").grade, "B");
         answer(cashier.orders().record_order(order("S-2")).await).expect("recorded");
-        let graded = get(&manager, &made.customer_id).await.expect("hers");
+        let graded = get(&boss, &made.customer_id).await.expect("hers");
         assert_eq!(graded.grade, "A");
-        assert_eq!(get(&cashier, &made.customer_id).await.map(|it| it.contact_points.len()).unwrap_or(0), 0);
+        let amounts_only = get(&finance, &made.customer_id).await.expect("by name");
+        assert_eq!((amounts_only.contact_points.len(), amounts_only.grade_reason), (0, graded.grade_reason.clone()));
+        let orders = pb::ListOrdersRequest { customer_id: made.customer_id.clone(), ..Default::default() };
+        let orders = answer(finance.orders().list_orders(orders).await).expect("amounts").orders;
+        assert_eq!(orders.iter().filter_map(|order| order.amount.as_ref()).count(), 2);
         assert!(graded.grade_reason.starts_with("2 orders, 30000.00 CNY"), "{}", graded.grade_reason);
         let cancel = pb::CancelOrderRequest { order_id: first.order_id, customer_id: made.customer_id.clone() };
         answer(cashier.orders().cancel_order(cancel).await).expect("cancelled");
-        assert_eq!(get(&manager, &made.customer_id).await.expect("hers").grade, "B");
+        assert_eq!(get(&boss, &made.customer_id).await.expect("hers").grade, "B");
     })
     .await;
 }
