@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod customers;
+mod exports;
 mod files;
 mod internal;
 mod orders;
@@ -27,7 +28,6 @@ use crate::App;
 
 /// Serves every group of calls.
 pub fn serve(started: Started, app: &Arc<App>) -> Started {
-    let files = files::Served(Arc::clone(app));
     let internal = internal::Served(Arc::clone(app));
     started
         .serve(CustomersServer::new(customers::Served(Arc::clone(app))))
@@ -36,8 +36,8 @@ pub fn serve(started: Started, app: &Arc<App>) -> Started {
         .serve(TimelineServer::new(timeline::Served(Arc::clone(app))))
         .serve(OwnershipServer::new(ownership::Served(Arc::clone(app))))
         .serve(SegmentsServer::new(segments::Served(Arc::clone(app))))
-        .serve(ImportServer::new(files.clone()))
-        .serve(ExportServer::new(files))
+        .serve(ImportServer::new(files::Served(Arc::clone(app))))
+        .serve(ExportServer::new(exports::Served(Arc::clone(app))))
         .serve(ProjectionsServer::new(internal.clone()))
         .serve(CustomerHandOverServer::new(internal))
         .long(&["/revisit.customer.v1.Import/UploadFile"])

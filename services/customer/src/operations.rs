@@ -7,6 +7,7 @@ pub mod customers;
 pub mod exports;
 pub mod hand_over;
 pub mod imports;
+pub mod lifecycle;
 pub mod matching;
 pub mod nightly;
 pub mod orders;

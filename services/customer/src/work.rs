@@ -65,37 +65,52 @@ async fn step(app: &App) -> Result<bool, Error> {
     Ok(busy)
 }
 
-/// Grades, patrols and sweeps, each at its interval of wall time.
+/// When each piece of the clockwork is due again. It is remembered here only: after a restart everything is due.
+struct Due {
+    patrol: Timestamp,
+    regrade: Timestamp,
+    sweep: Timestamp,
+}
+
+/// Patrols, grades and sweeps, each at its interval of wall time.
 async fn clockwork(app: Arc<App>, runtime: Runtime) {
+    let now = app.clock.wall();
+    let mut due = Due { patrol: now, regrade: now, sweep: now + hours(app.config.sweep_hours) };
     let working = async {
         loop {
-            if let Err(error) = tick(&app).await {
+            if let Err(error) = tick(&app, &mut due).await {
                 tracing::warn!(%error, "the clockwork waits and tries again");
+                tokio::time::sleep(PAUSE).await;
+            } else {
+                app.clock.sleep_until(due.patrol.min(due.regrade).min(due.sweep)).await;
             }
-            app.clock.sleep_until(next_tick(&app)).await;
         }
     };
     runtime.shutdown.or_draining(working).await;
 }
 
-fn next_tick(app: &App) -> Timestamp {
-    app.clock.wall() + Duration::from_secs(app.config.sweep_seconds.min(app.config.patrol_seconds))
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3_600)
 }
 
-async fn tick(app: &App) -> Result<(), Error> {
-    while nightly::regrade(app).await? {}
-    nightly::patrol(app).await?;
-    nightly::forget(app).await?;
-    let sweep = &app.workers.sweep;
-    app.store
-        .database
-        .write(sweep, async |tx| {
-            store::segment_rows::sweep_again(tx, sweep).await?;
-            while revisit_bootstrap::idempotency::sweep(tx).await? {}
-            Ok::<_, Error>(())
-        })
-        .await?;
-    app.wake.notify_one();
+async fn tick(app: &App, due: &mut Due) -> Result<(), Error> {
+    let now = app.clock.wall();
+    if now >= due.regrade {
+        while nightly::regrade(app).await? {}
+        nightly::forget(app).await?;
+        due.regrade = now + hours(app.config.regrade_hours);
+    }
+    if now >= due.patrol {
+        nightly::patrol(app).await?;
+        due.patrol = now + Duration::from_secs(app.config.patrol_seconds);
+    }
+    if now >= due.sweep {
+        let worker = &app.workers.sweep;
+        let write = app.store.database.write(worker, async |tx| store::segment_rows::sweep_again(tx, worker).await);
+        write.await?;
+        app.wake.notify_one();
+        due.sweep = now + hours(app.config.sweep_hours);
+    }
     Ok(())
 }
 
@@ -110,7 +125,7 @@ fn resting(app: &Arc<App>) -> Rest {
         },
         move || {
             let app = Arc::clone(&due);
-            async move { nightly::next_due(&app).await.ok().flatten() }
+            async move { hand_over::next_due(&app).await.ok().flatten() }
         },
     )
 }

@@ -87,6 +87,9 @@ enum State {
 pub struct Splitter {
     delimiter: u8,
     buffer: Vec<u8>,
+    /// Where the next record begins in the buffer.
+    start: usize,
+    /// How far the buffer was looked at.
     scanned: usize,
     state: State,
     position: u64,
@@ -97,39 +100,41 @@ pub struct Splitter {
 impl Splitter {
     /// A splitter of a stream that begins at `position` of its file, at the start of a record.
     pub fn new(delimiter: u8, position: u64) -> Self {
-        Self { delimiter, buffer: Vec::new(), scanned: 0, state: State::FieldStart, position, skipping: false }
+        let state = State::FieldStart;
+        Self { delimiter, buffer: Vec::new(), start: 0, scanned: 0, state, position, skipping: false }
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.start);
+        self.scanned -= self.start;
+        self.start = 0;
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Bytes that belong to no record yet.
+    fn rest(&self) -> &[u8] {
+        &self.buffer[self.start..]
     }
 
     /// The next record; none when more bytes are needed, or at the end of the file. Empty lines are no records.
     pub fn next(&mut self, end_of_file: bool) -> Option<Record> {
         loop {
-            match self.line_end() {
-                Some(length) => {
-                    if let Some(record) = self.cut(length) {
-                        return Some(record);
-                    }
-                }
-                None if self.buffer.len() > RECORD_MAX => {
-                    if let Some(record) = self.overflow() {
-                        return Some(record);
-                    }
-                    if !end_of_file && self.buffer.len() <= RECORD_MAX {
-                        return None;
-                    }
-                }
-                None if end_of_file && !self.buffer.is_empty() => {
-                    if matches!(self.state, State::Quoted) {
+            let length = match self.line_end() {
+                Some(length) => length,
+                None if self.rest().len() > RECORD_MAX => {
+                    if self.state == State::Quoted && !self.skipping && self.rest().contains(&b'\n') {
                         return Some(self.unclosed());
                     }
-                    if let Some(record) = self.cut(self.buffer.len()) {
-                        return Some(record);
-                    }
+                    self.skip_rest();
+                    continue;
                 }
+                None if !end_of_file => return None,
+                None if self.state == State::Quoted && !self.skipping => return Some(self.unclosed()),
+                None if self.skipping || !self.rest().is_empty() => self.rest().len(),
                 None => return None,
+            };
+            if let Some(record) = self.cut(length) {
+                return Some(record);
             }
         }
     }
@@ -139,7 +144,7 @@ impl Splitter {
         while let Some(&byte) = self.buffer.get(self.scanned) {
             self.scanned += 1;
             if byte == b'\n' && (self.skipping || self.state != State::Quoted) {
-                return Some(self.scanned);
+                return Some(self.scanned - self.start);
             }
             if self.skipping {
                 continue;
@@ -158,43 +163,42 @@ impl Splitter {
         None
     }
 
-    fn cut(&mut self, length: usize) -> Option<Record> {
-        let mut bytes: Vec<u8> = self.buffer.drain(..length).collect();
+    /// Passes over bytes at the front.
+    fn pass(&mut self, length: usize) {
+        self.start += length;
+        self.scanned = self.start;
         self.position += length as u64;
-        self.scanned = 0;
         self.state = State::FieldStart;
-        if std::mem::take(&mut self.skipping) {
-            return None;
-        }
-        while matches!(bytes.last(), Some(b'\n' | b'\r')) {
-            bytes.pop();
-        }
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return None;
-        }
-        let content = if bytes.len() > RECORD_MAX { Err("is longer than 1 MiB") } else { Ok(bytes) };
-        Some(Record { end: self.position, content })
     }
 
-    /// More than a record may have, and no end in sight.
-    fn overflow(&mut self) -> Option<Record> {
-        if self.state == State::Quoted && !self.skipping && self.buffer.contains(&b'\n') {
-            return Some(self.unclosed());
-        }
-        let first = !std::mem::replace(&mut self.skipping, true);
-        self.position += self.buffer.len() as u64;
+    fn cut(&mut self, length: usize) -> Option<Record> {
+        let bytes = &self.rest()[..length];
+        let text = bytes.trim_ascii_end();
+        let content = if self.skipping || bytes.len() > RECORD_MAX {
+            Some(Err("is longer than 1 MiB"))
+        } else {
+            // Blanks behind the last cell belong to it; only the line break goes.
+            let breaks = bytes.iter().rev().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+            (!text.is_empty()).then(|| Ok(bytes[..length - breaks].to_vec()))
+        };
+        self.skipping = false;
+        self.pass(length);
+        content.map(|content| Record { end: self.position, content })
+    }
+
+    /// More than a record may have, and no end in sight: what is there is dropped, and the record is told when its
+    /// line ends, so that reading can begin again behind it.
+    fn skip_rest(&mut self) {
+        self.pass(self.rest().len());
+        self.skipping = true;
         self.buffer.clear();
-        self.scanned = 0;
-        first.then(|| Record { end: self.position, content: Err("is longer than 1 MiB") })
+        (self.start, self.scanned) = (0, 0);
     }
 
     /// A quote that is never closed would swallow the rest of the file: only its first line is given up.
     fn unclosed(&mut self) -> Record {
-        let line = self.buffer.iter().position(|byte| *byte == b'\n').map_or(self.buffer.len(), |at| at + 1);
-        self.buffer.drain(..line);
-        self.position += line as u64;
-        self.scanned = 0;
-        self.state = State::FieldStart;
+        let line = self.rest().iter().position(|byte| *byte == b'\n').map_or(self.rest().len(), |at| at + 1);
+        self.pass(line);
         Record { end: self.position, content: Err("has a quote that is not closed") }
     }
 }
@@ -315,18 +319,16 @@ mod tests {
     #[test]
     fn an_endless_line_is_one_broken_record_and_is_not_kept() {
         let mut splitter = Splitter::new(b',', 0);
-        let mut broken = 0;
         for _ in 0..100 {
             splitter.push(&vec![b'x'; 100_000]);
-            while let Some(record) = splitter.next(false) {
-                assert_eq!(record.content, Err("is longer than 1 MiB"));
-                broken += 1;
-            }
+            assert_eq!(splitter.next(false), None);
             assert!(splitter.buffer.capacity() < 4 * RECORD_MAX);
         }
         splitter.push(b"\nnext,row\n");
-        assert_eq!(broken, 1);
+        let broken = splitter.next(true);
+        assert_eq!(broken, Some(Record { end: 10_000_001, content: Err("is longer than 1 MiB") }));
         assert_eq!(splitter.next(true).map(|record| record.content), Some(Ok(b"next,row".to_vec())));
+        assert_eq!(splitter.next(true), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     operations::{
         Clear, View,
         change::{self, Asked},
-        customers, matching as duplicates,
+        customers, lifecycle, matching as duplicates,
     },
 };
 
@@ -111,7 +111,7 @@ impl Customers for Served {
         reply(
             async {
                 let (id, draft, mask, asked) = read::update(message)?;
-                change::update(&self.0, &who, id, draft, mask, asked).await.map(|view| show::customer(&view))
+                change::update(&self.0, &who, id, (draft, mask), asked).await.map(|view| show::customer(&view))
             }
             .await,
         )
@@ -126,7 +126,7 @@ impl Customers for Served {
                 let etag = read::etag(&mut input, &message.etag);
                 input.finish()?;
                 let asked = Asked { etag, repeat: None };
-                change::delete(&self.0, &who, id, asked).await.map(|view| show::customer(&view))
+                lifecycle::delete(&self.0, &who, id, asked).await.map(|view| show::customer(&view))
             }
             .await,
         )
@@ -145,7 +145,7 @@ impl Customers for Served {
                 let expected = usize::try_from(message.expected_count).unwrap_or_default();
                 input.require(message.expected_count > 0, "expected_count", "is required");
                 input.finish()?;
-                let answers = change::delete_all(&self.0, &who, ids, expected).await?;
+                let answers = lifecycle::delete_all(&self.0, &who, ids, expected).await?;
                 Ok::<_, Error>(pb::BatchDeleteCustomersResponse {
                     answers: answers.into_iter().map(|(id, result)| answer(id, result)).collect(),
                 })
@@ -161,7 +161,7 @@ impl Customers for Served {
                 let mut input = Input::default();
                 let id = input.id("customer_id", &message.customer_id);
                 input.finish()?;
-                change::restore(&self.0, &who, id).await.map(|view| show::customer(&view))
+                lifecycle::restore(&self.0, &who, id).await.map(|view| show::customer(&view))
             }
             .await,
         )
@@ -178,7 +178,7 @@ impl Customers for Served {
                 let owner = input.id_optional("new_owner_id", &message.new_owner_id);
                 let asked = Asked { etag: read::etag(&mut input, &message.etag), repeat };
                 input.finish()?;
-                change::move_stage(&self.0, &who, id, &stage, owner, asked).await.map(|view| show::customer(&view))
+                lifecycle::move_stage(&self.0, &who, id, (&stage, owner), asked).await.map(|view| show::customer(&view))
             }
             .await,
         )
@@ -194,7 +194,7 @@ impl Customers for Served {
                 input.require(message.add.len() <= TAGS_MAX, "add", "must have at most 50 entries");
                 input.require(message.remove.len() <= TAGS_MAX, "remove", "must have at most 50 entries");
                 input.finish()?;
-                change::tag(&self.0, &who, id, message.add, message.remove).await.map(|view| show::customer(&view))
+                lifecycle::tag(&self.0, &who, id, message.add, message.remove).await.map(|view| show::customer(&view))
             }
             .await,
         )

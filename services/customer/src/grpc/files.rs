@@ -1,27 +1,19 @@
-//! `revisit.customer.v1.Import` and `revisit.customer.v1.Export`.
+//! `revisit.customer.v1.Import`.
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::stream;
 use revisit_bootstrap::{
     Principal, Reply, Streamed, authenticated, failure, idempotency::Repeatable, reply, reply_stream, wire,
 };
 use revisit_core::{Failure, Input, id::JobId, page::Page};
-use revisit_permission::Layer;
-use revisit_proto::customer::v1::{
-    self as pb, export_server::Export, import_server::Import, upload_file_request::Part,
-};
+use revisit_proto::customer::v1::{self as pb, import_server::Import, upload_file_request::Part};
 use tonic::{Request, Streaming};
 
-use super::show;
 use crate::{
     App,
-    domain::{Error, contact::ContactType, customer::CustomerKind, import::COLUMNS_MAX, sheet},
-    operations::{
-        View,
-        exports::{self, Chunk, Wish},
-        imports::{self, Previewed, Upload},
-    },
+    domain::{Error, import::COLUMNS_MAX, sheet},
+    operations::imports::{self, Previewed, Upload},
     store::imports::{Job, Row, RowResult, State},
 };
 
@@ -300,108 +292,4 @@ fn show_row(row: Row, changes: Vec<String>) -> pb::ImportRow {
         changes,
         duplicate_of_row: row.duplicate_of.unwrap_or_default(),
     }
-}
-
-#[tonic::async_trait]
-impl Export for Served {
-    type ExportCustomersStream = Streamed<pb::FileChunk>;
-
-    async fn export_customers(
-        &self,
-        request: Request<pb::ExportCustomersRequest>,
-    ) -> Reply<Self::ExportCustomersStream> {
-        let (who, message) = authenticated(request)?;
-        let app = Arc::clone(&self.0);
-        reply_stream(
-            async {
-                let mut input = Input::default();
-                let reason = input.text("reason", &message.reason, 1..=500);
-                input.finish()?;
-                let wish = Wish { filter: message.filter, clear: message.clear_values, reason };
-                let chunks = exports::export(app, who, wish).await?;
-                Ok::<_, Error>(chunks.map_ok(|chunk| pb::FileChunk { data: lines(&chunk).into_bytes() }).boxed())
-            }
-            .await,
-        )
-    }
-}
-
-const EXPORTED: [&str; 18] = [
-    "customer_id",
-    "kind",
-    "name",
-    "phone",
-    "wechat",
-    "email",
-    "company",
-    "registration_code",
-    "city",
-    "source",
-    "stage",
-    "grade",
-    "vip",
-    "tags",
-    "birthday",
-    "contract_end",
-    "owner_id",
-    "external_id",
-];
-
-/// A chunk as CSV; the last column marks each row with the export and who took it.
-fn lines(chunk: &Chunk) -> String {
-    let mut text = String::new();
-    if chunk.first {
-        text.push('\u{FEFF}');
-        let fields = chunk.fields.iter().map(|field| format!("fields.{}", field.key));
-        let headers = EXPORTED.iter().map(|header| (*header).to_owned()).chain(fields).chain(["watermark".to_owned()]);
-        text.push_str(&sheet::line(headers));
-    }
-    for view in &chunk.views {
-        let mut cells = if view.levels.reads(Layer::Basic) { basic(view) } else { vec![String::new(); EXPORTED.len()] };
-        cells[0] = view.customer.id.to_string();
-        for (place, kind) in (3..).zip(ContactType::ALL) {
-            cells[place] = contacts(view, kind);
-        }
-        cells.extend(chunk.fields.iter().map(|field| show::field_text(view, field)));
-        cells.push(chunk.mark.clone());
-        text.push_str(&sheet::line(cells));
-    }
-    text
-}
-
-fn basic(view: &View) -> Vec<String> {
-    let customer = &view.customer;
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let mut cells = vec![String::new(); 8];
-    cells[1] = match customer.kind {
-        CustomerKind::Person => "person",
-        CustomerKind::Company => "company",
-    }
-    .to_owned();
-    cells[2].clone_from(&customer.name);
-    cells.extend([
-        text(&customer.city),
-        text(&customer.source),
-        customer.stage.clone(),
-        text(&customer.grade),
-        customer.vip.to_string(),
-        customer.tags.join(";"),
-        text(&customer.birthday),
-        text(&customer.contract_end),
-        customer.owner.map(|owner| owner.to_string()).unwrap_or_default(),
-        text(&customer.external_id),
-    ]);
-    cells
-}
-
-fn contacts(view: &View, kind: ContactType) -> String {
-    use revisit_permission::Level;
-    let level = view.levels.get(Layer::Sensitive);
-    if level == Level::Hidden {
-        return String::new();
-    }
-    let clear = level >= Level::Read && view.clear.contact_points;
-    let points = view.customer.contact_points.iter().filter(|point| point.kind == kind);
-    let values = points.map(|point| if clear { point.normal_form.clone() } else { show::masked_contact(point) });
-    values.collect::<Vec<_>>().join(";")
 }

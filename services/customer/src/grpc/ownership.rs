@@ -18,7 +18,8 @@ use crate::{
     App,
     domain::Error,
     operations::{
-        change::{self, Asked},
+        change::Asked,
+        lifecycle,
         transfers::{self, Order},
     },
     store::{
@@ -44,7 +45,7 @@ impl Ownership for Served {
                 let because = handover(&mut input, &message.reason);
                 let asked = Asked { etag: read::etag(&mut input, &message.etag), repeat };
                 input.finish()?;
-                let view = change::transfer(&self.0, &who, id, to, Action::CustomerAssign, (because, asked)).await;
+                let view = lifecycle::transfer(&self.0, &who, (id, Action::CustomerAssign), to, (because, asked)).await;
                 view.map(|view| show::customer(&view))
             }
             .await,
@@ -62,7 +63,8 @@ impl Ownership for Served {
                 let because = handover(&mut input, &message.reason);
                 let asked = Asked { etag: read::etag(&mut input, &message.etag), repeat };
                 input.finish()?;
-                let view = change::transfer(&self.0, &who, id, to, Action::CustomerTransfer, (because, asked)).await;
+                let view =
+                    lifecycle::transfer(&self.0, &who, (id, Action::CustomerTransfer), to, (because, asked)).await;
                 view.map(|view| show::customer(&view))
             }
             .await,

@@ -1,35 +1,27 @@
 //! Changing customers: each change is decided on the row before and after it, and lost races begin again.
 
-use std::sync::Arc;
-
 use revisit_bootstrap::{Principal, audit, idempotency::Repeatable};
-use revisit_core::{
-    Input, Timestamp,
-    id::{CustomerId, SubjectId},
-};
-use revisit_permission::{Action, Decided, Layer, Level, Levels};
+use revisit_core::{Input, id::CustomerId};
+use revisit_permission::{Action, Decided, Layer, Level, Levels, Scope};
 
 use super::{
     TRIES_MAX, View,
     customers::{self, Catalogue},
-    living, matching, require_write,
+    matching, require_write,
 };
 use crate::{
     App,
     domain::{
         Error,
         contact::{self, ContactPoint},
-        customer::{Customer, Draft, RESTORE_DAYS, clean_tags},
-        timeline::EntryKind,
+        customer::{Customer, Draft},
     },
     store::{
         self,
-        load::{Deleted, Depth, Order, Wanted},
+        load::Depth,
         save::{Change, Handover, MATCH_RACE},
     },
 };
-
-const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// What a caller wants changed, and on which version.
 #[derive(Clone, Default)]
@@ -45,25 +37,31 @@ pub struct Planned {
     pub layers: Vec<(Layer, String)>,
 }
 
+/// Whose change, of which customer, by what right.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    pub who: &'a Principal,
+    pub id: CustomerId,
+    pub action: Action,
+    pub asked: &'a Asked,
+}
+
 /// Reads, decides, writes; begins again when somebody else was faster and the caller named no version.
 pub async fn apply(
     app: &App,
-    who: &Principal,
-    id: CustomerId,
-    action: Action,
-    asked: &Asked,
+    asking: Asking<'_>,
     plan: impl Fn(Customer, &Catalogue) -> Result<Planned, Error> + Send + Sync,
 ) -> Result<View, Error> {
-    let scope = view_scope(app, who, id)?;
-    if let Some(first) = customers::first_answer(app, who, &scope, asked.repeat.as_ref()).await? {
+    let scope = view_scope(app, asking.who, asking.id)?;
+    if let Some(first) = customers::first_answer(app, asking.who, &scope, asking.asked.repeat.as_ref()).await? {
         return Ok(first);
     }
     let catalogue = customers::catalogue(app, &scope).await?;
     let mut tries = 1;
     loop {
-        let result = apply_once(app, who, id, action, asked, &catalogue, &plan).await;
+        let result = apply_once(app, asking, &catalogue, &plan).await;
         let lost = match &result {
-            Err(Error::EtagStale { .. }) => asked.etag.is_none(),
+            Err(Error::EtagStale { .. }) => asking.asked.etag.is_none(),
             Err(Error::Told(failure)) => failure.reason == MATCH_RACE,
             Err(_) | Ok(_) => false,
         };
@@ -75,17 +73,14 @@ pub async fn apply(
 }
 
 /// Who may view nobody learns no more than who may not view this one.
-fn view_scope(app: &App, who: &Principal, id: CustomerId) -> Result<revisit_permission::Scope, Error> {
+pub fn view_scope(app: &App, who: &Principal, id: CustomerId) -> Result<Scope, Error> {
     app.reading(who)?;
     who.scope(Action::CustomerView).map_err(|_| Error::NoSuchCustomer(id))
 }
 
 async fn apply_once(
     app: &App,
-    who: &Principal,
-    id: CustomerId,
-    action: Action,
-    asked: &Asked,
+    Asking { who, id, action, asked }: Asking<'_>,
     catalogue: &Catalogue,
     plan: &(impl Fn(Customer, &Catalogue) -> Result<Planned, Error> + Send + Sync),
 ) -> Result<View, Error> {
@@ -118,7 +113,7 @@ fn view_levels(who: &Principal, customer: &Customer, changed: &Levels) -> Levels
     }
 }
 
-async fn commit(
+pub async fn commit(
     app: &App,
     who: &Principal,
     decided: &Decided,
@@ -169,14 +164,11 @@ pub async fn update(
     app: &App,
     who: &Principal,
     id: CustomerId,
-    draft: Draft,
-    mask: Mask,
+    (draft, mask): (Draft, Mask),
     asked: Asked,
 ) -> Result<View, Error> {
-    apply(app, who, id, Action::CustomerUpdate, &asked, |before, catalogue| {
-        plan_update(app, before, &draft, &mask, catalogue)
-    })
-    .await
+    let asking = Asking { who, id, action: Action::CustomerUpdate, asked: &asked };
+    apply(app, asking, |before, catalogue| plan_update(app, before, &draft, &mask, catalogue)).await
 }
 
 /// The customer with the masked parts of the draft in place.
@@ -288,186 +280,9 @@ pub async fn upsert(app: &App, who: &Principal, draft: Draft, repeat: Option<Rep
                 external_id: false,
                 all_fields: false,
             };
-            update(app, who, id, draft, mask, Asked { etag: None, repeat }).await
+            update(app, who, id, (draft, mask), Asked { etag: None, repeat }).await
         }
     }
-}
-
-/// Moves a customer to another stage, and to another owner in the same commit when one is named.
-pub async fn move_stage(
-    app: &App,
-    who: &Principal,
-    id: CustomerId,
-    stage: &str,
-    new_owner: Option<SubjectId>,
-    asked: Asked,
-) -> Result<View, Error> {
-    apply(app, who, id, Action::CustomerStage, &asked, |before, catalogue| {
-        if catalogue.stages.find(stage).is_none() {
-            return Err(Error::StageUnknown(stage.to_owned()));
-        }
-        if !catalogue.stages.allows(&before.stage, stage) {
-            return Err(Error::StageTransitionIllegal { from: before.stage.clone(), to: stage.to_owned() });
-        }
-        let now = app.clock.wall();
-        let mut after = before.clone();
-        stage.clone_into(&mut after.stage);
-        let entry = customers::entry(app, EntryKind::Stage, &after, now)
-            .by(who.subject())
-            .change(before.stage.clone(), after.stage.clone());
-        let mut change = Change::update(before.clone(), after).entry(entry);
-        if let Some(owner) = new_owner.filter(|owner| before.owner != Some(*owner)) {
-            who.caller.decide(&who.leases, Action::CustomerTransfer, &before.row())?;
-            change = hand_to(app, who, change, owner, None, now)?;
-        }
-        Ok(Planned { change, layers: vec![(Layer::Basic, "stage".to_owned())] })
-    })
-    .await
-}
-
-/// The change with another owner: owner, department of record and ownership epoch move together.
-pub fn hand_to(
-    app: &App,
-    who: &Principal,
-    mut change: Change,
-    owner: SubjectId,
-    department: Option<revisit_core::id::DepartmentId>,
-    now: Timestamp,
-) -> Result<Change, Error> {
-    let home = living(&app.reading(who)?, owner)?;
-    let former = change.before.as_ref().and_then(|before| before.owner);
-    change.after.owner = Some(owner);
-    change.after.department = department.or(home).or(change.after.department);
-    change.after.pooled = false;
-    change.after.ownership_epoch += 1;
-    let entry = customers::entry(app, EntryKind::Owner, &change.after, now)
-        .by(who.subject())
-        .change(former.map(|former| former.to_string()), Some(owner.to_string()));
-    Ok(change.entry(entry))
-}
-
-pub async fn tag(
-    app: &App,
-    who: &Principal,
-    id: CustomerId,
-    add: Vec<String>,
-    remove: Vec<String>,
-) -> Result<View, Error> {
-    apply(app, who, id, Action::CustomerTag, &Asked::default(), |before, _| {
-        let mut after = before.clone();
-        let mut input = Input::default();
-        let removed = clean_tags(&mut input, "remove", remove.clone());
-        after.tags.extend(add.clone());
-        after.tags = clean_tags(&mut input, "add", after.tags);
-        after.tags.retain(|tag| !removed.contains(tag));
-        input.finish()?;
-        Ok(Planned { change: Change::update(before, after), layers: vec![(Layer::Basic, "tags".to_owned())] })
-    })
-    .await
-}
-
-/// Deletes softly. The contact points of a deleted customer are free for others.
-pub async fn delete(app: &App, who: &Principal, id: CustomerId, asked: Asked) -> Result<View, Error> {
-    let scope = view_scope(app, who, id)?;
-    // A repeat finds the row deleted already and answers it.
-    if let Some(deleted) = find_deleted(app, who, id).await? {
-        return Ok(deleted);
-    }
-    drop(scope);
-    apply(app, who, id, Action::CustomerDelete, &asked, |before, _| {
-        let now = app.clock.wall();
-        let mut after = before.clone();
-        after.deleted_at = Some(now);
-        let entry = customers::entry(app, EntryKind::Record, &after, now)
-            .by(who.subject())
-            .change(None, Some("deleted".to_owned()));
-        let change = Change::update(before, after).with_contents().entry(entry);
-        Ok(Planned { change, layers: Vec::new() })
-    })
-    .await
-}
-
-async fn find_deleted(app: &App, who: &Principal, id: CustomerId) -> Result<Option<View>, Error> {
-    let Ok(scope) = who.scope(Action::CustomerDelete) else { return Ok(None) };
-    let read = app.store.database.read(&scope, async |tx| {
-        let fields = Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
-        let filter = crate::domain::filter::Expr::Always(true);
-        let only = [id];
-        let wanted = Wanted { filter: &filter, order: Order::OLDEST_FIRST, deleted: Deleted::Only, only: Some(&only) };
-        let (seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
-        Ok::<_, Error>(seen.into_iter().next().map(|(customer, levels)| View::new(customer, levels, &fields)))
-    });
-    read.await
-}
-
-/// Deletes several; each answer stands alone. The typed number guards against a slip.
-pub async fn delete_all(
-    app: &App,
-    who: &Principal,
-    ids: Vec<CustomerId>,
-    expected: usize,
-) -> Result<Vec<(CustomerId, Result<View, Error>)>, Error> {
-    if ids.len() != expected {
-        return Err(Error::CountMismatch { expected: ids.len() });
-    }
-    let mut answers = Vec::new();
-    for id in ids {
-        answers.push((id, delete(app, who, id, Asked::default()).await));
-    }
-    Ok(answers)
-}
-
-/// Takes a deletion back, unless the time is over or somebody else has become this customer.
-pub async fn restore(app: &App, who: &Principal, id: CustomerId) -> Result<View, Error> {
-    let scope = who.scope(Action::CustomerRestore)?;
-    let catalogue = customers::catalogue(app, &scope).await?;
-    let read = app.store.database.read(&scope, async |tx| {
-        let filter = crate::domain::filter::Expr::Always(true);
-        let only = [id];
-        let wanted = Wanted { filter: &filter, order: Order::OLDEST_FIRST, deleted: Deleted::Also, only: Some(&only) };
-        let (mut seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
-        store::load::unseal(tx, &app.store, &mut seen).await?;
-        Ok::<_, Error>(seen.pop())
-    });
-    let (before, levels) = read.await?.ok_or(Error::NoSuchCustomer(id))?;
-    let Some(deleted_at) = before.deleted_at else { return Ok(View::new(before, levels, &catalogue.fields)) };
-    let now = app.clock.wall();
-    if now.since(deleted_at) > DAY * RESTORE_DAYS {
-        return Err(Error::RestoreTimeOver);
-    }
-    let mut after = before.clone();
-    after.deleted_at = None;
-    matching::refuse_duplicate(app, who, &scope, &after, Some(id)).await?;
-    let decided = who.caller.decide_change(&who.leases, Action::CustomerRestore, &before.row(), &after.row())?;
-    let entry = customers::entry(app, EntryKind::Record, &after, now)
-        .by(who.subject())
-        .change(None, Some("restored".to_owned()));
-    let change = Change::update(before, after).with_contents().entry(entry);
-    let customer = commit(app, who, &decided, change, None).await?;
-    Ok(View::new(customer, decided.levels(), &catalogue.fields))
-}
-
-/// Moves a customer to another owner. `action` is transfer, or assign for a customer that nobody alive owns.
-pub async fn transfer(
-    app: &App,
-    who: &Principal,
-    id: CustomerId,
-    to: (SubjectId, Option<revisit_core::id::DepartmentId>),
-    action: Action,
-    (handover, asked): (Handover, Asked),
-) -> Result<View, Error> {
-    apply(app, who, id, action, &asked, |before, _| {
-        if action == Action::CustomerAssign {
-            let reading = app.reading(who)?;
-            if before.owner.is_some_and(|owner| living(&reading, owner).is_ok()) {
-                return Err(Error::HasOwner);
-            }
-        }
-        let change = Change::update(before.clone(), before).because(handover.clone());
-        let change = hand_to(app, who, change, to.0, to.1, app.clock.wall())?;
-        Ok(Planned { change, layers: Vec::new() })
-    })
-    .await
 }
 
 /// The audit entry of customers that changed hands.

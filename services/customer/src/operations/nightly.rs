@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use revisit_bootstrap::Tx;
 use revisit_core::{
     Timestamp,
     id::{CustomerId, TenantId},
@@ -15,39 +16,24 @@ use crate::{
     store::{
         self,
         duty::{OrphanReport, REPORTED_MAX},
-        save::Change,
     },
 };
 
-/// Judges the next chunk of customers whose grade was not looked at for a while; answers whether there were any.
+/// Judges the next chunk of customers whose grade was not looked at for a while; answers whether there may be more.
+///
+/// Nearly all keep their grade, so only those that do not are loaded.
 pub async fn regrade(app: &App) -> Result<bool, Error> {
     let worker = &app.workers.sweep;
     let now = app.clock.wall();
     let before = now - Duration::from_secs(app.config.regrade_hours * 3_600);
     let size = app.config.batch_rows as u64;
     let due = app.store.database.read(worker, async |tx| store::duty::ungraded(tx, worker, before, size).await).await?;
-    let mut tenants: BTreeMap<TenantId, Vec<CustomerId>> = BTreeMap::new();
-    for (tenant, customer) in &due {
-        tenants.entry(*tenant).or_default().push(*customer);
+    let mut tenants: BTreeMap<TenantId, Vec<(CustomerId, Option<String>)>> = BTreeMap::new();
+    for (tenant, customer, grade) in &due {
+        tenants.entry(*tenant).or_default().push((*customer, grade.clone()));
     }
-    for (tenant, ids) in tenants {
-        let write = app.store.database.write(worker, async |tx| {
-            let scheme = store::catalogue::grades(tx, tenant).await?;
-            let spending = store::orders::spending(tx, worker, tenant, &ids, (&scheme, now)).await?;
-            let customers = store::load::for_worker(tx, worker, tenant, &ids).await?;
-            let (mut changes, mut same): (Vec<Change>, Vec<uuid::Uuid>) = (Vec::new(), Vec::new());
-            for customer in customers {
-                let verdict = scheme.judge(spending.get(&customer.id).copied().unwrap_or_default(), now);
-                if verdict.grade == customer.grade {
-                    same.push(customer.id.uuid());
-                } else {
-                    changes.push(graded(app, customer, verdict, now));
-                }
-            }
-            store::save::touch_graded(tx, tenant.uuid(), same, now).await?;
-            store::save::save(tx, &app.store, worker, changes).await?;
-            Ok::<_, Error>(())
-        });
+    for (tenant, graded) in tenants {
+        let write = app.store.database.write(worker, async |tx| judge(app, tx, tenant, &graded, now).await);
         match write.await {
             // Somebody changed one of them meanwhile: the next run judges it.
             Ok(()) | Err(Error::EtagStale { .. }) => {}
@@ -55,6 +41,30 @@ pub async fn regrade(app: &App) -> Result<bool, Error> {
         }
     }
     Ok(due.len() as u64 == size)
+}
+
+async fn judge(
+    app: &App,
+    tx: &Tx,
+    tenant: TenantId,
+    known: &[(CustomerId, Option<String>)],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let worker = &app.workers.sweep;
+    let ids: Vec<CustomerId> = known.iter().map(|(id, _)| *id).collect();
+    let scheme = store::catalogue::grades(tx, tenant).await?;
+    let spending = store::orders::spending(tx, worker, tenant, &ids, (&scheme, now)).await?;
+    let verdict = |id: &CustomerId| scheme.judge(spending.get(id).copied().unwrap_or_default(), now);
+    let (moved, same): (Vec<_>, Vec<_>) = known.iter().partition(|(id, grade)| verdict(id).grade != *grade);
+    store::save::touch_graded(tx, tenant.uuid(), same.iter().map(|(id, _)| id.uuid()).collect(), now).await?;
+    let moved: Vec<CustomerId> = moved.iter().map(|(id, _)| *id).collect();
+    let customers = store::load::for_worker(tx, worker, tenant, &moved).await?;
+    let changes = customers.into_iter().map(|customer| {
+        let verdict = verdict(&customer.id);
+        graded(app, customer, verdict, now)
+    });
+    store::save::save(tx, &app.store, worker, changes.collect()).await?;
+    Ok(())
 }
 
 /// Counts customers without a living owner that do not lie in the pool, and alarms when there are any.
@@ -89,14 +99,14 @@ pub async fn patrol(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forgets task holders that have ended.
+/// Forgets task holders that have ended and answers that nobody will ask for again.
 pub async fn forget(app: &App) -> Result<(), Error> {
     let worker = &app.workers.sweep;
     let before = app.clock.wall();
-    app.store.database.write(worker, async |tx| store::duty::forget_tasks(tx, worker, before).await).await
-}
-
-/// When grades are due again: the demo and journeys step time with it.
-pub async fn next_due(app: &App) -> Result<Option<Timestamp>, Error> {
-    super::hand_over::next_due(app).await
+    let write = app.store.database.write(worker, async |tx| {
+        store::duty::forget_tasks(tx, worker, before).await?;
+        while revisit_bootstrap::idempotency::sweep(tx).await? {}
+        Ok(())
+    });
+    write.await
 }

@@ -8,10 +8,7 @@ use revisit_core::id::{CustomerId, DepartmentId, JobId, SubjectId};
 use revisit_permission::{Action, Decided, Permits};
 use uuid::Uuid;
 
-use super::{
-    change::{hand_to, transfer_entry},
-    living,
-};
+use super::{change::transfer_entry, lifecycle::hand_to, living};
 use crate::{
     App,
     domain::{Error, customer::Customer, filter::Expr as Filter},
@@ -151,7 +148,7 @@ pub async fn work(app: &App) -> Result<bool, Error> {
     let who = Principal::named(&app.leases, job.tenant, job.subject);
     let handover = Handover { reason: job.reason.clone(), audit_group: Some(job.id.uuid()) };
     let to = (job.owner, job.department);
-    let results = move_all(app, &who, &ids, to, &handover, Action::CustomerTransfer).await?;
+    let results = move_all(app, &who, &ids, to, (&handover, Action::CustomerTransfer)).await?;
     app.store.database.write(worker, async |tx| store::transfers::settle(tx, worker, &job, &results).await).await?;
     Ok(true)
 }
@@ -165,8 +162,7 @@ pub async fn move_all(
     who: &Principal,
     ids: &[CustomerId],
     to: (SubjectId, Option<DepartmentId>),
-    handover: &Handover,
-    action: Action,
+    (handover, action): (&Handover, Action),
 ) -> Result<Vec<(CustomerId, Result<(), &'static str>)>, Error> {
     match move_chunk(app, who, ids, to, (handover, action)).await {
         Err(Error::EtagStale { .. }) if ids.len() > 1 => {
@@ -247,7 +243,7 @@ fn plan_move(
         return Ok(None);
     }
     let change = Change::update(customer.clone(), customer.clone()).because(handover.clone());
-    let mut change = hand_to(app, who, change, to.0, to.1, app.clock.wall())?;
+    let mut change = hand_to(app, who, change, to, app.clock.wall())?;
     let decided = who.caller.decide_change(&who.leases, action, &customer.row(), &change.after.row())?;
     change.after.auth_rev = decided.revision();
     Ok(Some((change, decided)))

@@ -183,17 +183,18 @@ pub async fn owned_count(
     Ok(i64::try_from(select.count(&**tx).await?).unwrap_or(i64::MAX))
 }
 
-/// Living customers whose grade was last looked at before an instant.
+/// Living customers whose grade was last looked at before an instant, with their grade.
 pub async fn ungraded(
     tx: &Tx,
     _worker: &Worker,
     before: Timestamp,
     size: u64,
-) -> Result<Vec<(TenantId, CustomerId)>, Error> {
-    let rows: Vec<(uuid::Uuid, uuid::Uuid)> = customer::Entity::find()
+) -> Result<Vec<(TenantId, CustomerId, Option<String>)>, Error> {
+    let rows: Vec<(uuid::Uuid, uuid::Uuid, Option<String>)> = customer::Entity::find()
         .select_only()
         .column(customer::Column::TenantId)
         .column(customer::Column::CustomerId)
+        .column(customer::Column::Grade)
         .filter(customer::Column::GradedAt.lt(before.micros()))
         .filter(customer::Column::DeletedAt.is_null())
         .order_by_asc(customer::Column::TenantId)
@@ -201,7 +202,8 @@ pub async fn ungraded(
         .into_tuple()
         .all(&**tx)
         .await?;
-    Ok(rows.into_iter().map(|(tenant, id)| (TenantId::from_uuid(tenant), CustomerId::from_uuid(id))).collect())
+    let read = |(tenant, id, grade)| (TenantId::from_uuid(tenant), CustomerId::from_uuid(id), grade);
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// Keeps what a task lends; a lower generation never overwrites.

@@ -234,7 +234,7 @@ async fn locked_page(
     Ok(load::complete(tx, tenant, found.into_iter().map(rows::customer).collect()).await?)
 }
 
-/// Begins every sweep anew: time has gone by, and a filter may name time.
+/// Begins every sweep anew: the net beneath the comparisons that each change makes.
 pub async fn sweep_again(tx: &Tx, _worker: &Worker) -> Result<(), Error> {
     segment::Entity::update_many()
         .col_expr(segment::Column::SweptVersion, Expr::val(0_i64))

@@ -2,7 +2,9 @@
 //!
 //! A killed import begins again at the batch that was not committed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod place;
+
+use std::collections::{BTreeSet, HashMap};
 
 use revisit_bootstrap::{Principal, audit};
 use revisit_core::{
@@ -15,14 +17,14 @@ use super::{may_import, targets};
 use crate::{
     App,
     domain::{
-        Error, contact,
+        Error,
         customer::Customer,
         import::{self, RowDraft, Target},
-        matching::{self, BUDGET_IMPORT_DIVISOR, Key, KeyKind},
+        matching::{BUDGET_IMPORT_DIVISOR, Key},
         sheet::{self, Record, Splitter},
-        timeline::{Entry, EntryKind},
+        timeline::EntryKind,
     },
-    operations::customers::{self, Catalogue, compose, require_draft_writable},
+    operations::customers::{self, Catalogue, compose},
     store::{
         self,
         imports::{Job, Row, RowResult, State},
@@ -254,173 +256,6 @@ impl Context<'_> {
         }
     }
 
-    /// Decides for each candidate whether it is new, an earlier row's, or somebody who is there already.
-    async fn place(
-        &self,
-        candidates: Vec<Candidate>,
-        scope: &revisit_permission::Scope,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        let all: BTreeSet<Key> = candidates.iter().flat_map(|candidate| candidate.keys.iter().cloned()).collect();
-        let (app, tenant, worker) = (self.app, self.job.tenant, &self.app.workers.import);
-        let read =
-            app.store.database.read(scope, async |tx| store::keys::holders(tx, &app.store, scope, tenant, &all).await);
-        let mut holders: HashMap<Key, Vec<CustomerId>> = HashMap::new();
-        for (customer, key) in read.await? {
-            holders.entry(key).or_default().push(customer);
-        }
-        let known: BTreeSet<CustomerId> = holders.values().flatten().copied().collect();
-        let known: Vec<CustomerId> = known.into_iter().collect();
-        let read = app.store.database.read(worker, async |tx| {
-            let mut customers = Vec::new();
-            for ids in known.chunks(1_000) {
-                customers.extend(store::load::for_worker_sealed(tx, &app.store, worker, tenant, ids).await?);
-            }
-            Ok::<_, Error>(customers)
-        });
-        let known: BTreeMap<CustomerId, Customer> =
-            read.await?.into_iter().map(|customer| (customer.id, customer)).collect();
-        let mut merged: BTreeMap<CustomerId, usize> = BTreeMap::new();
-        for candidate in candidates {
-            let held = candidate
-                .keys
-                .iter()
-                .flat_map(|key| holders.get(key).into_iter().flatten().map(|customer| (*customer, key.kind)));
-            let found = matching::matches(held.collect::<Vec<(CustomerId, KeyKind)>>());
-            let found = found.into_iter().find_map(|(id, _)| known.get(&id).filter(|known| known.deleted_at.is_none()));
-            match found {
-                Some(existing) if merged.contains_key(&existing.id) => {
-                    self.join(candidate, merged[&existing.id], outcome, &mut holders);
-                }
-                Some(existing) => self.merge(candidate, existing, outcome, (&mut holders, &mut merged)),
-                None => self.create(candidate, outcome, (&mut holders, &mut merged), &known),
-            }
-        }
-        Ok(())
-    }
-
-    fn create(
-        &self,
-        candidate: Candidate,
-        outcome: &mut Outcome,
-        (holders, merged): (&mut HashMap<Key, Vec<CustomerId>>, &mut BTreeMap<CustomerId, usize>),
-        known: &BTreeMap<CustomerId, Customer>,
-    ) {
-        // Who was made by an earlier row of this batch is not among the known ones.
-        let held = candidate.keys.iter().flat_map(|key| {
-            let of_batch = holders.get(key).into_iter().flatten().filter(|id| !known.contains_key(*id));
-            of_batch.map(|customer| (*customer, key.kind))
-        });
-        let earlier =
-            matching::matches(held.collect::<Vec<_>>()).into_iter().find_map(|(id, _)| merged.get(&id).copied());
-        if let Some(place) = earlier {
-            self.join(candidate, place, outcome, holders);
-            return;
-        }
-        let mut customer = candidate.customer;
-        let decided =
-            self.who.decide(Action::CustomerImport, &customer.row()).map_err(Error::Told).and_then(|decided| {
-                require_draft_writable(&decided.levels(), &candidate.draft.draft, &self.catalogue.fields)?;
-                if customer.owner != Some(self.who.subject()) {
-                    self.who.decide(Action::CustomerAssign, &customer.row())?;
-                }
-                Ok(decided)
-            });
-        let decided = match decided {
-            Ok(decided) => decided,
-            Err(error) => {
-                outcome.rows.push(refused(candidate.number, &error, candidate.raw));
-                return;
-            }
-        };
-        customer.auth_rev = decided.revision();
-        outcome.rows.push(result(candidate.number, RowResult::Created, Some(customer.id), None));
-        for key in &candidate.keys {
-            holders.entry(key.clone()).or_default().push(customer.id);
-        }
-        merged.insert(customer.id, outcome.changes.len());
-        let entry =
-            self.entry(EntryKind::Record, &customer).change(None, Some("imported".to_owned())).about(self.job.id);
-        let note = self.note(&candidate.draft, &customer);
-        let mut change = Change::create(customer).entry(entry);
-        change.entries.extend(note);
-        outcome.changes.push(change);
-        outcome.permits.push(decided);
-        outcome.made.push(candidate.number);
-    }
-
-    /// A row about a customer that is there: merged when the importer may write it, else only told.
-    fn merge(
-        &self,
-        candidate: Candidate,
-        existing: &Customer,
-        outcome: &mut Outcome,
-        (holders, merged): (&mut HashMap<Key, Vec<CustomerId>>, &mut BTreeMap<CustomerId, usize>),
-    ) {
-        if self.who.decide(Action::CustomerView, &existing.row()).is_err() {
-            outcome.foreign.push(existing.id);
-            outcome.rows.push(result(candidate.number, RowResult::Duplicate, None, None));
-            return;
-        }
-        let after = combined(existing, &candidate.customer, holders);
-        let decided = self
-            .who
-            .caller
-            .decide_change(&self.who.leases, Action::CustomerUpdate, &existing.row(), &after.row())
-            .map_err(Error::from)
-            .and_then(|decided| {
-                require_draft_writable(&decided.levels(), &candidate.draft.draft, &self.catalogue.fields)?;
-                Ok(decided)
-            });
-        let Ok(decided) = decided else {
-            outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(existing.id), None));
-            return;
-        };
-        outcome.rows.push(result(candidate.number, RowResult::Merged, Some(existing.id), None));
-        for key in after.keys() {
-            holders.entry(key).or_default().push(existing.id);
-        }
-        let mut change = Change::update(existing.clone(), after).with_contents();
-        change.after.auth_rev = decided.revision();
-        let entry = self.entry(EntryKind::Record, existing).change(None, Some("merged".to_owned())).about(self.job.id);
-        change.entries.push(entry);
-        change.entries.extend(self.note(&candidate.draft, existing));
-        merged.insert(existing.id, outcome.changes.len());
-        outcome.changes.push(change);
-        outcome.permits.push(decided);
-        outcome.made.push(candidate.number);
-    }
-
-    /// A row about a customer that an earlier row of this batch has made or merged into.
-    fn join(
-        &self,
-        candidate: Candidate,
-        place: usize,
-        outcome: &mut Outcome,
-        holders: &mut HashMap<Key, Vec<CustomerId>>,
-    ) {
-        let earlier = outcome.made[place];
-        let change = &mut outcome.changes[place];
-        change.after = combined(&change.after, &candidate.customer, holders);
-        for key in change.after.keys() {
-            holders.entry(key).or_default().push(change.after.id);
-        }
-        let note = self.note(&candidate.draft, &change.after);
-        change.entries.extend(note);
-        let id = change.after.id;
-        outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(id), Some(earlier)));
-    }
-
-    fn entry(&self, kind: EntryKind, customer: &Customer) -> Entry {
-        customers::entry(self.app, kind, customer, self.now).by(self.who.subject())
-    }
-
-    fn note(&self, draft: &RowDraft, customer: &Customer) -> Option<Entry> {
-        let mut entry = self.entry(EntryKind::Note, customer);
-        entry.text = Some(draft.note.clone()?);
-        Some(entry)
-    }
-
     /// Customers, results and the job's progress are one transaction.
     async fn commit(&self, scope: &revisit_permission::Scope, outcome: Outcome, next: &Job) -> Result<(), Error> {
         let Outcome { mut rows, changes, permits, foreign, .. } = outcome;
@@ -457,51 +292,6 @@ impl Context<'_> {
         }
         Ok(())
     }
-}
-
-/// What stands survives; what it lacks is added. A contact point that a third customer has is left out.
-fn combined(existing: &Customer, new: &Customer, holders: &HashMap<Key, Vec<CustomerId>>) -> Customer {
-    let mut after = existing.clone();
-    let taken = |point: &contact::ContactPoint| {
-        let keys = matching::keys(false, "", "", std::slice::from_ref(point));
-        keys.iter().any(|key| {
-            key.kind.is_strong() && holders.get(key).is_some_and(|held| held.iter().any(|id| *id != existing.id))
-        })
-    };
-    let added = new.contact_points.iter().filter(|point| !taken(point)).cloned();
-    after.contact_points.extend(added.map(|point| contact::ContactPoint { primary: false, ..point }));
-    contact::settle(&mut after.contact_points);
-    after.contact_points.truncate(contact::CONTACT_POINTS_MAX);
-    for (old, new) in [
-        (&mut after.city, &new.city),
-        (&mut after.source, &new.source),
-        (&mut after.birthday, &new.birthday),
-        (&mut after.contract_end, &new.contract_end),
-        (&mut after.external_id, &new.external_id),
-    ] {
-        if old.is_none() {
-            old.clone_from(new);
-        }
-    }
-    after.tags.extend(new.tags.iter().cloned());
-    after.tags.sort();
-    after.tags.dedup();
-    after.tags.truncate(crate::domain::customer::TAGS_MAX);
-    for (field, value) in &new.fields {
-        if after.field(*field).is_none() {
-            after.fields.push((*field, value.clone()));
-        }
-    }
-    after
-}
-
-fn result(number: i64, result: RowResult, customer: Option<CustomerId>, duplicate_of: Option<i64>) -> Row {
-    Row { number, result, customer, duplicate_of, violations: Vec::new(), raw: None }
-}
-
-fn refused(number: i64, error: &Error, raw: Vec<u8>) -> Row {
-    let violations = vec![("row".to_owned(), error.reason().to_owned())];
-    Row { number, result: RowResult::Rejected, customer: None, duplicate_of: None, violations, raw: Some(raw) }
 }
 
 /// Deletes the next chunk of what the job made and nobody has touched since.

@@ -1,0 +1,210 @@
+//! The life of a record: stages, tags, owners, deletion and return. Each is a change as `change` makes them.
+
+use std::{sync::Arc, time::Duration};
+
+use revisit_bootstrap::Principal;
+use revisit_core::{
+    Input, Timestamp,
+    id::{CustomerId, DepartmentId, SubjectId},
+};
+use revisit_permission::{Action, Layer};
+
+use super::{
+    View,
+    change::{Asked, Asking, Planned, apply, commit, view_scope},
+    customers, living, matching,
+};
+use crate::{
+    App,
+    domain::{
+        Error,
+        customer::{RESTORE_DAYS, clean_tags},
+        filter::Expr as Filter,
+        timeline::EntryKind,
+    },
+    store::{
+        self,
+        load::{Deleted, Order, Wanted},
+        save::{Change, Handover},
+    },
+};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Moves a customer to another stage, and to another owner in the same commit when one is named.
+pub async fn move_stage(
+    app: &App,
+    who: &Principal,
+    id: CustomerId,
+    (stage, new_owner): (&str, Option<SubjectId>),
+    asked: Asked,
+) -> Result<View, Error> {
+    let asking = Asking { who, id, action: Action::CustomerStage, asked: &asked };
+    apply(app, asking, |before, catalogue| {
+        if catalogue.stages.find(stage).is_none() {
+            return Err(Error::StageUnknown(stage.to_owned()));
+        }
+        if !catalogue.stages.allows(&before.stage, stage) {
+            return Err(Error::StageTransitionIllegal { from: before.stage.clone(), to: stage.to_owned() });
+        }
+        let now = app.clock.wall();
+        let mut after = before.clone();
+        stage.clone_into(&mut after.stage);
+        let entry = customers::entry(app, EntryKind::Stage, &after, now)
+            .by(who.subject())
+            .change(before.stage.clone(), after.stage.clone());
+        let mut change = Change::update(before.clone(), after).entry(entry);
+        if let Some(owner) = new_owner.filter(|owner| before.owner != Some(*owner)) {
+            who.caller.decide(&who.leases, Action::CustomerTransfer, &before.row())?;
+            change = hand_to(app, who, change, (owner, None), now)?;
+        }
+        Ok(Planned { change, layers: vec![(Layer::Basic, "stage".to_owned())] })
+    })
+    .await
+}
+
+/// The change with another owner: owner, department of record and ownership epoch move together.
+pub fn hand_to(
+    app: &App,
+    who: &Principal,
+    mut change: Change,
+    (owner, department): (SubjectId, Option<DepartmentId>),
+    now: Timestamp,
+) -> Result<Change, Error> {
+    let home = living(&app.reading(who)?, owner)?;
+    let former = change.before.as_ref().and_then(|before| before.owner);
+    change.after.owner = Some(owner);
+    change.after.department = department.or(home).or(change.after.department);
+    change.after.pooled = false;
+    change.after.ownership_epoch += 1;
+    let entry = customers::entry(app, EntryKind::Owner, &change.after, now)
+        .by(who.subject())
+        .change(former.map(|former| former.to_string()), Some(owner.to_string()));
+    Ok(change.entry(entry))
+}
+
+pub async fn tag(
+    app: &App,
+    who: &Principal,
+    id: CustomerId,
+    add: Vec<String>,
+    remove: Vec<String>,
+) -> Result<View, Error> {
+    let asked = Asked::default();
+    let asking = Asking { who, id, action: Action::CustomerTag, asked: &asked };
+    apply(app, asking, |before, _| {
+        let mut after = before.clone();
+        let mut input = Input::default();
+        let removed = clean_tags(&mut input, "remove", remove.clone());
+        after.tags.extend(add.clone());
+        after.tags = clean_tags(&mut input, "add", after.tags);
+        after.tags.retain(|tag| !removed.contains(tag));
+        input.finish()?;
+        Ok(Planned { change: Change::update(before, after), layers: vec![(Layer::Basic, "tags".to_owned())] })
+    })
+    .await
+}
+
+/// Deletes softly. The contact points of a deleted customer are free for others.
+pub async fn delete(app: &App, who: &Principal, id: CustomerId, asked: Asked) -> Result<View, Error> {
+    view_scope(app, who, id)?;
+    // A repeat finds the row deleted already and answers it.
+    if let Some(deleted) = find_deleted(app, who, id).await? {
+        return Ok(deleted);
+    }
+    let asking = Asking { who, id, action: Action::CustomerDelete, asked: &asked };
+    apply(app, asking, |before, _| {
+        let now = app.clock.wall();
+        let mut after = before.clone();
+        after.deleted_at = Some(now);
+        let entry = customers::entry(app, EntryKind::Record, &after, now)
+            .by(who.subject())
+            .change(None, Some("deleted".to_owned()));
+        let change = Change::update(before, after).with_contents().entry(entry);
+        Ok(Planned { change, layers: Vec::new() })
+    })
+    .await
+}
+
+async fn find_deleted(app: &App, who: &Principal, id: CustomerId) -> Result<Option<View>, Error> {
+    let Ok(scope) = who.scope(Action::CustomerDelete) else { return Ok(None) };
+    let read = app.store.database.read(&scope, async |tx| {
+        let fields = Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
+        let filter = Filter::Always(true);
+        let only = [id];
+        let wanted = Wanted { filter: &filter, order: Order::OLDEST_FIRST, deleted: Deleted::Only, only: Some(&only) };
+        let (seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
+        Ok::<_, Error>(seen.into_iter().next().map(|(customer, levels)| View::new(customer, levels, &fields)))
+    });
+    read.await
+}
+
+/// Deletes several; each answer stands alone. The typed number guards against a slip.
+pub async fn delete_all(
+    app: &App,
+    who: &Principal,
+    ids: Vec<CustomerId>,
+    expected: usize,
+) -> Result<Vec<(CustomerId, Result<View, Error>)>, Error> {
+    if ids.len() != expected {
+        return Err(Error::CountMismatch { expected: ids.len() });
+    }
+    let mut answers = Vec::new();
+    for id in ids {
+        answers.push((id, delete(app, who, id, Asked::default()).await));
+    }
+    Ok(answers)
+}
+
+/// Takes a deletion back, unless the time is over or somebody else has become this customer.
+pub async fn restore(app: &App, who: &Principal, id: CustomerId) -> Result<View, Error> {
+    let scope = who.scope(Action::CustomerRestore)?;
+    let catalogue = customers::catalogue(app, &scope).await?;
+    let read = app.store.database.read(&scope, async |tx| {
+        let filter = Filter::Always(true);
+        let only = [id];
+        let wanted = Wanted { filter: &filter, order: Order::OLDEST_FIRST, deleted: Deleted::Also, only: Some(&only) };
+        let (mut seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
+        store::load::unseal(tx, &app.store, &mut seen).await?;
+        Ok::<_, Error>(seen.pop())
+    });
+    let (before, levels) = read.await?.ok_or(Error::NoSuchCustomer(id))?;
+    let Some(deleted_at) = before.deleted_at else { return Ok(View::new(before, levels, &catalogue.fields)) };
+    let now = app.clock.wall();
+    if now.since(deleted_at) > DAY * RESTORE_DAYS {
+        return Err(Error::RestoreTimeOver);
+    }
+    let mut after = before.clone();
+    after.deleted_at = None;
+    matching::refuse_duplicate(app, who, &scope, &after, Some(id)).await?;
+    let decided = who.caller.decide_change(&who.leases, Action::CustomerRestore, &before.row(), &after.row())?;
+    let entry = customers::entry(app, EntryKind::Record, &after, now)
+        .by(who.subject())
+        .change(None, Some("restored".to_owned()));
+    let change = Change::update(before, after).with_contents().entry(entry);
+    let customer = commit(app, who, &decided, change, None).await?;
+    Ok(View::new(customer, decided.levels(), &catalogue.fields))
+}
+
+/// Moves a customer to another owner. `action` is transfer, or assign for a customer that nobody alive owns.
+pub async fn transfer(
+    app: &App,
+    who: &Principal,
+    (id, action): (CustomerId, Action),
+    to: (SubjectId, Option<DepartmentId>),
+    (handover, asked): (Handover, Asked),
+) -> Result<View, Error> {
+    let asking = Asking { who, id, action, asked: &asked };
+    apply(app, asking, |before, _| {
+        if action == Action::CustomerAssign {
+            let reading = app.reading(who)?;
+            if before.owner.is_some_and(|owner| living(&reading, owner).is_ok()) {
+                return Err(Error::HasOwner);
+            }
+        }
+        let change = Change::update(before.clone(), before).because(handover.clone());
+        let change = hand_to(app, who, change, to, app.clock.wall())?;
+        Ok(Planned { change, layers: Vec::new() })
+    })
+    .await
+}
