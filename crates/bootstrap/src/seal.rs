@@ -94,10 +94,9 @@ impl Sealer {
             return Ok(keys);
         }
         let tenant_key = self.tenant_key(tx, tenant).await?;
-        for owner in missing {
-            let wrapped = tenant_key.wrap(&owner_context(tenant, owner), &Key::draw())?;
-            store::keep_owner_key(tx, tenant, owner, &wrapped).await?;
-        }
+        let wrap = |owner: Uuid| Ok((owner, tenant_key.wrap(&owner_context(tenant, owner), &Key::draw())?));
+        let wrapped: Result<Vec<_>, Failure> = missing.into_iter().map(wrap).collect();
+        store::keep_owner_keys(tx, tenant, wrapped?).await?;
         // Another transaction may have been first: what is stored counts.
         self.keys(tx, tenant, owners).await
     }

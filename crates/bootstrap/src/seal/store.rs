@@ -61,10 +61,15 @@ pub(super) async fn owner_keys(
     rows.iter().map(|row| Ok((column(row, "owner")?, column(row, "wrapped")?))).collect()
 }
 
-pub(super) async fn keep_owner_key(tx: &Tx, tenant: TenantId, owner: Uuid, wrapped: &[u8]) -> Result<(), Failure> {
-    let text = "INSERT INTO sealing_key (tenant_id, owner, wrapped) VALUES ($1, $2, $3)
-        ON CONFLICT (tenant_id, owner) DO NOTHING";
-    execute(tx, text, [tenant.uuid().into(), owner.into(), wrapped.to_vec().into()]).await
+/// Keeps the wrapped keys of owners in one statement; who has one already keeps that.
+pub(super) async fn keep_owner_keys(tx: &Tx, tenant: TenantId, keys: Vec<(Uuid, Vec<u8>)>) -> Result<(), Failure> {
+    let rows: Vec<String> = (1..=keys.len()).map(|row| format!("($1, ${}, ${})", row * 2, row * 2 + 1)).collect();
+    let text = format!(
+        "INSERT INTO sealing_key (tenant_id, owner, wrapped) VALUES {} ON CONFLICT (tenant_id, owner) DO NOTHING",
+        rows.join(", ")
+    );
+    let values = keys.into_iter().flat_map(|(owner, wrapped)| [Value::from(owner), Value::from(wrapped)]);
+    execute(tx, &text, std::iter::once(Value::from(tenant.uuid())).chain(values)).await
 }
 
 /// Leaves a row without a key, so that no other key is ever made for the owner.
