@@ -84,7 +84,8 @@ async fn a_leavers_customers_and_tasks_go_to_colleagues_and_nothing_is_left_with
             world.ask(&jun, "0190a0a0-0000-7000-8000-000000000001").await.is_err_and(|it| it.kind != Kind::NotFound)
         );
         let request = customer::ListCustomersRequest::default();
-        let hers = answer(mei.customers().list_customers(request).await).expect("hers").customers;
+        let session = mei.fresh().await.expect("a session");
+        let hers = answer(session.customers().list_customers(request).await).expect("hers").customers;
         assert_eq!(hers.iter().filter(|row| row.owner_id == *mei.id).count(), 3);
         let tasks = world.tasks(&mei, followup::TaskState::Open).await;
         assert_eq!(tasks.iter().filter(|task| task.assignee_id == *mei.id).count(), 3);
