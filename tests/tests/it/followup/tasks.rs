@@ -283,3 +283,39 @@ async fn bad_tasks_are_refused_with_every_field_at_fault() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_leavers_work_goes_to_the_successor_and_nothing_stays_behind() {
+    in_each_company(async |company: &Company| {
+        let (_, open) = with_open_task(company).await;
+        let to_do = pb::CreateTaskRequest {
+            kind: pb::TaskKind::Todo.into(),
+            title: "order samples".into(),
+            due_time: wire(company.now() + Duration::from_secs(86_400)),
+            ..Default::default()
+        };
+        let to_do = company.tasks().create_task(company.by("rep", to_do)).await.expect("a to-do").into_inner();
+        company.person("rep", identity::SubjectState::Left, 2).await;
+        let rule = identity::successor_rule::Rule::UserId(company.who("colleague").to_string());
+        let started = identity::HandOverStarted {
+            hand_over_id: company.new_id::<revisit_core::id::kind::Job>().to_string(),
+            user_id: company.who("rep").to_string(),
+            successor: Some(identity::SuccessorRule { rule: Some(rule) }),
+            effective_time_micros: company.now().micros(),
+            ..Default::default()
+        };
+        company.event("identity", company.who("rep").uuid(), &started).await;
+        company.advance_to(company.now() + Duration::from_secs(1)).await;
+        let mut taken: Vec<_> =
+            company.list("colleague", &[pb::TaskState::Open]).await.into_iter().map(|task| task.task_id).collect();
+        taken.sort();
+        let mut wanted = vec![open.task_id, to_do.task_id];
+        wanted.sort();
+        assert_eq!(taken, wanted);
+        let boss = company.by("boss", pb::CheckContinuityRequest::default());
+        let found = company.metrics().check_continuity(boss).await.expect("a look").into_inner();
+        assert_eq!(found.orphan_task_count, 0);
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
