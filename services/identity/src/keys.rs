@@ -189,7 +189,7 @@ mod tests {
         let (_, public) = Keys::create(folder.path(), &Ids::random()).expect("it is written");
         let file = folder.path().join(format!("{}.pem", public.kid));
         assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
-        let read = Keys::read(folder.path(), &[public.clone()]).expect("it is read");
+        let read = Keys::read(folder.path(), std::slice::from_ref(&public)).expect("it is read");
         assert_eq!(read.public(), public);
         assert!(Keys::read(folder.path(), &[]).is_err());
     }

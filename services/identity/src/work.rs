@@ -54,7 +54,7 @@ async fn silent_leases(app: Arc<App>, runtime: Runtime) {
 async fn hand_overs(app: Arc<App>, runtime: Runtime) {
     let driving = async {
         loop {
-            match operations::hand_overs::drive(&app).await {
+            match Box::pin(operations::hand_overs::drive(&app)).await {
                 Ok(true) => continue,
                 Ok(false) => (),
                 Err(error) => tracing::warn!(%error, "the hand-overs could not be driven"),

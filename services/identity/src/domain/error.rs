@@ -188,16 +188,21 @@ const fn field(refusal: &Refusal) -> Option<&'static str> {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (kind, reason) = error.kind();
-        match error {
-            Error::Beneath(failure) => failure,
-            Error::Rule(refusal) => match field(&refusal) {
-                Some(field) => Self::invalid_field(field, refusal.to_string()),
-                None => Self::new(kind, reason, refusal.to_string()),
-            },
-            Error::Refused { field, rule } => Self::invalid_field(field, rule),
-            Error::LogInDelayed { retry_after } => Self::new(kind, reason, error.to_string())
-                .with("retry_after_seconds", retry_after.as_secs().max(1).to_string()),
-            error => Self::new(kind, reason, error.to_string()),
+        let failure = Self::new(kind, reason, error.to_string());
+        if let Error::Beneath(beneath) = error {
+            return beneath;
         }
+        if let Error::Refused { field, rule } = error {
+            return Self::invalid_field(field, rule);
+        }
+        if let Error::LogInDelayed { retry_after } = error {
+            return failure.with("retry_after_seconds", retry_after.as_secs().max(1).to_string());
+        }
+        if let Error::Rule(refusal) = &error
+            && let Some(field) = field(refusal)
+        {
+            return Self::invalid_field(field, refusal.to_string());
+        }
+        failure
     }
 }

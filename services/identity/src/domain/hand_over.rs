@@ -135,7 +135,7 @@ pub struct HandOver {
 
 impl HandOver {
     /// The department that the user is transferred out of, if it is a transfer.
-    pub const fn from_department(&self) -> Option<DepartmentId> {
+    pub const fn department_left(&self) -> Option<DepartmentId> {
         match self.plan.kind {
             Kind::Leave => None,
             Kind::Transfer { from, .. } => Some(from),

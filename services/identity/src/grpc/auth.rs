@@ -1,7 +1,7 @@
 //! The calls of Auth.
 
 use revisit_bootstrap::{Reply, authenticated, reply};
-use revisit_core::{Failure, Input};
+use revisit_core::Input;
 use revisit_proto::identity::v1::{self as pb, auth_server::Auth};
 use tonic::{Request, async_trait};
 
@@ -101,7 +101,7 @@ impl Auth for Served {
                 let mut input = Input::default();
                 let id = input.id("session_id", &message.session_id);
                 let reason = read_reason(&mut input, &message.reason);
-                input.finish().map_err(Failure::from)?;
+                input.finish()?;
                 let ended = sessions::revoke(&self.0, &who, id, reason).await?;
                 Ok::<_, Error>(pb::RevokeSessionResponse { revision_token: ended.token })
             }

@@ -87,7 +87,7 @@ impl Directory for Served {
     }
 
     async fn update_user(&self, request: Request<pb::UpdateUserRequest>) -> Reply<pb::User> {
-        users::update_user(self, request).await
+        Box::pin(users::update_user(self, request)).await
     }
 
     async fn suspend_user(&self, request: Request<pb::SuspendUserRequest>) -> Reply<pb::User> {

@@ -1,7 +1,7 @@
 //! The calls of Access about roles, grants and guards.
 
 use revisit_bootstrap::{Reply, authenticated, reply};
-use revisit_core::{Failure, Input};
+use revisit_core::Input;
 use revisit_proto::identity::v1 as pb;
 use tonic::Request;
 
@@ -200,7 +200,7 @@ pub async fn list_guards(served: &Served, request: Request<pb::ListGuardsRequest
         async {
             let mut input = Input::default();
             let paged = page(&mut input, message.page_size, &message.page_token, &["guards"])?;
-            input.finish().map_err(Failure::from)?;
+            input.finish()?;
             let seen = grants::list_guards(&served.0, &who, paged.after, paged.page.size).await?;
             let next_page_token = paged.token(seen.next);
             let guards = seen.rows.into_iter().map(show::guard).collect();

@@ -62,7 +62,7 @@ pub async fn list(
             while let Some(after) = filling.wants() {
                 let batch =
                     organisation::departments(tx, tenant, parent, after.map(DepartmentId::from_uuid), BATCH).await?;
-                filling.take(batch, |it| it.id.uuid(), &keep);
+                filling.take(batch, |it| it.id.uuid(), keep);
             }
             Ok(filling.page(|it| it.id.uuid()))
         })
@@ -198,7 +198,7 @@ pub async fn list_positions(
             let mut filling = Filling::new(size, after.map(PositionId::uuid));
             while let Some(after) = filling.wants() {
                 let batch = organisation::positions(tx, tenant, after.map(PositionId::from_uuid), BATCH).await?;
-                filling.take(batch, |it| it.id.uuid(), &keep);
+                filling.take(batch, |it| it.id.uuid(), keep);
             }
             Ok(filling.page(|it| it.id.uuid()))
         })

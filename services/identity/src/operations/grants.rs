@@ -69,7 +69,7 @@ pub async fn list(
             let mut filling = Filling::new(size, after.map(GrantId::uuid));
             while let Some(after) = filling.wants() {
                 let batch = grants::page(tx, tenant, holder, after.map(GrantId::from_uuid), BATCH).await?;
-                filling.take(batch, |it| it.id().uuid(), &keep);
+                filling.take(batch, |it| it.id().uuid(), keep);
             }
             Ok(filling.page(|it| it.id().uuid()))
         })

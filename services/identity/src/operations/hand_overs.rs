@@ -257,7 +257,7 @@ fn started(app: &App, tenant: TenantId, it: &HandOver) -> Result<Draft, Error> {
         ordered_by_id: it.plan.ordered_by.to_string(),
         revision_token: app.token(tenant, it.revision)?,
         effective_time_micros: it.effective_at.map_or(0, Timestamp::micros),
-        from_department_id: it.from_department().map(|from| from.to_string()).unwrap_or_default(),
+        from_department_id: it.department_left().map(|from| from.to_string()).unwrap_or_default(),
     };
     Ok(Draft::new(tenant, it.id.uuid(), 1, &event).keyed(it.user.uuid()))
 }

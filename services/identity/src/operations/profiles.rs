@@ -118,7 +118,7 @@ pub async fn list(
                 let after = after.map(SubjectId::from_uuid);
                 let wanted = Wanted { kind: Some(SubjectKind::User), state: filter.state, after, limit: BATCH };
                 let batch = accounts::page(tx, tenant, wanted).await?;
-                filling.take(batch, |it| it.id.uuid(), &keep);
+                filling.take(batch, |it| it.id.uuid(), keep);
             }
             Ok(filling.page(|it| it.id.uuid()))
         })

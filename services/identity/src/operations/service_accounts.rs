@@ -3,10 +3,7 @@
 use prost::Message;
 use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::Timestamp;
-use revisit_core::{
-    Failure,
-    id::{DepartmentId, RoleId, SubjectId, kind},
-};
+use revisit_core::id::{DepartmentId, RoleId, SubjectId, kind};
 use revisit_permission::{Action, Assigned, Change, Decided, Removed, RoleAssignment, Row, SubjectKind, SubjectState};
 
 use super::{
@@ -107,7 +104,7 @@ pub async fn list(app: &App, who: &Principal, after: Option<SubjectId>, size: u3
                 let after = after.map(SubjectId::from_uuid);
                 let wanted = Wanted { kind: Some(SubjectKind::ServiceAccount), state: None, after, limit: BATCH };
                 let batch = accounts::page(tx, tenant, wanted).await?;
-                filling.take(batch, |it| it.id.uuid(), &keep);
+                filling.take(batch, |it| it.id.uuid(), keep);
             }
             Ok(filling.page(|it| it.id.uuid()))
         })
@@ -120,7 +117,7 @@ async fn managed(app: &App, who: &Principal, id: SubjectId) -> Result<Decided, E
     let found = app.store.read(&scope, async |tx| Ok(accounts::by_id(tx, tenant, id).await?)).await?;
     let account = found.map(|kept| kept.account).filter(|it| it.kind == SubjectKind::ServiceAccount);
     let row = account.map(|it| it.row(tenant)).filter(|row| scope.levels(row).is_some());
-    Ok(who.decide(Action::ServiceAccountManage, &row.ok_or(Error::NoSuchServiceAccount)?).map_err(Failure::from)?)
+    Ok(who.decide(Action::ServiceAccountManage, &row.ok_or(Error::NoSuchServiceAccount)?)?)
 }
 
 async fn find(tx: &Tx, book: &Book, id: SubjectId) -> Result<Kept, Error> {

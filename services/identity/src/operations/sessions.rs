@@ -78,11 +78,8 @@ pub async fn revoke(app: &App, who: &Principal, id: SessionId, why: String) -> R
 
 /// A session of somebody whom the caller may not manage answers like one that does not exist.
 pub fn hide(error: Error) -> Error {
-    match &error {
-        Error::NoSuchUser => Error::NoSuchSession,
-        Error::Beneath(failure) if failure.kind == revisit_core::Kind::Denied => Error::NoSuchSession,
-        _ => error,
-    }
+    let denied = matches!(&error, Error::Beneath(failure) if failure.kind == revisit_core::Kind::Denied);
+    if denied || matches!(error, Error::NoSuchUser) { Error::NoSuchSession } else { error }
 }
 
 /// Ends the caller's own session; a repeat changes nothing.
