@@ -7,6 +7,7 @@ mod customer;
 mod followup;
 mod identity;
 mod journeys;
+mod kill;
 mod laws;
 mod notification;
 mod outbox;
