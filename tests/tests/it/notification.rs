@@ -5,5 +5,6 @@ mod desk;
 mod input;
 mod intake;
 mod mail;
+mod played;
 mod reading;
 mod webhooks;

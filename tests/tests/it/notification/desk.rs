@@ -1,25 +1,23 @@
 //! The notification service at work, on a clock that stands still, between played peers.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc,
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use prost::Name;
-use revisit_bootstrap::{
-    Database, Process, Reply, Running, Runtime, Service, Shutdown, Sources, Started, Tx, answer, internal, reply,
-};
-use revisit_core::{Failure, Id, Ids, ManualClock, Timestamp, id::SubjectId};
+use revisit_bootstrap::{Database, Process, Running, Runtime, Service, Shutdown, Sources, Started, Tx, answer};
+use revisit_core::{Failure, Ids, ManualClock, Timestamp, id::SubjectId};
 use revisit_event::Draft;
 use revisit_permission::{
     Action, ActionSet, Change, Extent, Grant, Level, Levels, Origin, Subject, SubjectState, Template, Worker,
 };
 use revisit_proto::{
-    customer::v1::{self as customer, projections_server::ProjectionsServer},
+    customer::v1::projections_server::ProjectionsServer,
     followup::v1::{self as followup, today_server::TodayServer},
     identity::v1::{self as identity, leases_server::LeasesServer},
     notification::v1::{
@@ -42,6 +40,8 @@ use tonic::{
 };
 use uuid::Uuid;
 
+use super::played::{Answering, Played};
+
 /// Monday, 2027-01-04, 10:00 in Shanghai.
 pub const BEGIN: Timestamp = Timestamp::from_micros(1_799_028_000_000_000);
 /// How long a test waits for what takes milliseconds.
@@ -58,28 +58,8 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// What the played services answer.
-#[derive(Default)]
-pub struct Played {
-    /// Names of customers by (reader, customer); who is not here may not see the customer.
-    pub names: Mutex<HashMap<(String, String), String>>,
-    /// Mail addresses of customers, told only to who asks for clear values.
-    pub addresses: Mutex<HashMap<String, String>>,
-    /// Whether the customer service is away.
-    pub customer_away: AtomicBool,
-    /// Due and overdue tasks of each assignee.
-    pub counts: Mutex<HashMap<String, (i32, i32)>>,
-    /// Whether followup is away.
-    pub followup_away: AtomicBool,
-    /// How often followup was asked.
-    pub asked: AtomicU32,
-}
-
 #[derive(Clone, Serialize, Deserialize)]
 struct Config {}
-
-#[derive(Clone)]
-struct Answering(Arc<Played>);
 
 /// The service at work.
 pub struct Desk {
@@ -416,87 +396,4 @@ fn producer(
         },
         |_: Config, runtime: Runtime| async move { runtime.migrate::<Migrator>().await },
     )
-}
-
-fn away() -> Failure {
-    Failure::unavailable("AWAY", "the test says so")
-}
-
-#[tonic::async_trait]
-impl customer::projections_server::Projections for Answering {
-    async fn read_customers_as(
-        &self,
-        request: Request<customer::ReadCustomersAsRequest>,
-    ) -> Reply<customer::BatchGetCustomersResponse> {
-        let (_, message) = internal(request, &["notification"])?;
-        if self.0.customer_away.load(Ordering::SeqCst) {
-            return reply(Err::<customer::BatchGetCustomersResponse, _>(away()));
-        }
-        let (names, addresses) = (self.0.names.lock().expect("no panic"), self.0.addresses.lock().expect("no panic"));
-        let answer = |id: &String| {
-            let name = names.get(&(message.subject_id.clone(), id.clone()));
-            let point = |address: &String| customer::ContactPoint {
-                r#type: customer::ContactType::Email.into(),
-                value: address.clone(),
-                normal_form: address.clone(),
-                ..Default::default()
-            };
-            customer::CustomerAnswer {
-                customer_id: id.clone(),
-                customer: name.map(|name| customer::Customer {
-                    customer_id: id.clone(),
-                    name: name.clone(),
-                    contact_points: addresses.get(id).map(point).into_iter().collect(),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }
-        };
-        let answers = message.customer_ids.iter().map(answer).collect();
-        reply(Ok::<_, Failure>(customer::BatchGetCustomersResponse { answers }))
-    }
-
-    async fn list_customer_facts(
-        &self,
-        _: Request<customer::ListCustomerFactsRequest>,
-    ) -> Reply<customer::ListCustomerFactsResponse> {
-        reply(Err::<customer::ListCustomerFactsResponse, _>(away()))
-    }
-
-    async fn list_segment_members(
-        &self,
-        _: Request<customer::ListSegmentMembersRequest>,
-    ) -> Reply<customer::ListSegmentMembersResponse> {
-        reply(Err::<customer::ListSegmentMembersResponse, _>(away()))
-    }
-
-    async fn close_task_access(
-        &self,
-        _: Request<customer::CloseTaskAccessRequest>,
-    ) -> Reply<customer::CloseTaskAccessResponse> {
-        reply(Err::<customer::CloseTaskAccessResponse, _>(away()))
-    }
-}
-
-#[tonic::async_trait]
-impl followup::today_server::Today for Answering {
-    async fn count_today(&self, request: Request<followup::CountTodayRequest>) -> Reply<followup::CountTodayResponse> {
-        let (_, message) = internal(request, &["notification"])?;
-        self.0.asked.fetch_add(1, Ordering::SeqCst);
-        if self.0.followup_away.load(Ordering::SeqCst) {
-            return reply(Err::<followup::CountTodayResponse, _>(away()));
-        }
-        let counts = self.0.counts.lock().expect("no panic");
-        let count = |question: &followup::TodayQuestion| {
-            let (due_count, overdue_count) = counts.get(&question.assignee_id).copied().unwrap_or_default();
-            followup::TodayCount { due_count, overdue_count }
-        };
-        let counts = message.questions.iter().map(count).collect();
-        reply(Ok::<_, Failure>(followup::CountTodayResponse { counts }))
-    }
-}
-
-/// The id of a user out of text.
-pub fn user(text: &str) -> SubjectId {
-    text.parse::<Id<_>>().expect("a UUID")
 }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use revisit_bootstrap::answer;
-use revisit_core::ManualClock;
 use revisit_permission::Action;
 use revisit_proto::{followup::v1::ReminderKind, notification::v1 as pb};
 use tonic::Code;
 
-use super::desk::{BEGIN, Desk, PATIENCE, at_each_desk, reason};
+use super::desk::{Desk, PATIENCE, at_each_desk, reason};
 
 async fn next(stream: &mut tonic::Streaming<pb::Message>) -> pb::Message {
     let next = tokio::time::timeout(PATIENCE, stream.message()).await.expect("it comes in time");
@@ -25,11 +24,9 @@ async fn a_stream_brings_what_was_missed_and_then_what_arrives() {
         let mut stream = client.watch_messages(watch(0)).await.expect("a stream").into_inner();
         assert_eq!(next(&mut stream).await.title, "Welcome to Revisit");
         assert_eq!(next(&mut stream).await.title, "Follow-up due: Blue Tea");
-        let began = ManualClock::frozen(BEGIN);
         desk.remind(ReminderKind::Overdue).await;
         let pushed = tokio::time::timeout(Duration::from_secs(2), next(&mut stream)).await.expect("within 2 s");
         assert_eq!(pushed.title, "Follow-up overdue: Blue Tea");
-        drop(began);
         let mut later = client.watch_messages(watch(pushed.sequence - 1)).await.expect("a stream").into_inner();
         assert_eq!(next(&mut later).await.message_id, pushed.message_id);
     })
