@@ -35,7 +35,8 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
 async fn jobs(app: Arc<App>, runtime: Runtime) {
     let working = async {
         loop {
-            match step(&app).await {
+            // On the heap: the states of all kinds of work together are large.
+            match Box::pin(step(&app)).await {
                 Ok(true) => {}
                 Ok(false) => {
                     let _ = tokio::time::timeout(IDLE, app.wake.notified()).await;

@@ -80,10 +80,10 @@ const HEADERS: [(&str, &[&str]); 17] = [
 
 impl Target {
     pub fn name(&self) -> String {
-        match self {
-            Self::Field(key) => format!("fields.{key}"),
-            known => NAMED.iter().find(|(_, target)| target == known).map_or("", |(name, _)| name).to_owned(),
+        if let Self::Field(key) = self {
+            return format!("fields.{key}");
         }
+        NAMED.iter().find(|(_, target)| target == self).map_or("", |(name, _)| name).to_owned()
     }
 
     /// The target with that name; `fields.<key>` must be a field that is not retired.
@@ -218,7 +218,17 @@ pub fn changes(cells: &[String], mapping: &[Option<Target>]) -> Vec<String> {
             Target::Contact(kind) => normal::contact(*kind, cell).ok()?,
             Target::Birthday | Target::ContractEnd => normal::date(cell).ok()?,
             Target::Note => return None,
-            _ => normal::text(cell),
+            Target::Name
+            | Target::Kind
+            | Target::City
+            | Target::Source
+            | Target::Tags
+            | Target::Stage
+            | Target::Vip
+            | Target::ExternalId
+            | Target::OwnerId
+            | Target::Department
+            | Target::Field(_) => normal::text(cell),
         };
         (!cell.is_empty() && after != *cell).then(|| format!("{cell} → {after}"))
     });

@@ -27,7 +27,7 @@ impl Timeline for Served {
             async {
                 let mut input = Input::default();
                 let repeat = Repeatable::read(&mut input, &message.request_id, "AddNote", &message);
-                let mut entry = self.entry(&who, &mut input, EntryKind::Note, &message.customer_id, None);
+                let mut entry = self.entry(&who, &mut input, EntryKind::Note, (&message.customer_id, None));
                 entry.text = Some(input.lines("text", &message.text, 1..=NOTE_MAX));
                 input.finish()?;
                 timeline::add(&self.0, &who, entry, repeat).await.map(show)
@@ -43,7 +43,7 @@ impl Timeline for Served {
                 let mut input = Input::default();
                 let repeat = Repeatable::read(&mut input, &message.request_id, "RecordTouch", &message);
                 let at = wire::read_time(&mut input, "event_time", message.event_time);
-                let mut entry = self.entry(&who, &mut input, EntryKind::Touch, &message.customer_id, at);
+                let mut entry = self.entry(&who, &mut input, EntryKind::Touch, (&message.customer_id, at));
                 input.require(entry.happened_at <= self.0.clock.wall(), "event_time", "must not lie in the future");
                 let known = CHANNELS.contains(&message.channel.as_str());
                 input.require(known, "channel", "must be phone, wechat, email, sms, meeting, visit or other");
@@ -88,8 +88,7 @@ impl Served {
         who: &Principal,
         input: &mut Input,
         kind: EntryKind,
-        customer: &str,
-        at: Option<Timestamp>,
+        (customer, at): (&str, Option<Timestamp>),
     ) -> Entry {
         let at = at.unwrap_or_else(|| self.0.clock.wall());
         let id = self.0.ids.next(self.0.clock.wall());

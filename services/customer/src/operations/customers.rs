@@ -51,7 +51,7 @@ pub async fn create(app: &App, who: &Principal, draft: Draft, repeat: Option<Rep
     let catalogue = catalogue(app, &scope).await?;
     let mut tries = 1;
     loop {
-        match create_once(app, who, &scope, &draft, &catalogue, repeat.as_ref()).await {
+        match create_once(app, who, &scope, (&draft, &catalogue), repeat.as_ref()).await {
             Err(Error::Told(failure)) if failure.reason == MATCH_RACE && tries < TRIES_MAX => tries += 1,
             result => return result,
         }
@@ -62,8 +62,7 @@ async fn create_once(
     app: &App,
     who: &Principal,
     scope: &Scope,
-    draft: &Draft,
-    catalogue: &Catalogue,
+    (draft, catalogue): (&Draft, &Catalogue),
     repeat: Option<&Repeatable>,
 ) -> Result<View, Error> {
     let mut customer = compose(app, who, draft, catalogue)?;

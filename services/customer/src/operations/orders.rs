@@ -64,7 +64,7 @@ async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&R
             .keyed(order.customer.uuid()),
         );
         let amount = format!("{}.{:02} {}", order.amount_minor / 100, order.amount_minor % 100, order.currency);
-        regrade_after(app, tx, who, &decided, customer, (order.id, order.placed_at, Some(amount))).await?;
+        regrade_after(app, tx, &decided, customer, (order.id, order.placed_at, Some(amount))).await?;
         customers::keep_answer(tx, who, repeat, order.id).await?;
         Ok(order)
     });
@@ -83,7 +83,7 @@ pub async fn cancel(app: &App, who: &Principal, customer: CustomerId, id: OrderI
             let now = tx.now().await?;
             order.cancelled_at = Some(now);
             store::orders::cancel(tx, &decided, id, now).await?;
-            regrade_after(app, tx, who, &decided, customer, (id, now, None)).await?;
+            regrade_after(app, tx, &decided, customer, (id, now, None)).await?;
         }
         Ok(order)
     });
@@ -94,18 +94,17 @@ pub async fn cancel(app: &App, who: &Principal, customer: CustomerId, id: OrderI
 async fn regrade_after(
     app: &App,
     tx: &revisit_bootstrap::Tx,
-    who: &Principal,
     decided: &revisit_permission::Decided,
     before: Customer,
     (order, at, amount): (OrderId, Timestamp, Option<String>),
 ) -> Result<(), Error> {
     let now = tx.now().await?;
-    let scheme = store::catalogue::grades(tx, who.tenant()).await?;
-    let spending = store::orders::spending(tx, decided, who.tenant(), &[before.id], (&scheme, now)).await?;
+    let scheme = store::catalogue::grades(tx, decided.tenant()).await?;
+    let spending = store::orders::spending(tx, decided, decided.tenant(), &[before.id], (&scheme, now)).await?;
     let verdict = scheme.judge(spending.get(&before.id).copied().unwrap_or_default(), now);
     let said = if amount.is_some() { "recorded" } else { "cancelled" };
     let entry = customers::entry(app, EntryKind::Order, &before, at)
-        .by(who.subject())
+        .by(decided.caller().subject)
         .change(amount, Some(said.to_owned()))
         .about(order);
     let mut change = graded(app, before, verdict, now).entry(entry);
@@ -139,7 +138,7 @@ pub async fn list(
     let decided = who.decide(Action::CustomerOrderView, &customer.row())?;
     let amounts = decided.levels().reads(Layer::Financial);
     let read = app.store.database.read(&decided, async |tx| {
-        store::orders::page(tx, &app.store, &decided, customer.id, after, size as u64 + 1).await
+        store::orders::page(tx, &app.store, &decided, customer.id, (after, size as u64 + 1)).await
     });
     let mut orders = read.await?;
     let more = orders.len() > size;

@@ -70,7 +70,7 @@ pub async fn list(
     let decided = who.decide(Action::CustomerView, &row.row())?;
     let layers: Vec<Layer> = Layer::ALL.iter().copied().filter(|layer| levels.get(*layer) > Level::Hidden).collect();
     let read = app.store.database.read(&decided, async |tx| {
-        store::timeline::page(tx, &app.store, &decided, customer, &layers, after, size as u64 + 1).await
+        store::timeline::page(tx, &app.store, &decided, customer, (&layers, after, size as u64 + 1)).await
     });
     let mut entries = read.await?;
     let more = entries.len() > size;

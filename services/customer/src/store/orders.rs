@@ -102,8 +102,7 @@ pub async fn page(
     store: &Store,
     permit: &Decided,
     customer: CustomerId,
-    after: Option<(i64, Uuid)>,
-    size: u64,
+    (after, size): (Option<(i64, Uuid)>, u64),
 ) -> Result<Vec<Order>, Error> {
     let mut select = customer_order::Entity::find()
         .filter(customer_order::Column::TenantId.eq(permit.tenant().uuid()))

@@ -77,9 +77,7 @@ pub async fn page(
     store: &Store,
     decided: &Decided,
     customer: CustomerId,
-    layers: &[Layer],
-    after: Option<Place>,
-    size: u64,
+    (layers, after, size): (&[Layer], Option<Place>, u64),
 ) -> Result<Vec<Entry>, Error> {
     use sea_orm::sea_query::{Condition, Expr, ExprTrait};
     if !decided.covers(customer.uuid()) {
