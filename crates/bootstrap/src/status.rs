@@ -48,17 +48,45 @@ pub fn status(failure: Failure) -> Status {
     if failure.kind == Kind::Unavailable && failure.source.is_some() {
         log(&failure);
     }
-    let metadata: HashMap<_, _> = failure.details.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let metadata: HashMap<_, _> =
+        failure.details.into_iter().map(|(key, value)| (key.to_owned(), clipped(value))).collect();
     let mut details = ErrorDetails::with_error_info(failure.reason, DOMAIN, metadata);
     if !failure.violations.is_empty() {
-        let violations: Vec<_> = failure
-            .violations
-            .into_iter()
-            .map(|violation| FieldViolation::new(violation.field, violation.rule))
-            .collect();
-        details.set_bad_request(violations);
+        details.set_bad_request(fitting(failure.violations));
     }
-    Status::with_error_details(code(failure.kind), failure.message, details)
+    Status::with_error_details(code(failure.kind), clipped(failure.message), details)
+}
+
+/// Bytes of all violations of one answer. They travel in a header, and clients break the connection over headers that
+/// are larger than they allow, 8 KiB in some languages.
+const VIOLATIONS_BYTES_MAX: usize = 3_072;
+/// Characters of one text of an answer, which may repeat what the caller sent.
+const TEXT_MAX: usize = 300;
+
+/// As many violations as fit, always at least one; what is left out is counted.
+fn fitting(violations: Vec<Violation>) -> Vec<FieldViolation> {
+    let count = violations.len();
+    let mut bytes = 0;
+    let mut told: Vec<_> = violations
+        .into_iter()
+        .map(|violation| FieldViolation::new(clipped(violation.field), clipped(violation.rule)))
+        .take_while(|told| {
+            let first = bytes == 0;
+            bytes += told.field.len() + told.description.len() + 1;
+            first || bytes <= VIOLATIONS_BYTES_MAX
+        })
+        .collect();
+    if told.len() < count {
+        told.push(FieldViolation::new("", format!("and {} more", count - told.len())));
+    }
+    told
+}
+
+fn clipped(text: String) -> String {
+    match text.char_indices().nth(TEXT_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// What a peer's status tells. A peer's internal fault is one of ours to our own caller.
@@ -187,6 +215,16 @@ mod tests {
         );
         let got = failure(&status(Failure::invalid_field("name", "is required")));
         assert_eq!(got.violations, [Violation { field: "name".to_owned(), rule: "is required".to_owned() }]);
+    }
+
+    #[test]
+    fn an_answer_with_thousands_of_violations_still_fits_into_a_header() {
+        let many = (0..5_000).map(|index| Violation { field: format!("paths[{index}]"), rule: "长".repeat(10_000) });
+        let status = status(Failure { message: "长".repeat(10_000), ..Failure::invalid(many.collect()) });
+        assert!(status.details().len() + status.message().len() < 6_000, "{}", status.details().len());
+        let told = failure(&status).violations;
+        assert_eq!(told.first().map(|first| first.field.as_str()), Some("paths[0]"));
+        assert_eq!(told.last().map(|last| last.rule.clone()), Some(format!("and {} more", 5_001 - told.len())));
     }
 
     #[test]
