@@ -46,7 +46,8 @@ fn week(input: &mut Input, intervals: &[pb::WorkingInterval]) -> [Vec<(u16, u16)
         let start = time_of_day(input, &field("start_time"), &interval.start_time);
         let end = time_of_day(input, &field("end_time"), &interval.end_time);
         input.require(start < end, &field("end_time"), "must lie after start_time");
-        if let Some(day) = usize::try_from(weekday - 1).ok().and_then(|day| week.get_mut(day)) {
+        // What is refused above is any number, the least one too.
+        if let Some(day) = usize::try_from(weekday).ok().and_then(|day| week.get_mut(day.checked_sub(1)?)) {
             day.push((start, end));
         }
     }
