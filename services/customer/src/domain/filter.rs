@@ -5,6 +5,7 @@
 //! the other. A comparison with a field that has no value, or that the reader may not read on that row, is UNKNOWN:
 //! neither it nor its negation holds. `evaluate` computes that in memory, `store::filter` in SQL.
 
+mod depth;
 mod evaluate;
 mod parse;
 

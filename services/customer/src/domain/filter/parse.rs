@@ -7,6 +7,7 @@ use cel::{
 
 use super::{
     Atom, Builtin, Column, Comparison, DEPTH_MAX, Expr, FieldRef, LENGTH_MAX, LIST_MAX, Literal, Test, TextTest, Type,
+    depth::too_deep,
 };
 use crate::domain::{
     field::{Field, FieldType, decimal},
@@ -38,6 +39,9 @@ pub fn parse(source: &str, fields: &[Field]) -> Result<Expr, Refusal> {
     }
     if let Some(position) = source.chars().position(|c| c.is_control() && !c.is_whitespace()) {
         return refuse(position + 1, "control characters are not allowed");
+    }
+    if let Some(column) = too_deep(source) {
+        return refuse(column, "is nested too deeply");
     }
     let parsed = Parser::new().max_recursion_depth(DEPTH_MAX).error_recovery_limit(0).parse_with_source_info(source);
     let (root, info) = parsed.map_err(|errors| {
@@ -169,6 +173,7 @@ impl Reader<'_> {
     }
 
     /// A name: `stage`, `fields.budget`, `fields.price.minor_units`, `fields.price.currency`.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever CEL has beside names is no field")]
     fn field(&self, node: &IdedExpr) -> Result<FieldRef, Refusal> {
         match &node.expr {
             Cel::Ident(name) => match Builtin::ALL.iter().find(|(known, _)| known == name) {
@@ -180,6 +185,7 @@ impl Reader<'_> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever CEL has beside names is no field")]
     fn named(&self, node: &IdedExpr, operand: &IdedExpr, name: &str) -> Result<FieldRef, Refusal> {
         match &operand.expr {
             Cel::Ident(root) if root == "fields" => self.custom(node, name, None),
@@ -207,7 +213,16 @@ impl Reader<'_> {
             (FieldType::Truth, None) => Column::Truth,
             (FieldType::Money, None | Some("minor_units")) => Column::Minor,
             (FieldType::Money, Some("currency")) => Column::Currency,
-            _ => return self.refuse(node, "the field has no such part"),
+            (
+                FieldType::Text
+                | FieldType::Number
+                | FieldType::Date
+                | FieldType::Choice
+                | FieldType::Choices
+                | FieldType::Truth
+                | FieldType::Money,
+                Some(_),
+            ) => return self.refuse(node, "the field has no such part"),
         };
         // A single choice reads as one text, several as a list.
         let column = if field.kind == FieldType::Choice { Column::Text } else { column };
@@ -215,10 +230,12 @@ impl Reader<'_> {
     }
 
     fn literal(&self, node: &IdedExpr, kind: Type) -> Result<Literal, Refusal> {
-        let (negative, node) = match &node.expr {
-            Cel::Call(call) if call.func_name == operators::NEGATE && call.args.len() == 1 => (true, &call.args[0]),
-            _ => (false, node),
-        };
+        let (mut negative, mut node) = (false, node);
+        if let Cel::Call(call) = &node.expr
+            && let (operators::NEGATE, [negated]) = (call.func_name.as_str(), call.args.as_slice())
+        {
+            (negative, node) = (true, negated);
+        }
         let sign = if negative { "-" } else { "" };
         match (&node.expr, kind) {
             (Cel::Literal(LiteralValue::String(text)), Type::Text) => Ok(Literal::Text(text.inner().to_owned())),
