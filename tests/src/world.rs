@@ -64,6 +64,11 @@ impl World {
         Self::with(backend, Some(ManualClock::at(BEGIN)), "").await
     }
 
+    /// The same with settings laid over those of a test.
+    pub async fn start_with(backend: Backend, settings: &str) -> Self {
+        Self::with(backend, Some(ManualClock::at(BEGIN)), settings).await
+    }
+
     /// Starts everything on SQLite and on the machine's own clock, with settings laid over those of a test.
     pub async fn in_real_time(settings: &str) -> Self {
         Self::with(Backend::Sqlite, None, settings).await

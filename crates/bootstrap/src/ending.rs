@@ -70,7 +70,7 @@ impl HttpBody for Ending {
                 self.end = None;
                 Poll::Ready(Some(Ok(Frame::trailers(goodbye()))))
             }
-            answer => answer,
+            answer @ (Poll::Pending | Poll::Ready(_)) => answer,
         }
     }
 

@@ -103,8 +103,11 @@ async fn begin(layers: Layers) -> Result<(World, Person, Person), Failure> {
 }
 
 async fn live(layers: Layers, reminders: bool, story: &mut Story) -> Result<Lived, Failure> {
+    let watch = Clock::system();
+    let began = watch.steady();
     let (world, operator, admin) = begin(layers).await?;
     let set = setting::set_up(&world, operator, admin, (reminders, story)).await?;
+    let ready = watch.steady();
     let desks = act::Desks::new(&set.company, &set.cash_desk, MODEL, &set.imported.origin);
     let mut life = days::Life {
         running: &world.running,
@@ -130,7 +133,14 @@ async fn live(layers: Layers, reminders: bool, story: &mut Story) -> Result<Live
     let steps = life.steps;
     // Work that is due to the very end is done before anything is counted.
     world.running.advance_to(world.running.now() + Duration::from_secs(60)).await?;
+    let lived = watch.steady();
     finish(&world, &set, (&desks, steps), reminders, (&mut figures, story)).await?;
+    story.tell(format!(
+        "it took {:.1} s to set up, {:.1} s to live through the days, {:.1} s to check",
+        ready.since(began).as_secs_f64(),
+        lived.since(ready).as_secs_f64(),
+        watch.steady().since(lived).as_secs_f64()
+    ))?;
     Ok(Lived { company: set.company, figures, world })
 }
 

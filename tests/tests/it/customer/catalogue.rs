@@ -124,11 +124,8 @@ async fn a_segment_fills_by_sweep_and_follows_every_change() {
         let jun = world.hire("jun", "sales_rep", &store).await;
         let boss = world.hire("zhao", "executive", &world.root).await;
         let made = create(&jun, person("王芳", "13800001001")).await.expect("made");
-        let segment = pb::Segment {
-            name: "线索".to_owned(),
-            filter: "stage == \"lead\"".to_owned(),
-            ..Default::default()
-        };
+        let segment =
+            pb::Segment { name: "线索".to_owned(), filter: "stage == \"lead\"".to_owned(), ..Default::default() };
         let request = pb::CreateSegmentRequest { segment: Some(segment), ..Default::default() };
         let segment = answer(world.admin.segments().create_segment(request).await).expect("a segment");
         world.settle().await;
@@ -139,11 +136,8 @@ async fn a_segment_fills_by_sweep_and_follows_every_change() {
         assert_eq!(count().await, 1);
         create(&jun, person("李强", "13800001002")).await.expect("made");
         assert_eq!(count().await, 2);
-        let go = pb::MoveStageRequest {
-            customer_id: made.customer_id,
-            stage: "contacted".to_owned(),
-            ..Default::default()
-        };
+        let go =
+            pb::MoveStageRequest { customer_id: made.customer_id, stage: "contacted".to_owned(), ..Default::default() };
         answer(jun.customers().move_stage(go).await).expect("moved");
         assert_eq!(count().await, 1);
     })

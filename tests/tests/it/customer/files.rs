@@ -90,7 +90,8 @@ async fn an_import_merges_into_what_the_importer_may_write_and_is_taken_back_as_
         let request = pb::GetImportRequest { job_id: job.job_id };
         let reverted = answer(director.imports().get_import(request).await).expect("the job");
         assert_eq!((reverted.state, reverted.kept_count), (pb::ImportState::Reverted as i32, 1));
-        let mut left: Vec<_> = list(&director, "", 100).await.expect("a list").into_iter().map(|it| it.customer_id).collect();
+        let mut left: Vec<_> =
+            list(&director, "", 100).await.expect("a list").into_iter().map(|it| it.customer_id).collect();
         left.sort();
         let mut expected = vec![known.customer_id, touched.customer_id.clone()];
         expected.sort();
@@ -118,9 +119,10 @@ async fn an_export_carries_a_mark_and_masked_values_unless_clear_ones_are_asked_
     in_each_world(async |world: &World| {
         let director = world.hire("zong", "regional_manager", &world.root).await;
         create(&director, person("=王芳", "13800001001")).await.expect("made");
-        for (clear_values, shown, hidden) in [(false, "138****1001", "13800001001"), (true, "13800001001", "138****1001")] {
-            let request =
-                pb::ExportCustomersRequest { clear_values, reason: "audit".to_owned(), ..Default::default() };
+        for (clear_values, shown, hidden) in
+            [(false, "138****1001", "13800001001"), (true, "13800001001", "138****1001")]
+        {
+            let request = pb::ExportCustomersRequest { clear_values, reason: "audit".to_owned(), ..Default::default() };
             let mut chunks = answer(director.exports().export_customers(request).await).expect("a file");
             let mut file = String::new();
             while let Some(chunk) = chunks.message().await.expect("it goes on") {
