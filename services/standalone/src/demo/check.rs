@@ -315,9 +315,8 @@ async fn on_time(
 
 /// Customers and tasks without a person responsible, as both services tell.
 pub async fn orphans(of: &Remains<'_>, figures: &mut Figures, story: &mut Story) -> Result<(), Failure> {
-    let director = of.company.person("zong").fresh().await?;
-    let report = answer(director.ownership().get_orphan_report(customer::GetOrphanReportRequest {}).await)?;
     let executive = of.company.person("zhao").fresh().await?;
+    let report = answer(executive.ownership().get_orphan_report(customer::GetOrphanReportRequest {}).await)?;
     let request = followup::CheckContinuityRequest::default();
     let continuity = answer(executive.metrics().check_continuity(request).await)?;
     figures.orphans = report.orphan_count + continuity.ownerless_count + continuity.orphan_task_count;
