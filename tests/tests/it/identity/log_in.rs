@@ -9,7 +9,7 @@ use super::support::{COMPANY, PASSWORD, fields, init, log_in, on_each, refusal, 
 async fn init_refuses_to_run_twice() {
     on_each(async |world| {
         let again = init(&world.database, world.folder()).await;
-        assert_eq!(again.err().expect("it is refused").reason, "ALREADY_INITIALISED");
+        assert_eq!(again.expect_err("it is refused").reason, "ALREADY_INITIALISED");
     })
     .await;
 }
@@ -86,7 +86,7 @@ async fn who_logs_out_is_refused_from_then_on_and_others_are_not() {
         let mut request = tonic::Request::new(pb::GetOwnProfileRequest {});
         request.metadata_mut().insert("x-revisit-at-least", out.revision_token.parse().expect("ASCII"));
         let after = one.directory().get_own_profile(request).await;
-        assert_eq!(after.err().expect("it has ended").code(), Code::Unauthenticated);
+        assert_eq!(after.expect_err("it has ended").code(), Code::Unauthenticated);
         other.directory().get_own_profile(pb::GetOwnProfileRequest {}).await.expect("another session lives");
         let listed = other.auth().list_sessions(pb::ListSessionsRequest::default()).await.expect("her own");
         let listed = listed.into_inner().sessions;

@@ -24,7 +24,7 @@ async fn what_one_replica_revokes_the_other_refuses() {
         let revoked = world.admin.access().revoke_and_wait(request).await.expect("she is stopped").into_inner();
         assert!(revoked.acknowledged);
         let after = person.directory().get_own_profile(pb::GetOwnProfileRequest {}).await;
-        assert_eq!(after.err().expect("no replica may act on it any more").code(), Code::Unauthenticated);
+        assert_eq!(after.expect_err("no replica may act on it any more").code(), Code::Unauthenticated);
         second.stop().await.expect("it ends in order");
         // The row of a replica that is gone holds nobody up for longer than its lease.
         let suspended = world.user("lei", root, "Sales representative").await.user_id;
@@ -112,7 +112,7 @@ async fn who_leaves_is_out_at_once_and_the_hand_over_ends_when_nothing_is_left()
         assert_eq!(refusal(again), refused(Code::FailedPrecondition, "HAND_OVER_RUNNING"));
         let it = running(world, &begun.hand_over_id).await;
         let after = person.directory().get_own_profile(pb::GetOwnProfileRequest {}).await;
-        assert_eq!(after.err().expect("she is out").code(), Code::Unauthenticated);
+        assert_eq!(after.expect_err("she is out").code(), Code::Unauthenticated);
         let effective = it.effective_time.expect("it is effective");
         let pass = |part: pb::HandOverPart, pass: i64, seconds: i64, remaining: i64| pb::ReportHandOverRequest {
             tenant_id: world.tenant.tenant_id.clone(),
@@ -128,7 +128,7 @@ async fn who_leaves_is_out_at_once_and_the_hand_over_ends_when_nothing_is_left()
         let early = report(world, CUSTOMER_TOKEN, pass(Customers, 1, 0, 0)).await.expect("it is taken");
         assert!(!early, "a write under the former rights may still be on its way");
         let foreign = report(world, FOLLOWUP_TOKEN, pass(Customers, 2, 6, 0)).await;
-        assert_eq!(foreign.err().expect("not its part").code(), Code::InvalidArgument);
+        assert_eq!(foreign.expect_err("not its part").code(), Code::InvalidArgument);
         assert!(!report(world, CUSTOMER_TOKEN, pass(Customers, 2, 6, 1)).await.expect("it is taken"));
         assert!(report(world, CUSTOMER_TOKEN, pass(Customers, 3, 7, 0)).await.expect("it is taken"));
         assert!(report(world, CUSTOMER_TOKEN, pass(Customers, 2, 6, 1)).await.expect("a repeat changes nothing"));
@@ -177,7 +177,7 @@ async fn a_transfer_moves_the_user_and_keeps_the_account() {
         };
         let missing = pb::StartHandOverRequest { to_position_ids: Vec::new(), ..request.clone() };
         let missing = world.admin.hand_overs().start_hand_over(missing).await;
-        assert_eq!(missing.err().expect("it is refused").code(), Code::InvalidArgument);
+        assert_eq!(missing.expect_err("it is refused").code(), Code::InvalidArgument);
         let begun = world.admin.hand_overs().start_hand_over(request).await.expect("it begins").into_inner();
         running(world, &begun.hand_over_id).await;
         let person = world.log_in("mei").await;

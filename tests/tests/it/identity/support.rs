@@ -90,6 +90,7 @@ pub struct World {
 }
 
 /// Runs a test in a fresh world on each database.
+#[expect(clippy::print_stdout, reason = "a failed test shows on what it ran")]
 pub async fn on_each(test: impl AsyncFn(&World)) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         println!("on {backend:?}");
@@ -228,7 +229,7 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("never: {what}"))
+        tokio::time::timeout(PATIENCE, asking).await.expect(what)
     }
 }
 

@@ -48,7 +48,7 @@ async fn a_mail_that_is_refused_for_now_is_tried_again_and_arrives() {
         let sent = mail(desk, task).await;
         assert_eq!((sent.state(), sent.tries), (pb::DeliveryState::Accepted, 2));
         assert_eq!(outcomes(&sent), [pb::AttemptOutcome::Transient, pb::AttemptOutcome::Accepted]);
-        assert_eq!(ids_of_mails(desk), [sent.token.clone()]);
+        assert_eq!(ids_of_mails(desk), std::slice::from_ref(&sent.token));
         let walk: Vec<_> = sent.history.iter().map(|change| (change.from(), change.to())).collect();
         assert!(walk.windows(2).all(|two| two[0].1 == two[1].0), "the history has a gap: {walk:?}");
         assert_eq!(walk.last().expect("a change").1, pb::DeliveryState::Accepted);
