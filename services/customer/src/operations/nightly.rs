@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// After so long an upload that was not ended is given up.
+const ABANDONED: Duration = Duration::from_hours(24);
+
 /// Judges the next chunk of customers whose grade was not looked at for a while; answers whether there may be more.
 ///
 /// Nearly all keep their grade, so only those that do not are loaded.
@@ -99,12 +102,13 @@ pub async fn patrol(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forgets task holders that have ended and answers that nobody will ask for again.
+/// Forgets task holders that have ended, answers that nobody will ask for again, and uploads that were given up.
 pub async fn forget(app: &App) -> Result<(), Error> {
     let worker = &app.workers.sweep;
     let before = app.clock.wall();
     let write = app.store.database.write(worker, async |tx| {
         store::duty::forget_tasks(tx, worker, before).await?;
+        store::imports::drop_abandoned(tx, worker, app.ids.next(before - ABANDONED)).await?;
         while revisit_bootstrap::idempotency::sweep(tx).await? {}
         Ok(())
     });

@@ -249,7 +249,7 @@ fn plan_move(
     Ok(Some((change, decided)))
 }
 
-/// The last patrol's report: for who may assign customers of the whole company.
+/// The last patrol's report: for who may count the customers of the whole company.
 pub async fn orphans(app: &App, who: &Principal) -> Result<Option<OrphanReport>, Error> {
     let decided = who.decide(Action::CustomerAggregate, &revisit_permission::Row::of_tenant(who.tenant()))?;
     app.store.database.read(&decided, async |tx| store::duty::orphan_report(tx, &decided).await).await

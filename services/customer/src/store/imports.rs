@@ -6,7 +6,10 @@ use revisit_core::{
     id::{CustomerId, JobId, SubjectId, TenantId},
 };
 use revisit_permission::{Permit, Worker};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, Query},
+};
 use uuid::Uuid;
 
 use super::{
@@ -266,6 +269,33 @@ pub async fn chunk_at(
     let owner = (tenant, id.uuid());
     let plain = store.sealer.open(tx, owner, chunk_place(numbered(row.position)), &row.sealed).await?;
     Ok(plain.map(|plain| (row.position, plain.to_vec())))
+}
+
+/// Forgets the file of a job that has ended: results and rejected rows are kept apart from it.
+pub async fn drop_file(tx: &Tx, _permit: &impl Permit, job: &Job) -> Result<(), Error> {
+    import_chunk::Entity::delete_many()
+        .filter(import_chunk::Column::TenantId.eq(job.tenant.uuid()))
+        .filter(import_chunk::Column::JobId.eq(job.id.uuid()))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Forgets pieces of uploads that never became a job: those whose id was drawn before `oldest`.
+pub async fn drop_abandoned(tx: &Tx, _worker: &Worker, oldest: JobId) -> Result<(), Error> {
+    let column = |table: &'static str, name: &'static str| Expr::col((table, name));
+    let job = Query::select()
+        .expr(Expr::cust("1"))
+        .from("import_job")
+        .and_where(column("import_job", "tenant_id").eq(column("import_chunk", "tenant_id")))
+        .and_where(column("import_job", "job_id").eq(column("import_chunk", "job_id")))
+        .to_owned();
+    import_chunk::Entity::delete_many()
+        .filter(import_chunk::Column::JobId.lt(oldest.uuid()))
+        .filter(Expr::exists(job).not())
+        .exec(&**tx)
+        .await?;
+    Ok(())
 }
 
 pub async fn insert_rows(tx: &Tx, store: &Store, _permit: &impl Permit, job: &Job, rows: &[Row]) -> Result<(), Error> {

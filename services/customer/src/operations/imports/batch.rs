@@ -284,6 +284,9 @@ impl Context<'_> {
     ) -> Result<(), Error> {
         store::imports::update(tx, permit, self.job, next).await?;
         store::imports::insert_rows(tx, &self.app.store, permit, self.job, rows).await?;
+        if next.ended_at.is_some() {
+            store::imports::drop_file(tx, permit, self.job).await?;
+        }
         if !foreign.is_empty() {
             let entry = audit::Entry::new(&self.who.caller, "customer.duplicate_answer", "customer");
             let entry = entry.about(foreign.iter().map(|id| id.uuid()));
