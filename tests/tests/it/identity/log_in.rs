@@ -9,7 +9,7 @@ use super::support::{COMPANY, PASSWORD, fields, init, log_in, on_each, refusal, 
 async fn init_refuses_to_run_twice() {
     on_each(async |world| {
         let again = init(&world.database, world.folder()).await;
-        assert_eq!(again.expect_err("it is refused").reason, "ALREADY_INITIALISED");
+        assert_eq!(again.err().expect("it is refused").reason, "ALREADY_INITIALISED");
     })
     .await;
 }
