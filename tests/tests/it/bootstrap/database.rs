@@ -253,18 +253,19 @@ async fn row_security_hides_the_rows_of_other_tenants() {
     let user = unknown_id();
     let manual = ManualClock::frozen(Timestamp::from_seconds(1_000));
     let permit = Caller::named(ours, user).own(&leased(&manual, ours, user)).expect("the lease holds");
+    // Roles belong to the whole server, which other runs use at the same time.
+    let role = format!("revisit_test_{}", unknown_id::<()>().uuid().simple());
     let both = database.write(&WORKER, async |tx: &Tx| {
         insert(tx, ours, "ours").await?;
         insert(tx, theirs, "theirs").await?;
         // A superuser, as which the tests connect, sees everything; an ordinary role of the service does not.
-        tx.execute_unprepared("DROP ROLE IF EXISTS revisit_test_plain").await?;
-        tx.execute_unprepared("CREATE ROLE revisit_test_plain").await?;
-        tx.execute_unprepared("GRANT ALL ON ALL TABLES IN SCHEMA public TO revisit_test_plain").await?;
+        tx.execute_unprepared(&format!("CREATE ROLE {role}")).await?;
+        tx.execute_unprepared(&format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")).await?;
         Ok::<_, Error>(())
     });
     both.await.map_err(|Error(failure)| failure).expect("it is written");
     let seen = database.read(&permit, async |tx: &Tx| {
-        tx.execute_unprepared("SET LOCAL ROLE revisit_test_plain").await?;
+        tx.execute_unprepared(&format!("SET LOCAL ROLE {role}")).await?;
         let text = Statement::from_string(tx.get_database_backend(), "SELECT text FROM note");
         let rows = tx.query_all_raw(text).await?;
         let texts: Result<Vec<String>, DbErr> = rows.iter().map(|row| row.try_get("", "text")).collect();
@@ -272,8 +273,8 @@ async fn row_security_hides_the_rows_of_other_tenants() {
     });
     assert_eq!(seen.await.map_err(|Error(failure)| failure).expect("it is read"), ["ours"]);
     let dropped = database.write(&WORKER, async |tx: &Tx| {
-        tx.execute_unprepared("DROP OWNED BY revisit_test_plain").await?;
-        tx.execute_unprepared("DROP ROLE revisit_test_plain").await?;
+        tx.execute_unprepared(&format!("DROP OWNED BY {role}")).await?;
+        tx.execute_unprepared(&format!("DROP ROLE {role}")).await?;
         Ok::<_, Error>(())
     });
     dropped.await.map_err(|Error(failure)| failure).expect("it is dropped");
