@@ -10,7 +10,8 @@ use revisit_tests::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_python_client_logs_in_imports_lists_and_completes_a_task() {
     let world = World::start(Backend::Sqlite).await;
-    let (address, username) = (world.running.address().to_string(), world.admin.username.to_string());
+    let manager = world.hire("lin", "sales_manager", &world.root).await;
+    let (address, username) = (world.running.address().to_string(), manager.username.to_string());
     let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/client.py");
     let output = tokio::task::spawn_blocking(move || {
         Command::new(python()).arg(client).args([address.as_str(), TENANT, &username, PASSWORD]).output()
