@@ -85,6 +85,13 @@ impl Repeatable {
     }
 }
 
+/// Whether there are answers that are no longer kept.
+pub async fn any_expired(tx: &Tx) -> Result<bool, Failure> {
+    let now = tx.now().await.map_err(fault)?;
+    let text = "SELECT 1 AS expired FROM request WHERE expires_at <= $1 LIMIT 1";
+    Ok(tx.query_one_raw(statement(tx, text, [now.micros().into()])).await.map_err(fault)?.is_some())
+}
+
 /// Removes answers that are no longer kept; answers whether there may be more.
 pub async fn sweep(tx: &Tx) -> Result<bool, Failure> {
     let now = tx.now().await.map_err(fault)?;

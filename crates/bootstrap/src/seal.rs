@@ -123,6 +123,11 @@ impl Sealer {
         store::destroy_owner_key(tx, tenant, owner).await
     }
 
+    /// Whether some tenant's key lies under an old key of the ring.
+    pub async fn has_old_keys(&self, tx: &Tx) -> Result<bool, Failure> {
+        Ok(!store::tenant_keys_not_under(tx, self.0.ring.current()).await?.is_empty())
+    }
+
     /// Wraps tenant keys under the current key of the ring, while everything goes on; answers how many were old. To be
     /// called by a worker's transaction until it answers 0.
     pub async fn wrap_anew(&self, tx: &Tx) -> Result<usize, Failure> {

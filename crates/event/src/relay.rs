@@ -89,6 +89,12 @@ impl From<RelayError> for Failure {
     }
 }
 
+/// What a pass has found: where every shard is, and the lease time before that.
+struct Look {
+    time: Option<Timestamp>,
+    heads: Vec<Head>,
+}
+
 /// What a pass left behind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Passed {
@@ -159,9 +165,10 @@ impl Relay {
     }
 
     async fn pass_and_trim(&self, trimmed_at: &mut Steady, now: Steady) -> Result<Passed, RelayError> {
-        let passed = self.pass().await?;
+        let look = self.look().await?;
+        let passed = self.carry_over(&look).await?;
         if now.since(*trimmed_at) >= TRIM_EVERY {
-            self.0.outbox.trim(&self.0.pools.writer).await?;
+            self.0.outbox.trim(&self.0.pools.writer, &look.heads).await?;
             *trimmed_at = now;
         }
         Ok(passed)
@@ -173,16 +180,26 @@ impl Relay {
     /// # Errors
     /// When the database or the bus fails; what was published stays, and the next pass goes on from there.
     pub async fn pass(&self) -> Result<Passed, RelayError> {
-        let Inner { outbox, pools, bus, lease_time, incarnation } = &*self.0;
-        let incarnation = *incarnation.get_or_try_init(|| outbox.incarnation(&pools.writer)).await?;
+        let look = self.look().await?;
+        self.carry_over(&look).await
+    }
+
+    /// The only statement of a quiet pass.
+    async fn look(&self) -> Result<Look, RelayError> {
+        let Inner { outbox, pools, lease_time, .. } = &*self.0;
         // The time first: whatever was committed before it is then within the positions.
         let time = lease_time();
-        let heads = outbox.heads(&pools.reader).await?;
-        let result = self.carry_all(incarnation, &heads).await;
+        Ok(Look { time, heads: outbox.heads(&pools.reader).await? })
+    }
+
+    async fn carry_over(&self, look: &Look) -> Result<Passed, RelayError> {
+        let Inner { outbox, pools, bus, incarnation, .. } = &*self.0;
+        let incarnation = *incarnation.get_or_try_init(|| outbox.incarnation(&pools.writer)).await?;
+        let result = self.carry_all(incarnation, &look.heads).await;
         // After the events, so that who sees it need not wait for them; and also when they cannot be carried: a
         // consumer that is behind must know that it is.
-        if let Some(time) = time {
-            let positions = heads.iter().map(|head| head.newest).collect();
+        if let Some(time) = look.time {
+            let positions = look.heads.iter().map(|head| head.newest).collect();
             bus.set_watermark(outbox.source(), Watermark { incarnation, time, positions }).await?;
         }
         result

@@ -17,7 +17,7 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Pause when what is due is busy or not due yet by the database's clock.
 const BUSY: Duration = Duration::from_millis(5);
-/// Transactions without a look at sweeps and hand-overs.
+/// Rounds of one pass; then whoever waits for the engine's word has its turn.
 const ROUNDS_MAX: usize = 1_000;
 
 /// Fires until draining begins.
@@ -53,33 +53,79 @@ pub async fn run(app: App, worker: Worker, shutdown: Shutdown) {
     shutdown.or_draining(firing).await;
 }
 
-/// Does all that is due. Answers when there is something to do again.
-pub async fn pass(app: &App, worker: &Worker) -> Result<Option<Timestamp>, Failure> {
-    let mut next = None;
-    for _ in 0..ROUNDS_MAX {
+/// What there is to do, found by one reading transaction: a quiet engine never takes SQLite's only writer.
+struct Outlook {
+    now: Timestamp,
+    /// Shards whose first timer is due.
+    due: Vec<u32>,
+    /// The first timer of all.
+    timer: Option<Timestamp>,
+    sweeping: bool,
+    hand_over: Option<Timestamp>,
+}
+
+impl Outlook {
+    async fn read(app: &App, worker: &Worker) -> Result<Self, Failure> {
         let now = app.clock.wall();
-        let heads = app.database.read(worker, async |tx: &Tx| timers::heads(tx).await).await?;
-        let due: Vec<u32> = heads.iter().filter(|(_, at)| *at <= now).map(|(shard, _)| *shard).collect();
-        next = heads.iter().map(|(_, at)| *at).min();
-        if due.is_empty() {
-            break;
+        let read = app.database.read(worker, async |tx: &Tx| {
+            let heads = timers::heads(tx).await?;
+            Ok::<_, Failure>(Self {
+                now,
+                due: heads.iter().filter(|(_, at)| *at <= now).map(|(shard, _)| *shard).collect(),
+                timer: heads.iter().map(|(_, at)| *at).min(),
+                sweeping: plans::has_sweep(tx).await?,
+                hand_over: hand_overs::next_at(tx).await?,
+            })
+        });
+        read.await
+    }
+
+    fn hands_over(&self) -> bool {
+        self.hand_over.is_some_and(|at| at <= self.now)
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.due.is_empty() && !self.sweeping && !self.hands_over()
+    }
+
+    fn next(&self) -> Option<Timestamp> {
+        [self.timer, self.hand_over].into_iter().flatten().min()
+    }
+}
+
+/// Does all that there is to do, a piece of each kind in turn, so that none keeps the others waiting. Answers when
+/// there is something to do again.
+pub async fn pass(app: &App, worker: &Worker) -> Result<Option<Timestamp>, Failure> {
+    for _ in 0..ROUNDS_MAX {
+        let found = Outlook::read(app, worker).await?;
+        if found.is_quiet() {
+            return Ok(found.next());
         }
-        let fired = fire::fire(app, worker, &due).await?;
-        if fired.claimed == fired.skipped {
+        let mut moved = false;
+        if !found.due.is_empty() {
+            let fired = fire::fire(app, worker, &found.due).await?;
+            moved |= fired.claimed > fired.skipped;
+        }
+        if found.sweeping {
+            moved |= sweeps::step(app, worker).await?;
+        }
+        if found.hands_over() {
+            moved |= hand_over::step(app, worker).await?;
+        }
+        if !moved && found.due.is_empty() {
+            // Another replica has the rest in hand; it is looked at again with the next wake.
+            return Ok(found.next().filter(|at| *at > found.now));
+        }
+        if !moved {
             tokio::time::sleep(BUSY).await;
         }
     }
-    while sweeps::step(app, worker).await? {}
-    let again = hand_over::step(app, worker).await?;
-    Ok([next, again].into_iter().flatten().min())
+    Ok(Some(app.clock.wall()))
 }
 
 /// Whether nothing is due, swept or handed over now. Wakes the engine otherwise.
 pub async fn settled(app: &App, worker: &Worker) -> Result<bool, Failure> {
-    let now = app.clock.wall();
-    let next = next_due(app, worker).await?;
-    let sweeping = app.database.read(worker, async |tx: &Tx| plans::has_sweep(tx).await).await?;
-    let settled = !sweeping && next.is_none_or(|next| next > now);
+    let settled = Outlook::read(app, worker).await?.is_quiet();
     if !settled {
         app.wake.notify_one();
     }
@@ -88,9 +134,5 @@ pub async fn settled(app: &App, worker: &Worker) -> Result<bool, Failure> {
 
 /// The earliest instant at which the engine has work.
 pub async fn next_due(app: &App, worker: &Worker) -> Result<Option<Timestamp>, Failure> {
-    let read = async |tx: &Tx| -> Result<Option<Timestamp>, Failure> {
-        let head = timers::heads(tx).await?.into_iter().map(|(_, at)| at).min();
-        Ok([head, hand_overs::next_at(tx).await?].into_iter().flatten().min())
-    };
-    app.database.read(worker, read).await
+    Ok(Outlook::read(app, worker).await?.next())
 }

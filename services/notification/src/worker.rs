@@ -157,16 +157,23 @@ async fn clockwork(app: Arc<App>, runtime: Runtime) {
 async fn sweep(app: Arc<App>, runtime: Runtime) {
     let sweeping = async {
         loop {
-            let swept = app.store.write(&app.workers.sweep, async |tx| {
-                while idempotency::sweep(tx).await? {}
-                while app.sealer.wrap_anew(tx).await? > 0 {}
-                Ok(())
-            });
-            told(swept.await, "the sweep waits");
+            told(sweep_once(&app).await, "the sweep waits");
             tokio::time::sleep(SWEEP).await;
         }
     };
     runtime.shutdown.or_draining(sweeping).await;
+}
+
+/// Asks by reading first, and writes a bounded piece at a time: others wait for SQLite's only writer.
+async fn sweep_once(app: &App) -> Result<(), Error> {
+    let worker = &app.workers.sweep;
+    while app.store.read(worker, async |tx| Ok(idempotency::any_expired(tx).await?)).await? {
+        app.store.write(worker, async |tx| Ok(idempotency::sweep(tx).await?)).await?;
+    }
+    while app.store.read(worker, async |tx| Ok(app.sealer.has_old_keys(tx).await?)).await? {
+        app.store.write(worker, async |tx| Ok(app.sealer.wrap_anew(tx).await?)).await?;
+    }
+    Ok(())
 }
 
 async fn next_digest(app: &App) -> Result<Option<Timestamp>, Error> {

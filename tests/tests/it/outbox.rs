@@ -98,6 +98,12 @@ impl<'a> World<'a> {
         *heads.iter().find(|head| head.shard == shard).expect("every shard has a head")
     }
 
+    /// Deletes what all have acknowledged; answers how many rows went.
+    async fn trim(&self) -> u64 {
+        let heads = self.outbox.heads(&self.database.reader).await.expect("read");
+        self.outbox.trim(&self.database.writer, &heads).await.expect("trimmed")
+    }
+
     /// The positions of a shard that are stored, ascending.
     async fn positions(&self, shard: u32) -> Vec<i64> {
         let rows = self.rows("SELECT position AS value FROM outbox WHERE shard = $1 ORDER BY position", shard).await;

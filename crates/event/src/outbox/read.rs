@@ -10,6 +10,8 @@ use crate::{SHARDS, bus::Stream, envelope::Envelope};
 pub struct Head {
     /// The shard.
     pub shard: u32,
+    /// Its oldest position that is still stored; 0 when it has no row.
+    pub oldest: i64,
     /// Its newest position; 0 when it has no row.
     pub newest: i64,
     /// The lowest position that every named consumer has acknowledged; all of it when none is named.
@@ -21,6 +23,12 @@ impl Head {
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         self.acknowledged >= self.newest
+    }
+
+    /// The last position that may go, if there is one: acknowledged by all, and never the newest.
+    fn goes_through(&self) -> Option<i64> {
+        let through = self.acknowledged.min(self.newest - 1);
+        (0 < self.oldest && self.oldest <= through).then_some(through)
     }
 }
 
@@ -46,16 +54,18 @@ impl Outbox {
             )
         };
         let text = format!(
-            "SELECT s.shard, (SELECT max(o.position) FROM outbox o WHERE o.shard = s.shard) AS newest,
+            "SELECT s.shard, (SELECT min(o.position) FROM outbox o WHERE o.shard = s.shard) AS oldest,
+                (SELECT max(o.position) FROM outbox o WHERE o.shard = s.shard) AS newest,
                 CAST({acknowledged} AS bigint) AS acknowledged FROM {from}"
         );
         let values = std::iter::once(list).chain(consumers.iter().map(|consumer| Value::from(consumer.as_str())));
         let rows = db.query_all_raw(sql::statement(db, &text, values)).await?;
         rows.iter()
             .map(|row| {
+                let oldest = row.try_get::<Option<i64>>("", "oldest")?.unwrap_or(0);
                 let newest = row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0);
                 let acknowledged = row.try_get::<Option<i64>>("", "acknowledged")?.unwrap_or(newest);
-                Ok(Head { shard: sql::shard_of(row)?, newest, acknowledged })
+                Ok(Head { shard: sql::shard_of(row)?, oldest, newest, acknowledged })
             })
             .collect()
     }
@@ -87,17 +97,15 @@ impl Outbox {
     }
 
     /// Deletes rows that every named consumer has acknowledged, at most [`TRIM_MAX`] of each shard, and never a
-    /// shard's newest row: the next position and the floor are read from it. Answers how many went.
+    /// shard's newest row: the next position and the floor are read from it. Answers how many went. `heads` say which
+    /// shards have any, so that without one SQLite's only writer is left alone.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn trim(&self, db: &impl ConnectionTrait) -> Result<u64, DbErr> {
+    pub async fn trim(&self, db: &impl ConnectionTrait, heads: &[Head]) -> Result<u64, DbErr> {
         let mut gone = 0;
-        for head in self.heads(db).await? {
-            let through = head.acknowledged.min(head.newest - 1);
-            if through < 1 {
-                continue;
-            }
+        for head in heads {
+            let Some(through) = head.goes_through() else { continue };
             // Positions are gapless, so the oldest one bounds the batch.
             let text = "DELETE FROM outbox WHERE shard = $1 AND position <= $2
                 AND position < (SELECT min(o.position) FROM outbox o WHERE o.shard = $1) + $3";

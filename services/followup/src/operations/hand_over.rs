@@ -68,22 +68,22 @@ pub async fn begin(app: &App, tx: &Tx, tenant: TenantId, started: &pb::HandOverS
     hand_overs::save(tx, &hand_over).await
 }
 
-/// Does the next pass of every hand-over that is due. Answers when there is one again.
-pub async fn step(app: &App, worker: &Worker) -> Result<Option<Timestamp>, Failure> {
-    while let Some(pass) = app.database.write(worker, async |tx: &Tx| pass(app, tx).await).await? {
-        let done = match report(app, &pass).await {
-            Ok(done) => done,
-            Err(failure) => {
-                tracing::warn!(hand_over.id = %pass.hand_over.id, %failure, "a hand-over waits for identity");
-                false
-            }
-        };
-        if done {
-            let ended = HandOver { done: true, ..pass.hand_over };
-            app.database.write(worker, async |tx: &Tx| hand_overs::save(tx, &ended).await).await?;
+/// Does the next pass of the hand-over that has waited longest. Answers whether there was one.
+pub async fn step(app: &App, worker: &Worker) -> Result<bool, Failure> {
+    let passed = app.database.write(worker, async |tx: &Tx| pass(app, tx).await).await?;
+    let Some(pass) = passed else { return Ok(false) };
+    let done = match report(app, &pass).await {
+        Ok(done) => done,
+        Err(failure) => {
+            tracing::warn!(hand_over.id = %pass.hand_over.id, %failure, "a hand-over waits for identity");
+            false
         }
+    };
+    if done {
+        let ended = HandOver { done: true, ..pass.hand_over };
+        app.database.write(worker, async |tx: &Tx| hand_overs::save(tx, &ended).await).await?;
     }
-    app.database.read(worker, async |tx: &Tx| hand_overs::next_at(tx).await).await
+    Ok(true)
 }
 
 /// What one pass gave.

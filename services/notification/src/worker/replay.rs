@@ -9,6 +9,10 @@ use crate::{
 
 /// One step of the oldest replay that is open; answers whether there was one.
 pub async fn step(app: &App) -> Result<bool, Error> {
+    // Asked by reading first: an idle look must not take SQLite's only writer.
+    if !app.store.read(&app.workers.replay, async |tx| Ok(replays::any_open(tx).await?)).await? {
+        return Ok(false);
+    }
     let worked = app
         .store
         .write(&app.workers.replay, async |tx| {

@@ -152,7 +152,7 @@ async fn after_a_restore_positions_start_anew_and_nothing_counts_as_acknowledged
         for consumer in ["followup", "notification"] {
             world.acknowledge(consumer, &[(5, 2)]).await;
         }
-        world.outbox.trim(&database.writer).await.expect("trimmed");
+        world.trim().await;
         assert_eq!(world.positions(5).await, [3, 4]);
         let before = world.incarnation().await;
         let tx = database.begin().await;

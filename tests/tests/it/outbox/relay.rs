@@ -75,16 +75,35 @@ async fn what_all_named_consumers_have_acknowledged_leaves_the_bus_and_the_outbo
         let relay = world.relay();
         relay.pass().await.expect("passed");
         world.acknowledge("followup", &[(5, 4), (6, 1)]).await;
-        assert_eq!(world.outbox.trim(&database.writer).await.expect("trimmed"), 0, "notification has seen nothing");
+        assert_eq!(world.trim().await, 0, "notification has seen nothing");
         world.acknowledge("notification", &[(5, 3)]).await;
-        assert_eq!(world.outbox.trim(&database.writer).await.expect("trimmed"), 3);
+        assert_eq!(world.trim().await, 3);
         assert_eq!((world.positions(5).await, world.positions(6).await), (vec![4], vec![1]));
         world.acknowledge("notification", &[(5, 4), (6, 1)]).await;
-        assert_eq!(world.outbox.trim(&database.writer).await.expect("trimmed"), 0);
+        assert_eq!(world.trim().await, 0);
         assert_eq!((world.positions(5).await, world.positions(6).await), (vec![4], vec![1]));
         relay.pass().await.expect("passed");
         assert_eq!(world.on_the_bus("late").await, []);
         assert_eq!(world.append(vec![draft(5, 9)]).await[0].position, 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_nothing_to_carry_or_trim_the_relay_leaves_the_only_writer_to_others() {
+    on_each_backend::<Tables>(async |database| {
+        let world = World::new(database);
+        world.append_many(5, 1).await;
+        for consumer in ["followup", "notification"] {
+            world.acknowledge(consumer, &[(5, 1)]).await;
+        }
+        let relay = world.relay();
+        relay.pass().await.expect("passed");
+        let somebody = database.begin().await;
+        let idle = async { (relay.pass().await.expect("passed"), world.trim().await) };
+        let idle = tokio::time::timeout(Duration::from_secs(10), idle).await;
+        assert_eq!(idle.expect("it waited for the writer"), (Passed::All, 0));
+        somebody.rollback().await.expect("rolled back");
     })
     .await;
 }

@@ -40,7 +40,7 @@ impl Storm<'_> {
             5 => drop(tokio::join!(self.relays[0].pass(), self.relays[1].pass())),
             6..9 => self.consume().await,
             9 => self.tell_the_producer().await,
-            10 => drop(self.world.outbox.trim(&self.world.database.writer).await.expect("trimmed")),
+            10 => drop(self.world.trim().await),
             _ => self.interrupt().await,
         }
     }
@@ -144,7 +144,7 @@ async fn every_committed_event_has_its_effect_exactly_once_whatever_is_interrupt
             assert!(storm.committed > 100, "the storm is one");
             assert_eq!(storm.world.effects().await, (storm.committed, storm.committed));
             assert!(storm.world.outbox.settled(&database.reader).await.expect("asked"));
-            storm.world.outbox.trim(&database.writer).await.expect("trimmed");
+            storm.world.trim().await;
             for shard in SHARDS {
                 assert_eq!(storm.world.positions(shard).await.len(), 1, "only the newest row of a shard stays");
             }
