@@ -10,6 +10,7 @@ pub mod command;
 pub mod config;
 pub mod consumer;
 pub mod database;
+mod denials;
 mod ending;
 pub mod events;
 mod front;

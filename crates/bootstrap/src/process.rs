@@ -95,7 +95,10 @@ impl Process {
                 tracing::error!(service = name, %failure, "a service did not start");
             });
             match one {
-                Ok(one) => started = started.and(one),
+                Ok(mut one) => {
+                    one.own_denials();
+                    started = started.and(one);
+                }
                 Err(failure) => {
                     serving.cancel();
                     shutdown.cancel();

@@ -15,8 +15,16 @@ use tonic::{
 use sea_orm_migration::MigratorTrait;
 
 use crate::{
-    auth::Verifier, client::Peers, consumer::Consumers, database::Database, lease::LeaseClient, seal::Sealer,
-    server::Ready, settings::Settings, shutdown::Shutdown,
+    auth::Verifier,
+    client::Peers,
+    consumer::Consumers,
+    database::Database,
+    denials::{ByService, Denials},
+    lease::LeaseClient,
+    seal::Sealer,
+    server::Ready,
+    settings::Settings,
+    shutdown::Shutdown,
 };
 
 /// Pause before a database that is away is tried again at the start; it doubles up to the maximum.
@@ -170,6 +178,10 @@ pub struct Started {
     pub(crate) workers: Vec<Work>,
     pub(crate) outboxes: Vec<Database>,
     pub(crate) relays: Vec<Relay>,
+    /// Where the denials of what is served here go.
+    pub(crate) denials: Option<Denials>,
+    /// The same for each gRPC service, once the process knows all of them.
+    pub(crate) denials_of: ByService,
     /// See [`Rest`].
     pub rest: Vec<Rest>,
 }
@@ -220,7 +232,7 @@ impl Started {
     }
 
     /// Relays the outbox of `database` to the bus, takes its consumers' acknowledgements, and counts it as at rest
-    /// when everything in it was applied by all of them.
+    /// when everything in it was applied by all of them. Denials of what is served are written into it.
     #[must_use]
     pub fn outbox(mut self, database: &Database, runtime: &Runtime) -> Self {
         let Some(outbox) = database.outbox().cloned() else { return self };
@@ -230,7 +242,18 @@ impl Started {
         self.workers.push(Work::new("relay", relay.clone().run(async move { shutdown.draining().await })));
         self.relays.push(relay);
         self.outboxes.push(database.clone());
+        let denials = Denials::new(database.clone(), runtime.clock.clone(), runtime.ids.clone());
+        self.workers.push(Work::new("denials", denials.clone().run(runtime.shutdown.clone())));
+        self.rest.push(denials.rest("denials"));
+        self.denials = Some(denials);
         self
+    }
+
+    /// Sends the denials of everything served so far to this service's own outbox.
+    pub(crate) fn own_denials(&mut self) {
+        if let Some(denials) = self.denials.take() {
+            self.denials_of.extend(self.names.iter().map(|name| (*name, denials.clone())));
+        }
     }
 
     /// Runs a task.
@@ -265,6 +288,7 @@ impl Started {
         self.workers.extend(other.workers);
         self.outboxes.extend(other.outboxes);
         self.relays.extend(other.relays);
+        self.denials_of.extend(other.denials_of);
         self.rest.extend(other.rest);
         self
     }

@@ -28,6 +28,7 @@ use tower::Service;
 
 use crate::{
     auth::Auth,
+    denials::{self, Denials, Enforced},
     ending::Endings,
     front::Front,
     limits::{Deadlines, Messages, Shed, refuse},
@@ -57,6 +58,7 @@ struct Open {
     public: HashSet<&'static str>,
     long: HashSet<&'static str>,
     endless: HashSet<&'static str>,
+    denials_of: denials::ByService,
 }
 
 impl Gate {
@@ -71,6 +73,7 @@ impl Gate {
             public: started.public.iter().copied().collect(),
             long: started.long.iter().copied().collect(),
             endless: started.endless.iter().copied().collect(),
+            denials_of: started.denials_of.clone(),
         });
     }
 
@@ -90,6 +93,13 @@ impl Gate {
     #[must_use]
     pub fn is_endless(&self, path: &str) -> bool {
         self.open.get().is_some_and(|open| open.endless.contains(path))
+    }
+
+    /// Where the denials of a call are written; nowhere for a service without an outbox.
+    #[must_use]
+    pub(crate) fn denials(&self, path: &str) -> Option<Denials> {
+        let service = path.trim_start_matches('/').split('/').next()?;
+        self.open.get()?.denials_of.get(service).cloned()
     }
 
     /// Whether a call takes a whole upload before it answers.
@@ -206,8 +216,10 @@ pub async fn serve(bound: Bound, settings: &Settings, auth: Auth, shutdown: &Shu
         .layer(Front(Shed::new(&settings.limits)))
         // Before anything reads the body; it looks at announced lengths only.
         .layer(Front(Messages::new(&settings.limits)))
-        // Innermost: what lies behind knows who calls.
-        .layer(Front(auth.behind(gate.clone())));
+        // What lies behind knows who calls.
+        .layer(Front(auth.behind(gate.clone())))
+        // Innermost: it sees who calls, and how every handler ends.
+        .layer(Front(Enforced::new(gate.clone())));
     let router = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))

@@ -4,13 +4,15 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     error::Error as _,
     pin::Pin,
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use futures::{Stream, StreamExt};
 use revisit_core::{Failure, Kind, Violation};
 use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::denials::AUDITED_HEADER;
 
 /// The domain of every ErrorInfo.
 pub const DOMAIN: &str = "revisit";
@@ -54,8 +56,18 @@ pub fn status(failure: Failure) -> Status {
     if !failure.violations.is_empty() {
         details.set_bad_request(fitting(failure.violations));
     }
-    Status::with_error_details(code(failure.kind), clipped(failure.message), details)
+    let mut status = Status::with_error_details(code(failure.kind), clipped(failure.message), details);
+    if let Some(source) = failure.source {
+        // It never leaves the process; the layer in front reads there what a denial was about.
+        status.set_source(source);
+    }
+    status
 }
+
+/// Lies beneath a refusal that the peer which made it has written into the audit log.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a peer refused it")]
+pub(crate) struct Audited;
 
 /// Bytes of all violations of one answer. They travel in a header, and clients break the connection over headers that
 /// are larger than they allow, 8 KiB in some languages.
@@ -103,7 +115,9 @@ pub fn failure(status: &Status) -> Failure {
     };
     let details_known: BTreeMap<_, _> = metadata.into_iter().map(|(key, value)| (known(&key), value)).collect();
     let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+    let audited = status.metadata().contains_key(AUDITED_HEADER);
     Failure {
+        source: audited.then(|| -> Arc<dyn std::error::Error + Send + Sync> { Arc::new(Audited) }),
         violations: violations.into_iter().map(|bad| Violation { field: bad.field, rule: bad.description }).collect(),
         details: details_known,
         ..Failure::new(kind, reason, status.message())

@@ -6,6 +6,7 @@ use revisit_core::{
 };
 
 use smallvec::smallvec;
+use uuid::Uuid;
 
 use crate::{
     action::Action,
@@ -93,8 +94,9 @@ impl Caller {
     }
 }
 
-/// Why there is no permit.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Why there is no permit. It travels beneath the [`Failure`] that it becomes, so that the audit can tell what was tried.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{reason}")]
 pub struct Denial {
     /// What class.
     pub kind: DenialKind,
@@ -102,6 +104,10 @@ pub struct Denial {
     pub reason: &'static str,
     /// The decision, if there was one.
     pub decision: Option<Decision>,
+    /// What was tried; none for what no action of the registry names.
+    pub action: Option<Action>,
+    /// On which row; none when no row comes into question.
+    pub row: Option<Uuid>,
 }
 
 /// The classes of denial.
@@ -128,19 +134,28 @@ impl Denial {
             | Witness::UnknownSubject
             | Witness::OtherTenant => (DenialKind::Denied, "permission denied"),
         };
-        Self { kind, reason, decision: Some(decision) }
+        Self { decision: Some(decision), ..Self::without_decision(kind, reason) }
+    }
+
+    /// The same, with what was tried.
+    pub(crate) fn of(self, action: impl Into<Option<Action>>, row: impl Into<Option<Uuid>>) -> Self {
+        Self { action: action.into(), row: row.into(), ..self }
     }
 
     pub(crate) const fn stale(reason: &'static str) -> Self {
-        Self { kind: DenialKind::Stale, reason, decision: None }
+        Self::without_decision(DenialKind::Stale, reason)
     }
 
     const fn session(reason: &'static str) -> Self {
-        Self { kind: DenialKind::Session, reason, decision: None }
+        Self::without_decision(DenialKind::Session, reason)
     }
 
     pub(crate) const fn nothing() -> Self {
-        Self { kind: DenialKind::Denied, reason: "nothing was decided", decision: None }
+        Self::without_decision(DenialKind::Denied, "nothing was decided")
+    }
+
+    const fn without_decision(kind: DenialKind, reason: &'static str) -> Self {
+        Self { kind, reason, decision: None, action: None, row: None }
     }
 }
 
@@ -152,8 +167,15 @@ impl From<Denial> for Failure {
             DenialKind::Session => (Kind::Unauthenticated, "SESSION_ENDED"),
         };
         let refused = denial.decision.and_then(|decision| decision.witness.refused());
-        let failure = Self::new(kind, reason, denial.reason);
-        refused.map_or(failure.clone(), |axis| failure.with("axis", axis.name()))
+        let mut failure = Self::new(kind, reason, denial.reason);
+        if let Some(axis) = refused {
+            failure = failure.with("axis", axis.name());
+        }
+        match denial.kind {
+            DenialKind::Denied => failure.caused_by(denial),
+            // What lies beneath an unavailable service is logged as its fault, and nothing is at fault here.
+            DenialKind::Stale | DenialKind::Session => failure,
+        }
     }
 }
 

@@ -53,7 +53,8 @@ impl Scope {
         let predicate = reading.snapshot.predicate(caller.subject, action);
         if !predicate.possible(reading.now) {
             let nowhere = Row::of_tenant(caller.tenant);
-            return Err(Denial::denied(reading.snapshot.decide(caller.subject, action, &nowhere, reading.now)));
+            let decision = reading.snapshot.decide(caller.subject, action, &nowhere, reading.now);
+            return Err(Denial::denied(decision).of(action, None));
         }
         Ok(Self { caller: caller.clone(), leases: leases.clone(), action, predicate, reading })
     }
@@ -224,7 +225,7 @@ impl Decided {
                 Decision { allowed: true, .. } => {
                     Ok(Decision { valid_until: decision.valid_until.min(reading.until), ..decision })
                 }
-                Decision { allowed: false, .. } => Err(Denial::denied(decision)),
+                Decision { allowed: false, .. } => Err(Denial::denied(decision).of(self.action(), row.id)),
             }
         };
         if self.rows.is_empty() {
@@ -242,8 +243,12 @@ impl Permit for Decided {
     /// Holds while every row is still allowed, at no lower level than before.
     fn confirm(&self) -> Result<(), Denial> {
         let again = self.decide()?;
-        let lower = self.decisions.iter().zip(&again).find(|(before, after)| !before.levels.within(after.levels));
-        lower.map_or(Ok(()), |(_, after)| Err(Denial::denied(*after)))
+        for ((before, after), row) in self.decisions.iter().zip(&again).zip(&self.rows) {
+            if !before.levels.within(after.levels) {
+                return Err(Denial::denied(*after).of(self.action(), row.id));
+            }
+        }
+        Ok(())
     }
 }
 

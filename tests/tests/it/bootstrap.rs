@@ -3,6 +3,7 @@
 mod auth;
 mod config;
 mod database;
+mod denials;
 mod events;
 mod lease;
 mod process;

@@ -1,5 +1,6 @@
 //! The main paths of the product, from log-in to hand-over, through gRPC and on both databases.
 
+mod audit;
 mod company;
 mod files;
 mod follow_up;

@@ -1,0 +1,223 @@
+//! Denials by enforcement in the audit log: what a caller tried who may not, written by the service that refused it.
+//!
+//! Every refusal of a call that a user or service account makes leaves with the code PERMISSION_DENIED, so it is caught
+//! here, in front of all handlers, and none of them can forget it. The first of equal ones in a minute is committed to
+//! the outbox before the answer leaves; the rest of the minute is counted and written as one entry when it ends.
+//!
+//! Not written: questions (`Access.Check` answers, it does not refuse), and rows that a caller may not read. Those are
+//! looked up within the caller's scope, where a hidden row and a missing one are the same NOT_FOUND.
+
+use std::{collections::BTreeMap, error::Error as _, future::Future, sync::Arc};
+
+use http::{HeaderValue, Request, Response};
+use revisit_core::{Clock, Failure, Ids, Timestamp};
+use revisit_permission::{Caller, Denial, Worker};
+use revisit_proto::identity::v1::AuditOutcome;
+use tonic::{Code, Status, body::Body};
+
+use crate::{
+    audit::{self, Entry},
+    auth::Principal,
+    database::{Database, Tx},
+    front::{Inner, Step, pass},
+    limits::refuse,
+    runtime::Rest,
+    server::Gate,
+    shutdown::Shutdown,
+    status,
+};
+
+mod minutes;
+mod trailers;
+
+use minutes::{Key, Minute, Minutes};
+
+/// Says on an answer that its refusal is in the audit log: a service that passes it on does not write it again.
+pub(crate) const AUDITED_HEADER: &str = "x-revisit-audited";
+/// Entries of one transaction when a minute ends.
+const FLUSH_MAX: usize = 500;
+
+/// The denials of one service. Cheap to clone.
+#[derive(Clone)]
+pub struct Denials(Arc<Parts>);
+
+struct Parts {
+    database: Database,
+    clock: Clock,
+    ids: Ids,
+    worker: Worker,
+    minutes: Minutes,
+}
+
+/// Where the denials of each gRPC service of the process go.
+pub(crate) type ByService = BTreeMap<&'static str, Denials>;
+
+impl Denials {
+    /// With the outbox of `database`.
+    pub(crate) fn new(database: Database, clock: Clock, ids: Ids) -> Self {
+        let worker = Worker::declare("denials");
+        Self(Arc::new(Parts { database, clock, ids, worker, minutes: Minutes::default() }))
+    }
+
+    /// Writes the entry, or counts it when its minute has an equal one.
+    async fn note(&self, key: Key, entry: Entry) -> Result<(), Failure> {
+        let minute = Minute::of(self.0.clock.wall());
+        if self.0.minutes.counted(minute, &key) {
+            return Ok(());
+        }
+        self.write(vec![entry.clone()]).await?;
+        // Only now: what was not written must not make the next one a counted one.
+        self.0.minutes.written(minute, key, entry);
+        Ok(())
+    }
+
+    async fn write(&self, entries: Vec<Entry>) -> Result<(), Failure> {
+        let Parts { database, ids, worker, .. } = &*self.0;
+        let append = async |tx: &Tx| {
+            for entry in entries {
+                audit::record(tx, ids, entry).await?;
+            }
+            Ok(())
+        };
+        database.write(worker, append).await
+    }
+
+    /// Writes what was counted in the minutes before `now`, or in all.
+    async fn flush(&self, now: Option<Minute>) {
+        loop {
+            let counted = self.0.minutes.take(now, FLUSH_MAX);
+            if counted.is_empty() {
+                return;
+            }
+            let entries: Vec<_> = counted
+                .iter()
+                .map(|(_, counted)| counted.entry.clone().with(|message| message.count = counted.more))
+                .collect();
+            if let Err(failure) = self.write(entries).await {
+                tracing::warn!(%failure, entries = counted.len(), "counted denials could not be written");
+                self.0.minutes.give_back(counted);
+                return;
+            }
+        }
+    }
+
+    /// Writes each minute's counts when it ends, and what is left when no call runs any more.
+    pub(crate) async fn run(self, shutdown: Shutdown) {
+        loop {
+            let next = Minute::of(self.0.clock.wall()).end();
+            tokio::select! {
+                () = self.0.clock.sleep_until(next) => self.flush(Some(Minute::of(self.0.clock.wall()))).await,
+                () = shutdown.cancelled() => return self.flush(None).await,
+            }
+        }
+    }
+
+    /// At rest when nothing is counted of a minute that is over; counts of the running one are due at its end.
+    pub(crate) fn rest(&self, name: &'static str) -> Rest {
+        let (one, other) = (self.clone(), self.clone());
+        let settled = move || {
+            let overdue = one.next_due().is_some_and(|due| due <= one.0.clock.wall());
+            async move { !overdue }
+        };
+        let next_due = move || {
+            let due = other.next_due();
+            async move { due }
+        };
+        Rest::new(name, settled, next_due)
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        self.0.minutes.oldest().map(Minute::end)
+    }
+}
+
+/// The layer before all handlers that sees every refusal.
+#[derive(Clone)]
+pub struct Enforced {
+    gate: Gate,
+}
+
+impl Enforced {
+    /// For what lies behind a gate.
+    #[must_use]
+    pub(crate) const fn new(gate: Gate) -> Self {
+        Self { gate }
+    }
+}
+
+impl Step for Enforced {
+    async fn step<S: Inner>(self, request: Request<Body>, next: S) -> Response<Body> {
+        let path = request.uri().path();
+        let caller = request.extensions().get::<Principal>().map(|principal| principal.caller.clone());
+        let (Some(denials), Some(caller)) = (self.gate.denials(path), caller) else { return pass(next, request).await };
+        let attempt = Attempt { denials, caller, call: call(path) };
+        let mut response = pass(next, request).await;
+        match response.extensions().get::<Status>().cloned() {
+            Some(refused) => match attempt.answer(&refused).await {
+                Ok(Some(header)) => {
+                    response.headers_mut().insert(AUDITED_HEADER, header);
+                    response
+                }
+                Ok(None) => response,
+                Err(failure) => refuse(failure),
+            },
+            // The answer has begun; how it ends stands in its trailers.
+            None => response.map(|body| trailers::watched(body, attempt)),
+        }
+    }
+}
+
+/// `Customers/UpdateCustomer` of `/revisit.customer.v1.Customers/UpdateCustomer`.
+fn call(path: &str) -> String {
+    let (service, method) = path.rsplit_once('/').unwrap_or(("", path));
+    let service = service.rsplit_once('.').map_or(service, |(_, name)| name);
+    format!("{service}/{method}")
+}
+
+/// A call of somebody.
+struct Attempt {
+    denials: Denials,
+    caller: Caller,
+    call: String,
+}
+
+impl Attempt {
+    /// Looks at how the call ends. A denial is in the outbox when this returns, or counted, or there is no answer.
+    async fn answer(&self, ended: &Status) -> Result<Option<HeaderValue>, Failure> {
+        if ended.code() != Code::PermissionDenied {
+            return Ok(None);
+        }
+        // A peer that refused what we asked for the caller has written it already.
+        if !ended.source().is_some_and(|source| source.is::<status::Audited>()) {
+            let (key, entry) = self.entry(ended);
+            self.denials.note(key, entry).await?;
+        }
+        Ok(Some(HeaderValue::from_static("1")))
+    }
+
+    fn entry(&self, ended: &Status) -> (Key, Entry) {
+        let told = status::failure(ended);
+        let denial = ended.source().and_then(|source| source.downcast_ref::<Denial>());
+        let action = denial.and_then(|denial| denial.action);
+        // What no action of the registry names is told by the call itself.
+        let name = action.map_or(&*self.call, |action| action.name());
+        let resource = action.map_or("", |action| action.resource().name());
+        let mut entry = Entry::new(&self.caller, name, resource)
+            .about(denial.and_then(|denial| denial.row))
+            .fields(told.details.get("field"))
+            .refused(AuditOutcome::Denied, told.reason);
+        if let Some(decision) = denial.and_then(|denial| denial.decision.as_ref()) {
+            entry = entry.decided(decision);
+        }
+        let key = Key {
+            tenant: self.caller.tenant,
+            subject: self.caller.subject,
+            action: name.to_owned(),
+            reason: told.reason,
+        };
+        (key, entry)
+    }
+}
+
+/// The end of an answer as a future: what its last frame carries.
+type Ended = std::pin::Pin<Box<dyn Future<Output = http::HeaderMap> + Send>>;

@@ -1,0 +1,167 @@
+//! What was denied in the running minute: which denials are written in full, and which are only counted.
+
+use std::{
+    collections::{HashMap, hash_map::Entry as Slot},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use revisit_core::{
+    Timestamp,
+    id::{SubjectId, TenantId},
+};
+
+use crate::audit::Entry;
+
+/// Different denials that are remembered at once. Beyond it each one is written in full: more entries, never fewer.
+const KEYS_MAX: usize = 4_096;
+/// How long equal denials are counted together.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A minute of the wall.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Minute(i64);
+
+impl Minute {
+    /// The minute of an instant.
+    pub const fn of(at: Timestamp) -> Self {
+        Self(at.seconds().div_euclid(60))
+    }
+
+    /// The instant at which it is over.
+    pub fn end(self) -> Timestamp {
+        Timestamp::from_seconds(self.0.saturating_mul(60)) + MINUTE
+    }
+}
+
+/// What makes two denials equal.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Key {
+    pub tenant: TenantId,
+    pub subject: SubjectId,
+    pub action: String,
+    pub reason: &'static str,
+}
+
+/// A denial that was written in full, and how many more came after it.
+pub struct Counted {
+    pub entry: Entry,
+    pub more: i64,
+}
+
+/// The denials of the running minute, and of earlier ones until they are taken.
+#[derive(Default)]
+pub struct Minutes(Mutex<HashMap<(Minute, Key), Counted>>);
+
+impl Minutes {
+    /// Counts a denial if its minute has an equal one in full; else it is to be written.
+    pub fn counted(&self, minute: Minute, key: &Key) -> bool {
+        // A key is small beside the call that it came with.
+        let mut held = self.lock();
+        let known = held.get_mut(&(minute, key.clone()));
+        known.map(|counted| counted.more += 1).is_some()
+    }
+
+    /// Remembers that a denial was written in full. When two were written at the same moment, the first stays.
+    pub fn written(&self, minute: Minute, key: Key, entry: Entry) {
+        let mut held = self.lock();
+        if held.len() < KEYS_MAX {
+            held.entry((minute, key)).or_insert(Counted { entry, more: 0 });
+        }
+    }
+
+    /// Takes at most `max` counts of the minutes that are over at `now`, or of all; what nothing was added to is
+    /// forgotten.
+    pub fn take(&self, now: Option<Minute>, max: usize) -> Vec<((Minute, Key), Counted)> {
+        let mut held = self.lock();
+        // A minute that lies ahead is one of before the wall was set back.
+        let over = |minute: Minute| now.is_none_or(|now| minute != now);
+        held.retain(|(minute, _), counted| !over(*minute) || counted.more > 0);
+        held.extract_if(|(minute, _), _| over(*minute)).take(max).collect()
+    }
+
+    /// Takes back what could not be written.
+    pub fn give_back(&self, counted: Vec<((Minute, Key), Counted)>) {
+        let mut held = self.lock();
+        for (key, counted) in counted {
+            match held.entry(key) {
+                Slot::Occupied(mut slot) => slot.get_mut().more += counted.more,
+                Slot::Vacant(slot) => drop(slot.insert(counted)),
+            }
+        }
+    }
+
+    /// The oldest minute with a count.
+    pub fn oldest(&self) -> Option<Minute> {
+        self.lock().iter().filter(|(_, counted)| counted.more > 0).map(|((minute, _), _)| *minute).min()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Minute, Key), Counted>> {
+        // Each change is whole in itself: a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use revisit_core::{Id, id::kind};
+    use revisit_permission::Caller;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn key(subject: u128, action: &str) -> (Key, Entry) {
+        let tenant = Id::<kind::Tenant>::from_uuid(Uuid::from_u128(1));
+        let subject = Id::<kind::Subject>::from_uuid(Uuid::from_u128(subject));
+        let entry = Entry::new(&Caller::named(tenant, subject), action, "customer");
+        (Key { tenant, subject, action: action.to_owned(), reason: "PERMISSION_DENIED" }, entry)
+    }
+
+    /// Whether a denial is written in full.
+    fn full(minutes: &Minutes, at: Minute, (key, entry): (Key, Entry)) -> bool {
+        let full = !minutes.counted(at, &key);
+        if full {
+            minutes.written(at, key, entry);
+        }
+        full
+    }
+
+    #[test]
+    fn the_first_of_a_minute_is_in_full_and_the_rest_is_counted() {
+        let (minutes, now) = (Minutes::default(), Minute(7));
+        assert!(full(&minutes, now, key(2, "customer.view")));
+        assert!(!full(&minutes, now, key(2, "customer.view")));
+        assert!(!full(&minutes, now, key(2, "customer.view")));
+        assert!(full(&minutes, now, key(2, "customer.export")), "another action");
+        assert!(full(&minutes, now, key(3, "customer.view")), "another subject");
+        assert!(full(&minutes, Minute(8), key(2, "customer.view")), "another minute");
+        assert!(minutes.take(Some(now), 10).is_empty(), "the minute still runs");
+        let taken = minutes.take(Some(Minute(8)), 10);
+        assert_eq!(taken.iter().map(|(_, counted)| counted.more).collect::<Vec<_>>(), [2]);
+        assert!(minutes.take(Some(Minute(8)), 10).is_empty(), "taken once");
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_taken_again() {
+        let (minutes, now) = (Minutes::default(), Minute(7));
+        for _ in 0..3 {
+            full(&minutes, now, key(2, "customer.view"));
+        }
+        let taken = minutes.take(None, 10);
+        minutes.give_back(taken);
+        assert_eq!(minutes.oldest(), Some(now));
+        assert_eq!(minutes.take(None, 10).first().map(|(_, counted)| counted.more), Some(2));
+    }
+
+    #[test]
+    fn a_full_book_writes_everything_else_in_full() {
+        let (minutes, now) = (Minutes::default(), Minute(7));
+        for subject in 0..KEYS_MAX {
+            assert!(full(&minutes, now, key(subject as u128, "customer.view")));
+        }
+        for _ in 0..2 {
+            assert!(full(&minutes, now, key(u128::MAX, "customer.view")));
+        }
+        assert!(!full(&minutes, now, key(0, "customer.view")), "who is in the book is counted");
+    }
+}
