@@ -92,6 +92,8 @@ pub struct Definition {
     pub steps: Vec<Step>,
     pub results: Vec<ResultRule>,
     pub asks_satisfaction: bool,
+    /// Reminders of what an outcome plants; none: the shipped ones.
+    pub follow_on: Option<Reminders>,
 }
 
 impl Definition {

@@ -95,6 +95,7 @@ fn frame(input: &mut Input, given: &pb::PlanDefinition) -> Definition {
         steps: Vec::new(),
         results: Vec::new(),
         asks_satisfaction: given.asks_satisfaction,
+        follow_on: given.follow_on_reminders.as_ref().map(|given| reminders(input, "follow_on_reminders", given)),
     }
 }
 
@@ -164,7 +165,7 @@ fn step(input: &mut Input, given: &pb::Step) -> Step {
         channel: channel.unwrap_or(Channel::Other),
         time_of_day,
         due_within_minutes: minutes(input, "due_within_minutes", given.due_within_minutes, 1..=MINUTES_MAX),
-        reminders: given.reminders.as_ref().map(|reminders| self::reminders(input, reminders)).unwrap_or_default(),
+        reminders: given.reminders.as_ref().map(|given| reminders(input, "reminders", given)).unwrap_or_default(),
         scripts: scripts(input, &given.scripts),
         roll: roll(input, given.roll),
         gap: gap(input, given.gap),
@@ -223,15 +224,15 @@ fn scripts(input: &mut Input, given: &[pb::Script]) -> Vec<Script> {
     read
 }
 
-fn reminders(input: &mut Input, given: &pb::Reminders) -> Reminders {
+fn reminders(input: &mut Input, name: &str, given: &pb::Reminders) -> Reminders {
     let mut after = |field: &str, value: Option<i32>| {
-        value.map(|value| minutes(input, &format!("reminders.{field}"), value, 0..=AFTER_DUE_MAX))
+        value.map(|value| minutes(input, &format!("{name}.{field}"), value, 0..=AFTER_DUE_MAX))
     };
     let overdue_after_minutes = after("overdue_after_minutes", given.overdue_after_minutes);
     let escalate_after_minutes = after("escalate_after_minutes", given.escalate_after_minutes);
     Reminders {
         at_open: given.at_open,
-        before_minutes: before_minutes(input, "reminders.before_minutes", &given.before_minutes),
+        before_minutes: before_minutes(input, &format!("{name}.before_minutes"), &given.before_minutes),
         at_due: given.at_due,
         overdue_after_minutes,
         escalate_after_minutes,

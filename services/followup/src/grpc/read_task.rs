@@ -54,7 +54,10 @@ pub fn new_task(message: &pb::CreateTaskRequest) -> Result<by_hand::New, Failure
         assignee: input.id_optional("assignee_id", &message.assignee_id),
         due_at: wire::read_time_required(&mut input, "due_time", message.due_time),
         channel,
-        before_minutes: before_minutes(&mut input, "remind_before_minutes", &message.remind_before_minutes),
+        reminders: by_hand::reminders(
+            kind,
+            before_minutes(&mut input, "remind_before_minutes", &message.remind_before_minutes),
+        ),
         repeat,
     };
     input.finish()?;

@@ -30,16 +30,27 @@ use crate::{
 /// A next contact opens at least this long before it is due.
 const NEXT_CONTACT_LEAD: Duration = Duration::from_hours(24);
 
-/// Reminders of these tasks: what people ask for, at due, and when it is overdue.
+/// The shipped reminders of these tasks: what people ask for, at due, and when it is overdue. Who settles an issue is
+/// seldom who raised it, so an issue is announced.
 #[must_use]
-pub fn reminders(before_minutes: &[u32]) -> Reminders {
+pub fn reminders(kind: TaskKind, before_minutes: Vec<u32>) -> Reminders {
     Reminders {
-        at_open: false,
-        before_minutes: before_minutes.to_vec(),
+        at_open: kind == TaskKind::Issue,
+        before_minutes,
         at_due: true,
         overdue_after_minutes: Some(60),
         escalate_after_minutes: Some(450),
     }
+}
+
+/// Reminders of what an outcome of a task plants: as the plan of the task says, else the shipped ones.
+pub async fn follow_on(app: &App, tx: &Tx, task: &Task, kind: TaskKind) -> Result<Reminders, Error> {
+    let said = match &task.origin {
+        Some(origin) => planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?,
+        None => None,
+    };
+    let said = said.and_then(|version| version.definition.follow_on.clone());
+    Ok(said.unwrap_or_else(|| reminders(kind, Vec::new())))
 }
 
 /// A task that somebody makes by hand.
@@ -50,7 +61,7 @@ pub struct New {
     pub assignee: Option<SubjectId>,
     pub due_at: Timestamp,
     pub channel: Option<Channel>,
-    pub before_minutes: Vec<u32>,
+    pub reminders: Reminders,
     pub repeat: Option<Repeatable>,
 }
 
@@ -115,8 +126,8 @@ pub struct Draft {
 
 impl Draft {
     fn task(&self, new: &New, customer: Option<&Customer>, now: Timestamp) -> Task {
-        let earliest =
-            new.before_minutes.iter().max().map_or(Duration::ZERO, |m| Duration::from_secs(u64::from(*m) * 60));
+        let earliest = new.reminders.before_minutes.iter().max();
+        let earliest = earliest.map_or(Duration::ZERO, |minutes| Duration::from_secs(u64::from(*minutes) * 60));
         let open_at = match new.kind {
             // It opens soon enough for every reminder, and not long before it matters.
             TaskKind::NextContact => (new.due_at - NEXT_CONTACT_LEAD.max(earliest)).max(now),
@@ -142,7 +153,7 @@ impl Draft {
             open_at,
             due_at: new.due_at,
             agenda: Agenda::default(),
-            remind_open: new.kind == TaskKind::Issue,
+            remind_open: new.reminders.at_open,
             timer: None,
             lent: self.lent.clone(),
             title: Vec::new(),
@@ -168,7 +179,7 @@ pub async fn plant(app: &App, tx: &Tx, draft: &Draft, new: &New, customer: Optio
     let zone = schedule::zone(&task.zone).unwrap_or(chrono_tz::UTC);
     let calendar = planner::calendar(tx, task.tenant, None).await?;
     let window = Window { open_at: task.open_at, due_at: task.due_at, zone };
-    task.agenda = window.agenda(&reminders(&new.before_minutes), &calendar);
+    task.agenda = window.agenda(&new.reminders, &calendar);
     task.title = app.sealed.seal(tx, &task, "title", &new.title).await?;
     if task.open_at <= now {
         let people = active(tx, task.tenant, customer, None).await?;

@@ -163,6 +163,7 @@ async fn raise(app: &App, tx: &Tx, locked: &Locked, record: &Record, by: Subject
     let now = app.now(tx).await?;
     let calendar = planner::calendar(tx, locked.task.tenant, None).await?;
     let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
+    let reminders = by_hand::follow_on(app, tx, &locked.task, TaskKind::Issue).await?;
     for (index, issue) in record.issues.iter().enumerate() {
         let due = calendar.add_working(schedule::local(now, zone), issue.due_within_minutes);
         let assignee = issue.assignee.or(locked.task.assignee);
@@ -174,7 +175,7 @@ async fn raise(app: &App, tx: &Tx, locked: &Locked, record: &Record, by: Subject
             assignee,
             due_at: schedule::instant(due, zone).max(now),
             channel: None,
-            before_minutes: Vec::new(),
+            reminders: reminders.clone(),
             repeat: None,
         };
         let key = format!("{}/{index}", locked.task.id);
@@ -198,7 +199,7 @@ async fn next_contact(
         assignee: locked.task.named,
         due_at,
         channel: outcome.channel.or(locked.task.channel),
-        before_minutes: Vec::new(),
+        reminders: by_hand::follow_on(app, tx, &locked.task, TaskKind::NextContact).await?,
         repeat: None,
     };
     let draft = draft(locked, TaskKind::NextContact, &locked.task.id.to_string(), by);

@@ -163,7 +163,7 @@ pub async fn snooze(app: &App, who: &Principal, change: Change, due_at: Timestam
             let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
             locked.unchanged(change.etag)?;
             let now = app.now(tx).await?;
-            let reminders = reminders_of(app, tx, &locked.task).await?;
+            let reminders = reminders_of(app, tx, &locked).await?;
             let calendar = calendar_of(app, tx, &locked.task).await?;
             let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
             let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
@@ -185,16 +185,20 @@ pub async fn snooze(app: &App, who: &Principal, change: Change, due_at: Timestam
 }
 
 /// The reminders that a task was planned with.
-async fn reminders_of(app: &App, tx: &Tx, task: &Task) -> Result<Reminders, Error> {
+async fn reminders_of(app: &App, tx: &Tx, locked: &Locked) -> Result<Reminders, Error> {
+    let task = &locked.task;
     if let Some(origin) = &task.origin {
         let version = planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?;
         let step = version.as_ref().and_then(|version| version.definition.step(&origin.step));
         return Ok(step.map(|step| step.reminders.clone()).unwrap_or_default());
     }
+    if let Some(parent) = &locked.parent {
+        return by_hand::follow_on(app, tx, parent, task.kind).await;
+    }
     // Of a task without a plan the offsets are read back from where its reminders lie.
     let before = task.agenda.moments().iter().filter(|moment| moment.at < task.due_at);
     let minutes = before.map(|moment| u32::try_from(task.due_at.since(moment.at).as_secs() / 60).unwrap_or(0));
-    Ok(Reminders { before_minutes: minutes.filter(|minutes| *minutes > 0).collect(), ..by_hand::reminders(&[]) })
+    Ok(by_hand::reminders(task.kind, minutes.filter(|minutes| *minutes > 0).collect()))
 }
 
 async fn calendar_of(app: &App, tx: &Tx, task: &Task) -> Result<schedule::WorkCalendar, Error> {

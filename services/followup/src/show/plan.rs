@@ -20,6 +20,7 @@ pub fn definition(definition: &Definition) -> pb::PlanDefinition {
         steps: definition.steps.iter().map(step).collect(),
         results: definition.results.iter().map(result).collect(),
         asks_satisfaction: definition.asks_satisfaction,
+        follow_on_reminders: definition.follow_on.as_ref().map(reminders),
     }
 }
 

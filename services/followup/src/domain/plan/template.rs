@@ -90,6 +90,7 @@ fn definition(steps: Vec<Step>) -> Definition {
         steps,
         results: results(),
         asks_satisfaction: true,
+        follow_on: None,
     }
 }
 
