@@ -175,11 +175,11 @@ impl<'a> Desks<'a> {
     async fn complete(&self, who: &Person, task: &pb::Task, key: &str) -> Result<bool, Failure> {
         let said = self.model.answer(key);
         let request = self.outcome(task, key, said);
-        let sensitive = request.sensitive;
+        let (sensitive, raises) = (request.sensitive, !request.issues.is_empty());
         let Some(_) = self.still(answer(who.tasks().complete_task(request).await))? else { return Ok(false) };
         locked(&self.closed).insert(task.task_id.clone());
         one_more(&self.tally.completed);
-        if said.issue {
+        if raises {
             one_more(&self.tally.issues);
         }
         if sensitive {
@@ -222,7 +222,7 @@ impl<'a> Desks<'a> {
             channel,
             satisfaction: (said.reached && planned).then_some(said.satisfaction),
             notes: vec![note],
-            issues: if said.issue { vec![issue] } else { Vec::new() },
+            issues: if said.issue && planned { vec![issue] } else { Vec::new() },
             sensitive: said.sensitive && !decides,
             ..Default::default()
         }

@@ -30,6 +30,8 @@ pub struct Remains<'a> {
     pub company: &'a Company,
     /// The second one.
     pub second: &'a Company,
+    /// Who runs the installation; gets mail like everybody.
+    pub operator: &'a Person,
     /// What was imported.
     pub imported: &'a Imported,
     /// The plans.
@@ -127,7 +129,8 @@ pub async fn messages(
             *figures.reminders.entry(name).or_default() += 1;
         }
     }
-    let all = || ours.iter().chain(&theirs);
+    let operators = deliveries(of.operator).await?;
+    let all = || ours.iter().chain(&theirs).chain(&operators);
     let given_up: Vec<_> = all().filter(|delivery| failed(delivery.state())).collect();
     for delivery in &given_up {
         story.wrong.push(format!(
@@ -226,10 +229,12 @@ pub async fn reminders(
     let with_reminders: BTreeSet<&str> = of
         .plans
         .iter()
-        .filter(|plan| plan.definition.as_ref().is_some_and(|it| it.steps.iter().any(|step| step.reminders.is_some())))
+        .filter(|plan| plan.definition.as_ref().is_some_and(|it| it.steps.iter().any(reminds)))
         .map(|plan| plan.plan_id.as_str())
         .collect();
     story.must(reminders != with_reminders.is_empty(), "the plans are not as they were ordered");
+    let told: i64 = figures.reminders.values().sum();
+    story.must(reminders || told == 0, format!("{told} reminders of tasks that have none"));
     for task in all.iter().filter(|task| with_reminders.contains(task.plan_id.as_str())) {
         let got = by_task.get(task.task_id.as_str()).map_or(&[][..], Vec::as_slice);
         one_task(task, got, now, (figures, story));
@@ -238,6 +243,10 @@ pub async fn reminders(
     let strange = by_task.keys().filter(|task| !planned.contains(*task)).count();
     story.must(strange == 0, format!("{strange} tasks that nobody knows were reminded of"));
     on_time(of, &all, now, (figures, story)).await
+}
+
+fn reminds(step: &followup::Step) -> bool {
+    step.reminders.as_ref().is_some_and(|reminders| *reminders != followup::Reminders::default())
 }
 
 fn count<'a>(rows: impl Iterator<Item = &'a &'a pb::Delivery>, which: impl Fn(&pb::Delivery) -> bool) -> i64 {

@@ -195,6 +195,7 @@ pub async fn publish(
         definition.time_zone = local::ZONE.to_owned();
         if !reminders {
             definition.steps.iter_mut().for_each(|step| step.reminders = None);
+            definition.follow_on_reminders = Some(pb::Reminders::default());
         }
         let request =
             pb::CreatePlanRequest { name: name.to_owned(), definition: Some(definition), ..Default::default() };

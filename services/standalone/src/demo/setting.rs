@@ -28,6 +28,8 @@ pub struct Setting {
     pub company: Company,
     /// The second one.
     pub second: Company,
+    /// Who runs the installation.
+    pub operator: Person,
     /// What was imported.
     pub imported: Imported,
     /// The plans.
@@ -45,6 +47,7 @@ impl Setting {
         Remains {
             company: &self.company,
             second: &self.second,
+            operator: &self.operator,
             imported: &self.imported,
             plans: &self.plans,
             sink: &world.sink,
@@ -86,7 +89,7 @@ pub async fn set_up(
     story.chapter("Grades, segments and plans")?;
     story.tell(format!("{orders} orders recorded by the cash desk; grades follow: {}", grades(&company).await?))?;
     story.tell(format!("{} plans published; {leaplings} customers were born on a 29 February", plans.len()))?;
-    Ok(Setting { company, second, imported, plans, calendar_id, cash_desk, hook_key })
+    Ok(Setting { company, second, operator, imported, plans, calendar_id, cash_desk, hook_key })
 }
 
 async fn bring_in(world: &World, company: &Company, story: &mut Story) -> Result<Imported, Failure> {
