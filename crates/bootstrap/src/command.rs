@@ -1,4 +1,4 @@
-//! The command line, the same for every binary: `[--config FILE] [serve | migrate | config | …]`.
+//! The command line, the same for every binary: `[--config FILE] [serve | migrate | parked | config | …]`.
 
 use std::{future::Future, io::Write, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
 
@@ -54,6 +54,9 @@ impl Program {
             .command("serve", "serves until SIGTERM (default)", async |invocation| invocation.serve().await)
             .command("migrate", "applies the migrations that are missing, then ends", async |invocation| {
                 invocation.migrate().await
+            })
+            .command("parked", "lists, replays or discards events that could not be applied", async |invocation| {
+                crate::parked::run(invocation).await
             })
             .command("config", "prints the effective configuration, secrets redacted", async |invocation| {
                 invocation.print_config()

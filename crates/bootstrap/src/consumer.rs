@@ -1,16 +1,19 @@
 //! Consuming other services' events: each is applied once, in one transaction with its inbox row, and what has been
 //! applied without a gap is acknowledged to its producer.
 //!
-//! Events are tolerated out of order: one that cannot be applied yet waits beside the others and is tried again.
+//! Events are tolerated out of order: one that cannot be applied yet waits beside the others and is tried again. One
+//! that fails every try is parked, and the consumer goes on; see `revisit_event::inbox::parked`.
+
+mod freshness;
+mod parked;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use revisit_core::Failure;
-use revisit_event::{Bus, Envelope, EnvelopeExt, Passage, Stream, Subscription, inbox, trace};
+use revisit_core::{Failure, Kind};
+use revisit_event::{Envelope, EnvelopeExt, Stream, Subscription, inbox, trace};
 use revisit_permission::Worker;
 use revisit_proto::event::v1::{AcknowledgeRequest, ShardPosition, events_client::EventsClient};
 use tokio::time::Instant;
@@ -19,10 +22,13 @@ use uuid::Uuid;
 
 use crate::{
     database::{Database, Tx, fault},
-    lease::LeaseClient,
     runtime::Runtime,
     status,
 };
+
+pub(crate) use freshness::Consumers;
+pub use freshness::Freshness;
+use parked::Look;
 
 /// Events of one transaction: a commit costs more than an effect.
 const BATCH_MAX: usize = 64;
@@ -38,68 +44,12 @@ const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Time allowed for an acknowledgement.
 const ACKNOWLEDGE_MAX: Duration = Duration::from_secs(2);
-/// The age of a projection beyond which no user's call is decided on it.
-const AGE_MAX: Duration = Duration::from_secs(2);
-
 /// A consumer of other services' events, under the name of the service.
 pub struct Consumer {
     database: Database,
     runtime: Runtime,
     sources: Vec<&'static str>,
     freshness: Freshness,
-}
-
-/// How old what a consumer knows is. Cheap to clone.
-#[derive(Clone)]
-pub struct Freshness {
-    lease: LeaseClient,
-    passages: Arc<Mutex<HashMap<&'static str, Passage>>>,
-}
-
-/// The consumers of a process, so that a step of the demo's clock can make each look at the watermarks at once: by
-/// itself it looks when nothing has come for a tick. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct Consumers(Arc<Mutex<Vec<Freshness>>>);
-
-impl Consumers {
-    fn add(&self, freshness: Freshness) {
-        // A push is whole or has not happened.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(freshness);
-    }
-
-    /// Makes each look at what every source that it hears has published.
-    pub(crate) async fn look(&self, bus: &Bus) -> Result<(), Failure> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for freshness in all {
-            let sources: Vec<_> = freshness.passages().keys().copied().collect();
-            for source in sources {
-                freshness.look(bus, source).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Freshness {
-    /// Refuses when what is known of `source` is too old to decide a user's call on.
-    pub fn require(&self, source: &str) -> Result<(), Failure> {
-        let stale = || Failure::unavailable("PROJECTION_STALE", "what this service knows of another is too old");
-        let now = self.lease.time().ok_or_else(stale)?;
-        let known = self.passages().get(source).and_then(Passage::known_until_everywhere).ok_or_else(stale)?;
-        if now.since(known) <= AGE_MAX { Ok(()) } else { Err(stale()) }
-    }
-
-    async fn look(&self, bus: &Bus, source: &'static str) -> Result<(), Failure> {
-        if let Some(watermark) = bus.watermark(source).await? {
-            self.passages().entry(source).or_default().seen(&watermark);
-        }
-        Ok(())
-    }
-
-    fn passages(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, Passage>> {
-        // A passage only ever moves forward; one that a panic left half moved is merely older.
-        self.passages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What one run of a consumer remembers; losing it costs repeats and nothing else.
@@ -116,13 +66,21 @@ struct Waiting {
     event: Envelope,
     at: Instant,
     pause: Duration,
+    /// Tries that have failed by the event's own fault.
+    tries: u32,
+}
+
+impl Waiting {
+    fn new(event: Envelope) -> Self {
+        Self { event, at: Instant::now(), pause: PAUSE, tries: 0 }
+    }
 }
 
 impl Consumer {
     /// A consumer that hears nobody yet; the inbox lies in `database`.
     #[must_use]
     pub fn new(runtime: &Runtime, database: &Database) -> Self {
-        let freshness = Freshness { lease: runtime.lease.clone(), passages: Arc::default() };
+        let freshness = Freshness::new(runtime.lease.clone());
         runtime.consumers.add(freshness.clone());
         Self { database: database.clone(), runtime: runtime.clone(), sources: Vec::new(), freshness }
     }
@@ -167,7 +125,11 @@ impl Consumer {
         let mut memory = Memory::default();
         self.remember_progress(&mut memory).await?;
         let mut settled_at = Instant::now();
+        let mut look = Look::new();
         loop {
+            if look.is_due() {
+                look.done(self.runtime.service, self.look_at_parked(worker, apply).await?);
+            }
             let room = memory.waiting.len() < WAITING_MAX;
             let mut events = if room { subscription.take(BATCH_MAX).await? } else { Vec::new() };
             if events.is_empty() || settled_at.elapsed() >= SETTLE_EVERY {
@@ -217,8 +179,7 @@ impl Consumer {
             memory.applied.extend(events);
             return;
         }
-        let alone = events.into_iter().map(|event| Waiting { event, at: Instant::now(), pause: PAUSE });
-        self.apply_each(worker, apply, alone.collect(), memory).await;
+        self.apply_each(worker, apply, events.into_iter().map(Waiting::new).collect(), memory).await;
     }
 
     async fn apply_each(
@@ -228,16 +189,23 @@ impl Consumer {
         events: Vec<Waiting>,
         memory: &mut Memory,
     ) {
-        for waiting in events {
+        for mut waiting in events {
             let event = &waiting.event;
             let alone = self.database.write(worker, async |tx: &Tx| self.apply_once(tx, apply, event).await);
             match alone.await {
                 Ok(()) => memory.applied.push(waiting.event),
                 Err(failure) => {
-                    let (id, kind) = (&event.id, &event.r#type);
-                    let cause = std::error::Error::source(&failure).map(ToString::to_string);
-                    tracing::warn!(event.id = id, event.kind = kind, %failure, cause, "an event waits to be applied");
-                    memory.wait(waiting);
+                    // While something is away, no event can be applied, and none is to blame.
+                    waiting.tries += u32::from(failure.kind != Kind::Unavailable);
+                    let parked = waiting.tries >= self.runtime.settings.inbox.tries_max
+                        && self.park(worker, &waiting, &failure).await;
+                    match parked {
+                        true => memory.applied.push(waiting.event),
+                        false => {
+                            tell(&waiting.event, &failure, "an event waits to be applied");
+                            memory.wait(waiting);
+                        }
+                    }
                 }
             }
         }
@@ -331,6 +299,11 @@ impl Consumer {
     }
 }
 
+fn tell(event: &Envelope, failure: &Failure, what: &'static str) {
+    let cause = std::error::Error::source(failure).map(ToString::to_string);
+    tracing::warn!(event.id = event.id, event.kind = event.r#type, %failure, cause, "{what}");
+}
+
 impl Memory {
     fn take_due(&mut self, now: Instant) -> Vec<Waiting> {
         let (due, later) = std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.at <= now);
@@ -344,6 +317,6 @@ impl Memory {
             return;
         }
         let pause = (waiting.pause * 2).min(PAUSE_MAX);
-        self.waiting.push(Waiting { at: Instant::now() + waiting.pause, pause, event: waiting.event });
+        self.waiting.push(Waiting { at: Instant::now() + waiting.pause, pause, ..waiting });
     }
 }

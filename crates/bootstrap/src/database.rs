@@ -59,6 +59,15 @@ impl Database {
         Self(Arc::new(Inner { reader, writer, clock, outbox: Some(outbox) }))
     }
 
+    /// The same database, whose relay also looks for what the service has planned: see [`Outbox::planning`].
+    #[must_use]
+    pub fn planning(&self, planned: &'static str) -> Self {
+        match &self.0.outbox {
+            Some(outbox) => self.with_outbox(outbox.clone().planning(planned)),
+            None => self.clone(),
+        }
+    }
+
     /// Applies the migrations that are missing.
     pub async fn migrate<M: MigratorTrait>(&self) -> Result<(), Failure> {
         let guard = match self.is_postgres() {

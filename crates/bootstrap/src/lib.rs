@@ -17,6 +17,7 @@ mod front;
 pub mod idempotency;
 pub mod lease;
 pub mod limits;
+mod parked;
 pub mod process;
 pub mod runtime;
 pub mod seal;

@@ -25,6 +25,8 @@ pub struct Settings {
     pub lease: Lease,
     /// `[bus]`
     pub bus: Bus,
+    /// `[inbox]`
+    pub inbox: Inbox,
     /// `[peers]`: service → address.
     pub peers: BTreeMap<String, String>,
     /// `[callers]`: service → token.
@@ -122,6 +124,13 @@ pub struct Lease {
     pub wait_millis_max: u64,
 }
 
+/// `[inbox]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Inbox {
+    /// Tries of an event before it is parked.
+    pub tries_max: u32,
+}
+
 /// `[bus]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Bus {
@@ -170,6 +179,7 @@ impl Settings {
             input.number("telemetry.flush_millis_max", self.telemetry.flush_millis_max, 0..=60_000);
             input.number("lease.drift_millis", self.lease.drift_millis, 1..=1_000);
             input.number("lease.wait_millis_max", self.lease.wait_millis_max, 0..=5_000);
+            input.number("inbox.tries_max", self.inbox.tries_max, 2..=20);
             self.check_names(input);
         })
     }

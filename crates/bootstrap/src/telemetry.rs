@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use opentelemetry::{
     Context, KeyValue, global,
-    metrics::Histogram,
+    metrics::{Gauge, Histogram},
     propagation::{Extractor, Injector},
     trace::TracerProvider as _,
 };
@@ -117,6 +117,26 @@ impl Exporters {
         if let Ok(Some(error)) = flushed.await {
             tracing::warn!(error, "the last telemetry did not leave");
         }
+    }
+}
+
+/// A number that stands until it changes, told apart by one label.
+#[derive(Clone, Debug)]
+pub struct Level {
+    gauge: Gauge<i64>,
+    label: &'static str,
+}
+
+impl Level {
+    /// Measures with the process's meter.
+    #[must_use]
+    pub fn new(name: &'static str, label: &'static str) -> Self {
+        Self { gauge: global::meter("revisit").i64_gauge(name).build(), label }
+    }
+
+    /// What it is now.
+    pub fn set(&self, of: &str, value: i64) {
+        self.gauge.record(value, &[KeyValue::new(self.label, of.to_owned())]);
     }
 }
 

@@ -3,6 +3,8 @@
 //! An applied event is a row, written in the transaction of its effect, also when its type is ignored. `progress` is
 //! the greatest position of a stream below which none is missing; rows that it has passed go.
 
+pub mod parked;
+
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
 
 use crate::{

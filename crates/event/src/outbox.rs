@@ -8,9 +8,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use revisit_core::{Clock, Failure, Ids, Kind, id::EventId};
+use revisit_core::{Clock, Failure, Ids, Kind, Timestamp, id::EventId};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::{SHARDS, draft::Draft};
@@ -42,6 +42,9 @@ struct Inner {
     clock: Clock,
     ids: Ids,
     consumers: Vec<String>,
+    /// What the service looks for beside its outbox, and what the relay has last found of it.
+    planned: Option<&'static str>,
+    found: watch::Sender<Option<Timestamp>>,
     committed: Notify,
 }
 
@@ -98,7 +101,15 @@ impl Outbox {
     /// The outbox of the service `source`, without consumers: nothing is published until some are named.
     #[must_use]
     pub fn new(source: &'static str, clock: Clock, ids: Ids) -> Self {
-        Self(Arc::new(Inner { source, clock, ids, consumers: Vec::new(), committed: Notify::new() }))
+        Self(Arc::new(Inner {
+            source,
+            clock,
+            ids,
+            consumers: Vec::new(),
+            planned: None,
+            found: watch::Sender::new(None),
+            committed: Notify::new(),
+        }))
     }
 
     /// The outbox with the consumers that the configuration names; rows stay until all of them have passed. To be
@@ -108,8 +119,37 @@ impl Outbox {
         let mut consumers: Vec<String> = consumers.into_iter().map(Into::into).collect();
         consumers.sort();
         consumers.dedup();
-        let (source, clock, ids) = (self.0.source, self.0.clock.clone(), self.0.ids.clone());
-        Self(Arc::new(Inner { source, clock, ids, consumers, committed: Notify::new() }))
+        Self(Arc::new(Inner { consumers, ..self.anew() }))
+    }
+
+    /// The outbox whose relay also looks for what the service has planned: `planned` is an SQL expression over a shard
+    /// `s.shard` that answers the earliest instant in microseconds, or null. So an idle replica asks its database one
+    /// question and not two. To be called once, before it is cloned, too.
+    #[must_use]
+    pub fn planning(self, planned: &'static str) -> Self {
+        Self(Arc::new(Inner { planned: Some(planned), ..self.anew() }))
+    }
+
+    fn anew(&self) -> Inner {
+        Inner {
+            source: self.0.source,
+            clock: self.0.clock.clone(),
+            ids: self.0.ids.clone(),
+            consumers: self.0.consumers.clone(),
+            planned: self.0.planned,
+            found: watch::Sender::new(None),
+            committed: Notify::new(),
+        }
+    }
+
+    /// The earliest planned instant, as often as the relay looks: each half second, and after each hint of a commit.
+    #[must_use]
+    pub fn planned(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.0.found.subscribe()
+    }
+
+    pub(crate) fn found(&self, planned: Option<Timestamp>) {
+        self.0.found.send_replace(planned);
     }
 
     /// Name of the service.

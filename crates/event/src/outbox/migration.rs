@@ -19,7 +19,7 @@ impl MigrationName for First {
 
 /// No table begins with `tenant_id`: outbox and inbox are read by place, and the relay and the consumers are workers,
 /// which span tenants. No foreign keys either: rows come and go in bulk.
-const FIRST: [&str; 7] = [
+const FIRST: [&str; 8] = [
     "CREATE TABLE outbox (
         shard integer NOT NULL, position bigint NOT NULL, id {uuid} NOT NULL, tenant_id {uuid} NOT NULL,
         kind {text} NOT NULL, subject {uuid} NOT NULL, sequence bigint NOT NULL, time bigint NOT NULL,
@@ -37,6 +37,12 @@ const FIRST: [&str; 7] = [
     "CREATE TABLE inbox_progress (
         consumer {text} NOT NULL, source {text} NOT NULL, incarnation {uuid} NOT NULL, shard integer NOT NULL,
         position bigint NOT NULL, PRIMARY KEY (consumer, source, incarnation, shard))",
+    "CREATE TABLE inbox_parked (
+        consumer {text} NOT NULL, source {text} NOT NULL, event_id {uuid} NOT NULL,
+        incarnation {uuid} NOT NULL, shard integer NOT NULL, position bigint NOT NULL, tenant {text} NOT NULL,
+        kind {text} NOT NULL, subject {text} NOT NULL, time bigint NOT NULL, sequence bigint NOT NULL,
+        traceparent {text} NOT NULL, data {bytes} NOT NULL, reason {text} NOT NULL, tries integer NOT NULL,
+        parked_at bigint NOT NULL, wanted boolean NOT NULL, PRIMARY KEY (consumer, source, event_id))",
     "CREATE INDEX outbox_acknowledged_shard ON outbox_acknowledged (shard, consumer, position)",
 ];
 

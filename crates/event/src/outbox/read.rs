@@ -1,5 +1,6 @@
 //! Reading and trimming: what the relay asks, and whether everything has arrived.
 
+use revisit_core::Timestamp;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
 
 use super::{Outbox, TRIM_MAX, entity, sql};
@@ -16,6 +17,8 @@ pub struct Head {
     pub newest: i64,
     /// The lowest position that every named consumer has acknowledged; all of it when none is named.
     pub acknowledged: i64,
+    /// The earliest instant that the service has planned there; see [`Outbox::planning`].
+    pub planned: Option<Timestamp>,
 }
 
 impl Head {
@@ -53,10 +56,11 @@ impl Outbox {
                 names.join(", ")
             )
         };
+        let planned = self.0.planned.unwrap_or("NULL");
         let text = format!(
             "SELECT s.shard, (SELECT min(o.position) FROM outbox o WHERE o.shard = s.shard) AS oldest,
                 (SELECT max(o.position) FROM outbox o WHERE o.shard = s.shard) AS newest,
-                CAST({acknowledged} AS bigint) AS acknowledged FROM {from}"
+                CAST({acknowledged} AS bigint) AS acknowledged, CAST({planned} AS bigint) AS planned FROM {from}"
         );
         let values = std::iter::once(list).chain(consumers.iter().map(|consumer| Value::from(consumer.as_str())));
         let rows = db.query_all_raw(sql::statement(db, &text, values)).await?;
@@ -65,7 +69,8 @@ impl Outbox {
                 let oldest = row.try_get::<Option<i64>>("", "oldest")?.unwrap_or(0);
                 let newest = row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0);
                 let acknowledged = row.try_get::<Option<i64>>("", "acknowledged")?.unwrap_or(newest);
-                Ok(Head { shard: sql::shard_of(row)?, oldest, newest, acknowledged })
+                let planned = row.try_get::<Option<i64>>("", "planned")?.map(Timestamp::from_micros);
+                Ok(Head { shard: sql::shard_of(row)?, oldest, newest, acknowledged, planned })
             })
             .collect()
     }

@@ -13,7 +13,7 @@ use revisit_bootstrap::{
     consumer::Freshness, database::fault, reply,
 };
 use revisit_core::{Failure, Kind};
-use revisit_event::{Draft, Envelope, EnvelopeExt};
+use revisit_event::{Draft, Envelope, EnvelopeExt, inbox::parked};
 use revisit_permission::Worker;
 use revisit_proto::{
     customer::v1::{
@@ -78,13 +78,18 @@ impl Pair {
 
     /// On databases that may be there from an earlier run.
     async fn start_on(folder: tempfile::TempDir) -> Self {
-        let (unlucky, tried) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        Self::start_with(folder, "", Arc::default()).await
+    }
+
+    async fn start_with(folder: tempfile::TempDir, told: &str, unlucky: Arc<AtomicBool>) -> Self {
+        let tried = Arc::new(AtomicU32::new(0));
         let (give, take) = std::sync::mpsc::channel();
         let services = services(unlucky.clone(), tried.clone(), give);
         let mut layers = layers(&services, "");
         let toml =
             format!("database.url = 'sqlite:{}/{{service}}.db'\ndatabase.durable = false", folder.path().display());
         layers.add("test", &toml).expect("TOML");
+        layers.add("test", told).expect("TOML");
         layers.add("test", "consumers.customer = ['followup']\nconsumers.followup = []").expect("TOML");
         let process = Process::new("test", &services, layers).expect("valid");
         let running = process.start(Sources::default(), Shutdown::new()).await.expect("it starts");
@@ -293,4 +298,58 @@ async fn a_start_waits_for_a_database_that_is_away_and_gives_up_when_told_to_end
     shutdown.drain();
     let ended = tokio::time::timeout(PATIENCE, starting).await.expect("it ends").expect("no panic");
     assert_eq!(ended.err().map(|failure| failure.reason), Some("DATABASE_UNAVAILABLE"));
+}
+
+#[tokio::test]
+async fn an_event_that_fails_every_try_is_parked_holds_up_nothing_and_is_applied_when_somebody_wants_it() {
+    let unlucky = Arc::new(AtomicBool::new(true));
+    let start = async |folder| Pair::start_with(folder, "inbox.tries_max = 2", unlucky.clone()).await;
+    let pair = start(tempfile::tempdir().expect("a folder")).await;
+    // All in one shard: what lies behind the event that fails can be acknowledged only past it.
+    let (tenant, customer) = (unknown_id(), unknown_id::<()>().uuid());
+    let emitted = pair.producer.write(&WORKER, async |tx: &Tx| {
+        for sequence in [1, 13, 2, 3] {
+            tx.emit(Draft::new(tenant, customer, sequence, &OwnerChanged::default()));
+        }
+        Ok::<_, Failure>(())
+    });
+    emitted.await.expect("they are emitted");
+    pair.settled().await;
+    assert_eq!(pair.notes().await, 3);
+    let [one] = &pair.parked().await[..] else { panic!("one is parked") };
+    assert_eq!((one.event.sequence, one.event.position, one.verdict.tries, one.wanted), (13, 2, 2, false));
+    assert!(one.verdict.reason.starts_with("UNLUCKY"), "{}", one.verdict.reason);
+
+    // Wanted while the reason stands, it fails again and stays; a consumer looks when it starts, too.
+    let pair = start(pair.wanted().await).await;
+    pair.until(async || pair.parked().await.first().is_some_and(|one| one.verdict.tries == 3)).await;
+    assert!(!pair.parked().await[0].wanted);
+    unlucky.store(false, Ordering::SeqCst);
+    let pair = start(pair.wanted().await).await;
+    pair.until(async || pair.parked().await.is_empty()).await;
+    assert_eq!(pair.notes().await, 4);
+    pair.running.stop().await.expect("it stops");
+}
+
+impl Pair {
+    async fn parked(&self) -> Vec<parked::Parked> {
+        parked::list(&self.consumer.pools().reader, "followup").await.expect("listed")
+    }
+
+    /// Wants what is parked to be tried again, and stops.
+    async fn wanted(self) -> tempfile::TempDir {
+        let wanted = parked::want(&self.consumer.pools().writer, "followup", None).await;
+        assert_eq!(wanted.expect("wanted"), 1);
+        self.running.stop().await.expect("it stops");
+        self.folder
+    }
+
+    async fn until(&self, so: impl AsyncFn() -> bool) {
+        let waiting = async {
+            while !so().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it comes to be");
+    }
 }

@@ -1,6 +1,11 @@
 //! A consumer applies each event once, knows how far it is, and tells the producer no more than that.
 
-use revisit_event::{Envelope, Stream, inbox, outbox::Refused};
+use revisit_core::Timestamp;
+use revisit_event::{
+    Envelope, Stream, inbox,
+    inbox::parked::{self, Standing, Verdict},
+    outbox::Refused,
+};
 use revisit_tests::databases::on_each_backend;
 use uuid::Uuid;
 
@@ -154,6 +159,41 @@ async fn an_acknowledgement_never_goes_back_and_only_a_named_consumer_of_this_in
             let refused = refused("followup", incarnation, position).await;
             assert!(matches!(refused, Refused::NoSuchPosition { .. }), "{position:?}: {refused:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_parked_event_is_passed_kept_whole_and_removed_once() {
+    on_each_backend::<Tables>(async |database| {
+        let world = World::new(database);
+        let entries = arrived(&world, 3).await;
+        let verdict = Verdict { reason: "x".repeat(5_000), tries: 8, at: Timestamp::from_seconds(7) };
+        let tx = database.begin().await;
+        assert!(inbox::first_time(&tx, "followup", &entries[0]).await.expect("asked"));
+        parked::park(&tx, "followup", &entries[0], &verdict).await.expect("parked");
+        tx.commit().await.expect("committed");
+        for entry in &entries[1..] {
+            assert!(world.apply("followup", entry).await);
+        }
+        assert_eq!(world.advance("followup", 5).await, 3, "progress passes what is parked");
+        let held = parked::list(&database.reader, "followup").await.expect("listed");
+        assert_eq!(held.len(), 1);
+        assert_eq!((&held[0].event, held[0].verdict.tries, held[0].verdict.at), (&entries[0], 8, verdict.at));
+        assert_eq!(held[0].verdict.reason.len(), 1_000);
+        let standing = async || parked::standing(&database.reader, "followup").await.expect("counted");
+        assert_eq!(standing().await, Standing { parked: 1, wanted: 0 });
+        let id = entries[0].id.parse().expect("a UUID");
+        assert_eq!(parked::want(&database.writer, "notification", None).await.expect("wanted"), 0);
+        assert_eq!(parked::want(&database.writer, "followup", Some(id)).await.expect("wanted"), 1);
+        assert_eq!(standing().await, Standing { parked: 1, wanted: 1 });
+        let tx = database.begin().await;
+        let next = parked::next_wanted(&tx, "followup").await.expect("asked").expect("it is wanted");
+        assert_eq!(next.event, entries[0]);
+        tx.rollback().await.expect("rolled back");
+        assert!(parked::remove(&database.writer, "followup", id).await.expect("removed"));
+        assert!(!parked::remove(&database.writer, "followup", id).await.expect("asked"));
+        assert_eq!(standing().await, Standing::default());
     })
     .await;
 }

@@ -109,6 +109,23 @@ async fn with_nothing_to_carry_or_trim_the_relay_leaves_the_only_writer_to_other
 }
 
 #[tokio::test]
+async fn a_relay_tells_the_earliest_instant_that_the_service_has_planned_in_any_shard() {
+    on_each_backend::<Tables>(async |database| {
+        let mut world = World::new(database);
+        world.outbox = world.outbox.planning("(CASE WHEN s.shard = 7 THEN 42 WHEN s.shard = 9 THEN 41 ELSE NULL END)");
+        let mut planned = world.outbox.planned();
+        assert_eq!(*planned.borrow_and_update(), None);
+        world.relay().pass().await.expect("passed");
+        assert!(planned.has_changed().expect("the outbox lives"));
+        assert_eq!(*planned.borrow_and_update(), Some(Timestamp::from_micros(41)));
+        world.append_many(5, 1).await;
+        world.relay().pass().await.expect("passed");
+        assert_eq!(world.on_the_bus("followup").await, [(5, 1)], "it carries on beside it");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn everything_is_settled_only_when_every_named_consumer_has_everything() {
     on_each_backend::<Tables>(async |database| {
         let world = World::new(database);
