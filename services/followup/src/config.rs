@@ -14,6 +14,7 @@ pub const DEFAULTS: &str = include_str!("default.toml");
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub time_zone: String,
+    pub continuity_seconds: u64,
 }
 
 impl Config {
@@ -22,6 +23,7 @@ impl Config {
         check(|input| {
             let known = schedule::zone(&self.time_zone).is_some();
             input.require(known, "followup.time_zone", "must be a zone of the IANA database");
+            input.number("followup.continuity_seconds", self.continuity_seconds, 1..=86_400);
         })
     }
 

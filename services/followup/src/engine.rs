@@ -1,11 +1,13 @@
-//! When the fire transaction runs: at the next due instant that is known, at a hint, and at the latest after half a
-//! second. A missed hint costs that half second and nothing else.
+//! When the fire transaction runs: at the next due instant that is known, at a hint, and when the relay, which looks at
+//! the database each half second anyway, sees something planned that is earlier. A missed hint costs that half second.
 
 use std::time::Duration;
 
 use revisit_bootstrap::{database::Tx, shutdown::Shutdown};
 use revisit_core::{Failure, Timestamp};
+use revisit_event::Outbox;
 use revisit_permission::Worker;
+use tokio::sync::watch;
 
 use crate::{
     App, fire,
@@ -13,8 +15,10 @@ use crate::{
     store::{hand_overs, plans, timers},
 };
 
-/// The safety net: a timer that another replica planted is seen this late at the most.
+/// Pause after a pass that failed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The last net, under a relay that has come to a stop.
+const LOOK_ANYWAY: Duration = Duration::from_mins(2);
 /// Pause when what is due is busy or not due yet by the database's clock.
 const BUSY: Duration = Duration::from_millis(5);
 /// Rounds of one pass; then whoever waits for the engine's word has its turn.
@@ -23,8 +27,11 @@ const ROUNDS_MAX: usize = 1_000;
 /// Fires until draining begins.
 pub async fn run(app: App, worker: Worker, shutdown: Shutdown) {
     let mut outage = false;
+    let Some(mut planned) = app.database.outbox().map(Outbox::planned) else { return };
     let firing = async {
         loop {
+            // What is seen from now on is news: the pass itself sees all that was there before.
+            planned.mark_unchanged();
             let next = match pass(&app, &worker).await {
                 Ok(next) => {
                     outage = false;
@@ -45,12 +52,25 @@ pub async fn run(app: App, worker: Worker, shutdown: Shutdown) {
             };
             tokio::select! {
                 () = app.wake.notified() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(if outage { LOOK_AGAIN } else { LOOK_ANYWAY }) => {}
+                () = sooner(&mut planned, next) => {}
                 () = due => {}
             }
         }
     };
     shutdown.or_draining(firing).await;
+}
+
+/// Waits until something is planned before the instant that is waited for.
+async fn sooner(planned: &mut watch::Receiver<Option<Timestamp>>, next: Option<Timestamp>) {
+    while planned.changed().await.is_ok() {
+        let earliest = *planned.borrow_and_update();
+        if earliest.is_some_and(|at| next.is_none_or(|next| at < next)) {
+            return;
+        }
+    }
+    // The relay has ended, and so does the process.
+    std::future::pending().await
 }
 
 /// What there is to do, found by one reading transaction: a quiet engine never takes SQLite's only writer.

@@ -1,6 +1,7 @@
 //! The follow-up service: plans, tasks, and the engine that never forgets one.
 
 mod config;
+mod continuity;
 mod domain;
 mod engine;
 mod fire;
@@ -25,6 +26,7 @@ use revisit_proto::{followup::v1 as pb, identity::v1 as identity};
 use tokio::sync::Notify;
 
 pub use config::{Config, DEFAULTS};
+use continuity::Monitor;
 use sealed::Sealed;
 use versions::Versions;
 
@@ -39,6 +41,7 @@ pub(crate) struct App {
     pub sealed: Sealed,
     pub versions: Versions,
     pub freshness: Freshness,
+    pub continuity: Monitor,
     /// Wakes the engine: a timer may have been planted that is due before the one it waits for.
     pub wake: Arc<Notify>,
 }
@@ -64,7 +67,7 @@ pub async fn migrate(_: Config, runtime: Runtime) -> Result<(), Failure> {
 /// Starts the service.
 pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure> {
     config.check()?;
-    let database = runtime.database::<store::Migrator>().await?;
+    let database = runtime.database::<store::Migrator>().await?.planning(store::timers::PLANNED);
     let consumer = Consumer::new(&runtime, &database).from("identity").from("customer");
     let app = App {
         database: database.clone(),
@@ -75,6 +78,7 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
         sealed: Sealed::new(runtime.sealer()?),
         versions: Versions::default(),
         freshness: consumer.freshness(),
+        continuity: Monitor::default(),
         wake: Arc::default(),
     };
     // The workers of this service, all of them.
@@ -85,6 +89,7 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
         .run(consume, async move |tx: &Tx, event: &Envelope| operations::consume::apply(&consuming, tx, event).await);
     let firing = engine::run(app.clone(), fire, runtime.shutdown.clone());
     let rebuilding = rebuild(app.clone(), Worker::declare("rebuild"), runtime.shutdown.clone());
+    let watching = continuity::run(app.clone(), Worker::declare("continuity"), runtime.shutdown.clone());
     let served = grpc::Served { app: app.clone(), worker: answers };
     Ok(Started::new()
         .serve(pb::plans_server::PlansServer::new(served.clone()))
@@ -97,6 +102,7 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
         .work(Work::new("consume", applying))
         .work(Work::new("fire", firing))
         .work(Work::new("rebuild", rebuilding))
+        .work(Work::new("continuity", watching))
         .rest(resting(app, rest)))
 }
 

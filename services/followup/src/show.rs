@@ -7,6 +7,7 @@ use revisit_permission::Layer;
 use revisit_proto::followup::v1 as pb;
 
 use crate::{
+    continuity::Seen,
     domain::{
         calendar::Calendar,
         outcome::{Outcome, Review},
@@ -124,6 +125,19 @@ pub const fn channel(channel: Option<Channel>) -> pb::Channel {
 pub fn note(layer: Layer, text: Option<String>) -> pb::Note {
     let withheld = text.is_none();
     pb::Note { layer: layer.name().to_owned(), text: text.unwrap_or_default(), withheld }
+}
+
+/// An issue by its task.
+#[must_use]
+pub fn issue(task: &Task, title: String) -> pb::Issue {
+    pb::Issue {
+        title,
+        assignee_id: text(task.assignee.or(task.named)),
+        due_within_minutes: 0,
+        task_id: task.id.to_string(),
+        due_time: Some(time(task.due_at)),
+        state: task_state(task.state).into(),
+    }
 }
 
 /// An outcome; of a withheld one only that it exists, when and by whom.
@@ -260,7 +274,7 @@ pub fn figures(row: &Figures) -> pb::Figures {
 }
 
 #[must_use]
-pub fn continuity(found: &Continuity) -> pb::CheckContinuityResponse {
+pub fn continuity(found: &Continuity, seen: Option<Seen>) -> pb::CheckContinuityResponse {
     let gap = |gap: &crate::store::figures::Gap| pb::ContinuityGap {
         customer_id: gap.customer.to_string(),
         lacks_owner: gap.lacks_owner,
@@ -272,5 +286,7 @@ pub fn continuity(found: &Continuity) -> pb::CheckContinuityResponse {
         taskless_count: found.taskless,
         orphan_task_count: found.orphan_tasks,
         gaps: found.gaps.iter().map(gap).collect(),
+        monitor_time: time_optional(seen.map(|seen| seen.at)),
+        monitor_gap_count: seen.map_or(0, |seen| seen.gaps()),
     }
 }

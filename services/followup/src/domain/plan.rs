@@ -292,12 +292,16 @@ pub enum Reason {
     OwnerChanged,
     CustomerDeleted,
     HandedOver,
+    /// The local time does not exist on that day, and the step leaves such days out.
+    Gap,
+    /// It was missed, and the next occurrence stands for it.
+    Coalesced,
     /// In the caller's own words, which are kept sealed beside it.
     Caller,
 }
 
 impl Reason {
-    const ALL: [(Self, &'static str, &'static str); 15] = [
+    const ALL: [(Self, &'static str, &'static str); 17] = [
         (Self::None, "", ""),
         (Self::Entered, "entered", "the customer entered the plan"),
         (Self::Left, "left", "the customer left the plan's audience"),
@@ -312,6 +316,8 @@ impl Reason {
         (Self::OwnerChanged, "owner_changed", "the customer has another owner"),
         (Self::CustomerDeleted, "customer_deleted", "the customer was deleted"),
         (Self::HandedOver, "handed_over", "the work was handed over"),
+        (Self::Gap, "gap", "the local time does not exist on that day"),
+        (Self::Coalesced, "coalesced", "it was missed and goes together with the next one"),
         (Self::Caller, "caller", ""),
     ];
 

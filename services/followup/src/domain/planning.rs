@@ -39,10 +39,24 @@ pub struct Occurrence {
     pub open_at: Timestamp,
     pub due_at: Timestamp,
     pub agenda: Agenda,
+    /// Why it is left out, if it is: then it becomes a row that says so, and nobody's work.
+    pub skipped: Option<Reason>,
 }
 
-/// How many dates are tried when local times fall into gaps that are skipped.
+/// Dates that are left out before the next occurrence at the most; missed ones beyond leave no row.
+const SKIPS_MAX: usize = 31;
+
+/// Dates that are tried after those.
 const GAPS_MAX: usize = 8;
+
+/// What dates behind us are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// Before the customer's time in the plan: nothing.
+    Before,
+    /// Missed: they go together with the next one, each with a row.
+    Missed,
+}
 const DAY_FORMAT: &str = "%Y-%m-%dT%H:%M";
 
 impl Standing {
@@ -77,7 +91,9 @@ impl Standing {
                 let entered = self.date_of(self.entered_at);
                 let first = schedule::after_days(entered, i64::from(first_after_days.unwrap_or(0)));
                 let (anchor, from) = (start.unwrap_or(first), self.today().max(first));
-                self.dated(step, calendar, from, |from| Some(schedule::fixed_date(anchor, *unit, *every, from)))
+                self.dated(step, calendar, (from, Behind::Before), |from| {
+                    Some(schedule::fixed_date(anchor, *unit, *every, from))
+                })
             }
             Trigger::Silence { days } => {
                 let heard = self.last_inbound_at.max(self.last_closed.get(&step.key).copied());
@@ -87,7 +103,7 @@ impl Standing {
             Trigger::Date { field, offset_days, yearly, leap } => {
                 let Some(date) = self.dates.get(field).copied() else { return Vec::new() };
                 let offset = i64::from(*offset_days);
-                self.dated(step, calendar, self.today(), |from| {
+                self.dated(step, calendar, (self.today(), Behind::Before), |from| {
                     let once = schedule::after_days(date, offset);
                     if *yearly {
                         Some(schedule::yearly(date, offset, *leap, from))
@@ -126,16 +142,18 @@ impl Standing {
     /// What follows an occurrence that has just opened: fixed dates and yearly dates go on whatever becomes of it.
     #[must_use]
     pub fn after_opening(&self, step: &Step, calendar: &WorkCalendar, opened: NaiveDateTime) -> Vec<Occurrence> {
-        let from = schedule::after_days(opened.date(), 1).max(self.today());
+        let from = schedule::after_days(opened.date(), 1);
         match &step.trigger {
             Trigger::Cadence { every, unit, anchor: Anchor::FixedDates(start), first_after_days } => {
                 let first =
                     schedule::after_days(self.date_of(self.entered_at), i64::from(first_after_days.unwrap_or(0)));
                 let anchor = start.unwrap_or(first);
-                self.dated(step, calendar, from, |from| Some(schedule::fixed_date(anchor, *unit, *every, from)))
+                self.dated(step, calendar, (from, Behind::Missed), |from| {
+                    Some(schedule::fixed_date(anchor, *unit, *every, from))
+                })
             }
             Trigger::Date { field, offset_days, yearly: true, leap } => match self.dates.get(field) {
-                Some(date) => self.dated(step, calendar, from, |from| {
+                Some(date) => self.dated(step, calendar, (from, Behind::Missed), |from| {
                     Some(schedule::yearly(*date, i64::from(*offset_days), *leap, from))
                 }),
                 None => Vec::new(),
@@ -154,31 +172,56 @@ impl Standing {
         vec![self.occurrence(step, calendar, (nominal, schedule::instant(nominal, self.zone)), key)]
     }
 
-    /// On a date that the calendar year gives: the first whose instant still lies ahead. Missed ones coalesce into it.
+    /// On a date that the calendar year gives: the first whose instant still lies ahead, after those that are left out
+    /// before it, each with its reason.
     fn dated(
         &self,
         step: &Step,
         calendar: &WorkCalendar,
-        from: NaiveDate,
+        (from, behind): (NaiveDate, Behind),
         date: impl Fn(NaiveDate) -> Option<NaiveDate>,
     ) -> Vec<Occurrence> {
-        let mut from = from;
-        for _ in 0..GAPS_MAX {
-            let Some(day) = date(from) else { return Vec::new() };
+        let (mut from, mut made) = (from, Vec::new());
+        for _ in 0..SKIPS_MAX + GAPS_MAX {
+            if made.len() >= SKIPS_MAX {
+                from = from.max(self.today());
+            }
+            let Some(day) = date(from) else { return made };
             let nominal = day.and_time(step.time_of_day);
             let instants = schedule::instants(nominal, self.zone, step.gap, step.fold);
+            let gap = instants.is_empty();
             let ahead: Vec<_> = instants.into_iter().enumerate().filter(|(_, at)| *at > self.now).collect();
             if !ahead.is_empty() {
                 let key = |number: usize| match number {
                     0 => nominal.format(DAY_FORMAT).to_string(),
                     later => format!("{}#{later}", nominal.format(DAY_FORMAT)),
                 };
-                let made = ahead.into_iter().map(|(n, at)| self.occurrence(step, calendar, (nominal, at), key(n)));
-                return made.collect();
+                made.extend(ahead.into_iter().map(|(n, at)| self.occurrence(step, calendar, (nominal, at), key(n))));
+                return made;
             }
+            let reason = match (gap, behind) {
+                (true, _) => Some(Reason::Gap),
+                (false, Behind::Missed) => Some(Reason::Coalesced),
+                (false, Behind::Before) => None,
+            };
+            made.extend(reason.filter(|_| made.len() < SKIPS_MAX).map(|reason| self.skip(step, nominal, reason)));
             from = schedule::after_days(day, 1);
         }
-        Vec::new()
+        made
+    }
+
+    /// An occurrence that is left out.
+    fn skip(&self, step: &Step, nominal: NaiveDateTime, reason: Reason) -> Occurrence {
+        let at = schedule::instant(nominal, self.zone);
+        Occurrence {
+            step: step.key.clone(),
+            key: nominal.format(DAY_FORMAT).to_string(),
+            nominal,
+            open_at: at,
+            due_at: at,
+            agenda: Agenda::of(Vec::new()),
+            skipped: Some(reason),
+        }
     }
 
     fn occurrence(
@@ -196,7 +239,7 @@ impl Standing {
         let due_at = schedule::instant(due_local, self.zone).max(open_at);
         let window = Window { open_at, due_at, zone: self.zone };
         let agenda = window.agenda(&step.reminders, calendar);
-        Occurrence { step: step.key.clone(), key, nominal, open_at, due_at, agenda }
+        Occurrence { step: step.key.clone(), key, nominal, open_at, due_at, agenda, skipped: None }
     }
 }
 
@@ -283,7 +326,11 @@ pub fn task(enrolment: &Enrolment, definition: &Definition, occurrence: Occurren
         created_at: now,
         created_by: None,
     };
-    task.timer = task.timer_from(now);
+    if let Some(reason) = occurrence.skipped {
+        (task.state, task.reason, task.closed_at) = (TaskState::Cancelled, reason, Some(now));
+    } else {
+        task.timer = task.timer_from(now);
+    }
     Some(task)
 }
 

@@ -41,7 +41,7 @@ pub async fn continuity(
     app.database
         .read(&permit, async |tx: &Tx| {
             let found = figures::continuity(tx, permit.tenant(), &grades, gaps_max).await?;
-            Ok(show::continuity(&found))
+            Ok(show::continuity(&found, app.continuity.last(permit.tenant())))
         })
         .await
 }

@@ -5,7 +5,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, TaskId},
 };
-use revisit_permission::{Action, Layer, Level, Levels, Mask};
+use revisit_permission::{Action, Layer, Level, Levels, Mask, Scope};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
@@ -26,6 +26,7 @@ use crate::{
 
 /// What a reader may see of a task's outcome.
 pub struct Reader {
+    scope: Scope,
     levels: Levels,
     supervisor: bool,
     /// Whether values of the sensitive layer are asked for in clear.
@@ -35,13 +36,13 @@ pub struct Reader {
 impl Reader {
     /// A reader of one task. Levels that were decided before are taken, else they are decided now.
     pub fn of(who: &Principal, task: &Task, customer: Option<&Customer>, known: Levels) -> Result<Self, Error> {
-        let row = task.row(customer);
+        let (row, scope) = (task.row(customer), who.scope(Action::TaskView)?);
         let levels = match known == Levels::HIDDEN {
-            true => who.scope(Action::TaskView)?.levels(&row).unwrap_or(Levels::HIDDEN),
+            true => scope.levels(&row).unwrap_or(Levels::HIDDEN),
             false => known,
         };
         let supervisor = who.caller.decide(&who.leases, Action::TaskReview, &row).is_ok();
-        Ok(Self { levels, supervisor, clear: false })
+        Ok(Self { scope, levels, supervisor, clear: false })
     }
 }
 
@@ -79,7 +80,27 @@ pub async fn shown(app: &App, tx: &Tx, task: &Task, outcome: &Outcome, reader: &
         notes.push(show::note(layer, text));
     }
     let history = reader.level(Layer::History) >= Level::Read || reader.supervisor;
-    Ok(show::outcome(outcome, notes, withheld || !history))
+    let mut shown = show::outcome(outcome, notes, withheld || !history);
+    if !withheld && history {
+        shown.issues = issues(app, tx, task, reader).await?;
+    }
+    Ok(shown)
+}
+
+/// The issues that an outcome has raised, as far as their tasks are within the reader's reach.
+async fn issues(app: &App, tx: &Tx, task: &Task, reader: &Reader) -> Result<Vec<pb::Issue>, Error> {
+    let customer = match task.customer {
+        Some(id) => projection::customer(tx, task.tenant, id, projection::Hold::Look).await?,
+        None => None,
+    };
+    let mut issues = Vec::new();
+    for issue in tasks::issues_of(tx, task.tenant, task.id).await? {
+        if reader.scope.levels(&issue.row(customer.as_ref())).is_some() {
+            let title = app.sealed.open(tx, &issue, "title", &issue.title).await?;
+            issues.push(show::issue(&issue, title));
+        }
+    }
+    Ok(issues)
 }
 
 impl Reader {

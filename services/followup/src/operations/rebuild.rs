@@ -36,9 +36,33 @@ pub async fn if_empty(app: &App, worker: &Worker) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A walk over the pages of a list.
+struct Pages {
+    /// What the next page is asked for with; none after the last.
+    token: Option<String>,
+    left: usize,
+}
+
+impl Pages {
+    const fn new() -> Self {
+        Self { token: Some(String::new()), left: PAGES_MAX }
+    }
+
+    /// The token of the next page, unless the last was read.
+    fn next(&mut self) -> Result<Option<String>, Failure> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| Failure::internal("a snapshot never ends"))?;
+        Ok(self.token.take())
+    }
+
+    /// A page was taken in; it names the next one, unless it is the last.
+    fn turn(&mut self, next_page_token: String) {
+        self.token = Some(next_page_token).filter(|token| !token.is_empty());
+    }
+}
+
 async fn users(app: &App, worker: &Worker) -> Result<(), Failure> {
-    let mut page_token = String::new();
-    for _ in 0..PAGES_MAX {
+    let mut pages = Pages::new();
+    while let Some(page_token) = pages.next()? {
         let request = identity::ListUserFactsRequest { page_size: PAGE, page_token, ..Default::default() };
         let mut client = DirectoryClient::new(app.peers.channel("identity"));
         let page = answer(client.list_user_facts(request).await)?;
@@ -51,17 +75,14 @@ async fn users(app: &App, worker: &Worker) -> Result<(), Failure> {
             Ok::<_, Failure>(())
         });
         write.await?;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
+        pages.turn(page.next_page_token);
     }
     Ok(())
 }
 
 async fn departments(app: &App, worker: &Worker) -> Result<(), Failure> {
-    let mut page_token = String::new();
-    for _ in 0..PAGES_MAX {
+    let mut pages = Pages::new();
+    while let Some(page_token) = pages.next()? {
         let request = identity::ListDepartmentFactsRequest { page_size: PAGE, page_token, ..Default::default() };
         let mut client = DirectoryClient::new(app.peers.channel("identity"));
         let page = answer(client.list_department_facts(request).await)?;
@@ -74,17 +95,14 @@ async fn departments(app: &App, worker: &Worker) -> Result<(), Failure> {
             Ok::<_, Failure>(())
         });
         write.await?;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
+        pages.turn(page.next_page_token);
     }
     Ok(())
 }
 
 async fn customers(app: &App, worker: &Worker) -> Result<(), Failure> {
-    let mut page_token = String::new();
-    for _ in 0..PAGES_MAX {
+    let mut pages = Pages::new();
+    while let Some(page_token) = pages.next()? {
         let request = customer::ListCustomerFactsRequest { page_size: PAGE, page_token, ..Default::default() };
         let mut client = ProjectionsClient::new(app.peers.channel("customer"));
         let page = answer(client.list_customer_facts(request).await)?;
@@ -97,17 +115,14 @@ async fn customers(app: &App, worker: &Worker) -> Result<(), Failure> {
             Ok::<_, Failure>(())
         });
         write.await?;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
+        pages.turn(page.next_page_token);
     }
     Ok(())
 }
 
 async fn members(app: &App, worker: &Worker) -> Result<(), Failure> {
-    let mut page_token = String::new();
-    for _ in 0..PAGES_MAX {
+    let mut pages = Pages::new();
+    while let Some(page_token) = pages.next()? {
         let request = customer::ListSegmentMembersRequest { page_size: PAGE, page_token, ..Default::default() };
         let mut client = ProjectionsClient::new(app.peers.channel("customer"));
         let page = answer(client.list_segment_members(request).await)?;
@@ -118,10 +133,7 @@ async fn members(app: &App, worker: &Worker) -> Result<(), Failure> {
             Ok::<_, Failure>(())
         });
         write.await?;
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
+        pages.turn(page.next_page_token);
     }
     Ok(())
 }

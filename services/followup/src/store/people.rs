@@ -5,7 +5,7 @@ use revisit_core::{
     Failure, Id,
     id::{SubjectId, TenantId},
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{
     entity::{department, person},
@@ -94,6 +94,14 @@ pub async fn save_department(tx: &Tx, tenant: TenantId, new: &Department) -> Res
         head_id: raw(new.head),
     };
     upsert::<department::Entity, _>(tx, vec![row]).await
+}
+
+/// The tenants that somebody belongs to.
+pub async fn tenants(tx: &Tx, limit: u64) -> Result<Vec<TenantId>, Failure> {
+    let find = person::Entity::find().select_only().column(person::Column::TenantId).distinct();
+    let ids: Vec<uuid::Uuid> =
+        find.order_by_asc(person::Column::TenantId).limit(limit).into_tuple().all(&**tx).await.map_err(fault)?;
+    Ok(ids.into_iter().map(Id::from_uuid).collect())
 }
 
 /// Whether nobody is known yet.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::domain::{
     plan::{Enrolment, Reason},
-    task::{Task, TaskState},
+    task::{Task, TaskKind, TaskState},
 };
 
 /// One task, without a lock: what a change reads first to learn what it must lock.
@@ -110,6 +110,14 @@ async fn all(tx: &Tx, tenant: TenantId, condition: Condition) -> Result<Vec<Task
         .await
         .map_err(fault)?;
     rows.into_iter().map(task_rows::task).collect()
+}
+
+/// The issues that the outcome of a task has raised: at most as many as one outcome may name.
+pub async fn issues_of(tx: &Tx, tenant: TenantId, task: TaskId) -> Result<Vec<Task>, Failure> {
+    let mut issues = all(tx, tenant, Condition::all().add(Column::ParentId.eq(task.uuid()))).await?;
+    issues.retain(|found| found.kind == TaskKind::Issue);
+    issues.sort_by_key(|issue| (issue.created_at, issue.due_at, issue.id));
+    Ok(issues)
 }
 
 /// Live tasks of one customer: few, because each step has at most a handful.

@@ -151,6 +151,13 @@ pub async fn plant(tx: &Tx, tasks: &[&Task]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The earliest work of the engine in a shard, for the one statement that an idle replica repeats. Sweeps and hand-overs
+/// belong to no shard and are counted with the first.
+pub const PLANNED: &str = "(SELECT MIN(at) FROM (
+    SELECT (SELECT t.fire_at FROM timer t WHERE t.shard = s.shard ORDER BY t.fire_at LIMIT 1) AS at
+    UNION ALL SELECT w.started_at FROM sweep w WHERE s.shard = 0
+    UNION ALL SELECT h.next_at FROM hand_over h WHERE s.shard = 0 AND NOT h.done) AS planned)";
+
 /// The first timer of each shard that has one: a single descent per shard, whatever is pending.
 pub async fn heads(tx: &Tx) -> Result<Vec<(u32, Timestamp)>, Failure> {
     let text = format!(

@@ -112,6 +112,14 @@ async fn a_follow_up_is_closed_when_its_issues_are() {
         let issues = company.list("colleague", &[pb::TaskState::Open]).await;
         assert_eq!((issues[0].kind(), issues[0].title.as_str()), (pb::TaskKind::Issue, "a door is crooked"));
         assert_eq!(instant(issues[0].due_time), shanghai("2026-03-09T11:00"), "its own time limit, in working hours");
+        let outcome = async || {
+            let get = pb::GetOutcomeRequest { task_id: task.task_id.clone(), ..Default::default() };
+            company.tasks().get_outcome(company.by("manager", get)).await.expect("it").into_inner()
+        };
+        let [raised] = &outcome().await.issues[..] else { panic!("it raised one issue") };
+        assert_eq!((&raised.task_id, raised.title.as_str()), (&issues[0].task_id, "a door is crooked"));
+        assert_eq!((raised.due_time, raised.state()), (issues[0].due_time, pb::TaskState::Open));
+        assert_eq!(raised.assignee_id, company.who("colleague").to_string());
         let waiting = pb::ListTasksRequest { waiting_for_issues: true, ..Default::default() };
         let waiting = company.tasks().list_tasks(company.by("rep", waiting)).await.expect("a list").into_inner();
         assert_eq!(waiting.tasks.len(), 1);
@@ -122,6 +130,7 @@ async fn a_follow_up_is_closed_when_its_issues_are() {
             ..Default::default()
         };
         company.tasks().complete_task(company.by("colleague", settle)).await.expect("settled");
+        assert_eq!(outcome().await.issues[0].state(), pb::TaskState::Done);
         let get = pb::GetTaskRequest { task_id: task.task_id };
         let closed = company.tasks().get_task(company.by("rep", get)).await.expect("it").into_inner();
         assert_eq!(closed.open_issue_count, 0);

@@ -2,6 +2,7 @@
 //! from events that the test puts on the bus.
 
 mod customers;
+mod reports;
 mod time;
 
 use std::{collections::BTreeMap, sync::Mutex};
@@ -22,7 +23,7 @@ use revisit_proto::{
         self as pb, calendars_client::CalendarsClient, metrics_client::MetricsClient, plans_client::PlansClient,
         tasks_client::TasksClient,
     },
-    identity::v1::{self as identity, leases_server::LeasesServer},
+    identity::v1::{self as identity, hand_overs_server::HandOversServer, leases_server::LeasesServer},
 };
 use revisit_tests::{
     databases::{Backend, TestDatabase},
@@ -39,6 +40,7 @@ use uuid::Uuid;
 
 /// Monday, 2 March 2026, 08:00 in Shanghai.
 pub const BEGIN: Timestamp = Timestamp::from_micros(1_772_409_600_000_000);
+use reports::Reports;
 pub use time::shanghai;
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -51,6 +53,7 @@ pub struct Company {
     pub identity: FakeIdentity,
     pub replicas: Vec<Running>,
     pub store: DepartmentId,
+    pub reports: Reports,
     people: BTreeMap<&'static str, SubjectId>,
     streams: Mutex<BTreeMap<(&'static str, u32), i64>>,
     incarnation: Uuid,
@@ -97,6 +100,7 @@ impl Company {
             people: ["admin", "boss", "manager", "rep", "colleague"].map(|name| (name, ids.next(now))).into(),
             incarnation: ids.next::<revisit_core::id::kind::Event>(now).uuid(),
             streams: Mutex::default(),
+            reports: Reports::default(),
             replicas: Vec::new(),
             database,
             clock,
@@ -113,14 +117,15 @@ impl Company {
     }
 
     async fn replica(&self) -> Running {
-        let fake = self.identity.clone();
+        let (fake, reports) = (self.identity.clone(), self.reports.clone());
         let leases = Service::new(
             "identity",
             "[identity]",
             move |_: Nothing, _: Runtime| {
-                let fake = fake.clone();
+                let (fake, reports) = (fake.clone(), reports.clone());
                 async move {
-                    Ok(Started::new().serve(LeasesServer::new(fake)).public(&["/revisit.identity.v1.Leases/ListKeys"]))
+                    let served = Started::new().serve(LeasesServer::new(fake)).serve(HandOversServer::new(reports));
+                    Ok(served.public(&["/revisit.identity.v1.Leases/ListKeys"]))
                 }
             },
             |_: Nothing, _: Runtime| async { Ok(()) },
@@ -134,6 +139,8 @@ impl Company {
             "server.listen = '127.0.0.1:0'\nserver.drain_seconds_max = 2\ntelemetry.log = 'warn'\n\
              [database]\nurl = '{url}'\nmigrate = 'always'\ndurable = false\n\
              [consumers]\nidentity = []\ncustomer = []\nfollowup = ['customer']\nnotification = []\n\
+             [callers]\nidentity.token = 'token-of-identity'\nnotification.token = 'token-of-notification'\n\
+             [followup]\ncontinuity_seconds = 1\n\
              [seal]\ncurrent = 'a'\nkeys.a = '{key}'\nindex_current = 'a'\nindex_keys.a = '{key}'\n"
         );
         layers.add("test", &text).expect("the test's configuration is TOML");
@@ -232,6 +239,19 @@ impl Company {
         &self.replicas[0]
     }
 
+    /// A line to the service, for whoever calls it otherwise than as a person.
+    pub fn line(&self) -> Channel {
+        self.channel(0)
+    }
+
+    /// A request of another service.
+    pub fn as_service<T>(&self, service: &str, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let token = format!("token-of-{service}").parse().expect("ASCII");
+        request.metadata_mut().insert("x-revisit-caller", token);
+        request
+    }
+
     fn channel(&self, replica: usize) -> Channel {
         let address = self.replicas[replica].address;
         Endpoint::from_shared(format!("http://{address}")).expect("an address").connect_lazy()
@@ -293,6 +313,28 @@ impl Company {
     /// All messages of one type.
     pub async fn heard<M: Name + Default>(&self) -> Vec<M> {
         self.told().await.iter().filter_map(Told::read).collect()
+    }
+
+    /// Publishes a shipped plan for a segment, changed before.
+    pub async fn publish_changed(
+        &self,
+        template_key: &str,
+        segment: SegmentId,
+        change: impl FnOnce(&mut pb::PlanDefinition),
+    ) -> pb::Plan {
+        let request = pb::ListPlanTemplatesRequest {};
+        let shipped = self.plans().list_plan_templates(self.by("admin", request)).await.expect("templates");
+        let template = shipped.into_inner().templates.into_iter().find(|template| template.key == template_key);
+        let mut definition = template.expect("it ships").definition.expect("a definition");
+        definition.segment_id = segment.to_string();
+        change(&mut definition);
+        let request =
+            pb::CreatePlanRequest { name: template_key.into(), definition: Some(definition), ..Default::default() };
+        let plan = self.plans().create_plan(self.by("admin", request)).await.expect("a draft").into_inner();
+        let request = pb::PublishPlanRequest { plan_id: plan.plan_id, ..Default::default() };
+        let plan = self.plans().publish_plan(self.by("admin", request)).await.expect("a version").into_inner();
+        self.settle().await;
+        plan
     }
 
     /// Publishes a shipped plan for a segment.

@@ -178,7 +178,29 @@ fn fixed_dates_go_on_after_each_opening_and_missed_ones_coalesce() {
         Trigger::Cadence { every: 1, unit: Unit::Week, anchor: Anchor::FixedDates(start), first_after_days: None };
     let late = standing("2026-03-25T08:00");
     let next = late.after_opening(&definition.steps[0], &WorkCalendar::china_office(), local("2026-03-02T09:00"));
-    assert_eq!(next.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["2026-03-30T09:00"]);
+    let told: Vec<_> = next.iter().map(|one| (one.key.as_str(), one.skipped)).collect();
+    let missed = |key| (key, Some(Reason::Coalesced));
+    assert_eq!(
+        told,
+        [
+            missed("2026-03-09T09:00"),
+            missed("2026-03-16T09:00"),
+            missed("2026-03-23T09:00"),
+            ("2026-03-30T09:00", None)
+        ]
+    );
+}
+
+#[test]
+fn after_a_long_standstill_a_bounded_number_of_missed_dates_is_kept_and_the_plan_goes_on() {
+    let mut definition = definition("grade_a_weekly");
+    let start = Some("2020-01-01".parse().expect("a date"));
+    definition.steps[0].trigger =
+        Trigger::Cadence { every: 1, unit: Unit::Day, anchor: Anchor::FixedDates(start), first_after_days: None };
+    let late = standing("2026-03-25T08:00");
+    let next = late.after_opening(&definition.steps[0], &WorkCalendar::china_office(), local("2020-01-01T09:00"));
+    assert_eq!((next.len(), next.iter().filter(|one| one.skipped.is_none()).count()), (SKIPS_MAX + 1, 1));
+    assert_eq!(next.last().map(|one| one.key.as_str()), Some("2026-03-25T09:00"));
 }
 
 #[test]
@@ -198,8 +220,10 @@ fn a_time_in_a_gap_is_skipped_to_the_next_date_and_one_in_a_fold_can_count_twice
         let now = schedule::instant(local(now), zone);
         let standing = Standing { now, zone, entered_at: now, ..standing("2026-03-01T00:00") };
         let made = standing.occurrences(&definition, &WorkCalendar::china_office());
-        made.into_iter().map(|one| one.key).collect::<Vec<_>>()
+        made.into_iter().map(|one| (one.key, one.skipped)).collect::<Vec<_>>()
     };
-    assert_eq!(keys("2026-03-28T12:00"), ["2026-03-30T02:30"], "02:30 does not exist on the 29th");
-    assert_eq!(keys("2026-10-24T12:00"), ["2026-10-25T02:30", "2026-10-25T02:30#1"]);
+    let key = |text: &str, skipped| (text.to_owned(), skipped);
+    let gap = key("2026-03-29T02:30", Some(Reason::Gap));
+    assert_eq!(keys("2026-03-28T12:00"), [gap, key("2026-03-30T02:30", None)], "02:30 does not exist on the 29th");
+    assert_eq!(keys("2026-10-24T12:00"), [key("2026-10-25T02:30", None), key("2026-10-25T02:30#1", None)]);
 }

@@ -24,6 +24,20 @@ impl Company {
         tokio::time::timeout(REST_MAX, rest).await.expect("it comes to rest");
     }
 
+    /// Asks again and again until there is an answer.
+    pub async fn until<T>(&self, ask: impl AsyncFn() -> Option<T>) -> T {
+        let waiting = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                if let Some(answer) = ask().await {
+                    return answer;
+                }
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(REST_MAX, waiting).await.expect("it comes to be")
+    }
+
     async fn quiet(&self) -> bool {
         for replica in &self.replicas {
             for rest in &replica.rest {
