@@ -141,6 +141,41 @@ async fn a_follow_up_is_closed_when_its_issues_are() {
 }
 
 #[tokio::test]
+async fn what_an_outcome_plants_reminds_as_the_plan_says_and_still_does_when_it_is_put_off() {
+    in_each_company(async |company: &Company| {
+        let segment: SegmentId = company.new_id();
+        let only_due = pb::Reminders { at_due: true, ..Default::default() };
+        company
+            .publish_changed("grade_a_weekly", segment, |plan| {
+                plan.steps.iter_mut().for_each(|step| step.reminders = None);
+                plan.follow_on_reminders = Some(only_due.clone());
+            })
+            .await;
+        company.enter(segment, company.facts(company.new_id(), 1, "rep"), 1).await;
+        company.advance_to_local("2026-03-09T09:00").await;
+        let task = company.list("rep", &[pb::TaskState::Open]).await.remove(0);
+        let issue = pb::Issue { title: "a door is crooked".into(), due_within_minutes: 60, ..Default::default() };
+        let request = pb::CompleteTaskRequest {
+            issues: vec![issue],
+            next_contact_time: wire(shanghai("2026-03-11T16:30")),
+            ..record(&task, "interested")
+        };
+        let answer = company.tasks().complete_task(company.by("rep", request)).await.expect("done").into_inner();
+        let next = answer.next_task.expect("a next contact");
+        let later = shanghai("2026-03-12T10:00");
+        let snooze = pb::SnoozeTaskRequest { task_id: next.task_id, due_time: wire(later), ..Default::default() };
+        company.tasks().snooze_task(company.by("rep", snooze)).await.expect("it moves");
+        // Two days on, the shipped reminders would long have told of overdue tasks and called the manager.
+        company.advance_to_local("2026-03-13T18:00").await;
+        let told = company.heard::<pb::ReminderDue>().await;
+        let kinds: Vec<_> = told.iter().map(pb::ReminderDue::kind).collect();
+        assert_eq!(kinds, [pb::ReminderKind::Due, pb::ReminderKind::Due], "the issue's and the contact's");
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_result_may_plan_the_next_contact_or_end_the_run() {
     in_each_company(async |company: &Company| {
         let task = open_task(company).await;

@@ -345,6 +345,27 @@ impl Company {
             definition: Some(pb::PlanDefinition { segment_id: segment.to_string(), ..Default::default() }),
             ..Default::default()
         };
+        self.publish_plan(request).await
+    }
+
+    /// A published plan of a shipped template that is changed first.
+    pub async fn publish_changed(
+        &self,
+        template_key: &str,
+        segment: SegmentId,
+        change: impl FnOnce(&mut pb::PlanDefinition),
+    ) -> pb::Plan {
+        let request = self.by("admin", pb::ListPlanTemplatesRequest {});
+        let templates = self.plans().list_plan_templates(request).await.expect("a list").into_inner().templates;
+        let template = templates.into_iter().find(|template| template.key == template_key).expect("it is shipped");
+        let mut definition = template.definition.expect("it says something");
+        definition.segment_id = segment.to_string();
+        change(&mut definition);
+        let definition = Some(definition);
+        self.publish_plan(pb::CreatePlanRequest { name: template_key.into(), definition, ..Default::default() }).await
+    }
+
+    async fn publish_plan(&self, request: pb::CreatePlanRequest) -> pb::Plan {
         let plan = self.plans().create_plan(self.by("admin", request)).await.expect("a draft").into_inner();
         let request = pb::PublishPlanRequest { plan_id: plan.plan_id, ..Default::default() };
         let plan = self.plans().publish_plan(self.by("admin", request)).await.expect("a version").into_inner();
