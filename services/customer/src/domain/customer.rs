@@ -70,8 +70,9 @@ pub struct Customer {
     pub deleted_at: Option<Timestamp>,
     pub version: i64,
     pub auth_rev: i64,
-    /// The import that made it.
+    /// The import that made it, and the version that this import last wrote: a later one is somebody else's.
     pub import_job: Option<JobId>,
+    pub import_version: Option<i64>,
 }
 
 impl Customer {

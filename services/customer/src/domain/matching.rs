@@ -12,9 +12,27 @@ use super::{
 /// Answers a subject may get in an hour about customers that it may not read.
 pub const BUDGET_PER_HOUR: i64 = 30;
 /// Of an import's rows, one in so many may turn out to be a customer that the importer may not read (2 %).
-pub const BUDGET_IMPORT_DIVISOR: i64 = 50;
+const IMPORT_ROWS_PER_ANSWER: i64 = 50;
 /// Matches that one question answers at the most.
 pub const MATCHES_MAX: usize = 20;
+
+/// What an import may learn about customers of others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ImportBudget {
+    /// So many answers come with the rows of the file.
+    OfFile(i64),
+    /// One, which counts in the hour like a question: a file of few rows is as good as one.
+    OfHour,
+}
+
+impl ImportBudget {
+    pub const fn of(rows: i64) -> Self {
+        match rows / IMPORT_ROWS_PER_ANSWER {
+            0 => Self::OfHour,
+            answers => Self::OfFile(answers),
+        }
+    }
+}
 
 /// What is compared. The number is stored, and it is part of what a blind index is made from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

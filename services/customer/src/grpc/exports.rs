@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use revisit_bootstrap::{Reply, Streamed, authenticated, reply_stream};
 use revisit_core::Input;
 use revisit_permission::{Layer, Level};
 use revisit_proto::customer::v1::{self as pb, export_server::Export};
 use tonic::Request;
 
-use super::show;
+use super::{files::in_pieces, show};
 use crate::{
     App,
     domain::{Error, contact::ContactType, customer::CustomerKind, sheet},
@@ -38,7 +38,7 @@ impl Export for Served {
                 input.finish()?;
                 let wish = Wish { filter: message.filter, clear: message.clear_values, reason };
                 let chunks = exports::export(app, who, wish).await?;
-                Ok::<_, Error>(chunks.map_ok(|chunk| pb::FileChunk { data: lines(&chunk).into_bytes() }).boxed())
+                Ok::<_, Error>(in_pieces(chunks.map_ok(|chunk| lines(&chunk))))
             }
             .await,
         )

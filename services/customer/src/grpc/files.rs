@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::stream;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use revisit_bootstrap::{
     Principal, Reply, Streamed, authenticated, failure, idempotency::Repeatable, reply, reply_stream, wire,
 };
@@ -17,8 +17,10 @@ use crate::{
     store::imports::{Job, Row, RowResult, State},
 };
 
-/// Rows that are read together for a file.
-const FILE_ROWS: usize = 500;
+/// Rows that are read together for a file: each may be as long as a record may be.
+const FILE_ROWS: usize = 20;
+/// Bytes of one message of a file at the most.
+const PIECE: usize = 256 << 10;
 /// How often a followed job is looked at.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -136,7 +138,7 @@ impl Import for Served {
             async {
                 let id = job_id(&message.job_id)?;
                 imports::get(&app, &who, id).await?;
-                Ok::<_, Error>(rejected(app, who, id))
+                Ok::<_, Error>(in_pieces(rejected(app, who, id)))
             }
             .await,
         )
@@ -204,7 +206,7 @@ fn watch(
     app: Arc<App>,
     who: Principal,
     first: Job,
-) -> impl futures::Stream<Item = Result<pb::ImportJob, Error>> + Send + 'static {
+) -> impl Stream<Item = Result<pb::ImportJob, Error>> + Send + 'static {
     let rests = |job: &Job| !matches!(job.state, State::Running | State::Reverting);
     stream::try_unfold(Some((app, who, first, true)), move |state| async move {
         let Some((app, who, mut job, first)) = state else { return Ok(None) };
@@ -219,11 +221,7 @@ fn watch(
     })
 }
 
-fn rejected(
-    app: Arc<App>,
-    who: Principal,
-    id: JobId,
-) -> impl futures::Stream<Item = Result<pb::FileChunk, Error>> + Send + 'static {
+fn rejected(app: Arc<App>, who: Principal, id: JobId) -> impl Stream<Item = Result<String, Error>> + Send + 'static {
     stream::try_unfold(Some((app, who, 0_i64, true)), move |state| async move {
         let Some((app, who, after, first)) = state else { return Ok(None) };
         let wanted = (after, FILE_ROWS, Some(RowResult::Rejected), true);
@@ -244,8 +242,20 @@ fn rejected(
         }
         let after = rows.last().map_or(after, |row| row.number);
         let next = more.then_some((app, who, after, false));
-        Ok(Some((pb::FileChunk { data: text.into_bytes() }, next)))
+        Ok(Some((text, next)))
     })
+}
+
+/// A file in messages that every client takes.
+pub fn in_pieces(
+    texts: impl Stream<Item = Result<String, Error>> + Send + 'static,
+) -> impl Stream<Item = Result<pb::FileChunk, Error>> + Send + 'static {
+    texts
+        .map_ok(|text| {
+            let pieces: Vec<_> = text.as_bytes().chunks(PIECE).map(<[u8]>::to_vec).collect();
+            stream::iter(pieces).map(|data| Ok(pb::FileChunk { data }))
+        })
+        .try_flatten()
 }
 
 fn show_job(job: &Job) -> pb::ImportJob {

@@ -143,6 +143,7 @@ pub fn compose(app: &App, who: &Principal, draft: &Draft, catalogue: &Catalogue)
         version: 0,
         auth_rev: 0,
         import_job: None,
+        import_version: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Imports: a file becomes a persisted job; a worker turns its rows into customers, batch by batch.
 
 mod batch;
+mod take_back;
 mod upload;
 
 use revisit_bootstrap::Principal;

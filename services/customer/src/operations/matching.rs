@@ -20,7 +20,7 @@ use crate::{
     store::{self, load::Depth},
 };
 
-const HOUR_MICROS: i64 = 3_600_000_000;
+pub const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// What a question about duplicates gave.
 pub struct Answer {
@@ -121,7 +121,7 @@ async fn spend(app: &App, who: &Principal, scope: &Scope, about: &[CustomerId]) 
     let unbounded = who.scope(Action::CustomerProbe).is_ok();
     let write = app.store.database.write(scope, async |tx| {
         let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
-        let used = store::duty::count_question(tx, scope, who.subject(), hour).await?;
+        let used = store::duty::count_question(tx, scope, (who.tenant(), who.subject()), hour).await?;
         let over = used > BUDGET_PER_HOUR && !unbounded;
         let entry = audit::Entry::new(&who.caller, "customer.duplicate_answer", "customer")
             .about(about.iter().map(|id| id.uuid()))

@@ -5,7 +5,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, DepartmentId, SubjectId, TenantId},
 };
-use revisit_permission::{Decided, Scope, TaskHolder, Worker};
+use revisit_permission::{Decided, Permit, Scope, TaskHolder, Worker};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict},
@@ -18,8 +18,13 @@ use super::{
 use crate::domain::Error;
 
 /// Counts one question of a subject in an hour and answers how many that makes.
-pub async fn count_question(tx: &Tx, scope: &Scope, subject: SubjectId, hour: i64) -> Result<i64, Error> {
-    let tenant_id = scope.tenant().uuid();
+pub async fn count_question(
+    tx: &Tx,
+    _permit: &impl Permit,
+    (tenant, subject): (TenantId, SubjectId),
+    hour: i64,
+) -> Result<i64, Error> {
+    let tenant_id = tenant.uuid();
     let row = duplicate_budget::Model { tenant_id, subject_id: subject.uuid(), hour, used: 1 };
     let one_more = OnConflict::columns([
         duplicate_budget::Column::TenantId,
@@ -38,6 +43,12 @@ pub async fn count_question(tx: &Tx, scope: &Scope, subject: SubjectId, hour: i6
         .await?;
     let row = duplicate_budget::Entity::find_by_id((tenant_id, subject.uuid(), hour)).one(&**tx).await?;
     Ok(row.map_or(1, |row| row.used))
+}
+
+/// How many questions of a subject were counted in an hour.
+pub async fn questions(tx: &Tx, scope: &Scope, subject: SubjectId, hour: i64) -> Result<i64, Error> {
+    let key = (scope.tenant().uuid(), subject.uuid(), hour);
+    Ok(duplicate_budget::Entity::find_by_id(key).one(&**tx).await?.map_or(0, |row| row.used))
 }
 
 /// What the last patrol found in a tenant.
@@ -207,24 +218,15 @@ pub async fn ungraded(
 }
 
 /// Keeps what a task lends; a lower generation never overwrites.
+///
+/// The row that is there is compared by the statement that replaces it: the event and the direct call may come at once,
+/// and a close that both have read past would be lost.
 pub async fn hold_task(
     tx: &Tx,
     _worker: &Worker,
     (tenant, customer): (TenantId, CustomerId),
     holder: &TaskHolder,
 ) -> Result<(), Error> {
-    let key = (tenant.uuid(), customer.uuid(), holder.task.uuid());
-    let known = task_holder::Entity::find_by_id(key).one(&**tx).await?;
-    // An extension has the same generation and a later end; an entry without subject is a closed task's.
-    let newer = known.is_none_or(|known| {
-        holder.generation > known.generation
-            || (holder.generation == known.generation
-                && (holder.subject.is_none()
-                    || (known.subject_id.is_some() && holder.until.micros() >= known.until_at)))
-    });
-    if !newer {
-        return Ok(());
-    }
     let row = task_holder::Model {
         tenant_id: tenant.uuid(),
         customer_id: customer.uuid(),
@@ -234,6 +236,13 @@ pub async fn hold_task(
         layers: super::rows::layers_text(&holder.layers),
         until_at: holder.until.micros(),
     };
+    let (old, new) =
+        (|name: &'static str| Expr::col(("task_holder", name)), |name: &'static str| Expr::col(("excluded", name)));
+    // An extension has the same generation and a later end; an entry without subject is a closed task's.
+    let extends = old("subject_id").is_not_null().and(new("until_at").gte(old("until_at")));
+    let closes_or_extends = new("subject_id").is_null().or(extends);
+    let is_newer = new("generation").gt(old("generation"));
+    let replaces = is_newer.or(new("generation").eq(old("generation")).and(closes_or_extends));
     let replace = OnConflict::columns([
         task_holder::Column::TenantId,
         task_holder::Column::CustomerId,
@@ -245,6 +254,7 @@ pub async fn hold_task(
         task_holder::Column::Layers,
         task_holder::Column::UntilAt,
     ])
+    .action_and_where(replaces)
     .to_owned();
     insert_all_on::<task_holder::Entity, _>(tx, vec![row], Some(replace)).await?;
     Ok(())

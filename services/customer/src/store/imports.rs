@@ -373,16 +373,17 @@ pub async fn made_by(tx: &Tx, _worker: &Worker, job: &Job, size: u64) -> Result<
         .filter(customer::Column::TenantId.eq(job.tenant.uuid()))
         .filter(customer::Column::ImportJobId.eq(job.id.uuid()))
         .filter(customer::Column::DeletedAt.is_null());
-    let untouched: Vec<Uuid> = made
+    let untouched = || Expr::col(customer::Column::Version).eq(Expr::col(customer::Column::ImportVersion));
+    let ids: Vec<Uuid> = made
         .clone()
         .select_only()
         .column(customer::Column::CustomerId)
-        .filter(customer::Column::Version.eq(1))
+        .filter(untouched())
         .order_by_asc(customer::Column::CustomerId)
         .limit(size)
         .into_tuple()
         .all(&**tx)
         .await?;
-    let others = made.filter(customer::Column::Version.gt(1)).count(&**tx).await?;
-    Ok((untouched.into_iter().map(CustomerId::from_uuid).collect(), i64::try_from(others).unwrap_or(i64::MAX)))
+    let others = made.filter(untouched().not()).count(&**tx).await?;
+    Ok((ids.into_iter().map(CustomerId::from_uuid).collect(), i64::try_from(others).unwrap_or(i64::MAX)))
 }

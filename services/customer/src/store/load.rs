@@ -327,10 +327,31 @@ pub async fn by_external_id(tx: &Tx, scope: &Scope, external: &str) -> Result<Op
     let found = customer::Entity::find()
         .filter(customer::Column::TenantId.eq(scope.tenant().uuid()))
         .filter(customer::Column::ExternalId.eq(external))
+        .filter(customer::Column::DeletedAt.is_null())
         .filter(super::reach::clauses(scope).into_iter().fold(Condition::any(), Condition::add))
         .one(&**tx)
         .await?;
     Ok(found.map(|row| CustomerId::from_uuid(row.customer_id)))
+}
+
+/// The living customers that have these external ids.
+pub async fn external_ids(
+    tx: &Tx,
+    _worker: &Worker,
+    tenant: TenantId,
+    externals: &[String],
+) -> Result<HashMap<String, CustomerId>, DbErr> {
+    let rows: Vec<(Option<String>, Uuid)> = customer::Entity::find()
+        .select_only()
+        .column(customer::Column::ExternalId)
+        .column(customer::Column::CustomerId)
+        .filter(customer::Column::TenantId.eq(tenant.uuid()))
+        .filter(customer::Column::ExternalId.is_in(externals))
+        .filter(customer::Column::DeletedAt.is_null())
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    Ok(rows.into_iter().filter_map(|(external, id)| Some((external?, CustomerId::from_uuid(id)))).collect())
 }
 
 /// Rows by id for a worker, deleted ones too.

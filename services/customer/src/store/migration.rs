@@ -34,7 +34,7 @@ const TABLES: [(&str, &str); 24] = [
          grade_reason {text}, graded_at bigint NOT NULL, vip {bool} NOT NULL, pooled {bool} NOT NULL, city {text},
          source {text}, birthday {text}, contract_end {text}, external_id {text}, created_at bigint NOT NULL,
          updated_at bigint NOT NULL, deleted_at bigint, version bigint NOT NULL, auth_rev bigint NOT NULL,
-         import_job_id {uuid}, PRIMARY KEY (tenant_id, customer_id)",
+         import_job_id {uuid}, import_version bigint, PRIMARY KEY (tenant_id, customer_id)",
     ),
     (
         "contact_point",
@@ -151,14 +151,16 @@ const TABLES: [(&str, &str); 24] = [
     ),
     (
         "transfer_job",
-        "job_id {uuid} NOT NULL, subject_id {uuid} NOT NULL, owner_id {uuid} NOT NULL, department_id {uuid},
-         reason {text} NOT NULL, state smallint NOT NULL, total_count bigint NOT NULL, moved_count bigint NOT NULL,
+        "job_id {uuid} NOT NULL, subject_id {uuid} NOT NULL, owner_id {uuid}, department_id {uuid},
+         undone_job_id {uuid}, reason {text} NOT NULL, state smallint NOT NULL, total_count bigint NOT NULL, moved_count bigint NOT NULL,
          refused_count bigint NOT NULL, stop_reason {text} NOT NULL, created_at bigint NOT NULL, ended_at bigint,
          PRIMARY KEY (tenant_id, job_id)",
     ),
+    // Of a moved row: whose it was, and the ownership epoch that the move made. Both are null when it was there already.
     (
         "transfer_row",
         "job_id {uuid} NOT NULL, customer_id {uuid} NOT NULL, result smallint NOT NULL, reason {text} NOT NULL,
+         former_owner_id {uuid}, former_department_id {uuid}, epoch bigint,
          PRIMARY KEY (tenant_id, job_id, customer_id)",
     ),
 ];
@@ -196,7 +198,8 @@ const INDEXES: [&str; 17] = [
     "INDEX customer_department ON customer (tenant_id, department_id, customer_id)",
     "INDEX customer_name ON customer (tenant_id, name, customer_id)",
     "INDEX customer_updated ON customer (tenant_id, updated_at, customer_id)",
-    "UNIQUE INDEX customer_external ON customer (tenant_id, external_id)",
+    // What a deleted customer was called elsewhere is free, like its contact points.
+    "UNIQUE INDEX customer_external ON customer (tenant_id, external_id) WHERE deleted_at IS NULL",
     "INDEX customer_import ON customer (tenant_id, import_job_id, customer_id)",
     "INDEX strong_key_customer ON strong_key (tenant_id, customer_id)",
     "INDEX weak_key_customer ON weak_key (tenant_id, customer_id)",

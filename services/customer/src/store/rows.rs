@@ -43,6 +43,7 @@ pub fn customer(row: customer::Model) -> Customer {
         version: row.version,
         auth_rev: row.auth_rev,
         import_job: row.import_job_id.map(JobId::from_uuid),
+        import_version: row.import_version,
     }
 }
 
@@ -72,6 +73,7 @@ pub fn customer_row(customer: &Customer) -> customer::Model {
         version: customer.version,
         auth_rev: customer.auth_rev,
         import_job_id: customer.import_job.map(JobId::uuid),
+        import_version: customer.import_version,
     }
 }
 

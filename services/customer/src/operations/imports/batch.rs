@@ -2,6 +2,7 @@
 //!
 //! A killed import begins again at the batch that was not committed.
 
+mod budget;
 mod place;
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,26 +12,33 @@ use revisit_core::{
     Failure, Input, Kind, Timestamp,
     id::{CustomerId, DepartmentId},
 };
-use revisit_permission::{Action, Change as PolicyChange, Decided, Permits, Reading};
+use revisit_permission::{Change as PolicyChange, Decided, Permits, Reading};
 
-use super::{may_import, targets};
+use budget::{BUDGET_SPENT, allowance};
+
+use super::{may_import, take_back::take_back, targets};
 use crate::{
     App,
     domain::{
         Error,
         customer::Customer,
         import::{self, RowDraft, Target},
-        matching::{BUDGET_IMPORT_DIVISOR, Key},
+        matching::{ImportBudget, Key},
         sheet::{self, Record, Splitter},
-        timeline::EntryKind,
     },
-    operations::customers::{self, Catalogue, compose},
+    operations::{
+        customers::{self, Catalogue, compose},
+        matching::HOUR_MICROS,
+    },
     store::{
         self,
         imports::{Job, Row, RowResult, State},
         save::{Change, MATCH_RACE},
     },
 };
+
+/// Bytes of the records of one batch at the most, the last one excepted: a batch of the longest rows is a small one.
+const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// Does one batch of the oldest job; answers whether there was one.
 pub async fn work(app: &App) -> Result<bool, Error> {
@@ -45,7 +53,7 @@ pub async fn work(app: &App) -> Result<bool, Error> {
     match done {
         Ok(()) => Ok(true),
         // Another replica was faster, or somebody took a key in between: the next look finds it as it is now.
-        Err(Error::ImportState { .. } | Error::EtagStale { .. }) => Ok(true),
+        Err(Error::ImportState { .. } | Error::EtagStale { .. } | Error::ExternalIdTaken) => Ok(true),
         Err(Error::Told(failure)) if failure.reason == MATCH_RACE => Ok(true),
         Err(Error::Denied(denial)) => stop_if_denied(app, &job, Failure::from(denial)).await,
         Err(Error::Told(failure)) => stop_if_denied(app, &job, failure).await,
@@ -64,7 +72,7 @@ async fn stop_if_denied(app: &App, job: &Job, failure: Failure) -> Result<bool, 
     Ok(true)
 }
 
-fn ended(app: &App, job: &Job, state: State, reason: &str) -> Job {
+pub fn ended(app: &App, job: &Job, state: State, reason: &str) -> Job {
     Job { state, stop_reason: reason.to_owned(), ended_at: Some(app.clock.wall()), ..job.clone() }
 }
 
@@ -77,6 +85,8 @@ struct Context<'a> {
     catalogue: Catalogue,
     mapping: Vec<Option<Target>>,
     departments: HashMap<String, DepartmentId>,
+    /// How many more rows may turn out to be customers of others; none for who may ask without bound.
+    allowance: Option<usize>,
     now: Timestamp,
 }
 
@@ -99,6 +109,8 @@ struct Outcome {
     made: Vec<i64>,
     /// Customers of others that rows turned out to be.
     foreign: Vec<CustomerId>,
+    /// The row that the budget had no answer left for: neither it nor a later one has a result.
+    cut_at: Option<i64>,
 }
 
 async fn batch(app: &App, who: &Principal, job: &Job) -> Result<(), Error> {
@@ -111,14 +123,14 @@ async fn batch(app: &App, who: &Principal, job: &Job) -> Result<(), Error> {
         who,
         job,
         departments: departments(&reading, &mapping),
+        allowance: allowance(app, who, &scope, job).await?,
         mapping,
         catalogue,
         reading,
         now: app.clock.wall(),
     };
     let (records, end_of_file) = records(app, &scope, job).await?;
-    let after = records.last().map_or(job.next_position, |record| i64::try_from(record.end).unwrap_or(i64::MAX));
-    let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
+    let ends: Vec<i64> = records.iter().map(|record| i64::try_from(record.end).unwrap_or(i64::MAX)).collect();
     let mut outcome = Outcome::default();
     let mut candidates = Vec::new();
     for (index, record) in records.into_iter().enumerate() {
@@ -128,7 +140,13 @@ async fn batch(app: &App, who: &Principal, job: &Job) -> Result<(), Error> {
         }
     }
     context.place(candidates, &scope, &mut outcome).await?;
-    let mut next = Job { next_row: job.next_row + count, next_position: after, ..job.clone() };
+    if let Some(cut) = outcome.cut_at {
+        outcome.rows.retain(|row| row.number < cut);
+    }
+    let count = outcome.cut_at.map_or(ends.len(), |cut| usize::try_from(cut - 1 - job.next_row).unwrap_or(0));
+    let after = ends[..count].last().copied().unwrap_or(job.next_position);
+    let next_row = job.next_row + i64::try_from(count).unwrap_or(i64::MAX);
+    let mut next = Job { next_row, next_position: after, ..job.clone() };
     next.foreign += i64::try_from(outcome.foreign.len()).unwrap_or(0);
     for row in &outcome.rows {
         match row.result {
@@ -138,10 +156,8 @@ async fn batch(app: &App, who: &Principal, job: &Job) -> Result<(), Error> {
             RowResult::Rejected => next.rejected += 1,
         }
     }
-    // A part of a percent of a small file is one row.
-    let budget = (job.row_count + BUDGET_IMPORT_DIVISOR - 1) / BUDGET_IMPORT_DIVISOR;
-    if next.foreign > budget && who.scope(Action::CustomerProbe).is_err() {
-        next = ended(app, &next, State::Stopped, "DUPLICATE_BUDGET");
+    if outcome.cut_at.is_some() {
+        next = ended(app, &next, State::Stopped, BUDGET_SPENT);
     } else if end_of_file {
         next = ended(app, &next, State::Done, "");
     }
@@ -172,12 +188,12 @@ fn departments(reading: &Reading, mapping: &[Option<Target>]) -> HashMap<String,
         .collect()
 }
 
-/// The next records of the file, at most a batch of them, and whether the file ends behind them.
+/// The next records of the file, at most a batch of them by number and by bytes, and whether the file ends behind them.
 async fn records(app: &App, scope: &revisit_permission::Scope, job: &Job) -> Result<(Vec<Record>, bool), Error> {
     let size = app.config.batch_rows;
     let key = (job.tenant, job.id);
     let mut splitter = Splitter::new(job.delimiter, u64::try_from(job.next_position).unwrap_or(0));
-    let (mut records, mut position) = (Vec::new(), job.next_position);
+    let (mut records, mut position, mut bytes) = (Vec::new(), job.next_position, 0);
     loop {
         let read = app
             .store
@@ -192,14 +208,17 @@ async fn records(app: &App, scope: &revisit_permission::Scope, job: &Job) -> Res
             position += i64::try_from(piece.len()).unwrap_or(0);
             splitter.push(&piece);
         }
-        while records.len() < size {
+        while records.len() < size && bytes < BATCH_BYTES_MAX {
             match splitter.next(end) {
-                Some(record) => records.push(record),
+                Some(record) => {
+                    bytes += record.content.as_ref().map_or(0, Vec::len);
+                    records.push(record);
+                }
                 None if end => return Ok((records, true)),
                 None => break,
             }
         }
-        if records.len() >= size {
+        if records.len() >= size || bytes >= BATCH_BYTES_MAX {
             return Ok((records, false));
         }
     }
@@ -238,7 +257,7 @@ impl Context<'_> {
             let told: Vec<_> = told.collect();
             reject(if told.is_empty() { vec![("row".to_owned(), failure.reason.to_owned())] } else { told })
         })?;
-        customer.import_job = Some(self.job.id);
+        (customer.import_job, customer.import_version) = (Some(self.job.id), Some(1));
         let keys = customer.keys();
         Ok(Candidate { number, raw: bytes, draft, customer, keys })
     }
@@ -287,45 +306,19 @@ impl Context<'_> {
         if next.ended_at.is_some() {
             store::imports::drop_file(tx, permit, self.job).await?;
         }
-        if !foreign.is_empty() {
+        if ImportBudget::of(self.job.row_count) == ImportBudget::OfHour && !foreign.is_empty() {
+            let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
+            store::duty::count_question(tx, permit, (self.job.tenant, self.job.subject), hour).await?;
+        }
+        if !foreign.is_empty() || next.stop_reason == BUDGET_SPENT {
             let entry = audit::Entry::new(&self.who.caller, "customer.duplicate_answer", "customer");
             let entry = entry.about(foreign.iter().map(|id| id.uuid()));
-            let entry = entry.with(|message| next.stop_reason.clone_into(&mut message.reason_code));
+            let entry = entry.with(|message| {
+                message.count = next.foreign;
+                next.stop_reason.clone_into(&mut message.reason_code);
+            });
             audit::record(tx, &self.app.ids, entry).await?;
         }
         Ok(())
     }
-}
-
-/// Deletes the next chunk of what the job made and nobody has touched since.
-async fn take_back(app: &App, who: &Principal, job: &Job) -> Result<(), Error> {
-    let worker = &app.workers.import;
-    let scope = may_import(who)?;
-    let size = app.config.batch_rows as u64;
-    let read = app.store.database.read(worker, async |tx| {
-        let (ids, kept) = store::imports::made_by(tx, worker, job, size).await?;
-        Ok::<_, Error>((store::load::for_worker(tx, worker, job.tenant, &ids).await?, kept))
-    });
-    let (customers, kept) = read.await?;
-    if customers.is_empty() {
-        let done = Job { kept, ..ended(app, job, State::Reverted, "") };
-        return app.store.database.write(&scope, async |tx| store::imports::update(tx, &scope, job, &done).await).await;
-    }
-    let now = app.clock.wall();
-    let (mut changes, mut permits) = (Vec::new(), Vec::new());
-    for customer in customers {
-        let mut after = customer.clone();
-        after.deleted_at = Some(now);
-        let decided = who.caller.decide_change(&who.leases, Action::CustomerImport, &customer.row(), &after.row())?;
-        let entry = customers::entry(app, EntryKind::Record, &after, now)
-            .by(who.subject())
-            .change(None, Some("import reverted".to_owned()))
-            .about(job.id);
-        after.auth_rev = decided.revision();
-        changes.push(Change::update(customer, after).with_contents().entry(entry));
-        permits.push(decided);
-    }
-    let permits = Permits(permits);
-    app.store.database.write(&permits, async |tx| store::save::save(tx, &app.store, &permits, changes).await).await?;
-    Ok(())
 }

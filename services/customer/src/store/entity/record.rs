@@ -32,6 +32,7 @@ pub mod customer {
         pub version: i64,
         pub auth_rev: i64,
         pub import_job_id: Option<Uuid>,
+        pub import_version: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -22,6 +22,32 @@ use crate::{
     },
 };
 
+/// Where things are while a batch is placed: in the database, or in an earlier row.
+struct Places {
+    /// Who has which key.
+    holders: HashMap<Key, Vec<CustomerId>>,
+    /// Who has which external id.
+    externals: HashMap<String, CustomerId>,
+    /// The change of this batch that makes or merges into a customer.
+    touched: BTreeMap<CustomerId, usize>,
+}
+
+impl Places {
+    /// Remembers what a customer of this batch has now.
+    fn keep(&mut self, customer: &Customer, place: usize) {
+        for key in customer.keys() {
+            let held = self.holders.entry(key).or_default();
+            if !held.contains(&customer.id) {
+                held.push(customer.id);
+            }
+        }
+        if let Some(external) = &customer.external_id {
+            self.externals.insert(external.clone(), customer.id);
+        }
+        self.touched.insert(customer.id, place);
+    }
+}
+
 impl Context<'_> {
     /// Decides for each candidate whether it is new, an earlier row's, or somebody who is there already.
     pub(super) async fn place(
@@ -30,10 +56,45 @@ impl Context<'_> {
         scope: &Scope,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
-        let all: BTreeSet<Key> = candidates.iter().flat_map(|candidate| candidate.keys.iter().cloned()).collect();
+        let (mut places, known) = self.look_up(&candidates, scope).await?;
+        for candidate in candidates {
+            let held = candidate
+                .keys
+                .iter()
+                .flat_map(|key| places.holders.get(key).into_iter().flatten().map(|customer| (*customer, key.kind)));
+            let found = matching::matches(held.collect::<Vec<(CustomerId, KeyKind)>>());
+            let found = found.into_iter().find_map(|(id, _)| known.get(&id).filter(|known| known.deleted_at.is_none()));
+            match found {
+                Some(existing) if places.touched.contains_key(&existing.id) => {
+                    self.join(candidate, places.touched[&existing.id], outcome, &mut places);
+                }
+                Some(existing) if self.who.decide(Action::CustomerView, &existing.row()).is_err() => {
+                    if self.allowance.is_some_and(|left| outcome.foreign.len() >= left) {
+                        outcome.cut_at = Some(candidate.number);
+                        return Ok(());
+                    }
+                    outcome.foreign.push(existing.id);
+                    outcome.rows.push(result(candidate.number, RowResult::Duplicate, None, None));
+                }
+                Some(existing) => self.merge(candidate, existing, outcome, &mut places),
+                None => self.create(candidate, outcome, &mut places, &known),
+            }
+        }
+        Ok(())
+    }
+
+    /// Who has the keys and external ids of these rows.
+    async fn look_up(
+        &self,
+        candidates: &[Candidate],
+        scope: &Scope,
+    ) -> Result<(Places, BTreeMap<CustomerId, Customer>), Error> {
+        let keys: BTreeSet<Key> = candidates.iter().flat_map(|candidate| candidate.keys.iter().cloned()).collect();
+        let externals: Vec<String> =
+            candidates.iter().filter_map(|candidate| candidate.customer.external_id.clone()).collect();
         let (app, tenant, worker) = (self.app, self.job.tenant, &self.app.workers.import);
         let read =
-            app.store.database.read(scope, async |tx| store::keys::holders(tx, &app.store, scope, tenant, &all).await);
+            app.store.database.read(scope, async |tx| store::keys::holders(tx, &app.store, scope, tenant, &keys).await);
         let mut holders: HashMap<Key, Vec<CustomerId>> = HashMap::new();
         for (customer, key) in read.await? {
             holders.entry(key).or_default().push(customer);
@@ -45,48 +106,38 @@ impl Context<'_> {
             for ids in known.chunks(1_000) {
                 customers.extend(store::load::for_worker_sealed(tx, &app.store, worker, tenant, ids).await?);
             }
-            Ok::<_, Error>(customers)
+            Ok::<_, Error>((customers, store::load::external_ids(tx, worker, tenant, &externals).await?))
         });
-        let known: BTreeMap<CustomerId, Customer> =
-            read.await?.into_iter().map(|customer| (customer.id, customer)).collect();
-        let mut merged: BTreeMap<CustomerId, usize> = BTreeMap::new();
-        for candidate in candidates {
-            let held = candidate
-                .keys
-                .iter()
-                .flat_map(|key| holders.get(key).into_iter().flatten().map(|customer| (*customer, key.kind)));
-            let found = matching::matches(held.collect::<Vec<(CustomerId, KeyKind)>>());
-            let found = found.into_iter().find_map(|(id, _)| known.get(&id).filter(|known| known.deleted_at.is_none()));
-            match found {
-                Some(existing) if merged.contains_key(&existing.id) => {
-                    self.join(candidate, merged[&existing.id], outcome, &mut holders);
-                }
-                Some(existing) => self.merge(candidate, existing, outcome, (&mut holders, &mut merged)),
-                None => self.create(candidate, outcome, (&mut holders, &mut merged), &known),
-            }
-        }
-        Ok(())
+        let (known, externals) = read.await?;
+        let known = known.into_iter().map(|customer| (customer.id, customer)).collect();
+        Ok((Places { holders, externals, touched: BTreeMap::new() }, known))
     }
 
     fn create(
         &self,
         candidate: Candidate,
         outcome: &mut Outcome,
-        (holders, merged): (&mut HashMap<Key, Vec<CustomerId>>, &mut BTreeMap<CustomerId, usize>),
+        places: &mut Places,
         known: &BTreeMap<CustomerId, Customer>,
     ) {
         // Who was made by an earlier row of this batch is not among the known ones.
         let held = candidate.keys.iter().flat_map(|key| {
-            let of_batch = holders.get(key).into_iter().flatten().filter(|id| !known.contains_key(*id));
+            let of_batch = places.holders.get(key).into_iter().flatten().filter(|id| !known.contains_key(*id));
             of_batch.map(|customer| (*customer, key.kind))
         });
-        let earlier =
-            matching::matches(held.collect::<Vec<_>>()).into_iter().find_map(|(id, _)| merged.get(&id).copied());
+        let earlier = matching::matches(held.collect::<Vec<_>>())
+            .into_iter()
+            .find_map(|(id, _)| places.touched.get(&id).copied());
         if let Some(place) = earlier {
-            self.join(candidate, place, outcome, holders);
+            self.join(candidate, place, outcome, places);
             return;
         }
         let mut customer = candidate.customer;
+        if customer.external_id.as_ref().is_some_and(|external| places.externals.contains_key(external)) {
+            let violation = ("external_id".to_owned(), "is another customer's".to_owned());
+            outcome.rows.push(rejected(candidate.number, violation, candidate.raw));
+            return;
+        }
         let decided =
             self.who.decide(Action::CustomerImport, &customer.row()).map_err(Error::Told).and_then(|decided| {
                 require_draft_writable(&decided.levels(), &candidate.draft.draft, &self.catalogue.fields)?;
@@ -98,16 +149,14 @@ impl Context<'_> {
         let decided = match decided {
             Ok(decided) => decided,
             Err(error) => {
-                outcome.rows.push(refused(candidate.number, &error, candidate.raw));
+                let violation = ("row".to_owned(), error.reason().to_owned());
+                outcome.rows.push(rejected(candidate.number, violation, candidate.raw));
                 return;
             }
         };
         customer.auth_rev = decided.revision();
         outcome.rows.push(result(candidate.number, RowResult::Created, Some(customer.id), None));
-        for key in &candidate.keys {
-            holders.entry(key.clone()).or_default().push(customer.id);
-        }
-        merged.insert(customer.id, outcome.changes.len());
+        places.keep(&customer, outcome.changes.len());
         let entry =
             self.entry(EntryKind::Record, &customer).change(None, Some("imported".to_owned())).about(self.job.id);
         let note = self.note(&candidate.draft, &customer);
@@ -118,20 +167,13 @@ impl Context<'_> {
         outcome.made.push(candidate.number);
     }
 
-    /// A row about a customer that is there: merged when the importer may write it, else only told.
-    fn merge(
-        &self,
-        candidate: Candidate,
-        existing: &Customer,
-        outcome: &mut Outcome,
-        (holders, merged): (&mut HashMap<Key, Vec<CustomerId>>, &mut BTreeMap<CustomerId, usize>),
-    ) {
-        if self.who.decide(Action::CustomerView, &existing.row()).is_err() {
-            outcome.foreign.push(existing.id);
-            outcome.rows.push(result(candidate.number, RowResult::Duplicate, None, None));
-            return;
+    /// A row about a customer that the importer sees: merged when the importer may write it, else only told.
+    fn merge(&self, candidate: Candidate, existing: &Customer, outcome: &mut Outcome, places: &mut Places) {
+        let mut after = combined(existing, &candidate.customer, places);
+        if existing.import_job == Some(self.job.id) && existing.import_version == Some(existing.version) {
+            // Still nobody else's: taking the import back takes this along.
+            after.import_version = Some(existing.version + 1);
         }
-        let after = combined(existing, &candidate.customer, holders);
         let decided = self
             .who
             .caller
@@ -146,34 +188,23 @@ impl Context<'_> {
             return;
         };
         outcome.rows.push(result(candidate.number, RowResult::Merged, Some(existing.id), None));
-        for key in after.keys() {
-            holders.entry(key).or_default().push(existing.id);
-        }
+        places.keep(&after, outcome.changes.len());
         let mut change = Change::update(existing.clone(), after).with_contents();
         change.after.auth_rev = decided.revision();
         let entry = self.entry(EntryKind::Record, existing).change(None, Some("merged".to_owned())).about(self.job.id);
         change.entries.push(entry);
         change.entries.extend(self.note(&candidate.draft, existing));
-        merged.insert(existing.id, outcome.changes.len());
         outcome.changes.push(change);
         outcome.permits.push(decided);
         outcome.made.push(candidate.number);
     }
 
     /// A row about a customer that an earlier row of this batch has made or merged into.
-    fn join(
-        &self,
-        candidate: Candidate,
-        place: usize,
-        outcome: &mut Outcome,
-        holders: &mut HashMap<Key, Vec<CustomerId>>,
-    ) {
+    fn join(&self, candidate: Candidate, place: usize, outcome: &mut Outcome, places: &mut Places) {
         let earlier = outcome.made[place];
         let change = &mut outcome.changes[place];
-        change.after = combined(&change.after, &candidate.customer, holders);
-        for key in change.after.keys() {
-            holders.entry(key).or_default().push(change.after.id);
-        }
+        change.after = combined(&change.after, &candidate.customer, places);
+        places.keep(&change.after, place);
         let note = self.note(&candidate.draft, &change.after);
         change.entries.extend(note);
         let id = change.after.id;
@@ -191,13 +222,13 @@ impl Context<'_> {
     }
 }
 
-/// What stands survives; what it lacks is added. A contact point that a third customer has is left out.
-fn combined(existing: &Customer, new: &Customer, holders: &HashMap<Key, Vec<CustomerId>>) -> Customer {
+/// What stands survives; what it lacks is added. What a third customer has is left out.
+fn combined(existing: &Customer, new: &Customer, places: &Places) -> Customer {
     let mut after = existing.clone();
     let taken = |point: &contact::ContactPoint| {
         let keys = matching::keys(false, "", "", std::slice::from_ref(point));
         keys.iter().any(|key| {
-            key.kind.is_strong() && holders.get(key).is_some_and(|held| held.iter().any(|id| *id != existing.id))
+            key.kind.is_strong() && places.holders.get(key).is_some_and(|held| held.iter().any(|id| *id != existing.id))
         })
     };
     let added = new.contact_points.iter().filter(|point| !taken(point)).cloned();
@@ -209,11 +240,13 @@ fn combined(existing: &Customer, new: &Customer, holders: &HashMap<Key, Vec<Cust
         (&mut after.source, &new.source),
         (&mut after.birthday, &new.birthday),
         (&mut after.contract_end, &new.contract_end),
-        (&mut after.external_id, &new.external_id),
     ] {
         if old.is_none() {
             old.clone_from(new);
         }
+    }
+    if after.external_id.is_none() && new.external_id.as_ref().is_some_and(|it| !places.externals.contains_key(it)) {
+        after.external_id.clone_from(&new.external_id);
     }
     after.tags.extend(new.tags.iter().cloned());
     after.tags.sort();
@@ -231,7 +264,7 @@ fn result(number: i64, result: RowResult, customer: Option<CustomerId>, duplicat
     Row { number, result, customer, duplicate_of, violations: Vec::new(), raw: None }
 }
 
-fn refused(number: i64, error: &Error, raw: Vec<u8>) -> Row {
-    let violations = vec![("row".to_owned(), error.reason().to_owned())];
+fn rejected(number: i64, violation: (String, String), raw: Vec<u8>) -> Row {
+    let violations = vec![violation];
     Row { number, result: RowResult::Rejected, customer: None, duplicate_of: None, violations, raw: Some(raw) }
 }
