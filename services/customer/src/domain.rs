@@ -63,6 +63,12 @@ pub enum Error {
     OwnerInactive,
     #[error("the customer has an owner: transfer it instead")]
     HasOwner,
+    #[error("the customer has changed hands since")]
+    OwnerChanged,
+    #[error("the customer had no owner before")]
+    NoFormerOwner,
+    #[error("the job is still running")]
+    JobRunning,
     #[error("the customer is deleted")]
     Deleted,
     #[error("the time in which it could be restored is over")]
@@ -111,6 +117,9 @@ impl Error {
             Self::ExportCap { .. } => (Kind::Exhausted, "EXPORT_CAP"),
             Self::OwnerInactive => (Kind::Precondition, "OWNER_INACTIVE"),
             Self::HasOwner => (Kind::Precondition, "HAS_OWNER"),
+            Self::OwnerChanged => (Kind::Precondition, "OWNER_CHANGED"),
+            Self::NoFormerOwner => (Kind::Precondition, "NO_FORMER_OWNER"),
+            Self::JobRunning => (Kind::Precondition, "JOB_RUNNING"),
             Self::Deleted => (Kind::Precondition, "CUSTOMER_DELETED"),
             Self::RestoreTimeOver => (Kind::Precondition, "RESTORE_TIME_OVER"),
             Self::CountMismatch { .. } => (Kind::Precondition, "COUNT_MISMATCH"),
@@ -170,6 +179,9 @@ impl From<Error> for Failure {
             | Error::ApprovalRequired
             | Error::OwnerInactive
             | Error::HasOwner
+            | Error::OwnerChanged
+            | Error::NoFormerOwner
+            | Error::JobRunning
             | Error::Deleted
             | Error::RestoreTimeOver
             | Error::SegmentWatched(_)

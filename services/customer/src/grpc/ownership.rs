@@ -24,7 +24,7 @@ use crate::{
     },
     store::{
         save::Handover,
-        transfers::{Job, RowResult, State},
+        transfers::{Job, RowResult, State, Target},
     },
 };
 
@@ -89,6 +89,21 @@ impl Ownership for Served {
                 input.finish()?;
                 let order = Order { ids, from, owner: to.0, department: to.1, reason };
                 transfers::create(&self.0, &who, order, repeat).await.map(|job| show_job(&job))
+            }
+            .await,
+        )
+    }
+
+    async fn undo_bulk_transfer(&self, request: Request<pb::UndoBulkTransferRequest>) -> Reply<pb::BulkTransfer> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "UndoBulkTransfer", &message);
+                let id = input.id("job_id", &message.job_id);
+                let reason = handover(&mut input, &message.reason).reason;
+                input.finish()?;
+                transfers::undo(&self.0, &who, id, reason, repeat).await.map(|job| show_job(&job))
             }
             .await,
         )
@@ -163,6 +178,10 @@ fn handover(input: &mut Input, reason: &str) -> Handover {
 }
 
 fn show_job(job: &Job) -> pb::BulkTransfer {
+    let (owner, undone) = match job.to {
+        Target::To(owner, _) => (owner.to_string(), String::new()),
+        Target::BackFrom(undone) => (String::new(), undone.to_string()),
+    };
     pb::BulkTransfer {
         job_id: job.id.to_string(),
         state: match job.state {
@@ -174,7 +193,8 @@ fn show_job(job: &Job) -> pb::BulkTransfer {
         total_count: job.total,
         moved_count: job.moved,
         refused_count: job.refused,
-        owner_id: job.owner.to_string(),
+        owner_id: owner,
+        undone_job_id: undone,
         create_time: Some(wire::time(job.created_at)),
         end_time: wire::time_optional(job.ended_at),
         stop_reason: job.stop_reason.clone(),

@@ -1,14 +1,14 @@
 //! Bulk transfers: a persisted job in which every row is decided by itself, and the count of customers without a living
 //! owner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use revisit_bootstrap::{Principal, audit, idempotency::Repeatable};
+use revisit_bootstrap::{Principal, Tx, audit, idempotency::Repeatable};
 use revisit_core::id::{CustomerId, DepartmentId, JobId, SubjectId};
 use revisit_permission::{Action, Decided, Permits};
 use uuid::Uuid;
 
-use super::{change::transfer_entry, lifecycle::hand_to, living};
+use super::{Clear, change::transfer_entry, lifecycle::hand_to, living};
 use crate::{
     App,
     domain::{Error, customer::Customer, filter::Expr as Filter},
@@ -17,7 +17,7 @@ use crate::{
         duty::OrphanReport,
         load::{Deleted, Order as Sort, Place, SortKey, Wanted},
         save::{Change, Handover},
-        transfers::{Job, Row, State},
+        transfers::{Former, Job, Row, Settled, State, Target},
     },
 };
 
@@ -39,10 +39,39 @@ pub struct Order {
 pub async fn create(app: &App, who: &Principal, order: Order, repeat: Option<Repeatable>) -> Result<Job, Error> {
     let scope = who.scope(Action::CustomerTransfer)?;
     living(&app.reading(who)?, order.owner)?;
-    let mut ids = match order.from {
+    let ids = match order.from {
         Some(from) => owned(app, &scope, from).await?,
         None => order.ids,
     };
+    begin(app, who, (Target::To(order.owner, order.department), ids), order.reason, repeat).await
+}
+
+/// Writes down the job that takes another one back.
+pub async fn undo(
+    app: &App,
+    who: &Principal,
+    id: JobId,
+    reason: String,
+    repeat: Option<Repeatable>,
+) -> Result<Job, Error> {
+    let job = get(app, who, id).await?;
+    if job.state == State::Running {
+        return Err(Error::JobRunning);
+    }
+    let scope = who.scope(Action::CustomerTransfer)?;
+    let read =
+        app.store.database.read(&scope, async |tx| store::transfers::moved(tx, &scope, (job.tenant, job.id)).await);
+    begin(app, who, (Target::BackFrom(job.id), read.await?), reason, repeat).await
+}
+
+async fn begin(
+    app: &App,
+    who: &Principal,
+    (to, mut ids): (Target, Vec<CustomerId>),
+    reason: String,
+    repeat: Option<Repeatable>,
+) -> Result<Job, Error> {
+    let scope = who.scope(Action::CustomerTransfer)?;
     ids.sort_unstable();
     ids.dedup();
     let now = app.clock.wall();
@@ -50,9 +79,8 @@ pub async fn create(app: &App, who: &Principal, order: Order, repeat: Option<Rep
         tenant: who.tenant(),
         id: app.ids.next(now),
         subject: who.subject(),
-        owner: order.owner,
-        department: order.department,
-        reason: order.reason,
+        to,
+        reason,
         state: State::Running,
         total: i64::try_from(ids.len()).unwrap_or(i64::MAX),
         moved: 0,
@@ -145,112 +173,140 @@ pub async fn work(app: &App) -> Result<bool, Error> {
         app.store.database.write(worker, async |tx| store::transfers::end(tx, worker, &job, None).await).await?;
         return Ok(true);
     }
-    let who = Principal::named(&app.leases, job.tenant, job.subject);
-    let handover = Handover { reason: job.reason.clone(), audit_group: Some(job.id.uuid()) };
-    let to = (job.owner, job.department);
-    let results = move_all(app, &who, &ids, to, (&handover, Action::CustomerTransfer)).await?;
-    app.store.database.write(worker, async |tx| store::transfers::settle(tx, worker, &job, &results).await).await?;
+    let chunk = Chunk {
+        app,
+        who: Principal::named(&app.leases, job.tenant, job.subject),
+        handover: Handover { reason: job.reason.clone(), audit_group: Some(job.id.uuid()) },
+        former: match job.to {
+            Target::To(..) => HashMap::new(),
+            Target::BackFrom(undone) => {
+                let of = (job.tenant, undone);
+                let read = async |tx: &Tx| store::transfers::former(tx, worker, of, &ids).await;
+                app.store.database.read(worker, read).await?
+            }
+        },
+        job,
+    };
+    chunk.work(&ids).await?;
     Ok(true)
 }
 
-/// Moves a chunk of customers, each decided by itself; answers a result for each.
-///
-/// All that may be moved is moved in one transaction. When somebody changes one of them meanwhile, the chunk is done
-/// row by row.
-pub async fn move_all(
-    app: &App,
-    who: &Principal,
-    ids: &[CustomerId],
-    to: (SubjectId, Option<DepartmentId>),
-    (handover, action): (&Handover, Action),
-) -> Result<Vec<(CustomerId, Result<(), &'static str>)>, Error> {
-    match move_chunk(app, who, ids, to, (handover, action)).await {
-        Err(Error::EtagStale { .. }) if ids.len() > 1 => {
-            let mut results = Vec::new();
-            for id in ids {
-                match move_chunk(app, who, &[*id], to, (handover, action)).await {
-                    Ok(one) => results.extend(one),
-                    Err(Error::EtagStale { .. }) => results.push((*id, Err("ETAG_STALE"))),
-                    Err(error) => return Err(error),
+/// Rows of a job that are moved together.
+struct Chunk<'a> {
+    app: &'a App,
+    job: Job,
+    who: Principal,
+    handover: Handover,
+    /// Whose the rows were, when the job takes another one back.
+    former: HashMap<CustomerId, Former>,
+}
+
+impl Chunk<'_> {
+    /// Moves the rows, each decided by itself, and writes their results. All that may be moved is moved in one
+    /// transaction; when somebody changes one of them meanwhile, the chunk is done row by row.
+    async fn work(&self, ids: &[CustomerId]) -> Result<(), Error> {
+        match self.move_rows(ids).await {
+            Err(Error::EtagStale { .. }) if ids.len() > 1 => {
+                for id in ids {
+                    match self.move_rows(&[*id]).await {
+                        Err(Error::EtagStale { .. }) => self.settle(&[(*id, Err("ETAG_STALE"))]).await?,
+                        result => result?,
+                    }
                 }
+                Ok(())
             }
-            Ok(results)
-        }
-        result => result,
-    }
-}
-
-async fn move_chunk(
-    app: &App,
-    who: &Principal,
-    ids: &[CustomerId],
-    to: (SubjectId, Option<DepartmentId>),
-    (handover, action): (&Handover, Action),
-) -> Result<Vec<(CustomerId, Result<(), &'static str>)>, Error> {
-    let worker = &app.workers.transfer;
-    let tenant = who.tenant();
-    let read = app
-        .store
-        .database
-        .read(worker, async |tx| Ok::<_, Error>(store::load::for_worker(tx, worker, tenant, ids).await?));
-    let known: BTreeMap<CustomerId, Customer> =
-        read.await?.into_iter().map(|customer| (customer.id, customer)).collect();
-    let (mut results, mut changes, mut permits) = (Vec::new(), Vec::new(), Vec::new());
-    for id in ids {
-        match plan_move(app, who, known.get(id), to, (handover, action)) {
-            Ok(Some((change, decided))) => {
-                results.push((*id, Ok(())));
-                changes.push(change);
-                permits.push(decided);
-            }
-            // It is there already: a chunk that was moved and not settled is done again.
-            Ok(None) => results.push((*id, Ok(()))),
-            Err(Error::Told(failure)) if failure.is_transient() => return Err(Error::Told(failure)),
-            Err(error) => results.push((*id, Err(error.reason()))),
+            result => result,
         }
     }
-    if changes.is_empty() {
-        return Ok(results);
+
+    /// Rows and their results are one transaction: what was moved is known to have been moved, and from where.
+    async fn move_rows(&self, ids: &[CustomerId]) -> Result<(), Error> {
+        let (app, worker, tenant) = (self.app, &self.app.workers.transfer, self.job.tenant);
+        let read = async |tx: &Tx| Ok::<_, Error>(store::load::for_worker(tx, worker, tenant, ids).await?);
+        let known = app.store.database.read(worker, read).await?;
+        let known: BTreeMap<CustomerId, Customer> = known.into_iter().map(|customer| (customer.id, customer)).collect();
+        let (mut results, mut changes, mut permits) = (Vec::new(), Vec::new(), Vec::new());
+        for id in ids {
+            match self.plan(*id, known.get(id)) {
+                Ok(Some((change, decided))) => {
+                    results.push((*id, Ok(before(&change))));
+                    changes.push(change);
+                    permits.push(decided);
+                }
+                Ok(None) => results.push((*id, Ok(None))),
+                Err(Error::Told(failure)) if failure.is_transient() => return Err(Error::Told(failure)),
+                Err(error) => results.push((*id, Err(error.reason()))),
+            }
+        }
+        if changes.is_empty() {
+            return self.settle(&results).await;
+        }
+        let moved: Vec<CustomerId> = changes.iter().map(|change| change.after.id).collect();
+        let entry = transfer_entry(&self.who, &permits[0], &moved, &self.handover);
+        let entry = entry.with(|message| message.source_event_id = self.job.id.to_string());
+        let permits = Permits(permits);
+        let write = app.store.database.write(&permits, async |tx| {
+            audit::record(tx, &app.ids, entry).await?;
+            store::save::save(tx, &app.store, &permits, changes).await?;
+            store::transfers::settle(tx, worker, &self.job, &results).await
+        });
+        write.await
     }
-    let moved: Vec<CustomerId> = changes.iter().map(|change| change.after.id).collect();
-    let entry = transfer_entry(who, &permits[0], &moved, handover);
-    let group = handover.audit_group.map(|group| group.to_string()).unwrap_or_default();
-    let entry = entry.with(|message| message.source_event_id = group);
-    let permits = Permits(permits);
-    let write = app.store.database.write(&permits, async |tx| {
-        audit::record(tx, &app.ids, entry).await?;
-        store::save::save(tx, &app.store, &permits, changes).await
-    });
-    write.await?;
-    Ok(results)
+
+    async fn settle(&self, results: &[Settled]) -> Result<(), Error> {
+        let worker = &self.app.workers.transfer;
+        let write = async |tx: &Tx| store::transfers::settle(tx, worker, &self.job, results).await;
+        self.app.store.database.write(worker, write).await
+    }
+
+    fn plan(&self, id: CustomerId, customer: Option<&Customer>) -> Result<Option<(Change, Decided)>, Error> {
+        let nobody = || Error::NoSuchCustomer(id);
+        let customer = customer.filter(|customer| customer.deleted_at.is_none()).ok_or_else(nobody)?;
+        // Who may not view the row learns nothing of it, not even that it may not be moved.
+        self.who.decide(Action::CustomerView, &customer.row()).map_err(|failure| match failure.is_transient() {
+            true => Error::Told(failure),
+            false => nobody(),
+        })?;
+        let (owner, department) = self.target(customer)?;
+        if customer.owner == Some(owner) && department.is_none_or(|department| customer.department == Some(department))
+        {
+            return Ok(None);
+        }
+        let change = Change::update(customer.clone(), customer.clone()).because(self.handover.clone());
+        let mut change = hand_to(self.app, &self.who, change, (owner, department), self.app.clock.wall())?;
+        let (caller, leases) = (&self.who.caller, &self.who.leases);
+        let decided = caller.decide_change(leases, Action::CustomerTransfer, &customer.row(), &change.after.row())?;
+        change.after.auth_rev = decided.revision();
+        Ok(Some((change, decided)))
+    }
+
+    fn target(&self, customer: &Customer) -> Result<(SubjectId, Option<DepartmentId>), Error> {
+        match self.job.to {
+            Target::To(owner, department) => Ok((owner, department)),
+            Target::BackFrom(_) => {
+                let former = self.former.get(&customer.id).ok_or(Error::NoSuchCustomer(customer.id))?;
+                if customer.ownership_epoch != former.epoch {
+                    return Err(Error::OwnerChanged);
+                }
+                Ok((former.owner.ok_or(Error::NoFormerOwner)?, former.department))
+            }
+        }
+    }
 }
 
-fn plan_move(
-    app: &App,
-    who: &Principal,
-    customer: Option<&Customer>,
-    to: (SubjectId, Option<DepartmentId>),
-    (handover, action): (&Handover, Action),
-) -> Result<Option<(Change, Decided)>, Error> {
-    let nobody = || Error::NoSuchCustomer(CustomerId::from_uuid(Uuid::nil()));
-    let customer = customer.filter(|customer| customer.deleted_at.is_none()).ok_or_else(nobody)?;
-    // Who may not view the row learns nothing of it, not even that it may not be moved.
-    who.decide(Action::CustomerView, &customer.row()).map_err(|failure| match failure.is_transient() {
-        true => Error::Told(failure),
-        false => nobody(),
-    })?;
-    if customer.owner == Some(to.0) && to.1.is_none_or(|department| customer.department == Some(department)) {
-        return Ok(None);
-    }
-    let change = Change::update(customer.clone(), customer.clone()).because(handover.clone());
-    let mut change = hand_to(app, who, change, to, app.clock.wall())?;
-    let decided = who.caller.decide_change(&who.leases, action, &customer.row(), &change.after.row())?;
-    change.after.auth_rev = decided.revision();
-    Ok(Some((change, decided)))
+/// Where a move takes its row from.
+fn before(change: &Change) -> Option<Former> {
+    let before = change.before.as_ref()?;
+    Some(Former { owner: before.owner, department: before.department, epoch: change.after.ownership_epoch })
 }
 
-/// The last patrol's report: for who may count the customers of the whole company.
+/// The last patrol's report: the count for who may count the customers of the whole company, and of the customers
+/// those that the caller may view.
 pub async fn orphans(app: &App, who: &Principal) -> Result<Option<OrphanReport>, Error> {
     let decided = who.decide(Action::CustomerAggregate, &revisit_permission::Row::of_tenant(who.tenant()))?;
-    app.store.database.read(&decided, async |tx| store::duty::orphan_report(tx, &decided).await).await
+    let read = app.store.database.read(&decided, async |tx| store::duty::orphan_report(tx, &decided).await);
+    let Some(mut report) = read.await? else { return Ok(None) };
+    let seen = super::customers::get_all(app, who, &report.customers, &Clear::default()).await?;
+    report.customers = seen.into_iter().map(|view| view.customer.id).collect();
+    Ok(Some(report))
 }

@@ -95,8 +95,9 @@ pub mod transfer_job {
         #[sea_orm(primary_key, auto_increment = false)]
         pub job_id: Uuid,
         pub subject_id: Uuid,
-        pub owner_id: Uuid,
+        pub owner_id: Option<Uuid>,
         pub department_id: Option<Uuid>,
+        pub undone_job_id: Option<Uuid>,
         pub reason: String,
         pub state: i16,
         pub total_count: i64,
@@ -127,6 +128,9 @@ pub mod transfer_row {
         pub customer_id: Uuid,
         pub result: i16,
         pub reason: String,
+        pub former_owner_id: Option<Uuid>,
+        pub former_department_id: Option<Uuid>,
+        pub epoch: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
