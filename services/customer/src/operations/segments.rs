@@ -5,10 +5,10 @@ use revisit_core::id::SegmentId;
 use revisit_permission::{Action, Row, Scope};
 use uuid::Uuid;
 
-use super::customers::{keep_answer, read_filter};
+use super::customers::keep_answer;
 use crate::{
     App,
-    domain::Error,
+    domain::{Error, filter},
     store::{self, segment_rows::Segment},
 };
 
@@ -19,11 +19,9 @@ pub type Counted = (Segment, i64);
 async fn check_filter(app: &App, scope: &Scope, source: &str) -> Result<(), Error> {
     let read = app.store.database.read(scope, async |tx| {
         let fields = store::catalogue::fields(tx, scope.tenant()).await?;
-        let filter = read_filter(source, &fields)?;
-        if filter.is_basic() {
-            return Ok(());
-        }
-        Err(Error::invalid("segment.filter", "must ask about basic-layer fields only"))
+        let refused = |rule: String| Error::invalid("segment.filter", rule);
+        let filter = filter::parse(source, &fields).map_err(|refusal| refused(refusal.to_string()))?;
+        if filter.is_basic() { Ok(()) } else { Err(refused("must ask about basic-layer fields only".to_owned())) }
     });
     read.await
 }

@@ -198,10 +198,10 @@ pub async fn tell_watched(tx: &Tx, worker: &Worker, size: u64) -> Result<bool, E
     let members = segments::present(tx, tenant, segment, row.sent_through, size).await?;
     let ids: Vec<CustomerId> = members.iter().map(|id| CustomerId::from_uuid(*id)).collect();
     let fields = super::catalogue::fields(tx, tenant).await?;
-    let live =
-        Live { id: segment, filter: crate::domain::filter::Expr::Always(true), watched: vec![row.field.clone()] };
     for customer in load::for_worker(tx, worker, tenant, &ids).await? {
-        segments::tell_facts(tx, &live, &fields, None, &customer);
+        if segments::watched_value(&fields, &row.field, &customer).is_some() {
+            segments::tell_fact(tx, &fields, &row.field, &customer);
+        }
     }
     let last = (members.len() as u64) < size;
     watch::Entity::update_many()

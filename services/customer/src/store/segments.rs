@@ -1,10 +1,10 @@
 //! Segments: who is in them, kept with every change of a customer and by sweep, and what crossing a border says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use revisit_bootstrap::database::Tx;
-use revisit_core::id::{SegmentId, TenantId};
-use revisit_permission::Levels;
+use revisit_core::id::{CustomerId, SegmentId, TenantId};
+use revisit_permission::{Layer, Levels};
 use revisit_proto::customer::v1 as pb;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, sea_query::OnConflict};
 use uuid::Uuid;
@@ -85,6 +85,7 @@ pub async fn cross(
     let fields = catalogue::fields(tx, tenant).await?;
     let members = members(tx, tenant, live, changed).await?;
     let mut crossed = Vec::new();
+    let mut facts: BTreeSet<(CustomerId, &str)> = BTreeSet::new();
     for segment in live {
         for (before, after) in changed {
             let known = members.get(&(segment.id.uuid(), after.id.uuid())).copied();
@@ -103,8 +104,16 @@ pub async fn cross(
                 tell(tx, segment, after, crossing, is);
             }
             if is {
-                tell_facts(tx, segment, &fields, before.filter(|_| was), after);
+                facts.extend(
+                    news(segment, &fields, before.filter(|_| was), after).into_iter().map(|field| (after.id, field)),
+                );
             }
+        }
+    }
+    // Two segments that watch the same field say it once.
+    for (_, after) in changed {
+        for (_, field) in facts.range((after.id, "")..).take_while(|(id, _)| *id == after.id) {
+            tell_fact(tx, &fields, field, after);
         }
     }
     let newer = OnConflict::columns([
@@ -151,34 +160,32 @@ fn tell(tx: &Tx, segment: &Live, customer: &Customer, crossing: i64, entered: bo
     }
 }
 
-/// Says the watched facts of a member: those that changed, or all that it has when it has just entered.
-pub fn tell_facts(tx: &Tx, segment: &Live, fields: &[Field], before: Option<&Customer>, after: &Customer) {
-    for field in &segment.watched {
-        let value = watched_value(fields, field, after);
-        let former = before.and_then(|before| watched_value(fields, field, before));
-        if value == former {
-            continue;
-        }
-        tx.emit(events::draft(
-            after,
-            &pb::FactChanged {
-                customer_id: after.id.to_string(),
-                field: field.clone(),
-                value: value.unwrap_or_default(),
-                version: after.version,
-            },
-        ));
-    }
+/// The watched fields of a member that have changed, or all that it has when it has just entered.
+fn news<'a>(segment: &'a Live, fields: &[Field], before: Option<&Customer>, after: &Customer) -> Vec<&'a str> {
+    let former = |field: &str| before.and_then(|before| watched_value(fields, field, before));
+    let watched = segment.watched.iter().map(String::as_str);
+    watched.filter(|field| watched_value(fields, field, after) != former(field)).collect()
 }
 
-/// The date that a watched field has.
-fn watched_value(fields: &[Field], name: &str, customer: &Customer) -> Option<String> {
+/// Says what a watched field of a customer is now.
+pub fn tell_fact(tx: &Tx, fields: &[Field], field: &str, customer: &Customer) {
+    let told = pb::FactChanged {
+        customer_id: customer.id.to_string(),
+        field: field.to_owned(),
+        value: watched_value(fields, field, customer).unwrap_or_default(),
+        version: customer.version,
+    };
+    tx.emit(events::draft(customer, &told));
+}
+
+/// The date that a watched field has. Events carry basic facts only: a plan that names another field hears nothing.
+pub fn watched_value(fields: &[Field], name: &str, customer: &Customer) -> Option<String> {
     match name {
         "birthday" => customer.birthday.clone(),
         "contract_end" => customer.contract_end.clone(),
         key => {
             let key = key.strip_prefix("fields.").unwrap_or(key);
-            let field = fields.iter().find(|field| field.key == key)?;
+            let field = fields.iter().find(|field| field.key == key && field.layer == Layer::Basic)?;
             match customer.field(field.id)? {
                 Value::Date(date) => Some(date.clone()),
                 Value::Text(_) | Value::Number(_) | Value::Choices(_) | Value::Truth(_) | Value::Money { .. } => None,
