@@ -71,7 +71,10 @@ pub fn service() -> Service {
 /// Starts the service.
 pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure> {
     config.check()?;
+    // Beside the database, and before anybody calls.
+    let warm = tokio::task::spawn_blocking(domain::normal::warm);
     let database = runtime.database::<Migrator>().await?;
+    warm.await.map_err(Failure::internal)?;
     let sealer = runtime.sealer()?;
     let app = Arc::new(App {
         store: Store { database: database.clone(), sealer },
