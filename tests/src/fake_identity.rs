@@ -74,7 +74,12 @@ impl Default for FakeIdentity {
 impl FakeIdentity {
     /// One tenant with one active user.
     pub fn new() -> Self {
-        let (clock, ids) = (Clock::system(), Ids::random());
+        Self::on(Clock::system())
+    }
+
+    /// The same on a clock of the test's own: leases, and with them every decision, have its time.
+    pub fn on(clock: Clock) -> Self {
+        let ids = Ids::random();
         let now = clock.wall();
         let user = ids.next(now);
         let subject = Subject::user(user, "Mei", SubjectState::Active);

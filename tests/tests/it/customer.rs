@@ -1,11 +1,22 @@
 //! Customers through their calls, on both databases: records, matching, filters, files, ownership.
 
 mod catalogue;
+mod dump;
+mod duties;
+mod exports;
 mod files;
 mod filters;
+mod imports;
+mod lent;
+mod lifecycle;
 mod matching;
 mod ownership;
+mod recall;
 mod records;
+mod sealing;
+mod segments;
+mod support;
+mod values;
 
 use revisit_bootstrap::status::answer;
 use revisit_core::Failure;

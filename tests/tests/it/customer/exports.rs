@@ -1,0 +1,99 @@
+//! What leaves as a file: only what may leave at that moment, never too much of it, and never without a trace.
+
+use revisit_bootstrap::status::{answer, failure};
+use revisit_core::{Failure, Kind, Timestamp};
+use revisit_permission::{
+    Action, ActionSet, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom,
+};
+use revisit_proto::customer::v1 as pb;
+
+use super::{
+    person,
+    support::{Office, Seat, in_each_office, in_each_office_with},
+};
+
+fn wish(filter: &str) -> pb::ExportCustomersRequest {
+    pb::ExportCustomersRequest { filter: filter.to_owned(), clear_values: true, reason: "对账".to_owned() }
+}
+
+/// The lines of a file, without its header.
+async fn export(who: &Seat, filter: &str) -> Result<Vec<String>, Failure> {
+    let mut chunks = answer(who.exports().export_customers(wish(filter)).await)?;
+    let mut file = Vec::new();
+    while let Some(chunk) = chunks.message().await.map_err(|status| failure(&status))? {
+        file.extend(chunk.data);
+    }
+    let text = String::from_utf8(file).expect("UTF-8");
+    Ok(text.lines().skip(1).map(str::to_owned).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_has_the_callers_rows_and_levels_and_more_rows_need_an_approval() {
+    in_each_office_with("[customer]\nexport_approval_rows = 3\nexport_rows_max = 4\n", async |office: &Office| {
+        let (rep, manager) = (office.seat("rep"), office.seat("manager"));
+        for number in 1..=2 {
+            rep.create(person("王芳", &format!("1380000100{number}"))).await.expect("made");
+        }
+        let vip = pb::Customer { vip: true, ..person("李强", "13800001003") };
+        rep.create(vip).await.expect("made");
+        office.seat("outsider").create(person("别家", "13900000001")).await.expect("made");
+        let guard = Guard {
+            id: office.new_id(),
+            whom: Whom::Everyone,
+            except: Exceptions { owner: true, ..Exceptions::default() },
+            actions: ActionSet::of(&[Action::CustomerExport]),
+            condition: RowCondition { vip: true, ..RowCondition::default() },
+            effect: Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked)),
+            from: Timestamp::MIN,
+            until: Timestamp::MAX,
+            reason: "VIP".to_owned(),
+        };
+        office.commit(vec![Change::Guard(guard)]).await;
+        assert_eq!(export(&rep, "").await.expect_err("not a seller's call").kind, Kind::Denied);
+        let lines = export(&manager, "").await.expect("a file");
+        assert_eq!(lines.len(), 3, "the branch's row is not hers: {lines:?}");
+        assert!(lines.iter().all(|line| line.contains(&manager.id.to_string())), "each row says who took it");
+        let clear = lines.iter().filter(|line| line.contains("+8613800001")).count();
+        assert_eq!(clear, 2, "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("李强") && line.contains("138****1003")), "{lines:?}");
+        let entries = office.audited("customer.export").await;
+        let whole = entries.iter().find(|entry| entry.fields.is_empty()).expect("one for the export");
+        assert_eq!((whole.subject_id.clone(), whole.count, whole.why.as_str()), (manager.id.to_string(), 3, "对账"));
+        let values = entries.iter().find(|entry| !entry.fields.is_empty()).expect("one for the clear values");
+        assert_eq!((values.resource_ids.len(), values.fields.clone()), (2, vec!["contact_points".to_owned()]));
+        rep.create(person("王芳", "13800001004")).await.expect("made");
+        let approval = export(&manager, "").await.expect_err("four rows");
+        assert_eq!((approval.kind, approval.reason), (Kind::Precondition, "APPROVAL_REQUIRED"));
+        assert_eq!(export(&manager, "vip").await.expect("one row").len(), 1);
+        rep.create(person("王芳", "13800001005")).await.expect("made");
+        let cap = export(&manager, "").await.expect_err("five rows");
+        assert_eq!((cap.kind, cap.reason), (Kind::Exhausted, "EXPORT_CAP"));
+        let after = office.audited("customer.export").await.iter().filter(|entry| entry.fields.is_empty()).count();
+        assert_eq!(after, 2, "what was refused exported nothing");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_stops_at_the_chunk_after_the_right_to_it_was_taken() {
+    in_each_office(async |office: &Office| {
+        let manager = office.seat("manager");
+        let rows: String = (0..1_600).map(|number| format!("客户{number},{}\n", "远".repeat(90))).collect();
+        let done = manager.import(office, format!("姓名,来源\n{rows}").as_bytes()).await;
+        assert_eq!(done.created_count, 1_600, "{done:?}");
+        let mut chunks = answer(manager.exports().export_customers(wish("")).await).expect("a file");
+        let first = chunks.message().await.expect("it begins").expect("a chunk");
+        assert!(!first.data.is_empty());
+        office.leaves("manager").await;
+        let mut read = first.data.len();
+        let stopped = loop {
+            match chunks.message().await {
+                Ok(Some(chunk)) => read += chunk.data.len(),
+                Ok(None) => panic!("all {read} bytes went out to somebody who has left"),
+                Err(status) => break failure(&status),
+            }
+        };
+        assert!(matches!(stopped.kind, Kind::Denied | Kind::Unauthenticated), "{stopped:?}");
+    })
+    .await;
+}
