@@ -5,7 +5,10 @@ use revisit_core::Kind;
 use revisit_proto::customer::v1 as pb;
 use revisit_tests::world::{World, in_each_world};
 
-use super::{create, person, point};
+use super::{
+    create, person, point,
+    support::{Office, in_each_office},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_is_named_to_who_may_read_it_and_only_placed_for_who_may_not() {
@@ -72,6 +75,47 @@ async fn two_weak_keys_match_and_one_does_not() {
         create(&jun, company("上海华信贸易有限公司", "李强", "上海")).await.expect("a colleague of hers");
         let same = create(&jun, company("上海华信贸易 Co., Ltd.", "王 芳", "上海市")).await.expect_err("the same");
         assert_eq!(same.details.get("matched_keys").map(String::as_str), Some("company,person"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered_key_by_key_and_every_answer_about_others_is_audited() {
+    in_each_office(async |office: &Office| {
+        let (rep, colleague) = (office.seat("rep"), office.seat("colleague"));
+        let mut row = person("王芳", "13800001001");
+        row.contact_points.push(point(pb::ContactType::Wechat, "wx_wangfang"));
+        row.contact_points.push(point(pb::ContactType::Company, "上海华信贸易有限公司"));
+        let row = rep.create(row).await.expect("made");
+        let question = pb::CheckDuplicatesRequest {
+            name: "王女士".to_owned(),
+            contact_points: vec![
+                point(pb::ContactType::Phone, "+86 138 0000 1001"),
+                point(pb::ContactType::Wechat, "wx_somebody_else"),
+                point(pb::ContactType::Company, "上海华信贸易 Co., Ltd."),
+            ],
+            kind: pb::CustomerKind::Person.into(),
+            ..Default::default()
+        };
+        let expected = [("phone", true, true), ("wechat", true, false), ("company", false, true)];
+        for (who, owner_team, knows) in [(&colleague, "徐汇店", false), (&rep, "", true)] {
+            let told = answer(who.customers().check_duplicates(question.clone()).await).expect("an answer");
+            let keys: Vec<_> = told.keys.iter().map(|it| (it.key.as_str(), it.strong, it.found)).collect();
+            assert_eq!(keys, expected);
+            assert_eq!(told.matches[0].matched_keys, ["phone", "company"]);
+            assert_eq!((told.matches[0].owner_team.as_str(), told.matches[0].customer.is_some()), (owner_team, knows));
+            let shown = told.matches[0].customer.as_ref().map(|it| it.contact_points[0].value.as_str());
+            assert_eq!(shown, knows.then_some("138****1001"), "masked, also to who may read it");
+        }
+        let weak = pb::CheckDuplicatesRequest { contact_points: question.contact_points[2..].to_vec(), ..question };
+        let hint = answer(colleague.customers().check_duplicates(weak).await).expect("an answer");
+        assert!(hint.matches.is_empty() && hint.keys[0].found, "one weak key is no match: {hint:?}");
+        let entries = office.audited("customer.duplicate_answer").await;
+        let mut counts: Vec<_> = entries.iter().map(|entry| (entry.count, entry.resource_ids.len())).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [(1, 1), (2, 0)], "what is answered about others costs, also a hint");
+        assert!(entries.iter().all(|entry| entry.subject_id == colleague.id.to_string()));
+        assert!(entries.iter().any(|entry| entry.resource_ids == [row.customer_id.clone()]));
     })
     .await;
 }

@@ -107,13 +107,14 @@ async fn a_published_plan_hears_the_dates_it_names_of_its_members_first_and_then
         let (rep, admin) = (office.seat("rep"), office.seat("admin"));
         admin.field("signed", pb::FieldType::Date, "basic").await;
         admin.field("lawsuit", pb::FieldType::Date, "sensitive").await;
-        admin.field("paid", pb::FieldType::Date, "financial").await;
+        admin.field("visited", pb::FieldType::Date, "history").await;
         let date = |key: &str, date: &str| pb::FieldValue {
             key: key.to_owned(),
             value: Some(pb::field_value::Value::Date(date.to_owned())),
         };
         let mut member = pb::Customer { birthday: "1992-02-29".to_owned(), ..person("王芳", "13800001001") };
-        member.fields = vec![date("signed", "2026-12-01"), date("lawsuit", "2026-11-11")];
+        member.fields =
+            vec![date("signed", "2026-12-01"), date("lawsuit", "2026-11-11"), date("visited", "2026-11-12")];
         let member = rep.create(member).await.expect("made").customer_id;
         rep.create(person("李强", "13800001002")).await.expect("a member without a date");
         let outside = pb::Customer { birthday: "1990-05-06".to_owned(), ..person("张敏", "13800001003") };
@@ -123,7 +124,7 @@ async fn a_published_plan_hears_the_dates_it_names_of_its_members_first_and_then
         let everybody = admin.segment("stage != \"won\"").await.expect("a segment");
         office.settle().await;
         let published =
-            publish(office, 1, &leads, &["birthday", "fields.signed", "fields.lawsuit", "fields.paid"]).await;
+            publish(office, 1, &leads, &["birthday", "fields.signed", "fields.lawsuit", "fields.visited"]).await;
         let told = |field: &str, value: &str| (member.clone(), field.to_owned(), value.to_owned());
         let first = vec![told("birthday", "1992-02-29"), told("fields.signed", "2026-12-01")];
         assert_eq!(facts(office).await, first, "those of present members, and no layer but the basic one");
@@ -131,6 +132,9 @@ async fn a_published_plan_hears_the_dates_it_names_of_its_members_first_and_then
             pb::Customer { customer_id: member.clone(), birthday: "1993-03-01".to_owned(), ..Default::default() };
         rep.update(change.clone(), &["birthday"]).await.expect("changed");
         rep.update(pb::Customer { city: "上海".to_owned(), ..change }, &["city"]).await.expect("another field");
+        let mut secret = pb::Customer { customer_id: member.clone(), ..Default::default() };
+        secret.fields = vec![date("lawsuit", "2026-11-13"), date("visited", "2026-11-14")];
+        rep.update(secret, &["fields.lawsuit", "fields.visited"]).await.expect("changed, and nobody's business");
         let mut expected = first;
         expected.push(told("birthday", "1993-03-01"));
         assert_eq!(facts(office).await, expected);

@@ -14,7 +14,7 @@ use prost::Name;
 use revisit_bootstrap::{Process, Running, Runtime, Service, Shutdown, Sources, Started};
 use revisit_core::{Id, Ids, ManualClock, Timestamp, id::DepartmentId, id::SubjectId};
 use revisit_event::{Envelope, Stream, kind_of, shard};
-use revisit_proto::identity::v1::{AuditEntry, leases_server::LeasesServer};
+use revisit_proto::identity::v1::{AuditEntry, AuditOutcome, leases_server::LeasesServer};
 use revisit_tests::{
     databases::{Backend, TestDatabase},
     fake_identity::FakeIdentity,
@@ -308,10 +308,10 @@ impl Office {
         self.rows(&text).await.into_iter().map(read).collect()
     }
 
-    /// The audit entries of one act.
+    /// The audit entries of one act that was done.
     pub async fn audited(&self, action: &str) -> Vec<AuditEntry> {
         let mut entries = self.heard::<AuditEntry>().await;
-        entries.retain(|entry| entry.action == action);
+        entries.retain(|entry| entry.action == action && entry.outcome == i32::from(AuditOutcome::Done));
         entries
     }
 }
