@@ -315,28 +315,6 @@ impl Company {
         self.told().await.iter().filter_map(Told::read).collect()
     }
 
-    /// Publishes a shipped plan for a segment, changed before.
-    pub async fn publish_changed(
-        &self,
-        template_key: &str,
-        segment: SegmentId,
-        change: impl FnOnce(&mut pb::PlanDefinition),
-    ) -> pb::Plan {
-        let request = pb::ListPlanTemplatesRequest {};
-        let shipped = self.plans().list_plan_templates(self.by("admin", request)).await.expect("templates");
-        let template = shipped.into_inner().templates.into_iter().find(|template| template.key == template_key);
-        let mut definition = template.expect("it ships").definition.expect("a definition");
-        definition.segment_id = segment.to_string();
-        change(&mut definition);
-        let request =
-            pb::CreatePlanRequest { name: template_key.into(), definition: Some(definition), ..Default::default() };
-        let plan = self.plans().create_plan(self.by("admin", request)).await.expect("a draft").into_inner();
-        let request = pb::PublishPlanRequest { plan_id: plan.plan_id, ..Default::default() };
-        let plan = self.plans().publish_plan(self.by("admin", request)).await.expect("a version").into_inner();
-        self.settle().await;
-        plan
-    }
-
     /// Publishes a shipped plan for a segment.
     pub async fn publish(&self, template_key: &str, segment: SegmentId) -> pb::Plan {
         let request = pb::CreatePlanRequest {
