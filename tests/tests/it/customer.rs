@@ -1,4 +1,4 @@
-//! Customers through their calls, on both databases: records, matching, filters, files, ownership.
+//! Customers through their calls, on both databases: records, matching, filters, files, segments, lent access, ownership.
 
 mod catalogue;
 mod dump;
