@@ -4,11 +4,14 @@
 //! Events are tolerated out of order: one that cannot be applied yet waits beside the others and is tried again. One
 //! that fails every try is parked, and the consumer goes on; see `revisit_event::inbox::parked`.
 
+mod catch_up;
 mod freshness;
 mod parked;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,6 +29,7 @@ use crate::{
     status,
 };
 
+use catch_up::{Snapshot, Unasked};
 pub(crate) use freshness::Consumers;
 pub use freshness::Freshness;
 use parked::Look;
@@ -50,6 +54,7 @@ pub struct Consumer {
     runtime: Runtime,
     sources: Vec<&'static str>,
     freshness: Freshness,
+    snapshot: Option<Snapshot>,
 }
 
 /// What one run of a consumer remembers; losing it costs repeats and nothing else.
@@ -82,7 +87,7 @@ impl Consumer {
     pub fn new(runtime: &Runtime, database: &Database) -> Self {
         let freshness = Freshness::new(runtime.lease.clone());
         runtime.consumers.add(freshness.clone());
-        Self { database: database.clone(), runtime: runtime.clone(), sources: Vec::new(), freshness }
+        Self { database: database.clone(), runtime: runtime.clone(), sources: Vec::new(), freshness, snapshot: None }
     }
 
     /// Hears the events of `source`.
@@ -90,6 +95,16 @@ impl Consumer {
     pub fn from(mut self, source: &'static str) -> Self {
         self.sources.push(source);
         self.freshness.passages().entry(source).or_default();
+        self
+    }
+
+    /// What it does when events of a source are gone that it has not applied: reads anew what it knows of it.
+    #[must_use]
+    pub fn rebuilt_by<F>(mut self, snapshot: impl Fn(&'static str) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        self.snapshot = Some(Arc::new(move |source| Box::pin(snapshot(source))));
         self
     }
 
@@ -125,8 +140,9 @@ impl Consumer {
         let mut memory = Memory::default();
         self.remember_progress(&mut memory).await?;
         let mut settled_at = Instant::now();
-        let mut look = Look::new();
+        let (mut look, mut unasked) = (Look::new(), Unasked::new(&self.sources));
         loop {
+            self.catch_up(worker, &mut unasked, &mut memory).await;
             if look.is_due() {
                 look.done(self.runtime.service, self.look_at_parked(worker, apply).await?);
             }

@@ -6,14 +6,14 @@ use revisit_core::{Failure, Input, Kind};
 use revisit_event::{SHARDS, outbox::Refused};
 use revisit_permission::Worker;
 use revisit_proto::event::v1::{
-    AcknowledgeRequest, AcknowledgeResponse,
+    AcknowledgeRequest, AcknowledgeResponse, GetPositionsRequest, GetPositionsResponse, ShardPosition,
     events_server::{Events, EventsServer},
 };
 use tonic::Request;
 use uuid::Uuid;
 
 use crate::{
-    auth::internal,
+    auth::{ServiceCaller, internal},
     database::{Database, Tx, fault},
     settings::SERVICES,
     status::{Reply, reply},
@@ -42,16 +42,32 @@ impl Events for Served {
         reply(
             async {
                 let consumer = message.consumer.clone();
-                if consumer != caller.service {
-                    let message = "a service acknowledges for itself only";
-                    return Err(Failure::new(Kind::Denied, "CONSUMER_UNKNOWN", message));
-                }
+                own(&caller, &consumer)?;
                 let what = read(message)?;
                 self.acknowledge_as(&consumer, what).await
             }
             .await,
         )
     }
+
+    async fn get_positions(&self, request: Request<GetPositionsRequest>) -> Reply<GetPositionsResponse> {
+        let (caller, message) = internal(request, &SERVICES)?;
+        reply(
+            async {
+                own(&caller, &message.consumer)?;
+                self.positions_of(&message.consumer, &message.source).await
+            }
+            .await,
+        )
+    }
+}
+
+/// The consumer that a service names must be itself.
+fn own(caller: &ServiceCaller, consumer: &str) -> Result<(), Failure> {
+    if consumer == caller.service {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Denied, "CONSUMER_UNKNOWN", "a service acknowledges for itself only"))
 }
 
 fn read(message: AcknowledgeRequest) -> Result<Acknowledged, Failure> {
@@ -71,6 +87,17 @@ fn read(message: AcknowledgeRequest) -> Result<Acknowledged, Failure> {
 }
 
 impl Served {
+    async fn positions_of(&self, consumer: &str, source: &str) -> Result<GetPositionsResponse, Failure> {
+        let of_source = |database: &&Database| database.outbox().is_some_and(|outbox| outbox.source() == source);
+        let none = || Failure::new(Kind::NotFound, "OUTBOX_NOT_FOUND", "the outbox of that service is not here");
+        let database = self.outboxes.iter().find(of_source).ok_or_else(none)?;
+        let outbox = database.outbox().ok_or_else(none)?;
+        let incarnation = outbox.incarnation(&database.pools().writer).await.map_err(fault)?;
+        let gone = outbox.gone(&database.pools().reader, consumer).await.map_err(fault)?;
+        let positions = gone.into_iter().map(|(shard, position)| ShardPosition { shard, position }).collect();
+        Ok(GetPositionsResponse { incarnation: incarnation.to_string(), positions })
+    }
+
     async fn acknowledge_as(&self, consumer: &str, what: Acknowledged) -> Result<AcknowledgeResponse, Failure> {
         for database in self.outboxes.iter() {
             let Some(outbox) = database.outbox() else { continue };

@@ -16,8 +16,7 @@ mod versions;
 use std::{sync::Arc, time::Duration};
 
 use revisit_bootstrap::{
-    Consumer, Database, Peers, Rest, Runtime, Service, Shutdown, Started, Tx, Work, consumer::Freshness,
-    database::fault,
+    Consumer, Database, Peers, Rest, Runtime, Service, Started, Tx, Work, consumer::Freshness, database::fault,
 };
 use revisit_core::{Clock, Failure, Ids, Timestamp};
 use revisit_event::Envelope;
@@ -84,11 +83,15 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
     // The workers of this service, all of them.
     let (consume, fire) = (Worker::declare("consume"), Worker::declare("fire"));
     let (rest, answers) = (Worker::declare("rest"), Worker::declare("internal answers"));
-    let consuming = app.clone();
+    let rebuild = Worker::declare("rebuild");
+    let (consuming, rebuilding) = (app.clone(), app.clone());
     let applying = consumer
+        .rebuilt_by(move |source| {
+            let app = rebuilding.clone();
+            async move { operations::rebuild::from_source(&app, &rebuild, source).await }
+        })
         .run(consume, async move |tx: &Tx, event: &Envelope| operations::consume::apply(&consuming, tx, event).await);
     let firing = engine::run(app.clone(), fire, runtime.shutdown.clone());
-    let rebuilding = rebuild(app.clone(), Worker::declare("rebuild"), runtime.shutdown.clone());
     let watching = continuity::run(app.clone(), Worker::declare("continuity"), runtime.shutdown.clone());
     let served = grpc::Served { app: app.clone(), worker: answers };
     Ok(Started::new()
@@ -101,26 +104,8 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
         .outbox(&database, &runtime)
         .work(Work::new("consume", applying))
         .work(Work::new("fire", firing))
-        .work(Work::new("rebuild", rebuilding))
         .work(Work::new("continuity", watching))
         .rest(resting(app, rest)))
-}
-
-/// Pause before a peer that did not answer is asked again.
-const REBUILD_AGAIN: Duration = Duration::from_secs(2);
-
-/// Builds the projection when the database is new, once its sources answer; then waits for the end.
-async fn rebuild(app: App, worker: Worker, shutdown: Shutdown) {
-    let building = async {
-        while let Err(failure) = operations::rebuild::if_empty(&app, &worker).await {
-            tracing::info!(%failure, "the projection waits for its sources");
-            tokio::time::sleep(REBUILD_AGAIN).await;
-        }
-        app.wake.notify_one();
-    };
-    shutdown.or_draining(building).await;
-    // A worker runs as long as the service does, also when it has nothing left to do.
-    shutdown.draining().await;
 }
 
 /// At rest: nothing is due, swept or handed over.

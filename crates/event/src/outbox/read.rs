@@ -75,6 +75,29 @@ impl Outbox {
             .collect()
     }
 
+    /// The last position of each shard that is not offered to `consumer` any more, where there is one: it has
+    /// acknowledged it, or the rows are gone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn gone(&self, db: &impl ConnectionTrait, consumer: &str) -> Result<Vec<(u32, i64)>, DbErr> {
+        let shards: Vec<u32> = (0..SHARDS).collect();
+        let (from, list) = sql::shards_from(db, &shards);
+        let text = format!(
+            "SELECT s.shard, (SELECT min(o.position) FROM outbox o WHERE o.shard = s.shard) AS oldest,
+                (SELECT a.position FROM outbox_acknowledged a WHERE a.shard = s.shard AND a.consumer = $2) AS seen
+            FROM {from}"
+        );
+        let mut gone = Vec::new();
+        for row in db.query_all_raw(sql::statement(db, &text, [list, consumer.into()])).await? {
+            let oldest = row.try_get::<Option<i64>>("", "oldest")?.unwrap_or(1);
+            let seen = row.try_get::<Option<i64>>("", "seen")?.unwrap_or(0);
+            gone.push((sql::shard_of(&row)?, seen.max(oldest - 1)));
+        }
+        gone.retain(|(_, position)| *position > 0);
+        Ok(gone)
+    }
+
     /// Whether every event has been published, and acknowledged by every named consumer.
     ///
     /// # Errors

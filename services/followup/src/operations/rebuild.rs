@@ -1,5 +1,5 @@
-//! Building the projection anew from what identity and customer know: for a database that begins after their outboxes
-//! have let old events go. Events that arrive meanwhile are newer or the same, and versions tell.
+//! Building the projection anew from what identity and customer know: for a database that has lost, or never had, events
+//! that their outboxes have let go. Events that arrive meanwhile are newer or the same, and versions tell.
 
 use revisit_bootstrap::{answer, database::Tx};
 use revisit_core::Failure;
@@ -23,17 +23,15 @@ const PAGE: i32 = 500;
 /// Pages of one list: a bound against a peer that never ends.
 const PAGES_MAX: usize = 100_000;
 
-/// Builds the projection if there is none yet.
-pub async fn if_empty(app: &App, worker: &Worker) -> Result<(), Failure> {
-    if app.database.read(worker, async |tx: &Tx| people::is_empty(tx).await).await? {
+/// Reads anew what is known of a source.
+pub async fn from_source(app: &App, worker: &Worker, source: &str) -> Result<(), Failure> {
+    if source == "identity" {
         users(app, worker).await?;
-        departments(app, worker).await?;
-    }
-    if app.database.read(worker, async |tx: &Tx| projection::is_empty(tx).await).await? {
+        departments(app, worker).await
+    } else {
         customers(app, worker).await?;
-        members(app, worker).await?;
+        members(app, worker).await
     }
-    Ok(())
 }
 
 /// A walk over the pages of a list.

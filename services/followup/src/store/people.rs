@@ -103,8 +103,3 @@ pub async fn tenants(tx: &Tx, limit: u64) -> Result<Vec<TenantId>, Failure> {
         find.order_by_asc(person::Column::TenantId).limit(limit).into_tuple().all(&**tx).await.map_err(fault)?;
     Ok(ids.into_iter().map(Id::from_uuid).collect())
 }
-
-/// Whether nobody is known yet.
-pub async fn is_empty(tx: &Tx) -> Result<bool, Failure> {
-    Ok(person::Entity::find().one(&**tx).await.map_err(fault)?.is_none())
-}

@@ -247,8 +247,3 @@ pub async fn dates_of(
     }
     Ok(found)
 }
-
-/// Whether no customer is known yet.
-pub async fn is_empty(tx: &Tx) -> Result<bool, Failure> {
-    Ok(customer::Entity::find().one(&**tx).await.map_err(fault)?.is_none())
-}

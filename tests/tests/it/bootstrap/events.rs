@@ -46,6 +46,8 @@ pub struct Pair {
     unlucky: Arc<AtomicBool>,
     /// How often an effect was tried.
     tried: Arc<AtomicU32>,
+    /// How often a snapshot was read.
+    rebuilt: Arc<AtomicU32>,
     folder: tempfile::TempDir,
 }
 
@@ -82,9 +84,9 @@ impl Pair {
     }
 
     async fn start_with(folder: tempfile::TempDir, told: &str, unlucky: Arc<AtomicBool>) -> Self {
-        let tried = Arc::new(AtomicU32::new(0));
+        let (tried, rebuilt) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (give, take) = std::sync::mpsc::channel();
-        let services = services(unlucky.clone(), tried.clone(), give);
+        let services = services(unlucky.clone(), (tried.clone(), rebuilt.clone()), give);
         let mut layers = layers(&services, "");
         let toml =
             format!("database.url = 'sqlite:{}/{{service}}.db'\ndatabase.durable = false", folder.path().display());
@@ -101,7 +103,7 @@ impl Pair {
             }
         }
         let ((consumer, freshness), producer) = (consumer.expect("followup"), producer.expect("customer"));
-        Self { running, producer, consumer, freshness, unlucky, tried, folder }
+        Self { running, producer, consumer, freshness, unlucky, tried, rebuilt, folder }
     }
 
     async fn emit(&self, sequences: std::ops::Range<i64>) {
@@ -137,7 +139,7 @@ impl Pair {
 
 fn services(
     unlucky: Arc<AtomicBool>,
-    tried: Arc<AtomicU32>,
+    (tried, rebuilt): (Arc<AtomicU32>, Arc<AtomicU32>),
     give: std::sync::mpsc::Sender<(Database, Option<Freshness>)>,
 ) -> Vec<Service> {
     let identity = FakeIdentity::new();
@@ -171,9 +173,15 @@ fn services(
         "[followup]",
         move |_: Config, runtime: Runtime| {
             let (give, unlucky, tried) = (give.clone(), unlucky.clone(), tried.clone());
+            let rebuilt = rebuilt.clone();
             async move {
                 let database = runtime.database::<Migrator>().await?;
-                let consumer = Consumer::new(&runtime, &database).from("customer");
+                let snapshot = move |source| {
+                    assert_eq!(source, "customer");
+                    rebuilt.fetch_add(1, Ordering::SeqCst);
+                    async { Ok(()) }
+                };
+                let consumer = Consumer::new(&runtime, &database).from("customer").rebuilt_by(snapshot);
                 give.send((database.clone(), Some(consumer.freshness()))).map_err(Failure::internal)?;
                 let apply = async move |tx: &Tx, event: &Envelope| {
                     tried.fetch_add(1, Ordering::SeqCst);
@@ -247,6 +255,27 @@ async fn events_that_come_again_after_a_restart_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_consumer_that_has_lost_its_database_reads_a_snapshot_and_is_fresh_again() {
+    let pair = Pair::start().await;
+    pair.emit(0..40).await;
+    pair.settled().await;
+    assert_eq!(pair.rebuilt.load(Ordering::SeqCst), 0, "with nothing lost there is nothing to read anew");
+    let Pair { running, folder, .. } = pair;
+    running.stop().await.expect("it stops");
+    for file in ["followup.db", "followup.db-wal", "followup.db-shm"] {
+        // The last two may have gone with the last connection.
+        let _ = std::fs::remove_file(folder.path().join(file));
+    }
+
+    let pair = Pair::start_on(folder).await;
+    pair.emit(100..140).await;
+    pair.settled().await;
+    pair.until(async || pair.running.renew().await.is_ok() && pair.freshness.require("customer").is_ok()).await;
+    assert_eq!((pair.rebuilt.load(Ordering::SeqCst), pair.notes().await), (1, 40), "old events do not come again");
+    pair.running.stop().await.expect("it stops");
+}
+
+#[tokio::test]
 async fn what_a_consumer_knows_is_fresh_after_a_forced_renewal() {
     let pair = Pair::start().await;
     pair.emit(0..10).await;
@@ -283,7 +312,7 @@ async fn only_the_consumer_itself_may_acknowledge() {
 async fn a_start_waits_for_a_database_that_is_away_and_gives_up_when_told_to_end() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a free port");
     let (give, _take) = std::sync::mpsc::channel();
-    let services = services(Arc::default(), Arc::default(), give);
+    let services = services(Arc::default(), Default::default(), give);
     let mut layers = layers(&services, &format!("server.listen = '{port}'"));
     layers.add("test", "database.url = 'postgres://revisit@127.0.0.1:1/none'").expect("TOML");
     layers.add("test", "database.acquire_millis_max = 100").expect("TOML");
