@@ -25,6 +25,8 @@ pub struct Config {
     pub digest_time: String,
     pub quiet_start: String,
     pub quiet_end: String,
+    pub history_days: u64,
+    pub sweep_seconds: u64,
     pub mail: Mail,
     pub webhook: Webhook,
     pub outbound: Allowed,
@@ -40,6 +42,7 @@ pub struct Mail {
     pub user: String,
     pub password: Secret,
     pub from: String,
+    pub ca_file: String,
     pub timeout_seconds: u64,
     pub connections_max: usize,
 }
@@ -83,6 +86,8 @@ impl Config {
             input.number("notification.webhook.timeout_seconds", self.webhook.timeout_seconds, 1..=300);
             input.number("notification.webhook.calls_max", self.webhook.calls_max, 1..=64);
             input.number("notification.webhook.endpoints_max", self.webhook.endpoints_max, 1..=1_000);
+            input.number("notification.history_days", self.history_days, 1..=3_650);
+            input.number("notification.sweep_seconds", self.sweep_seconds, 1..=3_600);
             let longest = self.mail.timeout().max(self.webhook.timeout()) + CLAIM_MARGIN;
             let rule = "must be at least 5 s longer than every provider's time-out";
             input.require(self.claim() >= longest, "notification.claim_seconds", rule);
@@ -102,6 +107,11 @@ impl Config {
 
     pub const fn claim(&self) -> Duration {
         Duration::from_secs(self.claim_seconds)
+    }
+
+    /// How long what has ended is kept.
+    pub const fn history(&self) -> Duration {
+        Duration::from_hours(24 * self.history_days)
     }
 
     pub fn digest_time(&self) -> Option<NaiveTime> {

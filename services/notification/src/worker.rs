@@ -20,7 +20,7 @@ use crate::{
     App, NAME,
     domain::{Channel, Error},
     operations::{consume, digest},
-    store::{claims, digests, now, replays},
+    store::{claims, digests, history, now, replays},
 };
 
 /// How often the dispatcher looks without a notice: the safety net under the notices.
@@ -33,8 +33,6 @@ const LANES_MAX: i64 = 1_000;
 const ROUNDS_MAX: usize = 16;
 /// How often digests and replays are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// How often answers that are no longer kept are removed and keys under an old ring key are wrapped anew.
-const SWEEP: Duration = Duration::from_secs(60);
 
 /// Adds the workers to what is served.
 pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
@@ -158,17 +156,25 @@ async fn sweep(app: Arc<App>, runtime: Runtime) {
     let sweeping = async {
         loop {
             told(sweep_once(&app).await, "the sweep waits");
-            tokio::time::sleep(SWEEP).await;
+            tokio::time::sleep(Duration::from_secs(app.config.sweep_seconds)).await;
         }
     };
     runtime.shutdown.or_draining(sweeping).await;
 }
 
-/// Asks by reading first, and writes a bounded piece at a time: others wait for SQLite's only writer.
+/// Removes answers that are no longer kept and deliveries that ended long ago, and wraps keys under an old ring key
+/// anew. Asks by reading first, and writes a bounded piece at a time: others wait for SQLite's only writer.
 async fn sweep_once(app: &App) -> Result<(), Error> {
     let worker = &app.workers.sweep;
     while app.store.read(worker, async |tx| Ok(idempotency::any_expired(tx).await?)).await? {
         app.store.write(worker, async |tx| Ok(idempotency::sweep(tx).await?)).await?;
+    }
+    let ended = app.clock.wall() - app.config.history();
+    while app.store.read(worker, async |tx| Ok(history::any_ended(tx, ended).await?)).await? {
+        if app.store.write(worker, async |tx| Ok(history::sweep(tx, ended).await?)).await? == 0 {
+            // Another replica has them in hand.
+            break;
+        }
     }
     while app.store.read(worker, async |tx| Ok(app.sealer.has_old_keys(tx).await?)).await? {
         app.store.write(worker, async |tx| Ok(app.sealer.wrap_anew(tx).await?)).await?;

@@ -63,6 +63,7 @@ struct Kept {
     calls: Mutex<Vec<Call>>,
     answers: Mutex<VecDeque<u16>>,
     count: watch::Sender<usize>,
+    held: watch::Sender<bool>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,6 +102,16 @@ impl WebhookReceiver {
     /// With what to answer the next calls; 200 when nothing is said. 0 closes the connection without an answer.
     pub fn expect_answers(&self, answers: &[u16]) {
         locked(&self.kept.answers).extend(answers);
+    }
+
+    /// From now on calls are taken and not answered.
+    pub fn hold(&self) {
+        self.kept.held.send_replace(true);
+    }
+
+    /// Answers what was held.
+    pub fn release(&self) {
+        self.kept.held.send_replace(false);
     }
 
     /// Waits until it has got that many.
@@ -143,7 +154,11 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, kept: &Kept) 
         if status == 0 {
             return None;
         }
-        stream.write_all(format!("HTTP/1.1 {status} Noted\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.ok()?;
+        kept.held.subscribe().wait_for(|held| !held).await.ok()?;
+        // A redirect leads back here, where a caller that follows it is seen.
+        let location = if (300..400).contains(&status) { "location: /hook\r\n" } else { "" };
+        let answer = format!("HTTP/1.1 {status} Noted\r\n{location}content-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.ok()?;
     }
 }
 

@@ -6,5 +6,7 @@ mod input;
 mod intake;
 mod mail;
 mod played;
+mod protocol;
 mod reading;
+mod starttls;
 mod webhooks;

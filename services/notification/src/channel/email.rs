@@ -12,7 +12,7 @@ use lettre::{
     transport::smtp::{
         Error as SmtpError,
         authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, TlsParameters},
+        client::{AsyncSmtpConnection, Certificate, TlsParameters},
         commands::{Data, Mail as MailCommand, Rcpt},
         extension::{ClientId, Extension, MailBodyParameter, MailParameter},
     },
@@ -64,13 +64,25 @@ enum Phase {
     After,
 }
 
+/// Public authorities, and the one that the operator names.
+fn tls(config: &Config) -> Result<TlsParameters, Failure> {
+    let mut parameters = TlsParameters::builder(config.host.clone());
+    if !config.ca_file.is_empty() {
+        let refused = |error: String| Failure::invalid_field("notification.mail.ca_file", error);
+        let pem = std::fs::read(&config.ca_file).map_err(|error| refused(error.to_string()))?;
+        let authority = Certificate::from_pem(&pem).map_err(|error| refused(error.to_string()))?;
+        parameters = parameters.add_root_certificate(authority);
+    }
+    parameters.build().map_err(Failure::internal)
+}
+
 impl Mail {
     pub fn new(config: &Config, resolver: Resolver) -> Result<Self, Failure> {
         let from = config.from.parse().map_err(Failure::internal)?;
         let tls = match config.tls {
             Tls::None => None,
             Tls::Upgraded | Tls::Immediate if !config.is_on() => None,
-            Tls::Upgraded | Tls::Immediate => Some(TlsParameters::new(config.host.clone()).map_err(Failure::internal)?),
+            Tls::Upgraded | Tls::Immediate => Some(tls(config)?),
         };
         let places = Semaphore::new(config.connections_max);
         Ok(Self { config: config.clone(), resolver, from, tls, places, idle: Mutex::default() })

@@ -30,7 +30,7 @@ use revisit_tests::{
     databases::{Backend, TestDatabase},
     fake_identity::{FakeIdentity, unknown_id},
 };
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde::{Deserialize, Serialize};
 use tonic::{
@@ -75,11 +75,16 @@ pub struct Desk {
 }
 
 /// Runs a test on each backend.
-#[expect(clippy::print_stdout, reason = "a failed test shows on what it ran")]
 pub async fn at_each_desk(test: impl AsyncFn(&Desk)) {
+    at_each_desk_with("", || ManualClock::at(BEGIN), test).await;
+}
+
+/// Runs a test on each backend with settings and clocks of its own.
+#[expect(clippy::print_stdout, reason = "a failed test shows on what it ran")]
+pub async fn at_each_desk_with(settings: &str, clock: impl Fn() -> ManualClock, test: impl AsyncFn(&Desk)) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         println!("on {backend:?}");
-        let desk = Desk::start(backend).await;
+        let desk = Desk::start(backend, settings, clock()).await;
         test(&desk).await;
         desk.running.stop().await.expect("it stops without a fault");
         desk.database.close().await;
@@ -87,7 +92,7 @@ pub async fn at_each_desk(test: impl AsyncFn(&Desk)) {
 }
 
 impl Desk {
-    async fn start(backend: Backend) -> Self {
+    async fn start(backend: Backend, own: &str, manual: ManualClock) -> Self {
         let sink = MailSink::start().await.expect("a free port");
         let receiver = WebhookReceiver::start().await.expect("a free port");
         let (identity, played) = (FakeIdentity::new(), Arc::new(Played::default()));
@@ -97,7 +102,7 @@ impl Desk {
         let mut layers = Process::manuals(&services, &[]).expect("the manuals are TOML");
         layers.add("test", &settings(&sink)).expect("TOML");
         layers.add("test", &place(&database).await).expect("TOML");
-        let manual = ManualClock::at(BEGIN);
+        layers.add("test", own).expect("TOML");
         let sources = Sources { clock: manual.clock(), ids: Ids::random() };
         let process = Process::new("test", &services, layers).expect("the configuration is valid");
         let running = process.start(sources, Shutdown::new()).await.expect("it starts");
@@ -126,6 +131,37 @@ impl Desk {
             Ok::<_, Failure>(())
         });
         write.await.expect("it is emitted");
+    }
+
+    /// The next askings for customers' names take so long, by the boot-time clock.
+    pub fn delay_names(&self, times: u32, span: Duration) {
+        let manual = self.manual.clone();
+        let pass = Arc::new(move || manual.advance_steady(span));
+        *self.played.meanwhile.lock().expect("no panic") = (times, Some(pass));
+    }
+
+    /// Changes rows behind the service's back, as another replica would; answers how many.
+    pub async fn change(&self, text: &str) -> u64 {
+        self.own().await.execute_unprepared(text).await.expect("the statement is well put").rows_affected()
+    }
+
+    /// A number that a question to the service's own database answers.
+    pub async fn number(&self, text: &str) -> i64 {
+        let own = self.own().await;
+        let statement = Statement::from_string(own.get_database_backend(), text);
+        let row = own.query_one_raw(statement).await.expect("the question is well put").expect("a row");
+        row.try_get("", "n").expect("a number")
+    }
+
+    /// A connection of the test's own to the service's database.
+    async fn own(&self) -> DatabaseConnection {
+        let url = match self.database.backend {
+            Backend::Sqlite => self.database.url.replace("test.db", "notification.db"),
+            Backend::Postgres => format!("{}?options[search_path]=notification", self.database.url),
+        };
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1).sqlx_logging(false);
+        sea_orm::Database::connect(options).await.expect("the database is there")
     }
 
     pub fn version(&self) -> i64 {

@@ -13,6 +13,9 @@ use revisit_core::Failure;
 use revisit_proto::{customer::v1 as customer, followup::v1 as followup};
 use tonic::Request;
 
+/// What happens while a played service is asked.
+pub type Meanwhile = Arc<dyn Fn() + Send + Sync>;
+
 /// What the played services answer.
 #[derive(Default)]
 pub struct Played {
@@ -22,6 +25,8 @@ pub struct Played {
     pub addresses: Mutex<HashMap<String, String>>,
     /// Whether the customer service is away.
     pub customer_away: AtomicBool,
+    /// What happens while names are asked for, so many more times.
+    pub meanwhile: Mutex<(u32, Option<Meanwhile>)>,
     /// Due and overdue tasks of each assignee.
     pub counts: Mutex<HashMap<String, (i32, i32)>>,
     /// Whether followup is away.
@@ -45,6 +50,15 @@ impl customer::projections_server::Projections for Answering {
         request: Request<customer::ReadCustomersAsRequest>,
     ) -> Reply<customer::BatchGetCustomersResponse> {
         let (_, message) = internal(request, &["notification"])?;
+        let happens = {
+            let mut meanwhile = self.0.meanwhile.lock().expect("no panic");
+            let happens = meanwhile.1.clone().filter(|_| meanwhile.0 > 0);
+            meanwhile.0 = meanwhile.0.saturating_sub(1);
+            happens
+        };
+        if let Some(happens) = happens {
+            happens();
+        }
         if self.0.customer_away.load(Ordering::SeqCst) {
             return reply(Err::<customer::BatchGetCustomersResponse, _>(away()));
         }
