@@ -23,10 +23,12 @@ mod fault;
 mod isolate;
 mod migration;
 mod open;
+mod store;
 
 pub use fault::{fault, is_unique};
 pub use isolate::isolate;
 pub use migration::{migrations, run};
+pub use store::{Store, insert, now};
 
 /// Tries of [`Database::write_again`] in all.
 const TRIES_MAX: u32 = 4;

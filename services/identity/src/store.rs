@@ -1,8 +1,8 @@
 //! The only place of this service that knows the database. A transaction is had only with a permit.
 
-use revisit_bootstrap::database::{Database, Tx, fault};
+pub use revisit_bootstrap::database::now;
+use revisit_bootstrap::database::{self, Tx, fault, insert};
 use revisit_core::{Failure, Id, Timestamp};
-use revisit_permission::Permit;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, ModelTrait};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -25,48 +25,7 @@ pub mod seen;
 pub mod sessions;
 
 /// This service's database. Cheap to clone.
-#[derive(Clone)]
-pub struct Store {
-    database: Database,
-}
-
-impl Store {
-    pub const fn new(database: Database) -> Self {
-        Self { database }
-    }
-
-    /// Reads under a permit.
-    pub async fn read<T>(
-        &self,
-        permit: &impl Permit,
-        work: impl AsyncFnOnce(&Tx) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.database.read(permit, work).await
-    }
-
-    /// Writes under a permit, in one transaction with what it emits.
-    pub async fn write<T>(
-        &self,
-        permit: &impl Permit,
-        work: impl AsyncFnOnce(&Tx) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.database.write(permit, work).await
-    }
-}
-
-/// The time at which a transaction runs.
-pub async fn now(tx: &Tx) -> Result<Timestamp, Failure> {
-    tx.now().await.map_err(fault)
-}
-
-/// Adds a row; a key that exists is a fault, for callers who have looked before.
-async fn insert<M>(tx: &Tx, model: M) -> Result<(), Failure>
-where
-    M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
-{
-    M::Entity::insert(model.into_active_model()).exec_without_returning(&**tx).await.map_err(fault)?;
-    Ok(())
-}
+pub type Store = database::Store<Error>;
 
 /// Replaces a row that is there.
 async fn replace<M>(tx: &Tx, model: M) -> Result<(), Failure>
