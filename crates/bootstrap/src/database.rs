@@ -185,7 +185,7 @@ impl Database {
             });
         }
         let inner = connection.begin_with_options(options).await.map_err(fault)?;
-        Ok(Tx { inner, clock: self.0.clock.clone(), drafts: Mutex::default() })
+        Ok(Tx { inner, access, clock: self.0.clock.clone(), drafts: Mutex::default() })
     }
 
     async fn append(&self, tx: &Tx) -> Result<bool, Failure> {
@@ -203,6 +203,7 @@ impl Database {
 /// A transaction. Queries run on what it dereferences to.
 pub struct Tx {
     inner: DatabaseTransaction,
+    access: AccessMode,
     clock: Clock,
     drafts: Mutex<Vec<Draft>>,
 }
@@ -219,6 +220,12 @@ impl Tx {
     /// Emits an event: it is appended to the outbox right before the commit.
     pub fn emit(&self, draft: Draft) {
         self.drafts.lock().unwrap_or_else(PoisonError::into_inner).push(draft);
+    }
+
+    /// Whether it may write, so that what it sees may never be committed.
+    #[must_use]
+    pub const fn may_write(&self) -> bool {
+        matches!(self.access, AccessMode::ReadWrite)
     }
 
     /// The time of the database under the system clock, else the wall. The only time that SQL may name.

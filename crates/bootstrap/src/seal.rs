@@ -150,11 +150,14 @@ impl Sealer {
         if let Some(key) = self.tenants().get(&tenant) {
             return Ok(key.clone());
         }
-        if store::tenant_key(tx, tenant).await?.is_none() {
-            let current = self.0.ring.current();
-            let wrapped = self.0.ring.find(current)?.wrap(&tenant_context(tenant), &Key::draw())?;
-            store::keep_tenant_key(tx, tenant, current, &wrapped).await?;
-            // Not remembered yet: this transaction may be rolled back, and another one's key may count.
+        if tx.may_write() {
+            if store::tenant_key(tx, tenant).await?.is_none() {
+                let current = self.0.ring.current();
+                let wrapped = self.0.ring.find(current)?.wrap(&tenant_context(tenant), &Key::draw())?;
+                store::keep_tenant_key(tx, tenant, current, &wrapped).await?;
+            }
+            // Never remembered from here: this transaction sees the key that it has made itself, and may be rolled
+            // back. What would be sealed under a remembered key that no table holds could never be opened again.
             return self.stored_tenant_key(tx, tenant).await;
         }
         let key = self.stored_tenant_key(tx, tenant).await?;

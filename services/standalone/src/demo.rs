@@ -13,6 +13,7 @@ mod attempts;
 mod check;
 mod company;
 mod days;
+mod expect;
 mod figures;
 mod files;
 mod local;
@@ -128,7 +129,7 @@ async fn live(layers: Layers, reminders: bool, story: &mut Story) -> Result<Live
     life.until(day(LEAVER_DAY)).await?;
     figures.handed_over = scenes::leaver(&world.running, &set.company, story).await?;
     figures.hand_overs = 1;
-    life.gone.insert("jun");
+    life.gone.insert(scenes::LEAVER);
     life.until(local::at(days::end_day(), 0, 0)).await?;
     let steps = life.steps;
     // Work that is due to the very end is done before anything is counted.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
-    io::Write,
+    io::{ErrorKind, Write},
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -161,10 +161,19 @@ fn key_file(folder: &Path, ring: &str) -> Result<PathBuf, Failure> {
     }
     let unwritable = |error: std::io::Error| Failure::internal(error).with("keys_folder", folder.display().to_string());
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(unwritable)?;
+    // Whole before it has its name: a start that found half a key would seal under nothing. A link, unlike a rename,
+    // leaves the key of another first start in place.
+    let draft = path.with_extension(random_name());
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(unwritable)?;
     file.write_all(STANDARD.encode(Ids::random().bytes::<32>()).as_bytes()).map_err(unwritable)?;
     // What is sealed under a key that a crash has lost stays sealed.
     file.sync_all().map_err(unwritable)?;
+    match fs::hard_link(&draft, &path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        linked => linked.map_err(unwritable)?,
+    }
+    fs::remove_file(&draft).map_err(unwritable)?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
     Ok(path)
 }
 
@@ -195,14 +204,17 @@ async fn first_log_ins(
     }))
 }
 
+fn random_name() -> String {
+    Ids::random().bytes::<8>().map(|byte| format!("{byte:02x}")).concat()
+}
+
 /// A folder that is removed when it is dropped.
 pub struct ScratchFolder(PathBuf);
 
 impl ScratchFolder {
     /// Makes one below the system's folder for such.
     pub fn make() -> Result<Self, Failure> {
-        let name = Ids::random().bytes::<8>().map(|byte| format!("{byte:02x}")).concat();
-        let path = std::env::temp_dir().join(format!("revisit-{name}"));
+        let path = std::env::temp_dir().join(format!("revisit-{}", random_name()));
         DirBuilder::new().mode(0o700).create(&path).map_err(Failure::internal)?;
         Ok(Self(path))
     }
@@ -235,5 +247,6 @@ mod tests {
         assert_eq!(STANDARD.decode(&key).expect("base64").len(), 32);
         assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read(key_file(folder.path(), "keys").expect("it is found")).expect("it is there"), key);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "no draft is left");
     }
 }

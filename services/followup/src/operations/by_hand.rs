@@ -186,11 +186,7 @@ pub async fn plant(app: &App, tx: &Tx, draft: &Draft, new: &New, customer: Optio
         let (owner, department) = owner_of(&task, customer);
         let named = task.named;
         task = task.opened(named.or_else(|| people.responsible(None, owner, department)), customer);
-        if task.remind_open {
-            customers::announce(app, tx, &task).await?;
-        } else {
-            events::opened(&task, now).into_iter().for_each(|draft| tx.emit(draft));
-        }
+        customers::announce(app, tx, &task).await?;
     } else {
         task.timer = task.timer_from(now);
     }

@@ -141,22 +141,35 @@ pub async fn move_to(
         let (named, responsible) = to(task);
         let mut after = task.clone().reassigned(named, responsible).map_err(Failure::from)?;
         after.reason = reason;
-        announce(app, tx, &after).await?;
+        tell_moved(app, tx, &after).await?;
         moved.push(after);
     }
     tasks::replace(tx, &locked.iter().collect::<Vec<_>>(), &moved.iter().collect::<Vec<_>>()).await
 }
 
-/// Tells that an open task is somebody's from now on.
+/// Tells that a task has opened, and reminds of it when it is to.
 pub async fn announce(app: &App, tx: &Tx, task: &Task) -> Result<(), Failure> {
+    let now = app.now(tx).await?;
+    let name = plan_name(app, tx, task).await?;
+    let drafts = [events::opened(task, now), events::reminder(task, TimerKind::Open, &name, now)];
+    drafts.into_iter().flatten().for_each(|draft| tx.emit(draft));
+    Ok(())
+}
+
+/// Tells that an open task is somebody else's from now on. The notifier tells the new assignee by what it hears of a
+/// customer's task, so a reminder beside it would tell twice; of a task without a customer it hears nothing else.
+pub async fn tell_moved(app: &App, tx: &Tx, task: &Task) -> Result<(), Failure> {
     if task.state != TaskState::Open {
         return Ok(());
     }
     let now = app.now(tx).await?;
-    let told = Task { remind_open: true, ..task.clone() };
-    let name = plan_name(app, tx, task).await?;
-    let drafts = [events::opened(task, now), events::reminder(&told, TimerKind::Open, &name, now)];
-    drafts.into_iter().flatten().for_each(|draft| tx.emit(draft));
+    let told = if task.customer.is_some() {
+        events::opened(task, now)
+    } else {
+        let reminded = Task { remind_open: true, ..task.clone() };
+        events::reminder(&reminded, TimerKind::Open, &plan_name(app, tx, task).await?, now)
+    };
+    told.into_iter().for_each(|draft| tx.emit(draft));
     Ok(())
 }
 

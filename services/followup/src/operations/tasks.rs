@@ -230,7 +230,7 @@ pub async fn reassign(
             let responsible = people.responsible(assignee, owner, department);
             let mut after = locked.task.clone().reassigned(assignee, responsible)?;
             after = app.sealed.explain(tx, after, &change.reason).await?;
-            customers::announce(app, tx, &after).await?;
+            customers::tell_moved(app, tx, &after).await?;
             tasks::replace(tx, &[&locked.task], &[&after]).await?;
             Ok(Some(shown(app, tx, &after, locked.customer.as_ref()).await?))
         });

@@ -11,7 +11,12 @@ pub const ZONE: &str = "Asia/Shanghai";
 /// The instant of a local time.
 #[must_use]
 pub fn at(day: NaiveDate, hour: u32, minute: u32) -> Timestamp {
-    let local = day.and_hms_opt(hour, minute, 0).unwrap_or_default();
+    instant(day.and_hms_opt(hour, minute, 0).unwrap_or_default())
+}
+
+/// The instant of a local date and time.
+#[must_use]
+pub fn instant(local: NaiveDateTime) -> Timestamp {
     Timestamp::from_micros((local - AHEAD).and_utc().timestamp_micros())
 }
 

@@ -156,7 +156,8 @@ impl fmt::Display for Model {
             formatter,
             "seed {}; looks at the own list on a workday {}; then acts on an open task {}; acts upon a reminder: opened \
              {}, before or at due {}, overdue {}; a manager upon an escalation {}; a customer is reached {}, agrees {}, \
-             raises an issue {}, writes back {}",
+             raises an issue {}, writes back {}; \
+             an outcome is for supervisors only {}; satisfaction 1 to 5 comes 10, 10, 20, 30 and 30 times in a hundred",
             self.seed,
             self.look,
             self.act_on_look,
@@ -168,6 +169,7 @@ impl fmt::Display for Model {
             self.agrees,
             self.issue,
             self.writes_back,
+            self.sensitive,
         )
     }
 }

@@ -9,6 +9,8 @@ use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity
 use super::{company::Company, files::customers, local, story::Story};
 use crate::{Running, client::Person};
 
+/// Who leaves.
+pub const LEAVER: &str = "jun";
 /// How long a shared view lasts.
 const VIEW: Duration = Duration::from_hours(2);
 /// Steps of clock time that a hand-over may take, and their length.
@@ -52,7 +54,7 @@ fn told(answer: &Result<customer::Customer, Failure>) -> String {
 
 /// One representative sees one customer clear, one masked and one not at all.
 pub async fn three_eyes(running: &Running, company: &Company, story: &mut Story) -> Result<(), Failure> {
-    let (mei, jun, lei) = (company.person("mei"), company.person("jun"), company.person("lei"));
+    let (mei, jun, lei) = (company.person("mei"), company.person(LEAVER), company.person("lei"));
     for person in [mei, jun, lei, &company.admin] {
         person.fresh().await?;
     }
@@ -157,7 +159,7 @@ async fn record_contract(desk: &Person, customer_id: &str) -> Result<(), Failure
 
 /// A representative leaves: rights end at once, work goes to the colleagues, and nothing is left.
 pub async fn leaver(running: &Running, company: &Company, story: &mut Story) -> Result<i64, Failure> {
-    let (admin, jun) = (&company.admin, company.person("jun"));
+    let (admin, jun) = (&company.admin, company.person(LEAVER));
     admin.fresh().await?;
     jun.fresh().await?;
     let order = |dry_run| identity::StartHandOverRequest {

@@ -50,6 +50,7 @@ impl Setting {
             operator: &self.operator,
             imported: &self.imported,
             plans: &self.plans,
+            calendar_id: &self.calendar_id,
             sink: &world.sink,
             receiver: &world.receiver,
             hook_key: &self.hook_key,

@@ -83,6 +83,29 @@ async fn what_was_sealed_for_a_destroyed_owner_is_gone_for_good_and_others_stay(
 }
 
 #[tokio::test]
+async fn nothing_is_sealed_under_a_key_that_was_rolled_back() {
+    on_each(async |database| {
+        let (first, tenant, here) = (sealer("k1"), unknown_id(), place(Uuid::from_u128(10)));
+        // The first transaction that seals for the tenant makes its key, twice over, and is then rolled back.
+        let refused = database
+            .write(&WORKER, async |tx: &Tx| {
+                for owner in 1..=2 {
+                    first.seal(tx, (tenant, Uuid::from_u128(owner)), here, b"lost").await?;
+                }
+                Err::<(), _>(Failure::invalid_field("phone", "is taken"))
+            })
+            .await;
+        assert!(refused.is_err());
+        let owner = Uuid::from_u128(3);
+        let sealed = seal(&database, &first, tenant, owner, here).await;
+        // Another process knows the table only.
+        let opened = open(&database, &sealer("k1"), (tenant, owner), here, &sealed).await.expect("it opens");
+        assert_eq!(opened.as_deref(), Some(&b"13800138000"[..]));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn keys_are_wrapped_anew_under_the_current_key_of_the_ring() {
     on_each(async |database| {
         let (tenant, owner, here) = (unknown_id(), Uuid::from_u128(1), place(Uuid::from_u128(10)));
