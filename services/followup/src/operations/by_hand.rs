@@ -11,7 +11,7 @@ use revisit_permission::{Action, Layer};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
-    customers, enrolments, events, planner,
+    customers, enrolments, planner,
     tasks::{active, owner_of, shown},
 };
 use crate::{
