@@ -15,6 +15,8 @@ use super::{
 };
 
 const HOUR: Duration = Duration::from_hours(1);
+/// Openings and closings that come at once.
+const RACES: i64 = 25;
 
 /// A task as followup tells of it.
 struct Task<'a> {
@@ -140,6 +142,22 @@ async fn what_is_lent_ends_by_itself_unless_it_is_extended_and_is_forgotten_in_t
         assert!(!sees(&colleague, &customer).await);
         office.advance(Duration::from_hours(49)).await;
         office.until("SELECT count(*) AS n FROM task_holder", 0).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_and_the_call_that_closes_it_may_come_at_once_and_the_close_wins() {
+    in_each_office(async |office: &Office| {
+        let colleague = office.seat("colleague");
+        let customer = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let until = office.now() + HOUR;
+        for _ in 0..RACES {
+            let task = Task { office, id: office.new_id(), customer: &customer };
+            tokio::join!(task.open(1, "colleague", &["sensitive"], until), task.call_off(1));
+        }
+        assert!(!sees(&colleague, &customer).await);
+        assert_eq!(office.number("SELECT count(*) AS n FROM task_holder").await, RACES, "each is remembered");
     })
     .await;
 }
