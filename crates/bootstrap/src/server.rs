@@ -32,6 +32,7 @@ use crate::{
     ending::Endings,
     front::Front,
     limits::{Deadlines, Messages, Shed, refuse},
+    panics::Panics,
     runtime::Started,
     settings::Settings,
     shutdown::Shutdown,
@@ -208,6 +209,8 @@ pub async fn serve(bound: Bound, settings: &Settings, auth: Auth, shutdown: &Shu
     let layers = tower::ServiceBuilder::new()
         // Outermost, so that refused calls are seen too and everything below logs inside the call's span.
         .layer(Front(Traces::new()))
+        // Around everything that could: a panic below must not take the connection with it, on which others call.
+        .layer(Front(Panics::new()))
         // Before whatever can wait: the lease, the database, a peer. The bound covers all of them together.
         .layer(Front(Deadlines::new(gate.clone(), shutdown.clone(), &settings.limits)))
         // Around everything that answers by a stream.

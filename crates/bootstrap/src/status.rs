@@ -44,8 +44,7 @@ where
 pub fn status(failure: Failure) -> Status {
     if failure.kind == Kind::Internal {
         log(&failure);
-        let details = ErrorDetails::with_error_info("INTERNAL", DOMAIN, HashMap::new());
-        return Status::with_error_details(Code::Internal, "internal error", details);
+        return fault();
     }
     if failure.kind == Kind::Unavailable && failure.source.is_some() {
         log(&failure);
@@ -62,6 +61,16 @@ pub fn status(failure: Failure) -> Status {
         status.set_source(source);
     }
     status
+}
+
+fn fault() -> Status {
+    let details = ErrorDetails::with_error_info("INTERNAL", DOMAIN, HashMap::new());
+    Status::with_error_details(Code::Internal, "internal error", details)
+}
+
+/// What the caller of a handler that panicked hears. The panic itself is in the log already.
+pub(crate) fn panicked() -> Status {
+    fault()
 }
 
 /// Lies beneath a refusal that the peer which made it has written into the audit log.
@@ -122,6 +131,15 @@ pub fn failure(status: &Status) -> Failure {
         details: details_known,
         ..Failure::new(kind, reason, status.message())
     }
+}
+
+/// Why the messages that a caller streams have ended: most often because one of them is none.
+#[must_use]
+pub fn unreadable(status: &Status) -> Failure {
+    if status.code() == Code::Internal {
+        return Failure::new(Kind::Invalid, "MESSAGE_UNREADABLE", "a message of the stream cannot be decoded");
+    }
+    failure(status)
 }
 
 /// A peer's answer, or what its status tells.

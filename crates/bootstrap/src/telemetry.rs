@@ -30,6 +30,7 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use crate::{
     front::{Inner, Step, pass},
+    panics,
     settings::{Format, Telemetry},
 };
 
@@ -68,6 +69,7 @@ pub fn start(process: &str, settings: &Telemetry) -> Result<Exporters, Failure> 
         .as_ref()
         .map(|provider| OpenTelemetryTracingBridge::new(provider).with_filter(EnvFilter::new(EXPORTED)));
     tracing_subscriber::registry().with(lines).with(spans).with(bridge).try_init().map_err(Failure::internal)?;
+    panics::log_them();
     Ok(exporters)
 }
 

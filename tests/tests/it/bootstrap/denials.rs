@@ -47,7 +47,15 @@ impl Export for Refusing {
                 Err(Failure::new(Kind::Denied, "FIELD_NOT_WRITABLE", message).with("field", "phone"))
             }
             "missing" => Err(Failure::new(Kind::NotFound, "CUSTOMER_NOT_FOUND", "there is no such customer")),
-            _ => Ok(tokio_stream::iter([Ok(FileChunk::default()), Err(denied(Action::CustomerExport))])),
+            how => {
+                let panics = how == "panic";
+                let second = denied(Action::CustomerExport);
+                let chunks = [Ok(FileChunk::default()), Err(second)].into_iter().enumerate();
+                Ok(tokio_stream::iter(chunks.map(move |(place, chunk)| {
+                    assert!(!panics || place == 0, "this panic is on purpose");
+                    chunk
+                })))
+            }
         })
     }
 }
@@ -241,4 +249,12 @@ async fn a_refusal_that_cannot_be_written_is_not_answered() {
     world.change("ALTER TABLE elsewhere RENAME TO outbox").await;
     world.export("at once").await;
     assert_eq!(counts(&world.entries().await), [0], "what was not written counts as nothing");
+}
+
+#[tokio::test]
+async fn a_panic_in_the_middle_of_an_answer_is_told_as_a_fault() {
+    let world = World::start().await;
+    let (_, status) = world.export("panic").await;
+    assert_eq!((status.code(), status.message()), (Code::Internal, "internal error"));
+    assert_eq!(world.export("at once").await.1.code(), Code::PermissionDenied, "the process lives");
 }

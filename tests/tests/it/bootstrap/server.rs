@@ -185,3 +185,25 @@ async fn an_endless_answer_ends_when_draining_begins() {
     let ended = tokio::time::timeout(Duration::from_secs(10), world.running.ended()).await;
     ended.expect("the drain is short").expect("an ordered end");
 }
+
+#[tokio::test]
+async fn a_handler_that_panics_answers_a_fault_and_harms_no_other_call_of_its_connection() {
+    let world = World::start().await;
+    let channel = world.channel();
+    let ask = async |text: &str| {
+        let request = with_token(note(text), &world.identity.token());
+        TimelineClient::new(channel.clone()).add_note(request).await.map(drop)
+    };
+    let waiting = tokio::spawn({
+        let mut client = TimelineClient::new(channel.clone());
+        let request = with_token(note("wait"), &world.identity.token());
+        async move { client.add_note(request).await.map(drop) }
+    });
+    world.begun().await;
+    let status = ask("panic").await.expect_err("it panicked");
+    assert_eq!((status.code(), status.message(), reason(&status)), (Code::Internal, "internal error", "INTERNAL"));
+    assert!(!format!("{:?}", status.get_error_details()).contains("purpose"));
+    world.notes.release.add_permits(1);
+    waiting.await.expect("no panic here").expect("the other call of the connection goes on");
+    ask("fine").await.expect("the process lives");
+}
