@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use revisit_bootstrap::{
-    Principal, Reply, Streamed, authenticated, failure, idempotency::Repeatable, reply, reply_stream, wire,
+    Principal, Reply, Streamed, authenticated, idempotency::Repeatable, reply, reply_stream, unreadable, wire,
 };
 use revisit_core::{Failure, Input, id::JobId, page::Page};
 use revisit_proto::customer::v1::{self as pb, import_server::Import, upload_file_request::Part};
@@ -173,7 +173,7 @@ fn job_id(text: &str) -> Result<JobId, Failure> {
 
 /// Takes the parts of a file: first its header, then its bytes.
 async fn upload(app: &App, who: &Principal, mut parts: Streaming<pb::UploadFileRequest>) -> Result<Job, Error> {
-    let first = parts.message().await.map_err(|status| failure(&status))?;
+    let first = parts.message().await.map_err(|status| unreadable(&status))?;
     let Some(pb::UploadFileRequest { part: Some(Part::Header(header)) }) = first else {
         return Err(Error::invalid("header", "must be the first message"));
     };
@@ -191,7 +191,7 @@ async fn upload(app: &App, who: &Principal, mut parts: Streaming<pb::UploadFileR
     };
     input.finish()?;
     let mut upload = Upload::begin(app, who, file_name, xlsx)?;
-    while let Some(message) = parts.message().await.map_err(|status| failure(&status))? {
+    while let Some(message) = parts.message().await.map_err(|status| unreadable(&status))? {
         match message.part {
             Some(Part::Data(bytes)) => upload.push(&bytes).await?,
             Some(Part::Header(_)) => return Err(Error::invalid("header", "must be sent once")),

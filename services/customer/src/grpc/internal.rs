@@ -147,6 +147,7 @@ impl Projections for Served {
                 let tenant: TenantId = input.id("tenant_id", &message.tenant_id);
                 let customer: CustomerId = input.id("customer_id", &message.customer_id);
                 let task = input.id("task_id", &message.task_id);
+                input.require(message.generation > 0, "generation", "must be a version");
                 input.finish()?;
                 let app = &self.0;
                 app.store

@@ -200,13 +200,19 @@ pub fn continuity(message: &pb::CheckContinuityRequest) -> Result<(Vec<String>, 
     Ok((grades, page.size))
 }
 
+/// A local day is longer than 24 hours when clocks are set back.
+const DAY_MICROS_MAX: i64 = 26 * 3_600 * 1_000_000;
+
 /// Whose days, for the digest.
 pub fn days(message: &pb::CountTodayRequest) -> Result<(TenantId, Vec<Day>), Failure> {
     let mut input = Input::default();
     let tenant = input.id("tenant_id", &message.tenant_id);
-    input.require(message.questions.len() <= 100, "questions", "must have at most 100 entries");
+    input.require((1..=100).contains(&message.questions.len()), "questions", "must have 1 to 100 entries");
     let mut days = Vec::new();
     for (index, question) in message.questions.iter().take(100).enumerate() {
+        let micros = question.until_micros.checked_sub(question.from_micros);
+        let is_day = micros.is_some_and(|micros| (1..=DAY_MICROS_MAX).contains(&micros));
+        input.require(is_day, &format!("questions[{index}].until_micros"), "must end a day that has begun");
         days.push(Day {
             assignee: input.id(&format!("questions[{index}].assignee_id"), &question.assignee_id),
             from: Timestamp::from_micros(question.from_micros),

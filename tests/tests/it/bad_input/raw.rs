@@ -1,5 +1,7 @@
 //! Calls by path with bytes as messages, as a client would make them that was generated from nothing.
 
+use std::time::Duration;
+
 use prost::bytes::{Buf, BufMut};
 use revisit_bootstrap::auth::CALLER_HEADER;
 use tonic::{
@@ -62,11 +64,16 @@ pub enum From {
     Service(&'static str),
 }
 
-/// Calls a path.
-pub async fn call(channel: &Channel, path: &str, from: &From, message: Vec<u8>) -> Result<(), Status> {
+/// How long a stream that has begun is listened to. An endless one says nothing more, which is no fault.
+const LISTEN: Duration = Duration::from_millis(200);
+/// Messages of a stream that are read.
+const MESSAGES_MAX: usize = 100;
+
+/// Calls a path with one message or several, and listens to what comes back. On the wire a unary call is a stream too.
+pub async fn call(channel: &Channel, path: &str, from: &From, messages: Vec<Vec<u8>>) -> Result<(), Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.map_err(|error| Status::unknown(format!("no connection: {error}")))?;
-    let mut request = Request::new(message);
+    let mut request = Request::new(tokio_stream::iter(messages));
     let ascii = |text: &str| -> MetadataValue<Ascii> { text.parse().expect("a token is ASCII") };
     match from {
         From::Nobody => None,
@@ -74,5 +81,13 @@ pub async fn call(channel: &Channel, path: &str, from: &From, message: Vec<u8>) 
         From::Service(token) => request.metadata_mut().insert(CALLER_HEADER, ascii(token)),
     };
     let path: PathAndQuery = path.parse().expect("a path");
-    grpc.unary(request, path, Bytes).await.map(drop)
+    let mut answers = grpc.streaming(request, path, Bytes).await?.into_inner();
+    for _ in 0..MESSAGES_MAX {
+        match tokio::time::timeout(LISTEN, answers.message()).await {
+            Ok(Ok(Some(_))) => (),
+            Ok(Ok(None)) | Err(_) => break,
+            Ok(Err(status)) => return Err(status),
+        }
+    }
+    Ok(())
 }

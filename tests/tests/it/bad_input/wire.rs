@@ -7,7 +7,7 @@ use prost::{
     encoding::{WireType, encode_key, encode_varint},
 };
 use prost_types::{
-    DescriptorProto, FieldDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
+    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
     field_descriptor_proto::{Label, Type},
 };
 
@@ -52,6 +52,8 @@ pub struct Rpc {
     pub request: String,
     /// Whether one message goes each way.
     pub unary: bool,
+    /// Whether the caller sends several.
+    pub uploads: bool,
 }
 
 /// The messages of the contract.
@@ -59,6 +61,8 @@ pub struct Contract {
     /// Every call.
     pub rpcs: Vec<Rpc>,
     messages: BTreeMap<String, DescriptorProto>,
+    /// What the contract says of each field, by message and name.
+    comments: BTreeMap<(String, String), String>,
 }
 
 /// A message that was made.
@@ -66,26 +70,35 @@ pub struct Made {
     pub bytes: Vec<u8>,
     /// Fields that were visited.
     pub fields: usize,
-    /// The path of the spoilt field; `None` when the evil does not fit it, so that nothing is wrong.
-    pub spoilt: Option<String>,
+    /// The spoilt field; `None` when the evil does not fit it, so that nothing is wrong.
+    pub spoilt: Option<Spoilt>,
+}
+
+/// A field with something wrong in it.
+pub struct Spoilt {
+    /// Its path in the request.
+    pub path: String,
+    /// What the contract says of it.
+    pub comment: String,
 }
 
 impl Contract {
     /// What the product serves.
     pub fn read() -> Self {
         let set = FileDescriptorSet::decode(revisit_proto::FILE_DESCRIPTOR_SET).expect("descriptors");
-        let (mut rpcs, mut messages) = (Vec::new(), BTreeMap::new());
+        let (mut rpcs, mut messages, mut comments) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         for file in &set.file {
             let package = file.package();
             for message in &file.message_type {
                 add(&mut messages, package, message);
             }
+            comment(file, &mut comments);
             for service in &file.service {
                 let name = format!("/{package}.{}", service.name());
                 rpcs.extend(service.method.iter().map(|method| rpc(&name, method)));
             }
         }
-        Self { rpcs, messages }
+        Self { rpcs, messages, comments }
     }
 
     /// A request of that type with what is wrong in it; plausible without.
@@ -101,6 +114,7 @@ fn rpc(service: &str, method: &MethodDescriptorProto) -> Rpc {
         path: format!("{service}/{}", method.name()),
         request: method.input_type().trim_start_matches('.').to_owned(),
         unary: !method.client_streaming() && !method.server_streaming(),
+        uploads: method.client_streaming(),
     }
 }
 
@@ -112,11 +126,33 @@ fn add(messages: &mut BTreeMap<String, DescriptorProto>, scope: &str, message: &
     messages.insert(name, message.clone());
 }
 
+/// Numbers of the parts of a file's descriptor in the paths of its comments: messages, nested messages, fields.
+const MESSAGES: i32 = 4;
+const NESTED: i32 = 3;
+const FIELDS: i32 = 2;
+
+/// Reads the comments that stand above fields.
+fn comment(file: &FileDescriptorProto, comments: &mut BTreeMap<(String, String), String>) {
+    let at = |place: i32| usize::try_from(place).expect("places are positive");
+    for location in file.source_code_info.iter().flat_map(|info| &info.location) {
+        let [MESSAGES, message, inner @ .., FIELDS, field] = location.path.as_slice() else { continue };
+        let mut message = &file.message_type[at(*message)];
+        let mut name = format!("{}.{}", file.package(), message.name());
+        for pair in inner.chunks(2) {
+            let [NESTED, place] = pair else { continue };
+            message = &message.nested_type[at(*place)];
+            name = format!("{name}.{}", message.name());
+        }
+        let Some(field) = message.field.get(at(*field)) else { continue };
+        comments.insert((name, field.name().to_owned()), location.leading_comments().trim().to_owned());
+    }
+}
+
 struct Maker<'a> {
     contract: &'a Contract,
     evil: Option<(Evil, Place)>,
     fields: usize,
-    spoilt: Option<String>,
+    spoilt: Option<Spoilt>,
 }
 
 impl Maker<'_> {
@@ -128,7 +164,9 @@ impl Maker<'_> {
         for field in &message.field {
             let before = self.spoilt.is_some();
             let path = if path.is_empty() { field.name().to_owned() } else { format!("{path}.{}", field.name()) };
-            let made = self.field(field, &path, depth);
+            let comment = self.contract.comments.get(&(name.to_owned(), field.name().to_owned()));
+            let place = Spoilt { path, comment: comment.cloned().unwrap_or_default() };
+            let made = self.field(field, place, depth);
             match field.oneof_index.filter(|_| !field.proto3_optional()) {
                 Some(group) => {
                     let spoilt = self.spoilt.is_some() && !before;
@@ -144,33 +182,34 @@ impl Maker<'_> {
         bytes
     }
 
-    fn field(&mut self, field: &FieldDescriptorProto, path: &str, depth: usize) -> Vec<u8> {
+    fn field(&mut self, field: &FieldDescriptorProto, place: Spoilt, depth: usize) -> Vec<u8> {
         let evil = self.evil_here();
         let mut bytes = Vec::new();
         if evil == Some(Evil::Missing) {
-            self.spoil(path);
+            self.spoil(place);
             return bytes;
         }
         let mut entries = 1;
+        let path = place.path.clone();
         if evil == Some(Evil::Long) && field.label() == Label::Repeated {
-            self.spoil(path);
+            self.spoil(Spoilt { path: path.clone(), comment: place.comment.clone() });
             entries = MANY;
         }
         if field.r#type() == Type::Message {
             if depth == DEPTH_MAX {
                 return bytes;
             }
-            let inner = self.message(field.type_name().trim_start_matches('.'), path, depth + 1);
+            let inner = self.message(field.type_name().trim_start_matches('.'), &path, depth + 1);
             (0..entries).for_each(|_| length_delimited(field, &inner, &mut bytes));
             return bytes;
         }
         // An entry of a list that is too long is otherwise good.
-        let value = self.scalar(field, if entries > 1 { None } else { evil }, path);
+        let value = self.scalar(field, if entries > 1 { None } else { evil }, place);
         (0..entries).for_each(|_| bytes.extend_from_slice(&value));
         bytes
     }
 
-    fn scalar(&mut self, field: &FieldDescriptorProto, evil: Option<Evil>, path: &str) -> Vec<u8> {
+    fn scalar(&mut self, field: &FieldDescriptorProto, evil: Option<Evil>, place: Spoilt) -> Vec<u8> {
         let number = u32::try_from(field.number()).expect("field numbers are positive");
         let mut bytes = Vec::new();
         let varint = |value: u64| {
@@ -200,7 +239,7 @@ impl Maker<'_> {
             };
         }
         if evil.is_some() {
-            self.spoil(path);
+            self.spoil(place);
         }
         bytes
     }
@@ -211,8 +250,8 @@ impl Maker<'_> {
         self.evil.filter(|(_, place)| [Place::Everywhere, Place::Field(here)].contains(place)).map(|(evil, _)| evil)
     }
 
-    fn spoil(&mut self, path: &str) {
-        self.spoilt.get_or_insert_with(|| path.to_owned());
+    fn spoil(&mut self, place: Spoilt) {
+        self.spoilt.get_or_insert(place);
     }
 }
 
@@ -224,6 +263,8 @@ fn plausible_number(field: &FieldDescriptorProto) -> u64 {
     match field.name() {
         "seconds" => TOMORROW,
         "nanos" => 0,
+        // A span that begins with 1.
+        "until_micros" => 2,
         _ => 1,
     }
 }
