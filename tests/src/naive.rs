@@ -106,8 +106,10 @@ impl World {
             return None;
         }
         let places = |place: &Option<Id>| place.map_or(held.mine.clone(), |at| vec![at]);
-        let in_department =
-            |place: &Option<Id>| row.department.is_some_and(|d| self.known(d) && places(place).contains(&d));
+        let in_department = |place: &Option<Id>| {
+            let named = |d: Id| places(place).iter().any(|at| self.known(*at) && self.living(*at) == self.living(d));
+            row.department.is_some_and(|d| self.known(d) && named(d))
+        };
         let in_subtree =
             |place: &Option<Id>| row.department.is_some_and(|d| places(place).iter().any(|top| self.below(d, *top)));
         let in_pool = row.pooled && row.owner.is_none();
@@ -238,7 +240,13 @@ impl World {
     }
 
     fn below(&self, department: Id, top: Id) -> bool {
-        self.upwards(department).any(|it| it.id == top)
+        self.upwards(department).any(|it| it.id == self.living(top))
+    }
+
+    /// The department that this one is another name of.
+    fn living(&self, department: Id) -> Id {
+        let found = self.departments.iter().find(|it| it.id == department);
+        found.filter(|it| it.merged).and_then(|it| it.parent).unwrap_or(department)
     }
 }
 

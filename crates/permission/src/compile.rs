@@ -231,7 +231,12 @@ impl Snapshot {
                 Place::Mine => mine,
                 Place::At(department) => std::slice::from_ref(department),
             };
-            at.iter().copied().filter(|department| self.org().knows(*department)).collect()
+            let known = at.iter().copied().filter(|department| self.org().knows(*department));
+            known.map(|department| self.org().living(department)).collect()
+        };
+        // Rows of a department that was merged into this one still carry its id.
+        let names = |place: &Place| -> Vec<DepartmentId> {
+            places(place).into_iter().flat_map(|department| self.org().names(department)).collect()
         };
         let (levels, from, until) = (right.levels, right.from, right.until);
         let basic = Levels::HIDDEN.with(Layer::Basic, levels.get(Layer::Basic));
@@ -240,13 +245,13 @@ impl Snapshot {
             Extent::Task => push(Reach::Task, levels, from, until),
             Extent::Tenant => push(Reach::Tenant, levels, from, until),
             Extent::Department(place) => {
-                places(place).into_iter().for_each(|at| push(Reach::Department(at), levels, from, until));
+                names(place).into_iter().for_each(|at| push(Reach::Department(at), levels, from, until));
             }
             Extent::Subtree(place) => {
                 places(place).into_iter().for_each(|at| push(Reach::Subtree(at), levels, from, until));
             }
             Extent::Pooled(place, false) => {
-                places(place).into_iter().for_each(|at| push(Reach::Pooled(at), basic, from, until));
+                names(place).into_iter().for_each(|at| push(Reach::Pooled(at), basic, from, until));
             }
             Extent::Pooled(place, true) => {
                 places(place).into_iter().for_each(|at| push(Reach::PooledSubtree(at), basic, from, until));

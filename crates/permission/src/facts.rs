@@ -158,6 +158,12 @@ impl Facts {
         changes
     }
 
+    /// The company's own settings.
+    #[must_use]
+    pub fn settings(&self) -> &Tenant {
+        &self.settings
+    }
+
     /// A subject as stored.
     #[must_use]
     pub fn subject(&self, id: SubjectId) -> Option<&Subject> {

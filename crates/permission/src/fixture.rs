@@ -50,6 +50,7 @@ pub(crate) fn department(number: u128, parent: Option<u128>, head: Option<u128>)
         name: format!("department {number}"),
         head: head.map(id),
         disabled: false,
+        merged_into: None,
         modules_off: Vec::new(),
     })
 }

@@ -105,6 +105,10 @@ pub struct Department {
     /// Closed to new members and rows. Decisions about rows that it has do not change.
     #[serde(default)]
     pub disabled: bool,
+    /// The department that it was merged into and hangs under. From then on it is another name of that one: rows keep
+    /// it, and every rule that names one of the two means both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<DepartmentId>,
     /// Modules that are switched off for its members and for those below.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules_off: Vec<Module>,

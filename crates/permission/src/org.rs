@@ -73,6 +73,10 @@ struct Node {
 pub struct Org {
     labels: IdMap<DepartmentId, u32>,
     nodes: Vec<Node>,
+    /// Departments that were merged into another one, and into which.
+    merged: IdMap<DepartmentId, DepartmentId>,
+    /// The same the other way round, in the order of ids.
+    names: IdMap<DepartmentId, Vec<DepartmentId>>,
 }
 
 impl Org {
@@ -83,7 +87,11 @@ impl Org {
         let known: IdMap<DepartmentId, ()> = departments.clone().map(|department| (department.id, ())).collect();
         let mut below: IdMap<DepartmentId, Vec<DepartmentId>> = IdMap::default();
         let mut roots = Vec::new();
+        let mut merged = Vec::new();
         for department in departments {
+            merged.extend(
+                department.merged_into.filter(|it| department.parent == Some(*it)).map(|it| (department.id, it)),
+            );
             match department.parent.filter(|parent| known.contains_key(parent)) {
                 Some(parent) => below.entry(parent).or_default().push(department.id),
                 None => roots.push(department.id),
@@ -96,7 +104,19 @@ impl Org {
         for root in roots {
             org.label_subtree(root, &below);
         }
+        org.name(merged);
         org
+    }
+
+    /// A merged department must hang under the one that it was merged into; any other pointer is none.
+    fn name(&mut self, mut merged: Vec<(DepartmentId, DepartmentId)>) {
+        merged.sort_unstable();
+        merged.retain(|(id, into)| self.knows(*id) && self.knows(*into));
+        let all: IdMap<DepartmentId, DepartmentId> = merged.iter().copied().collect();
+        for (id, into) in merged.into_iter().filter(|(_, into)| !all.contains_key(into)) {
+            self.merged.insert(id, into);
+            self.names.entry(into).or_default().push(id);
+        }
     }
 
     /// Depth first without recursion: a deep tree must not cost the stack.
@@ -127,9 +147,21 @@ impl Org {
         self.labels.get(&department).copied()
     }
 
+    /// The department that this one was merged into, else itself.
+    #[must_use]
+    pub fn living(&self, department: DepartmentId) -> DepartmentId {
+        self.merged.get(&department).copied().unwrap_or(department)
+    }
+
+    /// A department under all its names: itself, and those that were merged into it.
+    pub(crate) fn names(&self, department: DepartmentId) -> impl Iterator<Item = DepartmentId> {
+        let living = self.living(department);
+        std::iter::once(living).chain(self.names.get(&living).into_iter().flatten().copied())
+    }
+
     /// The labels at and below a department.
     pub(crate) fn interval(&self, department: DepartmentId) -> Option<Interval> {
-        let enter = self.label(department)?;
+        let enter = self.label(self.living(department))?;
         Some(Interval { enter, exit: self.nodes[enter as usize].exit })
     }
 
@@ -187,6 +219,7 @@ mod tests {
             name: String::new(),
             head: None,
             disabled: false,
+            merged_into: None,
             modules_off: Vec::new(),
         }
     }
@@ -224,6 +257,29 @@ mod tests {
         assert!(!org.within(id(3), id(2)) && !org.within(id(9), id(1)) && !org.within(id(1), id(9)));
         assert_eq!(org.subtree(id(2)).count(), 0);
         assert_eq!(org.upwards(id(9)).count(), 0);
+    }
+
+    #[test]
+    fn a_merged_department_is_another_name_of_the_one_that_it_was_merged_into() {
+        let mut departments = tree();
+        departments.push(Department { merged_into: Some(id(2)), ..department(6, Some(2)) });
+        let org = Org::new(departments.iter());
+        assert_eq!((org.living(id(6)), org.living(id(2))), (id(2), id(2)));
+        assert_eq!(org.names(id(6)).collect::<Vec<_>>(), [id(2), id(6)]);
+        let below = |top| org.subtree(top).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(below(id(6)), below(id(2)));
+        assert!(org.within(id(6), id(2)) && org.within(id(2), id(6)) && org.within(id(5), id(6)));
+        assert!(!org.within(id(3), id(6)) && !org.within(id(6), id(4)));
+    }
+
+    #[test]
+    fn a_pointer_to_elsewhere_merges_nothing() {
+        let mut departments = tree();
+        departments.push(Department { merged_into: Some(id(3)), ..department(6, Some(2)) });
+        departments.push(Department { merged_into: Some(id(9)), ..department(7, Some(9)) });
+        let org = Org::new(departments.iter());
+        assert_eq!((org.living(id(6)), org.living(id(7))), (id(6), id(7)));
+        assert!(!org.within(id(6), id(3)) && !org.within(id(3), id(6)));
     }
 
     #[test]

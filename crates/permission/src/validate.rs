@@ -35,6 +35,9 @@ pub enum Refusal {
     /// The department takes no new members and no new departments.
     #[error("the department is disabled")]
     DepartmentDisabled(DepartmentId),
+    /// The department is another name of the one that it was merged into, and stays that.
+    #[error("the department was merged into another one")]
+    DepartmentMerged(DepartmentId),
     /// A line of managers or of accounts would come back to its start, or be too long.
     #[error("the subject would stand above itself")]
     SubjectCycle(SubjectId),
@@ -112,6 +115,7 @@ impl Facts {
 
     fn validate_department(&self, new: &Department) -> Result<(), Refusal> {
         let old = self.department(new.id);
+        self.validate_merger(old, new)?;
         match new.parent {
             None => {
                 let root = self.departments.values().find(|other| other.parent.is_none() && other.id != new.id);
@@ -131,6 +135,20 @@ impl Facts {
             }
         }
         new.head.map_or(Ok(()), |head| self.present(head))
+    }
+
+    /// What is merged is closed, empty and without a head, hangs under the living department, and never comes back.
+    fn validate_merger(&self, old: Option<&Department>, new: &Department) -> Result<(), Refusal> {
+        let was = old.and_then(|old| old.merged_into);
+        let Some(into) = new.merged_into else {
+            return if was.is_some() { Err(Refusal::DepartmentMerged(new.id)) } else { Ok(()) };
+        };
+        let lives = self.known_department(into)?.merged_into.is_none();
+        let shaped = new.disabled && new.head.is_none() && new.parent == Some(into) && into != new.id;
+        if !lives || !shaped {
+            return Err(Refusal::DepartmentMerged(into));
+        }
+        if was.is_none() { self.validate_removal(Removed::Department(new.id)) } else { Ok(()) }
     }
 
     fn validate_subject(&self, new: &Subject) -> Result<(), Refusal> {

@@ -17,6 +17,7 @@ mod directory;
 mod facts;
 mod hand_overs;
 mod leases;
+mod modules;
 mod organisation;
 mod read;
 mod rights;

@@ -9,6 +9,8 @@ pub mod grants;
 pub mod hand_overs;
 pub mod leases;
 pub mod log_in;
+pub mod merge;
+pub mod modules;
 pub mod profiles;
 pub mod roles;
 pub mod service_accounts;

@@ -30,6 +30,8 @@ pub struct Department {
     pub id: Id,
     pub parent: Option<Id>,
     pub head: Option<Id>,
+    /// Whether it was merged into its parent, and is another name of it.
+    pub merged: bool,
     pub modules_off: Vec<&'static str>,
 }
 

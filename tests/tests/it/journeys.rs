@@ -2,6 +2,9 @@
 
 mod audit;
 mod company;
+mod dry_run;
 mod files;
 mod follow_up;
+mod merge;
+mod modules;
 mod people;

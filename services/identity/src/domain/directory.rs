@@ -4,7 +4,7 @@ use revisit_core::{
     Timestamp,
     id::{DepartmentId, GrantId, PositionId, RoleId, SessionId, SubjectId, TenantId},
 };
-use revisit_permission::{self as permission, Grant, Row, SubjectKind, SubjectState, Template};
+use revisit_permission::{self as permission, Grant, Module, Row, SubjectKind, SubjectState, Template};
 
 use super::Error;
 
@@ -28,6 +28,8 @@ pub struct Department {
     pub name: String,
     pub head: Option<SubjectId>,
     pub disabled: bool,
+    pub merged_into: Option<DepartmentId>,
+    pub modules_off: Vec<Module>,
     pub version: i64,
     pub created_at: Timestamp,
 }
@@ -40,7 +42,8 @@ impl Department {
             name: self.name.clone(),
             head: self.head,
             disabled: self.disabled,
-            modules_off: Vec::new(),
+            merged_into: self.merged_into,
+            modules_off: self.modules_off.clone(),
         }
     }
 

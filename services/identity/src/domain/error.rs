@@ -139,6 +139,7 @@ const fn rule(refusal: &Refusal) -> (Kind, &'static str) {
         Refusal::SecondRoot(_) => (Kind::Precondition, "ROOT_DEPARTMENT"),
         Refusal::DepartmentInUse(_) => (Kind::Precondition, "DEPARTMENT_IN_USE"),
         Refusal::DepartmentDisabled(_) => (Kind::Precondition, "DEPARTMENT_DISABLED"),
+        Refusal::DepartmentMerged(_) => (Kind::Precondition, "DEPARTMENT_MERGED"),
         Refusal::SubjectCycle(_) => (Kind::Precondition, "SUBJECT_CYCLE"),
         Refusal::PositionInUse(_) => (Kind::Precondition, "POSITION_IN_USE"),
         Refusal::RoleInUse(_) => (Kind::Precondition, "ROLE_IN_USE"),
@@ -177,6 +178,7 @@ const fn field(refusal: &Refusal) -> Option<&'static str> {
         | Refusal::SecondRoot(_)
         | Refusal::DepartmentInUse(_)
         | Refusal::DepartmentDisabled(_)
+        | Refusal::DepartmentMerged(_)
         | Refusal::SubjectCycle(_)
         | Refusal::PositionInUse(_)
         | Refusal::RoleInUse(_)

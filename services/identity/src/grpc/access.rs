@@ -5,7 +5,7 @@ use revisit_core::Failure;
 use revisit_proto::identity::v1::{self as pb, access_server::Access};
 use tonic::{Request, async_trait};
 
-use super::{Served, read, rights, show};
+use super::{Served, modules, read, rights, show};
 use crate::{
     domain::Error,
     operations::decisions::{self, Answer, Asker},
@@ -105,6 +105,14 @@ impl Access for Served {
 
     async fn delete_guard(&self, request: Request<pb::DeleteGuardRequest>) -> Reply<pb::DeleteGuardResponse> {
         rights::delete_guard(self, request).await
+    }
+
+    async fn list_modules(&self, request: Request<pb::ListModulesRequest>) -> Reply<pb::ListModulesResponse> {
+        modules::list_modules(self, request).await
+    }
+
+    async fn switch_module(&self, request: Request<pb::SwitchModuleRequest>) -> Reply<pb::Module> {
+        modules::switch_module(self, request).await
     }
 
     async fn check(&self, request: Request<pb::CheckRequest>) -> Reply<pb::CheckResponse> {

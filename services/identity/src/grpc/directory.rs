@@ -43,6 +43,10 @@ impl Directory for Served {
         organisation::move_department(self, request).await
     }
 
+    async fn merge_department(&self, request: Request<pb::MergeDepartmentRequest>) -> Reply<pb::Department> {
+        organisation::merge_department(self, request).await
+    }
+
     async fn set_department_disabled(
         &self,
         request: Request<pb::SetDepartmentDisabledRequest>,

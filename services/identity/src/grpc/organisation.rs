@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::Error,
-    operations::{book::Once, departments},
+    operations::{book::Once, departments, merge},
 };
 
 pub async fn create_department(
@@ -81,6 +81,17 @@ pub async fn move_department(served: &Served, request: Request<pb::MoveDepartmen
         async {
             let (id, edit) = read::directory::move_department(message)?;
             Ok::<_, Error>(show::revised_department(departments::change(&served.0, &who, id, edit).await?))
+        }
+        .await,
+    )
+}
+
+pub async fn merge_department(served: &Served, request: Request<pb::MergeDepartmentRequest>) -> Reply<pb::Department> {
+    let (who, message) = authenticated(request)?;
+    reply(
+        async {
+            let (merger, seen) = read::directory::merge_department(message)?;
+            Ok::<_, Error>(show::revised_department(merge::merge(&served.0, &who, merger, seen).await?))
         }
         .await,
     )

@@ -53,6 +53,7 @@ pub fn department(it: Department) -> pb::Department {
         create_time: Some(time(it.created_at)),
         etag: it.version.to_string(),
         revision_token: String::new(),
+        merged_into_id: id(it.merged_into),
     }
 }
 

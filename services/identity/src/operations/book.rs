@@ -239,7 +239,11 @@ fn before(facts: &Facts, change: &Change) -> Option<Change> {
         Change::RoleAssignment(new) => assignment(facts, new.subject, new.role),
         Change::Guard(new) => facts.guard(new.id).cloned().map(Change::Guard),
         Change::Grant(new) => grant(facts, new.holder, new.id),
-        Change::Tenant(_) | Change::Team(_) | Change::SessionRevoked { .. } => None,
+        // A company that is being founded had none.
+        Change::Tenant(_) => {
+            Some(facts.settings()).filter(|it| **it != Default::default()).cloned().map(Change::Tenant)
+        }
+        Change::Team(_) | Change::SessionRevoked { .. } => None,
         Change::Removed(removed) => match *removed {
             Removed::Department(id) => facts.department(id).cloned().map(Change::Department),
             Removed::Subject(id) => facts.subject(id).cloned().map(Change::Subject),

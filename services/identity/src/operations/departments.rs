@@ -1,9 +1,9 @@
 //! The department tree and its positions.
 
 use prost::Message;
-use revisit_bootstrap::auth::Principal;
+use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::id::{DepartmentId, PositionId, RoleId, SubjectId, kind};
-use revisit_permission::{Action, Change, Decided, Removed};
+use revisit_permission::{Action, Change, Decided, Refusal, Removed};
 
 use super::book::{Book, Cause, Once, Revised};
 use crate::{
@@ -54,15 +54,13 @@ pub async fn list(
     size: u32,
 ) -> Result<Seen<Department>, Error> {
     let scope = who.scope(Action::DepartmentView)?;
-    let tenant = who.tenant();
     app.store
         .read(&scope, async |tx| {
-            let keep = |it: &Department| scope.levels(&it.row(tenant)).is_some();
             let mut filling = Filling::new(size, after.map(DepartmentId::uuid));
             while let Some(after) = filling.wants() {
                 let batch =
-                    organisation::departments(tx, tenant, parent, after.map(DepartmentId::from_uuid), BATCH).await?;
-                filling.take(batch, |it| it.id.uuid(), keep);
+                    organisation::departments(tx, &scope, parent, after.map(DepartmentId::from_uuid), BATCH).await?;
+                filling.take(batch, |it| it.id.uuid(), |_| true);
             }
             Ok(filling.page(|it| it.id.uuid()))
         })
@@ -91,6 +89,8 @@ pub async fn create<M: Message + Default>(
             name: input.name,
             head: input.head,
             disabled: false,
+            merged_into: None,
+            modules_off: Vec::new(),
             version: 1,
             created_at: book.now,
         };
@@ -123,18 +123,28 @@ pub async fn change(
         let mut it = organisation::department_by_id(tx, tenant, id).await?.ok_or(Error::NoSuchDepartment)?;
         check_etag(&edit.etag, it.version)?;
         apply(&mut it, edit)?;
-        let before = book.facts().department(id).cloned();
-        if before != Some(it.facts()) {
-            book.add(Change::Department(it.facts()))?;
-            it.version += 1;
-            organisation::save_department(tx, tenant, &it).await?;
-        }
+        save(tx, book, &mut it).await?;
+        // What is moved below one's own place brings its rows along.
+        book.refuse_own_widening(who.subject())?;
         Ok(it)
     })
     .await
 }
 
+/// Saves a changed department: its row, and what permission is told of it. One that is as it was stays as it is.
+pub async fn save(tx: &Tx, book: &mut Book, it: &mut Department) -> Result<(), Error> {
+    if book.facts().department(it.id) != Some(&it.facts()) {
+        book.add(Change::Department(it.facts()))?;
+        it.version += 1;
+        organisation::save_department(tx, book.tenant.id, it).await?;
+    }
+    Ok(())
+}
+
 fn apply(it: &mut Department, edit: DepartmentEdit) -> Result<(), Error> {
+    if it.merged_into.is_some() {
+        return Err(Refusal::DepartmentMerged(it.id).into());
+    }
     let structural = edit.parent.is_some() || edit.disabled.is_some();
     if structural && it.parent.is_none() {
         return Err(Error::RootDepartment);
@@ -229,7 +239,7 @@ pub async fn create_position<M: Message + Default>(
 fn may_give(book: &Book, who: &Principal, position: &Position) -> Result<(), Error> {
     let snapshot = book.snapshot();
     for role in &position.roles {
-        let role = book.facts().role(*role).ok_or(revisit_permission::Refusal::UnknownRole(*role))?;
+        let role = book.facts().role(*role).ok_or(Refusal::UnknownRole(*role))?;
         snapshot.may_write_role(who.subject(), &role.templates, book.now)?;
     }
     Ok(())

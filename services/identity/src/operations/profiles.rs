@@ -112,13 +112,13 @@ pub async fn list(
             let snapshot = revisit_permission::Snapshot::compile(&facts, revision);
             let below = |at: DepartmentId| filter.department.is_none_or(|top| snapshot.org().within(at, top));
             let member = |it: &Account| below(it.department) || it.further.iter().any(|at| below(*at));
-            let keep = |it: &Account| member(it) && scope.levels(&it.row(tenant)).is_some();
             let mut filling = Filling::new(size, after.map(SubjectId::uuid));
             while let Some(after) = filling.wants() {
                 let after = after.map(SubjectId::from_uuid);
                 let wanted = Wanted { kind: Some(SubjectKind::User), state: filter.state, after, limit: BATCH };
-                let batch = accounts::page(tx, tenant, wanted).await?;
-                filling.take(batch, |it| it.id.uuid(), keep);
+                let batch = accounts::page(tx, &scope, wanted).await?;
+                // Further departments are a list inside the row, which only memory can look into.
+                filling.take(batch, |it| it.id.uuid(), member);
             }
             Ok(filling.page(|it| it.id.uuid()))
         })

@@ -95,16 +95,14 @@ pub const fn given(subject: SubjectId, role: RoleId, from: Timestamp) -> RoleAss
 
 pub async fn list(app: &App, who: &Principal, after: Option<SubjectId>, size: u32) -> Result<Seen<Account>, Error> {
     let scope = who.scope(Action::ServiceAccountManage)?;
-    let tenant = who.tenant();
     app.store
         .read(&scope, async |tx| {
-            let keep = |it: &Account| scope.levels(&it.row(tenant)).is_some();
             let mut filling = Filling::new(size, after.map(SubjectId::uuid));
             while let Some(after) = filling.wants() {
                 let after = after.map(SubjectId::from_uuid);
                 let wanted = Wanted { kind: Some(SubjectKind::ServiceAccount), state: None, after, limit: BATCH };
-                let batch = accounts::page(tx, tenant, wanted).await?;
-                filling.take(batch, |it| it.id.uuid(), keep);
+                let batch = accounts::page(tx, &scope, wanted).await?;
+                filling.take(batch, |it| it.id.uuid(), |_| true);
             }
             Ok(filling.page(|it| it.id.uuid()))
         })

@@ -94,6 +94,8 @@ fn root(draw: &Draw<'_>, input: &Founding) -> Department {
         name: input.display_name.clone(),
         head: None,
         disabled: false,
+        merged_into: None,
+        modules_off: Vec::new(),
         version: 1,
         created_at: draw.now,
     }

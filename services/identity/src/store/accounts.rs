@@ -5,7 +5,7 @@ use revisit_core::{
     Failure, Id, Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{SubjectKind, SubjectState};
+use revisit_permission::{Columns, Scope, SubjectKind, SubjectState, merge_pages};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{entity, from_json, id, insert, micros, replace, time, to_json, uuid};
@@ -146,20 +146,33 @@ pub struct Wanted {
     pub limit: u64,
 }
 
-/// Accounts of one tenant in the order of their ids.
-pub async fn page(tx: &Tx, tenant: TenantId, wanted: Wanted) -> Result<Vec<Account>, Failure> {
-    let mut find = Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
-    if let Some(kind) = wanted.kind {
-        find = find.filter(Column::Kind.eq(kind_name(kind)));
+/// Where policy finds the attributes of an account: everybody owns the own record.
+fn columns() -> Columns {
+    Columns {
+        owner: Some(Column::SubjectId.as_column_ref().into()),
+        department: Some(Column::DepartmentId.as_column_ref().into()),
+        ..Columns::new(Column::TenantId.as_column_ref(), Column::SubjectId.as_column_ref())
     }
-    if let Some(state) = wanted.state {
-        find = find.filter(Column::State.eq(state_name(state)));
+}
+
+/// Accounts that a scope shows, in the order of their ids: one query for each clause, merged.
+pub async fn page(tx: &Tx, scope: &Scope, wanted: Wanted) -> Result<Vec<Account>, Failure> {
+    let mut pages = Vec::new();
+    for reached in scope.conditions(&columns()) {
+        let mut find = Entity::find().filter(reached);
+        if let Some(kind) = wanted.kind {
+            find = find.filter(Column::Kind.eq(kind_name(kind)));
+        }
+        if let Some(state) = wanted.state {
+            find = find.filter(Column::State.eq(state_name(state)));
+        }
+        if let Some(after) = wanted.after {
+            find = find.filter(Column::SubjectId.gt(after.uuid()));
+        }
+        let rows = find.order_by_asc(Column::SubjectId).limit(wanted.limit).all(&**tx).await.map_err(fault)?;
+        pages.push(rows.into_iter().map(|row| Ok(kept(row)?.account)).collect::<Result<Vec<_>, Failure>>()?);
     }
-    if let Some(after) = wanted.after {
-        find = find.filter(Column::SubjectId.gt(after.uuid()));
-    }
-    let rows = find.order_by_asc(Column::SubjectId).limit(wanted.limit).all(&**tx).await.map_err(fault)?;
-    rows.into_iter().map(|row| Ok(kept(row)?.account)).collect()
+    Ok(merge_pages(pages, |account| account.id, usize::try_from(wanted.limit).unwrap_or(usize::MAX)))
 }
 
 /// Several accounts in the order of their ids.

@@ -70,6 +70,7 @@ entity!(
 );
 
 entity!(
+    /// `modules_off` is JSON.
     department, "department", {
         #[sea_orm(primary_key, auto_increment = false)]
         tenant_id: Uuid,
@@ -79,6 +80,8 @@ entity!(
         name: String,
         head_id: Option<Uuid>,
         disabled: bool,
+        merged_into_id: Option<Uuid>,
+        modules_off: String,
         version: i64,
         created_at: i64,
     }
@@ -237,6 +240,17 @@ entity!(
         time: i64,
         entry: Vec<u8>,
         hash: Vec<u8>,
+    }
+);
+
+entity!(
+    /// Where the chain of one tenant ends, signed.
+    audit_end, "audit_end", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant_id: Uuid,
+        number: i64,
+        kid: String,
+        signature: Vec<u8>,
     }
 );
 

@@ -105,7 +105,7 @@ impl MigrationName for CreateIdentity {
 }
 
 /// Tables whose rows belong to one tenant. `tenant` itself is read by log-ins, before a tenant is known.
-const ISOLATED: [&str; 11] = [
+const ISOLATED: [&str; 12] = [
     "revision",
     "department",
     "position",
@@ -116,6 +116,7 @@ const ISOLATED: [&str; 11] = [
     "session",
     "password_link",
     "audit_entry",
+    "audit_end",
     "hand_over",
 ];
 
@@ -167,6 +168,8 @@ async fn create_organisation(manager: &SchemaManager<'_>, c: &Columns) -> Result
         c.text("name"),
         c.uuid_null("head_id"),
         c.flag("disabled"),
+        c.uuid_null("merged_into_id"),
+        c.text("modules_off"),
         c.number("version"),
         c.number("created_at"),
     ];
@@ -281,6 +284,8 @@ async fn create_audit(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), Db
     table(manager, "audit_entry", columns, &["tenant_id", "number"]).await?;
     index(manager, "audit_entry", &["tenant_id", "subject_id", "number"], false).await?;
     index(manager, "audit_entry", &["tenant_id", "resource_id", "number"], false).await?;
+    let columns = vec![c.uuid("tenant_id"), c.number("number"), c.text("kid"), c.bytes("signature")];
+    table(manager, "audit_end", columns, &["tenant_id"]).await?;
     let columns = vec![
         c.uuid("tenant_id"),
         c.uuid("hand_over_id"),

@@ -5,6 +5,7 @@ use revisit_core::{
     Failure, Id,
     id::{DepartmentId, PositionId, TenantId},
 };
+use revisit_permission::{Columns, Scope, merge_pages};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType};
 
 use super::{entity, from_json, id, insert, micros, replace, time, to_json, uuid};
@@ -68,37 +69,41 @@ pub async fn tenants(tx: &Tx, after: Option<TenantId>, limit: u64) -> Result<Vec
     Ok(find.all(&**tx).await.map_err(fault)?.into_iter().map(tenant).collect())
 }
 
-fn department(row: entity::department::Model) -> Department {
-    Department {
+fn department(row: entity::department::Model) -> Result<Department, Failure> {
+    Ok(Department {
         id: Id::from_uuid(row.department_id),
         parent: id(row.parent_id),
         name: row.name,
         head: id(row.head_id),
         disabled: row.disabled,
+        merged_into: id(row.merged_into_id),
+        modules_off: from_json(&row.modules_off)?,
         version: row.version,
         created_at: time(row.created_at),
-    }
+    })
 }
 
-fn department_row(tenant: TenantId, it: &Department) -> entity::department::Model {
-    entity::department::Model {
+fn department_row(tenant: TenantId, it: &Department) -> Result<entity::department::Model, Failure> {
+    Ok(entity::department::Model {
         tenant_id: tenant.uuid(),
         department_id: it.id.uuid(),
         parent_id: uuid(it.parent),
         name: it.name.clone(),
         head_id: uuid(it.head),
         disabled: it.disabled,
+        merged_into_id: uuid(it.merged_into),
+        modules_off: to_json(&it.modules_off)?,
         version: it.version,
         created_at: micros(it.created_at),
-    }
+    })
 }
 
 pub async fn add_department(tx: &Tx, tenant: TenantId, it: &Department) -> Result<(), Failure> {
-    insert(tx, department_row(tenant, it)).await
+    insert(tx, department_row(tenant, it)?).await
 }
 
 pub async fn save_department(tx: &Tx, tenant: TenantId, it: &Department) -> Result<(), Failure> {
-    replace(tx, department_row(tenant, it)).await
+    replace(tx, department_row(tenant, it)?).await
 }
 
 pub async fn department_by_id(
@@ -107,28 +112,51 @@ pub async fn department_by_id(
     department_id: DepartmentId,
 ) -> Result<Option<Department>, Failure> {
     let key = (tenant.uuid(), department_id.uuid());
-    let row = entity::department::Entity::find_by_id(key).one(&**tx).await.map_err(fault)?;
-    Ok(row.map(department))
+    entity::department::Entity::find_by_id(key).one(&**tx).await.map_err(fault)?.map(department).transpose()
 }
 
-/// Departments after a key, in the order of their ids.
+/// Departments that a scope shows after a key, in the order of their ids: one query for each clause, merged.
 pub async fn departments(
     tx: &Tx,
-    tenant: TenantId,
+    scope: &Scope,
     parent: Option<DepartmentId>,
     after: Option<DepartmentId>,
     limit: u64,
 ) -> Result<Vec<Department>, Failure> {
     use entity::department::{Column, Entity};
-    let mut find = Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
-    if let Some(parent) = parent {
-        find = find.filter(Column::ParentId.eq(parent.uuid()));
+    let columns = Columns {
+        department: Some(Column::DepartmentId.as_column_ref().into()),
+        ..Columns::new(Column::TenantId.as_column_ref(), Column::DepartmentId.as_column_ref())
+    };
+    let mut pages = Vec::new();
+    for reached in scope.conditions(&columns) {
+        let mut find = Entity::find().filter(reached);
+        if let Some(parent) = parent {
+            find = find.filter(Column::ParentId.eq(parent.uuid()));
+        }
+        if let Some(after) = after {
+            find = find.filter(Column::DepartmentId.gt(after.uuid()));
+        }
+        let rows = find.order_by_asc(Column::DepartmentId).limit(limit).all(&**tx).await.map_err(fault)?;
+        pages.push(rows.into_iter().map(department).collect::<Result<Vec<_>, Failure>>()?);
     }
-    if let Some(after) = after {
-        find = find.filter(Column::DepartmentId.gt(after.uuid()));
-    }
-    let rows = find.order_by_asc(Column::DepartmentId).limit(limit).all(&**tx).await.map_err(fault)?;
-    Ok(rows.into_iter().map(department).collect())
+    Ok(merge_pages(pages, |it| it.id, usize::try_from(limit).unwrap_or(usize::MAX)))
+}
+
+/// What lies directly below a department, in the order of ids.
+pub async fn departments_below(
+    tx: &Tx,
+    tenant: TenantId,
+    parent: DepartmentId,
+    limit: u64,
+) -> Result<Vec<Department>, Failure> {
+    use entity::department::{Column, Entity};
+    let find = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::ParentId.eq(parent.uuid()))
+        .order_by_asc(Column::DepartmentId)
+        .limit(limit);
+    find.all(&**tx).await.map_err(fault)?.into_iter().map(department).collect()
 }
 
 fn position(row: entity::position::Model) -> Result<Position, Failure> {
@@ -187,6 +215,22 @@ pub async fn positions(
     rows.into_iter().map(position).collect()
 }
 
+/// Positions that are declared at a department, in the order of their ids.
+pub async fn positions_at(
+    tx: &Tx,
+    tenant: TenantId,
+    department: DepartmentId,
+    limit: u64,
+) -> Result<Vec<Position>, Failure> {
+    use entity::position::{Column, Entity};
+    let find = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::DepartmentId.eq(department.uuid()))
+        .order_by_asc(Column::PositionId)
+        .limit(limit);
+    find.all(&**tx).await.map_err(fault)?.into_iter().map(position).collect()
+}
+
 /// Departments of all tenants in the order of tenant and id.
 pub async fn all_departments(
     tx: &Tx,
@@ -205,5 +249,5 @@ pub async fn all_departments(
     }
     let find = find.order_by_asc(Column::TenantId).order_by_asc(Column::DepartmentId).limit(limit);
     let rows = find.all(&**tx).await.map_err(fault)?;
-    Ok(rows.into_iter().map(|row| (Id::from_uuid(row.tenant_id), department(row))).collect())
+    rows.into_iter().map(|row| Ok((Id::from_uuid(row.tenant_id), department(row)?))).collect()
 }

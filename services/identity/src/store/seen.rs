@@ -1,4 +1,6 @@
-//! Lists of rows that a scope shows: read in bounded batches, decided one by one, until the page is full.
+//! Pages of rows: read in bounded batches, kept or not one by one, until the page is full. Users, programs and
+//! departments come out of the database as the scope shows them; roles, positions, grants and guards, of which a company
+//! has few, are decided here.
 
 use uuid::Uuid;
 

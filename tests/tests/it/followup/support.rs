@@ -166,6 +166,7 @@ impl Company {
                 name: "store".into(),
                 head: Some(self.who("manager")),
                 disabled: false,
+                merged_into: None,
                 modules_off: Vec::new(),
             }),
         ];

@@ -138,6 +138,7 @@ pub fn changes(world: &naive::World) -> Vec<Change> {
             name: format!("department {}", it.id),
             head: it.head.map(id),
             disabled: false,
+            merged_into: it.parent.filter(|_| it.merged).map(id),
             modules_off: modules(&it.modules_off),
         })
     }));

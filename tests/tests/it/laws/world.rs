@@ -90,12 +90,14 @@ pub fn right() -> impl Strategy<Value = Right> {
 }
 
 fn department() -> impl Strategy<Value = Department> {
-    (option::weighted(0.95, any::<proptest::sample::Index>()), option::weighted(0.7, 1..5_u8), modules_off()).prop_map(
-        // The parent is settled once it is known which departments come before.
-        |(parent, head, modules_off)| Department {
+    let parent = option::weighted(0.95, any::<proptest::sample::Index>());
+    (parent, option::weighted(0.7, 1..5_u8), proptest::bool::weighted(0.15), modules_off()).prop_map(
+        // The parent is settled once it is known which departments come before, and with it what may be merged into it.
+        |(parent, head, merged, modules_off)| Department {
             id: 0,
             parent: parent.map(|index| u8::try_from(index.index(200)).unwrap_or(0)),
             head,
+            merged,
             modules_off,
         },
     )
@@ -274,6 +276,11 @@ fn numbered(mut world: World) -> World {
         it.parent = it.parent.filter(|_| id > 1).map(|parent| parent % (id - 1) + 1);
         it.id = id;
     });
+    // Nothing is merged into what was merged itself.
+    let merged: Vec<Id> = world.departments.iter().filter(|it| it.merged).map(|it| it.id).collect();
+    for it in &mut world.departments {
+        it.merged &= it.parent.is_some_and(|parent| !merged.contains(&parent));
+    }
     number(&mut world.subjects, |it, id| it.id = id);
     number(&mut world.positions, |it, id| it.id = id);
     number(&mut world.roles, |it, id| it.id = id);

@@ -13,6 +13,7 @@ use crate::{
     },
     operations::{
         departments::{DepartmentEdit, NewDepartment, NewPosition, PositionEdit},
+        merge::Merger,
         profiles::Clear,
         service_accounts::NewServiceAccount,
         tenants::Founding,
@@ -78,6 +79,16 @@ pub fn move_department(
     let reason = read_reason(&mut input, &message.reason);
     input.finish()?;
     Ok((id, DepartmentEdit { parent, etag: message.etag, reason, ..DepartmentEdit::default() }))
+}
+
+/// Which departments, and the version that the caller has seen with the reason.
+pub fn merge_department(message: pb::MergeDepartmentRequest) -> Result<(Merger, (String, String)), Failure> {
+    let mut input = Input::default();
+    let ends = input.id("department_id", &message.department_id);
+    let into = input.id("into_department_id", &message.into_department_id);
+    let reason = read_reason(&mut input, &message.reason);
+    input.finish()?;
+    Ok((Merger { ends, into }, (message.etag, reason)))
 }
 
 pub fn disable_department(
