@@ -1,7 +1,8 @@
 //! No escalation: nobody hands out what they may not hand out, and who widens their own rights needs a second person.
 //!
 //! The right to grant is the action `grant.manage`: its extent says for whom and where, its levels how much. It does
-//! not include the right to hand out administration: that one must hold as well.
+//! not include the right to hand out administration: that one must hold as well. Who may grant appoints an auditor among
+//! other people, never among programs, whose secrets it knows, and never oneself.
 
 use revisit_core::{
     Timestamp,
@@ -12,7 +13,7 @@ use crate::{
     action::Action,
     clause::{Clause, Reach},
     compile::Right,
-    model::Change,
+    model::{Change, SubjectKind},
     org::Org,
     predicate::{Bar, Predicate},
     registry::Resource,
@@ -45,7 +46,8 @@ impl Snapshot {
                 };
                 wanted.iter().all(covers)
             };
-            let allowed = if delegated { holds() } else { hands_out() && (!administers(action) || holds()) };
+            let takes_holding = administers(action) || (action == Action::AuditView && self.is_program(grant.holder));
+            let allowed = if delegated { holds() } else { hands_out() && (!takes_holding || holds()) };
             if !allowed || wanted.is_empty() {
                 return Err(Refusal::WiderThanGrantor(action));
             }
@@ -107,6 +109,10 @@ impl Snapshot {
                 || (!after.clauses().is_empty() && before.bars.iter().any(gone_guard))
                 || (!after.clauses().is_empty() && before.above.len() > after.above.len())
         })
+    }
+
+    fn is_program(&self, id: SubjectId) -> bool {
+        self.facts().subject(id).is_some_and(|subject| subject.kind == SubjectKind::ServiceAccount)
     }
 
     fn clauses_of(&self, grant: &Grant) -> Vec<Clause> {

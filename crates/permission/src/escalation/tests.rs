@@ -73,6 +73,10 @@ fn a_role_is_given_and_written_only_by_who_may_grant_all_of_it() {
     let assign = |grantor, holder, key| snapshot.may_assign(id(grantor), id(holder), role(key), NOW).is_ok();
     assert!(assign(ADMIN, NEWCOMER, "sales_rep") && assign(ADMIN, NEWCOMER, "admin"));
     assert!(assign(ADMIN, NEWCOMER, "auditor"), "somebody must be able to appoint the first auditor");
+    let program = crate::Subject { kind: crate::SubjectKind::ServiceAccount, ..user(600, NORTH) };
+    let with_program = company_with(&[Change::Subject(program)]);
+    let to_program = |key| with_program.may_assign(id(ADMIN), id(600), role(key), NOW).is_ok();
+    assert!(to_program("marketing") && !to_program("auditor"), "who makes a program knows its secret");
     assert!(!assign(NORTH_MANAGER, NEWCOMER, "executive") && !assign(REP_ONE, NEWCOMER, "sales_rep"));
     let templates = [right(&[Action::CustomerView], Extent::Own, Levels::READ)];
     assert!(snapshot.may_write_role(id(ADMIN), &templates, NOW).is_ok());

@@ -3,10 +3,12 @@
 use prost::Message;
 use revisit_bootstrap::auth::Principal;
 use revisit_core::id::{PositionId, RoleId, SubjectId, kind};
-use revisit_permission::{Action, Assigned, Change, Decided, Facts, Removed, RoleAssignment, Row, Template};
+use revisit_permission::{
+    Action, Assigned, Change, Decided, Facts, Removed, RoleAssignment, Row, SubjectKind, Template,
+};
 
 use super::{
-    book::{Cause, Once, Revised},
+    book::{Book, Cause, Once, Revised},
     users,
 };
 use crate::{
@@ -111,11 +113,21 @@ pub async fn change(app: &App, who: &Principal, id: RoleId, edit: RoleEdit) -> R
         }
         book.add(Change::Role(it.facts()))?;
         book.refuse_own_widening(who.subject())?;
+        programs_may_hold(book, who, id)?;
         it.version += 1;
         roles::save(tx, tenant, &it).await?;
         Ok(it)
     })
     .await
+}
+
+/// What a program may not be given, it does not get by a change of the role that it has.
+fn programs_may_hold(book: &Book, who: &Principal, role: RoleId) -> Result<(), Error> {
+    let snapshot = book.snapshot();
+    let is_program =
+        |id: &SubjectId| book.facts().subject(*id).is_some_and(|subject| subject.kind == SubjectKind::ServiceAccount);
+    let mut programs = snapshot.subjects().into_iter().filter(is_program).filter(|id| holds(book.facts(), *id, role));
+    programs.try_for_each(|id| snapshot.may_assign(who.subject(), id, role, book.now)).map_err(Error::from)
 }
 
 pub async fn delete(app: &App, who: &Principal, id: RoleId, edit: RoleEdit) -> Result<Revised<()>, Error> {
