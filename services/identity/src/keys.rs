@@ -13,7 +13,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use revisit_bootstrap::auth::{AUDIENCE, Claims, ISSUER, RevisionToken};
 use revisit_core::{
@@ -23,6 +23,8 @@ use revisit_core::{
 use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+use crate::domain::chain::{self, End};
 
 /// What stands before the 32 secret bytes in the PKCS#8 form of an Ed25519 key (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] =
@@ -35,6 +37,16 @@ const PEM_END: &str = "-----END PRIVATE KEY-----";
 pub struct PublicKey {
     pub kid: String,
     pub bytes: Vec<u8>,
+}
+
+impl PublicKey {
+    /// Whether its private half has signed these bytes.
+    #[must_use]
+    pub fn verifies(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        let key = <[u8; 32]>::try_from(self.bytes.as_slice()).ok().and_then(|it| VerifyingKey::from_bytes(&it).ok());
+        let signature = Signature::from_slice(signature).ok();
+        key.zip(signature).is_some_and(|(key, signature)| key.verify_strict(bytes, &signature).is_ok())
+    }
 }
 
 /// The key that signs now. Cheap to clone.
@@ -105,6 +117,13 @@ impl Keys {
     #[must_use]
     pub fn public(&self) -> PublicKey {
         PublicKey { kid: self.0.kid.clone(), bytes: self.0.key.verifying_key().as_bytes().to_vec() }
+    }
+
+    /// Signs where a chain of the audit log ends.
+    #[must_use]
+    pub fn sign_end(&self, tenant: TenantId, number: i64, hash: &[u8]) -> End {
+        let signature = self.0.key.sign(&chain::end_bytes(tenant, number, hash)).to_bytes().to_vec();
+        End { number, kid: self.0.kid.clone(), signature }
     }
 
     /// The token of a revision.

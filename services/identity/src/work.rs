@@ -28,9 +28,12 @@ const SWEEP: Duration = Duration::from_secs(60);
 pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
     let consumer =
         Consumer::new(runtime, database).from("identity").from("customer").from("followup").from("notification");
-    let consume = app.workers.consume;
+    let (consume, chaining) = (app.workers.consume, Arc::clone(app));
     started
-        .work(Work::new("identity audit", consumer.run(consume, async |tx, event| audit::chain(tx, event).await)))
+        .work(Work::new(
+            "identity audit",
+            consumer.run(consume, async move |tx, event| audit::chain(&chaining, tx, event).await),
+        ))
         .work(Work::new("identity leases", silent_leases(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity sweep", expired(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity hand-overs", hand_overs(Arc::clone(app), runtime.clone())))
@@ -105,6 +108,9 @@ pub async fn audit_command(mut invocation: Invocation) -> Result<(), Failure> {
             None => "whole".to_owned(),
             Some(Broken::Missing(number)) => format!("BROKEN: entry {number} is missing or out of place"),
             Some(Broken::Edited(number)) => format!("BROKEN: entry {number} was edited"),
+            Some(Broken::Cut(number)) => {
+                format!("BROKEN: the log does not end after entry {number}, or its mark is forged")
+            }
         };
         broken += i32::from(verdict.broken.is_some());
         print(&format!("{} {} entries {what}\n", verdict.tenant, verdict.entries))?;

@@ -18,6 +18,22 @@ pub enum Broken {
     Missing(i64),
     /// An entry, or one before it, was edited.
     Edited(i64),
+    /// The chain ends elsewhere than where it was last signed: entries after this number were removed or added.
+    Cut(i64),
+}
+
+/// Where a chain ends, signed with identity's key: what is cut off behind leaves a whole chain that ends too early.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct End {
+    pub number: i64,
+    pub kid: String,
+    pub signature: Vec<u8>,
+}
+
+/// What is signed at the end of a chain.
+#[must_use]
+pub fn end_bytes(tenant: TenantId, number: i64, hash: &[u8]) -> Vec<u8> {
+    [b"revisit identity audit end".as_slice(), tenant.uuid().as_bytes(), &number.to_be_bytes(), hash].concat()
 }
 
 /// The hash of an entry in its place. The first one follows the empty hash.
@@ -44,6 +60,15 @@ impl Verifier {
     #[must_use]
     pub fn new(tenant: TenantId) -> Self {
         Self { tenant, number: 0, hash: Vec::new() }
+    }
+
+    /// Compares where the chain ends with what was signed; `verifies` checks a signature over bytes. A chain without an
+    /// entry has no end.
+    pub fn finish(&self, end: Option<&End>, verifies: impl Fn(&End, &[u8]) -> bool) -> Result<(), Broken> {
+        let signed =
+            |end: &End| end.number == self.number && verifies(end, &end_bytes(self.tenant, self.number, &self.hash));
+        let whole = end.map_or(self.number == 0, signed);
+        if whole { Ok(()) } else { Err(Broken::Cut(self.number)) }
     }
 
     /// Takes the next link; after a break nothing that follows proves anything.

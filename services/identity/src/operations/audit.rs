@@ -4,7 +4,7 @@
 use prost::Message;
 use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::{
-    Failure, Id, Timestamp,
+    Failure, Id, Ids, Timestamp,
     id::{SessionId, SubjectId, TenantId},
 };
 use revisit_event::{Draft, Envelope, EnvelopeExt};
@@ -20,7 +20,7 @@ use crate::{
         Error,
         chain::{self, Broken, Link, Verifier},
     },
-    store::{self, audit, organisation},
+    store::{self, audit, keys, organisation},
 };
 
 /// Ids that one entry names.
@@ -63,6 +63,11 @@ impl Act {
 
 /// Emits the entry of an act in the transaction that does it.
 pub async fn act(app: &App, tx: &Tx, tenant: TenantId, act: Act) -> Result<(), Error> {
+    act_of(&app.ids, tx, tenant, act).await
+}
+
+/// The same before there is a running service.
+pub async fn act_of(ids: &Ids, tx: &Tx, tenant: TenantId, act: Act) -> Result<(), Error> {
     let now = store::now(tx).await?;
     let entry = pb::AuditEntry {
         action: act.action.to_owned(),
@@ -71,7 +76,7 @@ pub async fn act(app: &App, tx: &Tx, tenant: TenantId, act: Act) -> Result<(), E
         fields: act.fields,
         outcome: act.outcome.into(),
         reason_code: act.reason_code.to_owned(),
-        ..entry(app.ids.next::<revisit_core::id::kind::Event>(now).uuid(), act.actor, now)
+        ..entry(ids.next::<revisit_core::id::kind::Event>(now).uuid(), act.actor, now)
     };
     emit(tx, tenant, &entry);
     Ok(())
@@ -156,7 +161,7 @@ fn subject_of(change: &Change) -> (&'static str, Uuid) {
 }
 
 /// Appends an entry of any service to its tenant's chain. The consumer's inbox makes a repeat harmless.
-pub async fn chain(tx: &Tx, event: &Envelope) -> Result<(), Failure> {
+pub async fn chain(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure> {
     let Some(entry) = event.read::<pb::AuditEntry>()? else { return Ok(()) };
     let tenant = event.tenant()?;
     // Entries of one tenant come from many shards at once; the chain has one end.
@@ -173,7 +178,8 @@ pub async fn chain(tx: &Tx, event: &Envelope) -> Result<(), Failure> {
         resource: entry.resource_ids.first().and_then(|id| id.parse().ok()),
         time: Timestamp::from_micros(entry.time_micros),
     };
-    audit::append(tx, tenant, chained).await
+    let end = app.keys.sign_end(tenant, number, &chained.link.hash);
+    audit::append(tx, tenant, chained, end).await
 }
 
 fn chain_lock(tenant: TenantId) -> i64 {
@@ -227,9 +233,18 @@ async fn verify_tenant(
     let mut verifier = Verifier::new(tenant);
     let mut entries = 0;
     loop {
-        let links = store.read(worker, async |tx| Ok(audit::after(tx, tenant, entries, VERIFY_MAX).await?)).await?;
+        // The mark is read with the last links: entries may be appended meanwhile.
+        let read = store.read(worker, async |tx| {
+            let links = audit::after(tx, tenant, entries, VERIFY_MAX).await?;
+            Ok((links, audit::end(tx, tenant).await?, keys::ever(tx).await?))
+        });
+        let (links, end, keys) = read.await?;
         if links.is_empty() {
-            return Ok(Verdict { tenant, entries, broken: None });
+            let verifies = |end: &chain::End, bytes: &[u8]| {
+                keys.iter().any(|key| key.kid == end.kid && key.verifies(bytes, &end.signature))
+            };
+            let broken = verifier.finish(end.as_ref(), verifies).err();
+            return Ok(Verdict { tenant, entries, broken });
         }
         for link in &links {
             if let Err(broken) = verifier.follow(link) {

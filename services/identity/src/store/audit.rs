@@ -1,4 +1,4 @@
-//! The chained audit log. Nothing here updates or deletes.
+//! The chained audit log. Nothing here updates or deletes an entry; only the mark of the end moves.
 
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{Failure, Timestamp, id::TenantId};
@@ -6,10 +6,13 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{
-    entity::audit_entry::{Column, Entity, Model},
-    insert, micros,
+    entity::{
+        audit_end,
+        audit_entry::{Column, Entity, Model},
+    },
+    insert, micros, replace,
 };
-use crate::domain::chain::Link;
+use crate::domain::chain::{End, Link};
 
 /// An entry's place and what it can be found by.
 pub struct Chained {
@@ -31,7 +34,17 @@ pub async fn last(tx: &Tx, tenant: TenantId) -> Result<Option<Link>, Failure> {
     Ok(find.one(&**tx).await.map_err(fault)?.map(link))
 }
 
-pub async fn append(tx: &Tx, tenant: TenantId, it: Chained) -> Result<(), Failure> {
+/// Where a tenant's chain ends; nothing before its first entry.
+pub async fn end(tx: &Tx, tenant: TenantId) -> Result<Option<End>, Failure> {
+    let row = audit_end::Entity::find_by_id(tenant.uuid()).one(&**tx).await.map_err(fault)?;
+    Ok(row.map(|row| End { number: row.number, kid: row.kid, signature: row.signature }))
+}
+
+/// Appends an entry and moves the mark of the end to it.
+pub async fn append(tx: &Tx, tenant: TenantId, it: Chained, end: End) -> Result<(), Failure> {
+    let mark =
+        audit_end::Model { tenant_id: tenant.uuid(), number: end.number, kid: end.kid, signature: end.signature };
+    if end.number == 1 { insert(tx, mark).await } else { replace(tx, mark).await }?;
     let row = Model {
         tenant_id: tenant.uuid(),
         number: it.link.number,

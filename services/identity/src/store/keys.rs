@@ -45,6 +45,12 @@ pub async fn add(tx: &Tx, key: &PublicKey, now: Timestamp) -> Result<(), Failure
     insert(tx, row).await
 }
 
+/// Every key that ever signed.
+pub async fn ever(tx: &Tx) -> Result<Vec<PublicKey>, Failure> {
+    let rows = entity::signing_key::Entity::find().all(&**tx).await.map_err(fault)?;
+    Ok(rows.into_iter().map(|row| PublicKey { kid: row.kid, bytes: row.public_key }).collect())
+}
+
 /// The keys that still verify, newest first.
 pub async fn all(tx: &Tx) -> Result<Vec<PublicKey>, Failure> {
     use entity::signing_key::{Column, Entity};
