@@ -7,21 +7,23 @@ use revisit_bootstrap::{
 };
 use revisit_core::{Clock, Failure, Ids, Input};
 use revisit_event::Outbox;
-use revisit_permission::Worker;
+use revisit_permission::{SubjectState, Worker};
 use uuid::Uuid;
 
 use crate::{
     Config, Migrator, NAME,
     domain::{
         Error,
+        log_in::{draw_secret, hash_secret},
         profile::{TIME_ZONE, read_email, read_tenant_key, read_username},
     },
     keys::Keys,
     operations::{
+        audit::{self, Act, Actor},
         book::Cause,
         tenants::{Draw, Founded, Founding, found},
     },
-    store::{Store, keys, now},
+    store::{Store, accounts, keys, now, organisation},
 };
 
 /// Key of the company of the operators, whom no other company knows.
@@ -52,6 +54,54 @@ pub async fn is_initialised(database: &DatabaseConfig, clock: Clock) -> Result<b
     let worker = Worker::declare("init");
     let authority = Store::new(database).read(&worker, async |tx| Ok(keys::authority(tx).await?)).await;
     Ok(authority.map_err(Failure::from)?.is_some())
+}
+
+/// A new one-time link of somebody who has not set a password yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FirstLink {
+    pub tenant_key: String,
+    pub username: String,
+    /// Sets the password (Auth.SetPassword); shown this once.
+    pub password_token: String,
+}
+
+impl FirstLink {
+    /// For the terminal.
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("company {}: {}\n  {}\n", self.tenant_key, self.username, self.password_token)
+    }
+}
+
+/// The companies that `init` makes: the operators and the first one. Ids grow, so they are the oldest.
+const MADE_BY_INIT: u64 = 2;
+
+/// New links for those whom `init` made and who have not set a password yet: what it printed may have been lost with
+/// the process that printed it. Earlier links die. Who can call this can write the database, and so needs no link.
+pub async fn new_first_links(
+    config: &Config,
+    database: &DatabaseConfig,
+    (clock, ids): (Clock, Ids),
+) -> Result<Vec<FirstLink>, Failure> {
+    let outbox = Outbox::new(NAME, clock.clone(), ids.clone());
+    let store = Store::new(Database::open(&database.of(NAME), clock).await?.with_outbox(outbox));
+    let (worker, secrets) = (Worker::declare("init"), Ids::random());
+    let renewed = store.write(&worker, async |tx| {
+        keys::authority(tx).await?.ok_or(Error::NotInitialised)?;
+        let until = now(tx).await? + config.password_link();
+        let mut links = Vec::new();
+        for tenant in organisation::tenants(tx, None, MADE_BY_INIT).await? {
+            let found = accounts::by_id(tx, tenant.id, tenant.administrator).await?;
+            let Some(kept) = found.filter(|kept| kept.account.state == SubjectState::Invited) else { continue };
+            let password_token = draw_secret(&secrets);
+            accounts::set_link(tx, tenant.id, kept.account.id, hash_secret(&password_token), until).await?;
+            let act = Act::done(Actor::default(), "identity.init", "user", kept.account.id.uuid());
+            audit::act_of(&ids, tx, tenant.id, act).await?;
+            links.push(FirstLink { tenant_key: tenant.key, username: kept.account.username, password_token });
+        }
+        Ok(links)
+    });
+    Ok(renewed.await?)
 }
 
 /// Makes everything that the first log-in needs, or nothing. Refuses to run twice.
@@ -115,13 +165,21 @@ fn read(first: &First) -> Result<(Founding, Founding), Failure> {
     Ok((operators, Founding { key, display_name, username, email: administrator_email, time_zone }))
 }
 
-const USAGE: &str = "usage: identity init TENANT_KEY TENANT_NAME ADMINISTRATOR ADMINISTRATOR_EMAIL OPERATOR_EMAIL";
+const USAGE: &str = "usage: identity init TENANT_KEY TENANT_NAME ADMINISTRATOR ADMINISTRATOR_EMAIL OPERATOR_EMAIL, or \
+                     identity init --links for new one-time tokens when the first ones were lost unused";
 
 /// The subcommand: five words, each required, because nothing here has a safe default.
 pub async fn command(mut invocation: Invocation) -> Result<(), Failure> {
     let config: Config = invocation.layers.take(NAME)?;
     let settings: Settings = invocation.layers.finish()?;
     settings.check()?;
+    if invocation.arguments == ["--links"] {
+        let links = new_first_links(&config, &settings.database, (Clock::system(), Ids::random())).await?;
+        if links.is_empty() {
+            return print("Everybody whom init made has set a password; there are no new links.\n");
+        }
+        return links.iter().try_for_each(|link| print(&link.told()));
+    }
     let [tenant_key, tenant_name, administrator, administrator_email, operator_email] =
         <[String; 5]>::try_from(invocation.arguments).map_err(|_| Failure::invalid_field("command line", USAGE))?;
     let first = First { tenant_key, tenant_name, administrator, administrator_email, operator_email };

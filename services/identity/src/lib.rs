@@ -18,7 +18,7 @@ use revisit_permission::{Leases, Worker};
 use tokio::sync::{Notify, broadcast};
 
 pub use config::{Config, DEFAULTS};
-pub use init::{First, Initialised, OPERATOR, OPERATORS, init, is_initialised};
+pub use init::{First, FirstLink, Initialised, OPERATOR, OPERATORS, init, is_initialised, new_first_links};
 pub use operations::tenants::Founded;
 pub use store::migration::Migrator;
 

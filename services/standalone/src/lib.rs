@@ -11,6 +11,7 @@ pub mod mail_sink;
 mod setup;
 pub mod webhook_receiver;
 
+pub use revisit_identity::FirstLink;
 pub use setup::{DEFAULTS, FirstLogIns, ScratchFolder, Setup, services};
 
 /// How long the services may take to come to rest, in real time.
@@ -25,6 +26,7 @@ pub struct Running {
     process: revisit_bootstrap::Running,
     manual: Option<ManualClock>,
     log_ins: Option<FirstLogIns>,
+    renewed: Vec<FirstLink>,
     channel: Channel,
 }
 
@@ -32,11 +34,11 @@ impl Running {
     fn new(
         process: revisit_bootstrap::Running,
         manual: Option<ManualClock>,
-        log_ins: Option<FirstLogIns>,
+        (log_ins, renewed): (Option<FirstLogIns>, Vec<FirstLink>),
     ) -> Result<Self, Failure> {
         let endpoint = Endpoint::from_shared(format!("http://{}", process.address)).map_err(Failure::internal)?;
         let channel = endpoint.tcp_nodelay(true).connect_lazy();
-        Ok(Self { process, manual, log_ins, channel })
+        Ok(Self { process, manual, log_ins, renewed, channel })
     }
 
     /// Where it listens.
@@ -67,6 +69,12 @@ impl Running {
     #[must_use]
     pub const fn first_log_ins(&self) -> Option<&FirstLogIns> {
         self.log_ins.as_ref()
+    }
+
+    /// New links of those whom an earlier start made and who have not set a password yet.
+    #[must_use]
+    pub fn renewed_first_links(&self) -> &[FirstLink] {
+        &self.renewed
     }
 
     /// The earliest instant at which any service has work.

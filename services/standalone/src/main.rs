@@ -38,6 +38,10 @@ async fn serve(invocation: Invocation) -> Result<(), Failure> {
                 made.operator_link
             ))?;
         }
+        if !running.renewed_first_links().is_empty() {
+            print("Nobody has used these log-ins yet. New one-time tokens; earlier ones no longer work.\n")?;
+            running.renewed_first_links().iter().try_for_each(|link| print(&link.told()))?;
+        }
         running.ended().await
     };
     let ended = ended.await;

@@ -126,9 +126,17 @@ impl Setup {
         let config: revisit_identity::Config = self.layers.clone().take(revisit_identity::NAME)?;
         let process = Process::new("standalone", &services(), self.layers)?;
         let log_ins = first_log_ins(&config, &process.settings, &clock, &self.first).await?;
+        let renewed = match log_ins {
+            // They are told with the log-ins themselves.
+            Some(_) => Vec::new(),
+            None => {
+                let sources = (clock.clone(), Ids::random());
+                revisit_identity::new_first_links(&config, &process.settings.database, sources).await?
+            }
+        };
         tracing::debug!(folder = %folder.display(), "keys are in place");
         let running = process.start(Sources { clock, ids: Ids::random() }, shutdown).await?;
-        Running::new(running, manual, log_ins)
+        Running::new(running, manual, (log_ins, renewed))
     }
 
     /// Makes the key rings of sealed values and blind indexes unless the configuration names its own.

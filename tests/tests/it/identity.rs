@@ -1,7 +1,10 @@
 //! Identity alone, on both databases: who belongs to a company, who may do what, and who is calling.
 
 mod access;
+mod auditors;
 mod directory;
+mod first_links;
 mod log_in;
 mod saga;
 mod support;
+mod tampering;

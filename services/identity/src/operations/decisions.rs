@@ -8,7 +8,7 @@ use revisit_core::{
 use revisit_permission::{Action, Axis, Decision, GrantRef, Levels, Reading, Row, Witness};
 
 use super::{book::Revised, grants, leases, sessions, users};
-use crate::{App, domain::Error};
+use crate::{App, domain::Error, store::organisation};
 
 /// Who asks.
 pub enum Asker {
@@ -56,9 +56,7 @@ async fn ask(app: &App, asker: &Asker, question: &Question) -> Result<Asked, Err
         (None, None) => return Err(required("subject_id")),
     };
     app.lease.hold(tenant).await?;
-    if question.row.auth_rev > 0 {
-        app.lease.reach(tenant, question.row.auth_rev).await?;
-    }
+    reach(app, tenant, question.row.auth_rev).await?;
     let reading = app.leases.read(tenant).map_err(|_| grants::lease_expired())?;
     if let Some(who) = caller
         && (foreign || subject != who.subject())
@@ -69,6 +67,21 @@ async fn ask(app: &App, asker: &Asker, question: &Question) -> Result<Asked, Err
         who.decide(Action::AccessExplain, &row)?;
     }
     Ok(Asked { subject, reading })
+}
+
+/// Waits for the revision under which a row was written. One that was never issued is not waited for: no snapshot
+/// reaches it, so the decision denies.
+async fn reach(app: &App, tenant: TenantId, revision: i64) -> Result<(), Error> {
+    let held = app.leases.read(tenant).map_err(|_| grants::lease_expired())?.snapshot.revision;
+    if held >= revision {
+        return Ok(());
+    }
+    let known =
+        app.store.read(&app.workers.lease, async |tx| Ok(organisation::tenant_by_id(tx, tenant).await?)).await?;
+    if known.is_some_and(|known| known.revision >= revision) {
+        app.lease.reach(tenant, revision).await?;
+    }
+    Ok(())
 }
 
 const fn required(field: &'static str) -> Error {

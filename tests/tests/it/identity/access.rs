@@ -232,3 +232,26 @@ async fn own_roles_are_made_changed_and_removed_and_shipped_ones_stay() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_revision_that_was_never_issued_is_denied_at_once_and_not_waited_for() {
+    on_each(async |world| {
+        let root = &world.tenant.root_department_id;
+        let mei = world.user("mei", root, "Sales representative").await.user_id;
+        let person = world.log_in("mei").await;
+        for auth_rev in [i64::MAX, 1_000_000] {
+            let row = pb::RowAttributes { auth_rev, ..row(world, &mei) };
+            // A wait for a revision lasts two seconds.
+            let mut client = person.access();
+            let asked = client.check(question("", "customer.view", row));
+            let answered = tokio::time::timeout(std::time::Duration::from_secs(1), asked).await;
+            let answered = answered.expect("nothing is waited for").expect("an answer").into_inner();
+            assert!(!answered.allowed, "no revision is that far");
+        }
+        let row = pb::RowAttributes { auth_rev: 1, ..row(world, &mei) };
+        assert!(
+            person.access().check(question("", "customer.view", row)).await.expect("an answer").into_inner().allowed
+        );
+    })
+    .await;
+}

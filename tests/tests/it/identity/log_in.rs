@@ -124,7 +124,7 @@ async fn a_program_logs_in_with_its_secret_until_that_is_rotated() {
         let request = pb::CreateServiceAccountRequest {
             display_name: "Warehouse".to_owned(),
             department_id: world.tenant.root_department_id.clone(),
-            role_ids: vec![world.role("auditor").await],
+            role_ids: vec![world.role("marketing").await],
             ..pb::CreateServiceAccountRequest::default()
         };
         let made = world.admin.directory().create_service_account(request).await.expect("it is made").into_inner();

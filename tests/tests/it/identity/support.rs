@@ -86,7 +86,7 @@ pub struct World {
     pub operator: Person,
     pub tenant: pb::Tenant,
     pub database: TestDatabase,
-    folder: TempDir,
+    pub folder: TempDir,
 }
 
 /// Runs a test in a fresh world on each database.
@@ -100,7 +100,7 @@ pub async fn on_each(test: impl AsyncFn(&World)) {
     }
 }
 
-fn settings(database: &TestDatabase, folder: &TempDir) -> String {
+pub fn settings(database: &TestDatabase, folder: &TempDir) -> String {
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\ndrain_seconds_max = 2\n\
          [telemetry]\nlog = \"warn\"\n\
@@ -113,7 +113,7 @@ fn settings(database: &TestDatabase, folder: &TempDir) -> String {
 }
 
 /// The layers of one process.
-fn layers(database: &TestDatabase, folder: &TempDir) -> revisit_bootstrap::config::Layers {
+pub fn layers(database: &TestDatabase, folder: &TempDir) -> revisit_bootstrap::config::Layers {
     let services = [revisit_identity::service()];
     let mut layers = Process::manuals(&services, &[]).expect("the manuals are TOML");
     layers.add("the test", &settings(database, folder)).expect("the settings are TOML");
@@ -233,7 +233,7 @@ impl World {
     }
 }
 
-async fn replica(database: &TestDatabase, folder: &TempDir) -> Running {
+pub async fn replica(database: &TestDatabase, folder: &TempDir) -> Running {
     let process = Process::new("identity", &[revisit_identity::service()], layers(database, folder));
     let process = process.expect("the configuration is valid");
     process.start(Sources::default(), Shutdown::new()).await.expect("it starts")
