@@ -39,13 +39,11 @@ fn replica(message: pb::RenewLeaseRequest) -> Result<Replica, Failure> {
     let holder = input.text("holder", &message.holder, 1..=NAME_MAX);
     let epoch = input.text("epoch", &message.epoch, 1..=NAME_MAX);
     input.require(message.tenants.len() <= TENANTS_MAX, "tenants", "must have at most 10,000 entries");
-    let tenants = message
-        .tenants
-        .iter()
-        .take(TENANTS_MAX)
-        .enumerate()
-        .map(|(index, it)| (input.id(&format!("tenants[{index}].tenant_id"), &it.tenant_id), it.revision))
-        .collect();
+    let mut tenants = Vec::new();
+    for (index, it) in message.tenants.iter().take(TENANTS_MAX).enumerate() {
+        input.require(it.revision >= 0, &format!("tenants[{index}].revision"), "must not be negative");
+        tenants.push((input.id(&format!("tenants[{index}].tenant_id"), &it.tenant_id), it.revision));
+    }
     input.finish()?;
     Ok((holder, epoch, tenants))
 }
@@ -113,7 +111,10 @@ impl Leases for Served {
         let (_, message) = internal(request, &SERVICES)?;
         reply(
             async {
-                let tenant = read::id("tenant_id", &message.tenant_id)?;
+                let mut input = Input::default();
+                let tenant = input.id("tenant_id", &message.tenant_id);
+                input.require(message.after_revision >= 0, "after_revision", "must not be negative");
+                input.finish()?;
                 let found = leases::changes(&self.0, tenant, message.after_revision).await?;
                 let revisions = found.iter().map(|it| revision(tenant, it)).collect::<Result<_, _>>()?;
                 Ok::<_, Error>(pb::ListChangesResponse { revisions })

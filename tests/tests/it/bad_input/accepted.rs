@@ -20,13 +20,20 @@ const fn accepted(call: &'static str, field: &'static str, evils: &'static [Evil
     Accepted { call, field, evils, because }
 }
 
-use Evil::{Malformed, Missing};
+use Evil::{Long, Malformed, Missing};
 
-const ACCEPTED: [Accepted; 4] = [
+const ACCEPTED: [Accepted; 11] = [
     accepted("", "page_size", &[Malformed], "a greater size than the maximum means the maximum"),
     accepted("Projections/CloseTaskAccess", "generation", &[Malformed], "versions have no greatest"),
     accepted("Metrics/CheckContinuity", "grades", &[Malformed], "a grade that nobody has finds nobody"),
     accepted("Today/CountToday", "from_micros", &[Missing], "0 is an instant of 1970"),
+    accepted("Leases/RenewLease", "holder", &[Malformed], "a replica names itself"),
+    accepted("Leases/RenewLease", "epoch", &[Malformed], "a replica names itself"),
+    accepted("Leases/RenewLease", "tenants", &[Long], "a replica holds up to 10,000 tenants"),
+    accepted("Leases/RenewLease", "tenants.revision", &[Malformed], "a service of ours is believed what it holds"),
+    accepted("Leases/WatchChanges", "tenant_ids", &[Long], "a replica holds up to 10,000 tenants"),
+    accepted("Leases/ListChanges", "after_revision", &[Malformed], "nothing lies behind it"),
+    accepted("Inbox/WatchMessages", "after_sequence", &[Malformed], "nothing lies behind it"),
 ];
 
 /// Calls whose parts have answers of their own, with what is wrong in them.
