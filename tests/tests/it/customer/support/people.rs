@@ -56,6 +56,7 @@ impl Office {
                 name: name.to_owned(),
                 head: (!head.is_empty()).then(|| self.who(head)),
                 disabled: false,
+                merged_into: None,
                 modules_off: Vec::new(),
             })
         };
