@@ -200,12 +200,15 @@ pub struct Serving {
 pub async fn serve(bound: Bound, settings: &Settings, auth: Auth, shutdown: &Shutdown) -> Result<Serving, Failure> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", ServingStatus::NotServing).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(revisit_proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(Failure::internal)?;
-    let gate = Gate::new(Routes::new(health_service).add_service(reflection));
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(revisit_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // Both: many clients still ask in the words of the draft and do not try the others.
+    let reflection = described().build_v1().map_err(Failure::internal)?;
+    let reflection_draft = described().build_v1alpha().map_err(Failure::internal)?;
+    let gate = Gate::new(Routes::new(health_service).add_service(reflection).add_service(reflection_draft));
     let layers = tower::ServiceBuilder::new()
         // Outermost, so that refused calls are seen too and everything below logs inside the call's span.
         .layer(Front(Traces::new()))

@@ -36,8 +36,8 @@ fn lines(address: &str, company: &Company, token: &str) -> [String; 5] {
     [
         format!("grpcurl -plaintext -d '{log_in}' {address} revisit.identity.v1.Auth/LogIn"),
         format!("TOKEN={token}; {}", call(r#"{"page_size":3}"#, "customer.v1.Customers/ListCustomers")),
-        call("{}", "followup.v1.Tasks/ListTodayTasks"),
-        call(r#"{"unread_only":true}"#, "notification.v1.Inbox/ListMessages"),
+        call(r#"{"page_size":3}"#, "followup.v1.Tasks/ListTasks"),
+        call(r#"{"page_size":3}"#, "notification.v1.Inbox/ListMessages"),
         format!("grpcurl -plaintext {address} list"),
     ]
 }

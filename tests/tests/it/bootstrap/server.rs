@@ -15,6 +15,7 @@ use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
+use tonic_reflection::pb::v1alpha as draft;
 use tonic_types::StatusExt;
 
 use super::support::{World, layers, note, reason, services, with_token};
@@ -65,6 +66,22 @@ async fn reflection_lists_what_is_served() {
     let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else { panic!("no list") };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     assert!(names.iter().any(|name| name == "revisit.customer.v1.Timeline"), "{names:?}");
+    // Clients that know the draft of the protocol only.
+    let request = draft::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(draft::server_reflection_request::MessageRequest::FileContainingSymbol(
+            "revisit.customer.v1.Timeline".to_owned(),
+        )),
+    };
+    let mut client = draft::server_reflection_client::ServerReflectionClient::new(world.channel());
+    let answers = client.server_reflection_info(tokio_stream::iter([request]));
+    let answer = answers.await.expect("it answers").into_inner().next().await.expect("one").expect("an answer");
+    let Some(draft::server_reflection_response::MessageResponse::FileDescriptorResponse(files)) =
+        answer.message_response
+    else {
+        panic!("no file")
+    };
+    assert!(!files.file_descriptor_proto.is_empty());
 }
 
 #[tokio::test]
