@@ -163,9 +163,14 @@ async fn move_chunk(app: &App, hand_over: &mut HandOver, refused: &[CustomerId])
     if moved == 0 {
         return Ok(0);
     }
-    let write = app.store.database.write(worker, async |tx| store::save::save(tx, &app.store, worker, changes).await);
+    // With the rows, so that a crash behind the commit loses no count.
+    let next = HandOver { moved: hand_over.moved + i64::try_from(moved).unwrap_or(0), ..hand_over.clone() };
+    let write = app.store.database.write(worker, async |tx| {
+        store::save::save(tx, &app.store, worker, changes).await?;
+        store::hand_overs::save(tx, worker, &next).await
+    });
     match write.await {
-        Ok(_) => hand_over.moved += i64::try_from(moved).unwrap_or(0),
+        Ok(()) => *hand_over = next,
         // Somebody changed one of them meanwhile: the next look sees it as it is now.
         Err(Error::EtagStale { .. }) => {}
         Err(error) => return Err(error),
