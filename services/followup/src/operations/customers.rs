@@ -124,7 +124,8 @@ pub async fn people_for(tx: &Tx, customer: &Customer, more: &[SubjectId]) -> Res
     people::everybody(tx, customer.tenant).await
 }
 
-/// Gives tasks to others: `to` says whom each is given to by name, and who answers for it.
+/// Gives tasks to others: `to` says whom each is given to by name, and who answers for it. One that somebody else has
+/// moved while this transaction waited for it is left where it is: it was given to, and told, whoever has it now.
 pub async fn move_to(
     app: &App,
     tx: &Tx,
@@ -136,15 +137,18 @@ pub async fn move_to(
         return Ok(());
     }
     let locked = tasks::lock(tx, read).await?.ok_or_else(|| Failure::from(Error::Stale))?;
+    let holder = |task: &Task| (task.id, task.named, task.assignee);
+    let as_read = |task: &&Task| read.iter().any(|then| holder(then) == holder(task));
+    let before: Vec<&Task> = locked.iter().filter(as_read).collect();
     let mut moved = Vec::new();
-    for task in &locked {
+    for task in &before {
         let (named, responsible) = to(task);
-        let mut after = task.clone().reassigned(named, responsible).map_err(Failure::from)?;
+        let mut after = (*task).clone().reassigned(named, responsible).map_err(Failure::from)?;
         after.reason = reason;
         tell_moved(app, tx, &after).await?;
         moved.push(after);
     }
-    tasks::replace(tx, &locked.iter().collect::<Vec<_>>(), &moved.iter().collect::<Vec<_>>()).await
+    tasks::replace(tx, &before, &moved.iter().collect::<Vec<_>>()).await
 }
 
 /// Tells that a task has opened, and reminds of it when it is to.
