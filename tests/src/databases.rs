@@ -6,8 +6,8 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use tempfile::TempDir;
@@ -131,6 +131,24 @@ async fn connect(url: &str, connections_max: u32) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(connections_max).min_connections(0).sqlx_logging(false).test_before_acquire(false);
     Database::connect(options).await.expect("the database answers")
+}
+
+/// A connection of the server's own user to one of its databases: row security does not bind it.
+///
+/// # Panics
+/// When the database does not answer.
+pub async fn connect_to(name: &str) -> DatabaseConnection {
+    connect(&beside(&postgres_server(), name), 1).await
+}
+
+/// The first column of what a statement answers, as texts.
+///
+/// # Panics
+/// When the server refuses, or answers something else.
+pub async fn texts(connection: &DatabaseConnection, statement: &str) -> Vec<String> {
+    let statement = Statement::from_string(DbBackend::Postgres, statement);
+    let rows = connection.query_all_raw(statement).await.expect("the server answers");
+    rows.iter().map(|row| row.try_get_by_index(0).expect("it is a text")).collect()
 }
 
 /// The server that the tests were told of.

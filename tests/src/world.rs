@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use revisit_bootstrap::{Shutdown, status::answer};
+use revisit_bootstrap::{Service, Shutdown, status::answer};
 use revisit_core::{Failure, ManualClock, Timestamp};
 use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity::v1 as identity};
 use revisit_standalone::{
@@ -28,6 +28,22 @@ const BEGIN: Timestamp = Timestamp::from_micros(1_799_020_800_000_000);
 /// Databases of one world on PostgreSQL; connections of each. Many worlds share one server.
 const SERVICES: [&str; 4] = ["identity", "customer", "followup", "notification"];
 const CONNECTIONS: u32 = 6;
+/// Role as which measured services connect: row security binds it, as it does not bind a superuser.
+const SERVICE_ROLE: &str = "revisit_service";
+/// What measured services are told: what ships, where a test's own settings differ from it.
+const MEASURED: &str = "[identity]\nlease_ttl_millis = 2000\n";
+const MEASURED_DATABASE: &str = "durable = true\nconnections_max = 16\nacquire_millis_max = 2000\n";
+
+/// What a world that is measured stands on: PostgreSQL, the machine's own clock, writes that wait for the disk.
+#[derive(Default)]
+pub struct Ground {
+    /// Settings laid over those of a test.
+    pub settings: String,
+    /// The services that run; all four when none is named.
+    pub only: Vec<&'static str>,
+    /// Other services in the same process.
+    pub beside: Vec<Service>,
+}
 
 /// A running Revisit with one company, of which nothing but the administrator exists.
 pub struct World {
@@ -44,6 +60,7 @@ pub struct World {
     /// UUID of the root department.
     pub root: String,
     positions: BTreeMap<String, String>,
+    databases: Databases,
     _folder: ScratchFolder,
 }
 
@@ -61,32 +78,51 @@ pub async fn in_each_world(journey: impl AsyncFn(&World)) {
 impl World {
     /// Starts everything on fresh databases, on a clock that stands still.
     pub async fn start(backend: Backend) -> Self {
-        Self::with(backend, Some(ManualClock::at(BEGIN)), "").await
+        Self::start_with(backend, "").await
     }
 
     /// The same with settings laid over those of a test.
     pub async fn start_with(backend: Backend, settings: &str) -> Self {
-        Self::with(backend, Some(ManualClock::at(BEGIN)), settings).await
+        Self::with(
+            backend,
+            Some(ManualClock::at(BEGIN)),
+            &Ground { settings: settings.to_owned(), ..Ground::default() },
+        )
+        .await
     }
 
     /// Starts everything on SQLite and on the machine's own clock, with settings laid over those of a test.
     pub async fn in_real_time(settings: &str) -> Self {
-        Self::with(Backend::Sqlite, None, settings).await
+        Self::with(Backend::Sqlite, None, &Ground { settings: settings.to_owned(), ..Ground::default() }).await
     }
 
-    async fn with(backend: Backend, manual: Option<ManualClock>, settings: &str) -> Self {
+    /// Starts what is to be measured on fresh databases of PostgreSQL.
+    pub async fn on(ground: Ground) -> Self {
+        Self::with(Backend::Postgres, None, &ground).await
+    }
+
+    async fn with(backend: Backend, manual: Option<ManualClock>, ground: &Ground) -> Self {
         let sink = MailSink::start().await.expect("a free port");
         let receiver = WebhookReceiver::start().await.expect("a free port");
         let folder = ScratchFolder::make().expect("a folder");
         let setup = Setup::from_manuals()
             .and_then(|setup| setup.founding(TENANT, "海棠家居").throw_away(folder.path(), sink.address()))
             .and_then(|setup| setup.with("[telemetry]\nlog = \"warn\"\n"))
-            .and_then(|setup| setup.with(settings))
             .expect("the configuration is valid");
-        let setup = match backend {
-            Backend::Sqlite => setup,
-            Backend::Postgres => on_postgres(setup).await,
+        let databases = match (backend, &manual) {
+            (Backend::Sqlite, _) => Databases::default(),
+            (Backend::Postgres, Some(_)) => Databases::fresh(None).await,
+            // Whose clock is the machine's is measured: by the settings that ship, and bound by row security.
+            (Backend::Postgres, None) => Databases::fresh(Some(SERVICE_ROLE)).await,
         };
+        let measured = if databases.role.is_some() { MEASURED } else { "" };
+        let setup = setup
+            .with(&databases.settings)
+            .and_then(|setup| setup.with(measured))
+            .and_then(|setup| setup.with(&ground.settings))
+            .and_then(|setup| if ground.only.is_empty() { Ok(setup) } else { setup.only(&ground.only) })
+            .expect("the configuration is valid");
+        let setup = ground.beside.iter().cloned().fold(setup, Setup::beside);
         let running = setup.start(manual, Shutdown::new()).await.expect("it starts");
         let first = running.first_log_ins().expect("the databases were empty").clone();
         let accept = async |tenant: &str, username: &str, link: String| {
@@ -99,7 +135,19 @@ impl World {
         let tenant = answer(admin.directory().get_tenant(tenant).await).expect("the own company");
         let root = tenant.root_department_id;
         let positions = positions(&admin, &root).await;
-        Self { running, sink, receiver, admin, operator, root, positions, _folder: folder }
+        Self { running, sink, receiver, admin, operator, root, positions, databases, _folder: folder }
+    }
+
+    /// The settings that name its databases, to start something else on the same data.
+    #[must_use]
+    pub fn database_settings(&self) -> &str {
+        &self.databases.settings
+    }
+
+    /// Name of a service's database, on PostgreSQL.
+    #[must_use]
+    pub fn database(&self, service: &str) -> String {
+        format!("{}_{service}", self.databases.name)
     }
 
     /// The instant of now.
@@ -276,22 +324,46 @@ async fn positions(admin: &Person, root: &str) -> BTreeMap<String, String> {
     positions
 }
 
-async fn on_postgres(setup: Setup) -> Setup {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let server = crate::databases::postgres_server();
-    let name = format!("revisit_world_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    let admin = sea_orm::Database::connect(&server).await.expect("the server of the tests answers");
-    for service in SERVICES {
-        for statement in [
-            format!("DROP DATABASE IF EXISTS {name}_{service} WITH (FORCE)"),
-            format!("CREATE DATABASE {name}_{service} TEMPLATE template0"),
-        ] {
+/// The databases of one world on PostgreSQL.
+#[derive(Default)]
+struct Databases {
+    /// What their names begin with.
+    name: String,
+    /// Who owns them, when it is not whoever the tests connect as.
+    role: Option<&'static str>,
+    /// The settings that name them.
+    settings: String,
+}
+
+impl Databases {
+    /// Fresh ones on the server of the tests.
+    async fn fresh(role: Option<&'static str>) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let server = crate::databases::postgres_server();
+        let name = format!("revisit_world_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut statements = Vec::new();
+        if let Some(role) = role {
+            // Other runs on the same server may make it at the same time.
+            statements.push(format!(
+                "DO $$ BEGIN CREATE ROLE {role} LOGIN; \
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+            ));
+        }
+        for service in SERVICES {
+            let owner = role.map(|role| format!(" OWNER {role}")).unwrap_or_default();
+            statements.push(format!("DROP DATABASE IF EXISTS {name}_{service} WITH (FORCE)"));
+            statements.push(format!("CREATE DATABASE {name}_{service} TEMPLATE template0{owner}"));
+        }
+        let admin = sea_orm::Database::connect(&server).await.expect("the server of the tests answers");
+        for statement in statements {
             admin.execute_unprepared(&statement).await.expect("the server of the tests lets us make databases");
         }
+        let (before, _) = server.rsplit_once('/').expect("the address names a database");
+        let (before, rest) = match (role, before.split_once('@')) {
+            (Some(role), Some((_, host))) => (format!("postgres://{role}@{host}"), MEASURED_DATABASE.to_owned()),
+            _ => (before.to_owned(), format!("connections_max = {CONNECTIONS}\n")),
+        };
+        let settings = format!("[database]\nurl = \"{before}/{name}_{{service}}\"\nmigrate = \"always\"\n{rest}");
+        Self { name, role, settings }
     }
-    let (before, _) = server.rsplit_once('/').expect("the address names a database");
-    let text = format!(
-        "[database]\nurl = \"{before}/{name}_{{service}}\"\nmigrate = \"always\"\nconnections_max = {CONNECTIONS}\n"
-    );
-    setup.with(&text).expect("the address is valid")
 }

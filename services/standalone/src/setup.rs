@@ -54,6 +54,7 @@ pub struct FirstLogIns {
 pub struct Setup {
     layers: Layers,
     first: First,
+    services: Vec<Service>,
 }
 
 /// The four services of the product, in the order in which they start: identity needs none of the others.
@@ -71,7 +72,7 @@ impl Setup {
     /// From the layers of the command line.
     pub fn new(mut layers: Layers) -> Result<Self, Failure> {
         let first = layers.take(SECTION)?;
-        Ok(Self { layers, first })
+        Ok(Self { layers, first, services: services() })
     }
 
     /// From the manuals alone: for tests.
@@ -83,6 +84,22 @@ impl Setup {
     pub fn with(mut self, text: &str) -> Result<Self, Failure> {
         self.layers.add("the program", text)?;
         Ok(self)
+    }
+
+    /// Leaves out the services that are not named: for measurements of the others.
+    pub fn only(mut self, names: &[&str]) -> Result<Self, Failure> {
+        for left_out in self.services.iter().filter(|service| !names.contains(&service.name)) {
+            let _: serde_json::Value = self.layers.take(left_out.name)?;
+        }
+        self.services.retain(|service| names.contains(&service.name));
+        Ok(self)
+    }
+
+    /// Runs another service in the same process, behind the same layers: the floor of a measurement.
+    #[must_use]
+    pub fn beside(mut self, service: Service) -> Self {
+        self.services.push(service);
+        self
     }
 
     /// Names the first company.
@@ -124,7 +141,7 @@ impl Setup {
         let folder = self.make_keys()?;
         let clock = manual.as_ref().map_or_else(Clock::system, ManualClock::clock);
         let config: revisit_identity::Config = self.layers.clone().take(revisit_identity::NAME)?;
-        let process = Process::new("standalone", &services(), self.layers)?;
+        let process = Process::new("standalone", &self.services, self.layers)?;
         let log_ins = first_log_ins(&config, &process.settings, &clock, &self.first).await?;
         let renewed = match log_ins {
             // They are told with the log-ins themselves.
@@ -143,7 +160,7 @@ impl Setup {
     fn make_keys(&mut self) -> Result<PathBuf, Failure> {
         let config: revisit_identity::Config = self.layers.clone().take(revisit_identity::NAME)?;
         let mut rest = self.layers.clone();
-        for service in services() {
+        for service in &self.services {
             let _: serde_json::Value = rest.take(service.name)?;
         }
         let settings: Settings = rest.finish()?;
