@@ -15,6 +15,14 @@ demo *arguments:
 test:
     tests/run
 
+# Measure a cost beside its floor: import, list or check; see docs/benchmarks.md.
+bench name *options:
+    tests/bench {{name}} {{options}}
+
+# Break something off at random points and count what is lost: offboard.
+storm name *options:
+    tests/storm {{name}} {{options}}
+
 # Rewrite the code in the house's format.
 format:
     cargo fmt --all

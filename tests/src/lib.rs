@@ -3,5 +3,6 @@
 
 pub mod databases;
 pub mod fake_identity;
+pub mod measure;
 pub mod naive;
 pub mod world;

@@ -1,0 +1,142 @@
+//! `tests/bench list`: a page of 50 through the service's own gRPC call, as a representative, a manager and the boss,
+//! beside the same page without permission (see `floor`), call by call in turns.
+
+use std::time::Duration;
+
+use revisit_bootstrap::status::answer;
+use revisit_core::Clock;
+use revisit_proto::customer::v1 as pb;
+use revisit_standalone::client::Person;
+use revisit_tests::{
+    databases::connect_to,
+    measure::{Line, Size, Table, machine, median, millis, percentile, say},
+    world::World,
+};
+use sea_orm::ConnectionTrait;
+use tokio::sync::watch;
+use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery};
+use tonic_prost::ProstCodec;
+
+use crate::{
+    floor,
+    rows::{self, Company},
+};
+
+const PAGE: i32 = 50;
+/// The sorts that are measured; the first is what a list has by default, and what the last line tells.
+const SORTS: [&str; 2] = ["", "name"];
+
+/// Who asks.
+const ASKING: [&str; 4] = ["rep", "manager", "boss", "plain"];
+const PLAIN: usize = 3;
+
+/// Latencies in milliseconds of each who asks, round by round.
+type Rounds = [Vec<Vec<f64>>; 4];
+
+/// Measures and prints.
+pub async fn measure(size: Size) {
+    say(&format!("bench list: {}\n", machine()));
+    let rows = size.pick(1_000, 100_000, 1_000_000);
+    let world = World::on(rows::alone(revisit_identity::NAME, vec![floor::service()])).await;
+    let company = Company::found(&world, size == Size::Quick).await;
+    rows::import(&company, rows, &watch::Sender::new(0)).await;
+    world.settle().await;
+    // What autovacuum would have done by the time that anybody lists: statistics, and pages that are known as visible.
+    let database = connect_to(&world.database(revisit_customer::NAME)).await;
+    database.execute_unprepared("VACUUM ANALYZE").await.expect("the server does it");
+    let (rounds, calls) = (size.pick(1, 7, 15), size.pick(5, 100, 200));
+    let mut table = Table::new(&["sort", "who", "rows in reach", "p50 ms", "p99 ms", "p50 / plain"]);
+    let mut first = None;
+    for sort in SORTS {
+        let measured = Box::pin(pages(&company, sort, rounds, calls)).await;
+        let shown = show(&company, sort, &measured, &mut table).await;
+        first.get_or_insert(shown);
+    }
+    table.print();
+    say(&format!("{rows} rows, {rounds} rounds of {calls} calls each in turns; ended with {}\n\n", machine()));
+    world.running.stop().await.expect("it stops without a fault");
+    let first = first.expect("there is a sort");
+    Line::default()
+        .with("rows", rows)
+        .with("page_p50_ms", format!("{:.2}", first.p50))
+        .with("page_p99_ms", format!("{:.2}", first.p99))
+        .with("plain_p50_ms", format!("{:.2}", first.plain_p50))
+        .with("plain_p99_ms", format!("{:.2}", first.plain_p99))
+        .with("ratio_p50", format!("{:.3}", first.ratio))
+        .print();
+}
+
+/// Asks in turns: everybody once, then everybody once more.
+async fn pages(company: &Company, sort: &str, rounds: usize, calls: usize) -> Rounds {
+    let mut measured: Rounds = std::array::from_fn(|_| vec![Vec::with_capacity(calls); rounds]);
+    let people = [&company.rep, &company.manager, &company.boss, &company.boss];
+    // The first round of each only warms up.
+    for round in 0..=rounds {
+        for person in people {
+            person.fresh().await.expect("a session");
+        }
+        for _ in 0..calls {
+            for (who, person) in people.into_iter().enumerate() {
+                let took = page(person, sort, if who == PLAIN { floor::LIST } else { LIST }).await;
+                if round > 0 {
+                    measured[who][round - 1].push(millis(took));
+                }
+            }
+        }
+    }
+    measured
+}
+
+async fn page(person: &Person, sort: &str, path: &'static str) -> Duration {
+    let request = pb::ListCustomersRequest { page_size: PAGE, order_by: sort.to_owned(), ..Default::default() };
+    let clock = Clock::system();
+    let mut grpc = Grpc::new(person.line());
+    grpc.ready().await.expect("the server is there");
+    let path = PathAndQuery::from_static(path);
+    let codec: ProstCodec<_, pb::ListCustomersResponse> = ProstCodec::default();
+    let began = clock.steady();
+    let page = answer(grpc.unary(Request::new(request), path, codec).await).expect("a page");
+    let took = clock.steady().since(began);
+    assert!(!page.customers.is_empty(), "an empty page measures nothing");
+    took
+}
+
+const LIST: &str = "/revisit.customer.v1.Customers/ListCustomers";
+
+/// The worst of the three who have rights, and plain.
+struct Shown {
+    p50: f64,
+    p99: f64,
+    plain_p50: f64,
+    plain_p99: f64,
+    ratio: f64,
+}
+
+async fn show(company: &Company, sort: &str, measured: &Rounds, table: &mut Table) -> Shown {
+    let of_rounds =
+        |who: usize, percent| median(&measured[who].iter().map(|round| percentile(round, percent)).collect::<Vec<_>>());
+    let ratio = |who: usize| {
+        let pairs = measured[who].iter().zip(&measured[PLAIN]);
+        median(&pairs.map(|(page, plain)| percentile(page, 50) / percentile(plain, 50)).collect::<Vec<_>>())
+    };
+    for (who, name) in ASKING.into_iter().enumerate() {
+        let person = [&company.rep, &company.manager, &company.boss, &company.boss][who];
+        let count = answer(person.customers().count_customers(pb::CountCustomersRequest::default()).await);
+        table.row(&[
+            if sort.is_empty() { "newest first" } else { sort },
+            name,
+            &count.expect("a count").count.to_string(),
+            &format!("{:.2}", of_rounds(who, 50)),
+            &format!("{:.2}", of_rounds(who, 99)),
+            &format!("{:.2}", ratio(who)),
+        ]);
+    }
+    let worst = |read: &dyn Fn(usize) -> f64| (0..PLAIN).map(read).fold(0.0, f64::max);
+    Shown {
+        p50: worst(&|who| of_rounds(who, 50)),
+        p99: worst(&|who| of_rounds(who, 99)),
+        plain_p50: of_rounds(PLAIN, 50),
+        plain_p99: of_rounds(PLAIN, 99),
+        ratio: worst(&ratio),
+    }
+}
