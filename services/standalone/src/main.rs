@@ -42,6 +42,14 @@ async fn serve(invocation: Invocation) -> Result<(), Failure> {
             print("Nobody has used these log-ins yet. New one-time tokens; earlier ones no longer work.\n")?;
             running.renewed_first_links().iter().try_for_each(|link| print(&link.told()))?;
         }
+        if running.first_log_ins().is_some() || !running.renewed_first_links().is_empty() {
+            print(&format!(
+                "To use one, with a password of your own; Auth/LogIn takes company, name and password afterwards:\n  \
+                 grpcurl -plaintext -d '{{\"password_token\":\"TOKEN\",\"password\":\"PASSWORD\"}}' {} \
+                 revisit.identity.v1.Auth/SetPassword\n",
+                running.address()
+            ))?;
+        }
         running.ended().await
     };
     let ended = ended.await;
