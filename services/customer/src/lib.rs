@@ -12,7 +12,7 @@ use std::sync::Arc;
 use revisit_bootstrap::{Peers, Runtime, Service, Started, auth::Verifier, command::Program};
 use revisit_core::{Clock, Failure, Ids};
 use revisit_permission::{Leases, Worker};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 pub use config::{Config, DEFAULTS};
 pub use store::Migrator;
@@ -31,6 +31,8 @@ pub(crate) struct App {
     pub verifier: Verifier,
     /// Rings when a job was written down.
     pub wake: Notify,
+    /// Whoever unpacks a workbook holds it.
+    pub unpacking: Arc<Semaphore>,
     pub config: Config,
     pub workers: Workers,
 }
@@ -84,6 +86,7 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
         peers: runtime.peers.clone(),
         verifier: runtime.verifier.clone(),
         wake: Notify::new(),
+        unpacking: Arc::new(Semaphore::new(1)),
         config,
         workers: Workers::declare(),
     });

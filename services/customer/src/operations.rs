@@ -14,14 +14,19 @@ pub mod orders;
 pub mod segments;
 pub mod timeline;
 pub mod transfers;
+pub mod widening;
 
-use revisit_bootstrap::Principal;
-use revisit_core::id::{CustomerId, DepartmentId, SubjectId};
+use revisit_bootstrap::{Principal, Tx};
+use revisit_core::{
+    Failure, Kind,
+    id::{CustomerId, DepartmentId, SubjectId, TenantId},
+};
 use revisit_permission::{Layer, Levels, Reading};
 
 use crate::{
     App,
     domain::{Error, customer::Customer, field::Field},
+    store,
 };
 
 /// Tries of a change that loses its race against another, in all.
@@ -91,6 +96,28 @@ pub fn living(reading: &Reading, owner: SubjectId) -> Result<Option<DepartmentId
         Some(facts) if facts.active => Ok(facts.subject.department),
         Some(_) | None => Err(Error::OwnerInactive),
     }
+}
+
+/// What was decided, or none when it was denied. That nobody can say for now is neither: it stays a failure.
+pub fn allowed<T>(decided: Result<T, Failure>) -> Result<Option<T>, Error> {
+    match decided {
+        Ok(decided) => Ok(Some(decided)),
+        Err(failure) if failure.kind == Kind::Denied => Ok(None),
+        Err(failure) => Err(Error::Told(failure)),
+    }
+}
+
+/// Whether a department exists and works.
+pub fn is_open(reading: &Reading, department: DepartmentId) -> bool {
+    reading.snapshot.department(department).is_some_and(|department| !department.disabled)
+}
+
+/// Rows of one transaction of background work: fewer where each may cross many segments, for what a transaction tells
+/// has a maximum.
+pub async fn rows_max(app: &App, tenant: TenantId) -> Result<u64, Error> {
+    let worker = &app.workers.sweep;
+    let read = async |tx: &Tx| Ok::<_, Error>(store::segments::rows_max(tx, tenant).await?);
+    Ok(app.store.database.read(worker, read).await?.min(app.config.batch_rows as u64))
 }
 
 /// Refuses when a layer is below write for the caller.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use revisit_bootstrap::{Consumer, Database, Rest, Runtime, Started, Tx, Work};
-use revisit_core::Timestamp;
+use revisit_core::{Timestamp, id::TenantId};
 use revisit_event::Envelope;
 
 use crate::{
@@ -34,16 +34,14 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
 
 async fn jobs(app: Arc<App>, runtime: Runtime) {
     let working = async {
+        let mut turns = Turns::default();
         loop {
             // On the heap: the states of all kinds of work together are large.
-            match Box::pin(step(&app)).await {
-                Ok(true) => {}
-                Ok(false) => {
+            match Box::pin(step(&app, &mut turns)).await {
+                Step { failed: true, .. } => tokio::time::sleep(PAUSE).await,
+                Step { busy: true, .. } => {}
+                Step { .. } => {
                     let _ = tokio::time::timeout(IDLE, app.wake.notified()).await;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, cause = ?std::error::Error::source(&error).map(ToString::to_string), "a job waits and tries again");
-                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
@@ -51,19 +49,53 @@ async fn jobs(app: Arc<App>, runtime: Runtime) {
     runtime.shutdown.or_draining(working).await;
 }
 
-/// One piece of each kind of work, so that no kind waits for another; answers whether there was any.
-async fn step(app: &App) -> Result<bool, Error> {
-    let size = app.config.batch_rows as u64;
-    let sweep = &app.workers.sweep;
-    let database = &app.store.database;
-    let mut busy = imports::work(app).await?;
-    busy |= transfers::work(app).await?;
-    busy |= hand_over::work(app).await?;
-    if database.read(sweep, async |tx| store::segment_rows::is_unswept(tx, sweep).await).await? {
-        busy |= database.write(sweep, async |tx| store::segment_rows::sweep(tx, sweep, size).await).await?;
-        busy |= database.write(sweep, async |tx| store::segment_rows::tell_watched(tx, sweep, size).await).await?;
+/// Whose job of each kind was worked on last: the next one is that of the next company.
+#[derive(Default)]
+struct Turns {
+    import: Option<TenantId>,
+    transfer: Option<TenantId>,
+}
+
+/// What a round of work came to.
+#[derive(Default)]
+struct Step {
+    busy: bool,
+    failed: bool,
+}
+
+impl Step {
+    fn add(&mut self, done: Result<bool, Error>) {
+        match done {
+            Ok(busy) => self.busy |= busy,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "a job waits and tries again");
+                self.failed = true;
+            }
+        }
     }
-    Ok(busy)
+}
+
+/// One piece of each kind of work: no kind waits for another, and none ends the round when it fails.
+async fn step(app: &App, turns: &mut Turns) -> Step {
+    let mut step = Step::default();
+    step.add(imports::work(app, &mut turns.import).await);
+    step.add(transfers::work(app, &mut turns.transfer).await);
+    step.add(hand_over::work(app).await);
+    step.add(sweep(app).await);
+    step
+}
+
+/// The next chunk of a segment that waits to be swept, and of members that wait to be told of.
+async fn sweep(app: &App) -> Result<bool, Error> {
+    let (sweep, database) = (&app.workers.sweep, &app.store.database);
+    if !database.read(sweep, async |tx| store::segment_rows::is_unswept(tx, sweep).await).await? {
+        return Ok(false);
+    }
+    let size = app.config.batch_rows as u64;
+    let swept = database.write(sweep, async |tx| store::segment_rows::sweep(tx, sweep, size).await).await?;
+    let told = database.write(sweep, async |tx| store::segment_rows::tell_watched(tx, sweep, size).await).await?;
+    Ok(swept || told)
 }
 
 /// When each piece of the clockwork is due again. It is remembered here only: after a restart everything is due.
@@ -138,7 +170,7 @@ async fn is_settled(app: &App) -> Result<bool, Error> {
         .database
         .read(worker, async |tx| {
             Ok(!store::segment_rows::is_unswept(tx, worker).await?
-                && store::transfers::running(tx, worker, 1).await?.is_empty()
+                && store::transfers::next(tx, worker, None).await?.is_none()
                 && store::hand_overs::due(tx, &app.workers.hand_over, now).await?.is_none()
                 && !store::imports::any_running(tx, worker).await?)
         })

@@ -17,6 +17,8 @@ mod sealing;
 mod segments;
 mod support;
 mod values;
+mod widening;
+mod work;
 
 use revisit_bootstrap::status::answer;
 use revisit_core::Failure;

@@ -7,7 +7,6 @@ use revisit_core::{
     Failure, Input,
     id::{ContactPointId, CustomerId},
 };
-use revisit_permission::Layer;
 use revisit_proto::customer::v1::{self as pb, customers_server::Customers};
 use tonic::Request;
 
@@ -248,10 +247,8 @@ fn question(message: &pb::CheckDuplicatesRequest) -> Result<std::collections::BT
 }
 
 fn shown_match(found: duplicates::Match) -> pb::DuplicateMatch {
-    // Who reads the row only below the basic layer gets no more than who does not read it.
-    let seen = found.seen.filter(|view| view.levels.reads(Layer::Basic));
     pb::DuplicateMatch {
-        customer: seen.as_ref().map(show::customer),
+        customer: found.seen.as_ref().map(show::customer),
         owner_team: found.owner_team,
         matched_keys: found.keys.iter().map(|kind| kind.name().to_owned()).collect(),
     }

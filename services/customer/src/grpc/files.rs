@@ -137,8 +137,9 @@ impl Import for Served {
         reply_stream(
             async {
                 let id = job_id(&message.job_id)?;
-                imports::get(&app, &who, id).await?;
-                Ok::<_, Error>(in_pieces(rejected(app, who, id)))
+                let job = imports::get(&app, &who, id).await?;
+                let clear = imports::disclose_rejected(&app, &who, &job).await?;
+                Ok::<_, Error>(in_pieces(rejected(app, who, id, clear)))
             }
             .await,
         )
@@ -221,10 +222,16 @@ fn watch(
     })
 }
 
-fn rejected(app: Arc<App>, who: Principal, id: JobId) -> impl Stream<Item = Result<String, Error>> + Send + 'static {
+/// The rejected rows as a file; without their cells for who may not read them.
+fn rejected(
+    app: Arc<App>,
+    who: Principal,
+    id: JobId,
+    clear: bool,
+) -> impl Stream<Item = Result<String, Error>> + Send + 'static {
     stream::try_unfold(Some((app, who, 0_i64, true)), move |state| async move {
         let Some((app, who, after, first)) = state else { return Ok(None) };
-        let wanted = (after, FILE_ROWS, Some(RowResult::Rejected), true);
+        let wanted = (after, FILE_ROWS, Some(RowResult::Rejected), clear);
         let (job, rows, more) = imports::rows(&app, &who, id, wanted).await?;
         let mut text = String::new();
         if first {

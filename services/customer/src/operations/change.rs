@@ -2,12 +2,13 @@
 
 use revisit_bootstrap::{Principal, audit, idempotency::Repeatable};
 use revisit_core::{Input, id::CustomerId};
-use revisit_permission::{Action, Decided, Layer, Level, Levels, Scope};
+use revisit_permission::{Action, Decided, Layer, Level, Levels, Permits, Scope};
 
 use super::{
     TRIES_MAX, View,
     customers::{self, Catalogue},
     matching, require_write,
+    widening::refuse_widening,
 };
 use crate::{
     App,
@@ -35,6 +36,8 @@ pub struct Planned {
     pub change: Change,
     /// The layers that it writes, each with the field that names it in a refusal.
     pub layers: Vec<(Layer, String)>,
+    /// Other rights that the change needs: they are decided again with its own before it is committed.
+    pub also: Vec<Decided>,
 }
 
 /// Whose change, of which customer, by what right.
@@ -90,7 +93,8 @@ async fn apply_once(
     let (before, _) = read.await?.ok_or(Error::NoSuchCustomer(id))?;
     require_version(asked, &before)?;
     let planned = plan(before.clone(), catalogue)?;
-    if planned.change.contents && planned.change.after.deleted_at.is_none() {
+    let is_asked = planned.change.contents && planned.change.after.keys() != before.keys();
+    if is_asked && planned.change.after.deleted_at.is_none() {
         matching::refuse_duplicate(app, who, &scope, &planned.change.after, Some(id)).await?;
     }
     let decided = who.caller.decide_change(&who.leases, action, &before.row(), &planned.change.after.row())?;
@@ -99,7 +103,11 @@ async fn apply_once(
     for (layer, field) in &planned.layers {
         require_write(&levels, *layer, field)?;
     }
-    let customer = commit(app, who, &decided, planned.change, asked.repeat.as_ref()).await?;
+    if let Some(before) = planned.change.before.as_ref() {
+        refuse_widening(who, action, (&before.row(), &planned.change.after.row()))?;
+    }
+    let permits = Permits(std::iter::once(decided).chain(planned.also).collect());
+    let customer = commit(app, who, &permits, planned.change, asked.repeat.as_ref()).await?;
     let levels = view_levels(who, &customer, &levels);
     Ok(View::new(customer, levels, &catalogue.fields))
 }
@@ -116,18 +124,27 @@ fn view_levels(who: &Principal, customer: &Customer, changed: &Levels) -> Levels
 pub async fn commit(
     app: &App,
     who: &Principal,
-    decided: &Decided,
+    permits: &Permits,
     mut change: Change,
     repeat: Option<&Repeatable>,
 ) -> Result<Customer, Error> {
-    change.after.auth_rev = decided.revision();
     let id = change.after.id;
-    let write = app.store.database.write(decided, async |tx| {
-        if change.before.as_ref().is_some_and(|before| before.owner != change.after.owner) {
-            let handover = change.handover.clone();
-            audit::record(tx, &app.ids, transfer_entry(who, decided, &[id], &handover)).await?;
+    let decided = permits.0.first().ok_or(Error::NoSuchCustomer(id))?;
+    change.after.auth_rev = decided.revision();
+    let write = app.store.database.write(permits, async |tx| {
+        if let Some(before) = &change.before {
+            if before.owner != change.after.owner {
+                let handover = change.handover.clone();
+                audit::record(tx, &app.ids, transfer_entry(who, decided, &[id], &handover)).await?;
+            }
+            if before.vip != change.after.vip {
+                // Guards go by it, so who changed it is to be found.
+                let entry = audit::Entry::new(&who.caller, Action::CustomerUpdate.name(), "customer");
+                let entry = entry.about([id.uuid()]).fields(["vip"]).decided(&decided.decisions()[0]);
+                audit::record(tx, &app.ids, entry).await?;
+            }
         }
-        let saved = store::save::save(tx, &app.store, decided, vec![change]).await?;
+        let saved = store::save::save(tx, &app.store, permits, vec![change]).await?;
         customers::keep_answer(tx, who, repeat, id).await?;
         Ok::<_, Error>(saved)
     });
@@ -229,7 +246,7 @@ pub fn plan_update(
     input.finish()?;
     let contents = mask.kind || mask.name || mask.city || mask.contact_points;
     let change = Change::update(before, after);
-    Ok(Planned { change: if contents { change.with_contents() } else { change }, layers })
+    Ok(Planned { change: if contents { change.with_contents() } else { change }, layers, also: Vec::new() })
 }
 
 fn contact_points(app: &App, input: &mut Input, before: &Customer, draft: &Draft, add: bool) -> Vec<ContactPoint> {
@@ -290,8 +307,5 @@ pub fn transfer_entry(who: &Principal, decided: &Decided, ids: &[CustomerId], ha
     let action = decided.action().map_or("customer.transfer", Action::name);
     let entry = audit::Entry::new(&who.caller, action, "customer");
     let entry = entry.about(ids.iter().map(|id| id.uuid())).fields(["owner_id", "department_id"]);
-    entry.with(|message| {
-        handover.reason.clone_into(&mut message.why);
-        message.revision = decided.revision();
-    })
+    entry.decided(&decided.decisions()[0]).with(|message| handover.reason.clone_into(&mut message.why))
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use revisit_bootstrap::{Principal, Tx, audit, idempotency::Repeatable};
 use revisit_core::{Input, Timestamp, id::CustomerId};
-use revisit_permission::{Action, Layer, Scope};
+use revisit_permission::{Action, Layer, Permits, Scope};
 
-use super::{Clear, TRIES_MAX, View, living, matching, require_write};
+use super::{Clear, TRIES_MAX, View, is_open, living, matching, require_write};
 use crate::{
     App,
     domain::{
@@ -67,19 +67,20 @@ async fn create_once(
 ) -> Result<View, Error> {
     let mut customer = compose(app, who, draft, catalogue)?;
     let decided = who.decide(Action::CustomerCreate, &customer.row())?;
-    if customer.owner != Some(who.subject()) {
-        who.decide(Action::CustomerAssign, &customer.row())?;
-    }
     let levels = decided.levels();
+    customer.auth_rev = decided.revision();
+    let mut permits = Permits(vec![decided]);
+    if customer.owner != Some(who.subject()) {
+        permits.0.push(who.decide(Action::CustomerAssign, &customer.row())?);
+    }
     require_draft_writable(&levels, draft, &catalogue.fields)?;
     matching::refuse_duplicate(app, who, scope, &customer, None).await?;
-    customer.auth_rev = decided.revision();
-    let created = app.store.database.write(&decided, async |tx| {
+    let created = app.store.database.write(&permits, async |tx| {
         let customer = customer.clone();
         let entry = entry(app, EntryKind::Record, &customer, tx.now().await?).by(who.subject());
         let entry = entry.change(None, Some("created".to_owned()));
         let id = customer.id;
-        let saved = store::save::save(tx, &app.store, &decided, vec![Change::create(customer).entry(entry)]).await?;
+        let saved = store::save::save(tx, &app.store, &permits, vec![Change::create(customer).entry(entry)]).await?;
         keep_answer(tx, who, repeat, id).await?;
         Ok::<_, Error>(saved)
     });
@@ -98,8 +99,7 @@ pub fn compose(app: &App, who: &Principal, draft: &Draft, catalogue: &Catalogue)
     let stage = catalogue.stages.stages.iter().find(|known| known.name == stage || known.title == stage);
     input.require(stage.is_some(), "stage", "is not a declared stage");
     if let Some(department) = draft.department {
-        let open = reading.snapshot.department(department).is_some_and(|department| !department.disabled);
-        input.require(open, "department_id", "is not an open department");
+        input.require(is_open(&reading, department), "department_id", "is not an open department");
     }
     let fields = values(&mut input, draft, &catalogue.fields);
     field::require_all(&mut input, &catalogue.fields, &fields.iter().map(|(field, _)| *field).collect::<Vec<_>>());

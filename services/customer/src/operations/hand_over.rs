@@ -13,7 +13,7 @@ use revisit_core::{
 use revisit_permission::{Caller, Reading};
 use revisit_proto::identity::v1 as pb;
 
-use super::{consume::required, customers};
+use super::{consume::required, customers, rows_max};
 use crate::{
     App,
     domain::{Error, timeline::EntryKind},
@@ -127,7 +127,8 @@ async fn refused(app: &App, hand_over: &HandOver) -> Result<Vec<CustomerId>, Err
 /// Moves the next chunk in one transaction; answers how many customers it held.
 async fn move_chunk(app: &App, hand_over: &mut HandOver, refused: &[CustomerId]) -> Result<usize, Error> {
     let worker = &app.workers.hand_over;
-    let (tenant, size) = (hand_over.tenant, app.config.batch_rows as u64);
+    let tenant = hand_over.tenant;
+    let size = rows_max(app, tenant).await?;
     let reading = Caller::named(tenant, hand_over.user).reading(&app.leases)?;
     let owner = (tenant, hand_over.user);
     let read = app.store.database.read(worker, async |tx| {

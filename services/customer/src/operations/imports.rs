@@ -1,6 +1,7 @@
 //! Imports: a file becomes a persisted job; a worker turns its rows into customers, batch by batch.
 
 mod batch;
+mod clear;
 mod take_back;
 mod upload;
 
@@ -9,8 +10,10 @@ use revisit_core::{Input, id::JobId};
 use revisit_permission::{Action, Row as PolicyRow, Scope};
 
 pub use batch::work;
+pub use clear::disclose_rejected;
 pub use upload::{Upload, finish};
 
+use super::allowed;
 use crate::{
     App,
     domain::{
@@ -35,11 +38,16 @@ pub struct Previewed {
 pub async fn get(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
     app.reading(who)?;
     let job = find(app, who, id).await?.ok_or(Error::NoSuchJob(id))?;
-    let row = PolicyRow::new(job.tenant, job.id).with_owner(job.subject);
-    if job.subject != who.subject() && who.decide(Action::ImportView, &row).is_err() {
+    if job.subject != who.subject() && allowed(who.decide(Action::ImportView, &row(app, who, &job)?))?.is_none() {
         return Err(Error::NoSuchJob(id));
     }
     Ok(job)
+}
+
+/// What policy looks at: a job belongs to its uploader, where the uploader works.
+fn row(app: &App, who: &Principal, job: &Job) -> Result<PolicyRow, Error> {
+    let department = app.reading(who)?.snapshot.subject(job.subject).and_then(|facts| facts.subject.department);
+    Ok(PolicyRow::new(job.tenant, job.id).with_owner(job.subject).with_department(department))
 }
 
 fn reader(who: &Principal, id: JobId) -> Result<Scope, Error> {
@@ -161,6 +169,9 @@ pub async fn preview(app: &App, who: &Principal, job: &Job) -> Result<Vec<Previe
         let Some(record) = splitter.next(whole) else { break };
         let number = previewed.len() as i64 + 1;
         previewed.push(preview_row(job, number, record, &mapping, &fields));
+    }
+    if !clear::disclose_preview(app, who, job, &previewed).await? {
+        previewed.iter_mut().for_each(|row| row.changes.clear());
     }
     Ok(previewed)
 }

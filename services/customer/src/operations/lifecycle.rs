@@ -7,12 +7,12 @@ use revisit_core::{
     Input, Timestamp,
     id::{CustomerId, DepartmentId, SubjectId},
 };
-use revisit_permission::{Action, Layer};
+use revisit_permission::{Action, Layer, Permits};
 
 use super::{
     View,
     change::{Asked, Asking, Planned, apply, commit, view_scope},
-    customers, living, matching,
+    customers, is_open, living, matching, require_write,
 };
 use crate::{
     App,
@@ -48,6 +48,7 @@ pub async fn move_stage(
             return Err(Error::StageTransitionIllegal { from: before.stage.clone(), to: stage.to_owned() });
         }
         let now = app.clock.wall();
+        let mut also = Vec::new();
         let mut after = before.clone();
         stage.clone_into(&mut after.stage);
         let entry = customers::entry(app, EntryKind::Stage, &after, now)
@@ -55,10 +56,15 @@ pub async fn move_stage(
             .change(before.stage.clone(), after.stage.clone());
         let mut change = Change::update(before.clone(), after).entry(entry);
         if let Some(owner) = new_owner.filter(|owner| before.owner != Some(*owner)) {
-            who.caller.decide(&who.leases, Action::CustomerTransfer, &before.row())?;
             change = hand_to(app, who, change, (owner, None), now)?;
+            // It is handed over in the stage that it leaves: in the next one the mover may have no right at all.
+            let handed = change.after.row().with_stage(before.row().stage);
+            let (action, layer) = (Action::CustomerTransfer, (Layer::Basic, "new_owner_id"));
+            let decided = who.caller.decide_change(&who.leases, action, &before.row(), &handed)?;
+            require_write(&decided.levels(), layer.0, layer.1)?;
+            also.push(decided);
         }
-        Ok(Planned { change, layers: vec![(Layer::Basic, "stage".to_owned())] })
+        Ok(Planned { change, layers: vec![(Layer::Basic, "stage".to_owned())], also })
     })
     .await
 }
@@ -71,7 +77,13 @@ pub fn hand_to(
     (owner, department): (SubjectId, Option<DepartmentId>),
     now: Timestamp,
 ) -> Result<Change, Error> {
-    let home = living(&app.reading(who)?, owner)?;
+    let reading = app.reading(who)?;
+    let home = living(&reading, owner)?;
+    if let Some(department) = department
+        && !is_open(&reading, department)
+    {
+        return Err(Error::invalid("department_id", "is not an open department"));
+    }
     let former = change.before.as_ref().and_then(|before| before.owner);
     change.after.owner = Some(owner);
     change.after.department = department.or(home).or(change.after.department);
@@ -100,7 +112,8 @@ pub async fn tag(
         after.tags = clean_tags(&mut input, "add", after.tags);
         after.tags.retain(|tag| !removed.contains(tag));
         input.finish()?;
-        Ok(Planned { change: Change::update(before, after), layers: vec![(Layer::Basic, "tags".to_owned())] })
+        let layers = vec![(Layer::Basic, "tags".to_owned())];
+        Ok(Planned { change: Change::update(before, after), layers, also: Vec::new() })
     })
     .await
 }
@@ -121,7 +134,7 @@ pub async fn delete(app: &App, who: &Principal, id: CustomerId, asked: Asked) ->
             .by(who.subject())
             .change(None, Some("deleted".to_owned()));
         let change = Change::update(before, after).with_contents().entry(entry);
-        Ok(Planned { change, layers: Vec::new() })
+        Ok(Planned { change, layers: vec![(Layer::Basic, "delete_time".to_owned())], also: Vec::new() })
     })
     .await
 }
@@ -178,12 +191,14 @@ pub async fn restore(app: &App, who: &Principal, id: CustomerId) -> Result<View,
     after.deleted_at = None;
     matching::refuse_duplicate(app, who, &scope, &after, Some(id)).await?;
     let decided = who.caller.decide_change(&who.leases, Action::CustomerRestore, &before.row(), &after.row())?;
+    let levels = decided.levels();
+    require_write(&levels, Layer::Basic, "delete_time")?;
     let entry = customers::entry(app, EntryKind::Record, &after, now)
         .by(who.subject())
         .change(None, Some("restored".to_owned()));
     let change = Change::update(before, after).with_contents().entry(entry);
-    let customer = commit(app, who, &decided, change, None).await?;
-    Ok(View::new(customer, decided.levels(), &catalogue.fields))
+    let customer = commit(app, who, &Permits(vec![decided]), change, None).await?;
+    Ok(View::new(customer, levels, &catalogue.fields))
 }
 
 /// Moves a customer to another owner. `action` is transfer, or assign for a customer that nobody alive owns.
@@ -204,7 +219,7 @@ pub async fn transfer(
         }
         let change = Change::update(before.clone(), before).because(handover.clone());
         let change = hand_to(app, who, change, to, app.clock.wall())?;
-        Ok(Planned { change, layers: Vec::new() })
+        Ok(Planned { change, layers: vec![(Layer::Basic, "owner_id".to_owned())], also: Vec::new() })
     })
     .await
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use revisit_bootstrap::{Principal, audit};
 use revisit_core::id::CustomerId;
-use revisit_permission::{Action, Scope};
+use revisit_permission::{Action, Layer, Scope};
 
-use super::View;
+use super::{View, allowed};
 use crate::{
     App,
     domain::{
@@ -21,6 +21,8 @@ use crate::{
 };
 
 pub const HOUR_MICROS: i64 = 3_600_000_000;
+/// Holders of keys that are looked at together.
+const HOLDERS_READ: usize = 100;
 
 /// What a question about duplicates gave.
 pub struct Answer {
@@ -38,23 +40,45 @@ pub struct Match {
 }
 
 /// Who matches these keys; `but` is the customer itself when it exists already.
-pub async fn find(app: &App, scope: &Scope, keys: &BTreeSet<Key>, but: Option<CustomerId>) -> Result<Found, Error> {
+async fn find(app: &App, scope: &Scope, keys: &BTreeSet<Key>, but: Option<CustomerId>) -> Result<Found, Error> {
     let tenant = scope.tenant();
-    let holders =
+    let read =
         app.store.database.read(scope, async |tx| store::keys::holders(tx, &app.store, scope, tenant, keys).await);
     let mut holders: Vec<(CustomerId, KeyKind)> =
-        holders.await?.into_iter().map(|(customer, key)| (customer, key.kind)).collect();
+        read.await?.into_iter().map(|(customer, key)| (customer, key.kind)).collect();
     holders.retain(|(customer, _)| Some(*customer) != but);
-    let asked: BTreeSet<KeyKind> = keys.iter().map(|key| key.kind).collect();
-    let keys = asked.into_iter().map(|kind| (kind, holders.iter().any(|(_, held)| *held == kind))).collect();
-    let mut matches = matching::matches(holders);
+    let mut matches = matching::matches(holders.iter().copied());
     matches.truncate(MATCHES_MAX);
-    Ok(Found { matches, keys })
+    Ok(Found { holders, matches })
 }
 
-pub struct Found {
-    pub matches: Vec<(CustomerId, Vec<KeyKind>)>,
-    pub keys: Vec<(KeyKind, bool)>,
+struct Found {
+    /// Everybody who has one of the keys.
+    holders: Vec<(CustomerId, KeyKind)>,
+    /// Those among them who are the same customer, by which keys.
+    matches: Vec<(CustomerId, Vec<KeyKind>)>,
+}
+
+impl Found {
+    fn ids(&self) -> Vec<CustomerId> {
+        self.holders.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Of whom an answer tells although the caller may not read them: the matches, and of each key that it learns of
+    /// from nobody else one holder. A weak key alone is no match, but that somebody has it is an answer too.
+    fn told_of(&self, seen: &[CustomerId]) -> Vec<CustomerId> {
+        let hidden = |id: &CustomerId| !seen.contains(id);
+        let mut told: Vec<CustomerId> = self.matches.iter().map(|(id, _)| *id).filter(hidden).collect();
+        for (id, kind) in &self.holders {
+            let known = |(holder, held): &(CustomerId, KeyKind)| {
+                held == kind && (seen.contains(holder) || told.contains(holder))
+            };
+            if !self.holders.iter().any(known) {
+                told.push(*id);
+            }
+        }
+        told
+    }
 }
 
 /// Refuses a record that is somebody already.
@@ -65,33 +89,37 @@ pub async fn refuse_duplicate(
     customer: &Customer,
     but: Option<CustomerId>,
 ) -> Result<(), Error> {
-    let found = find(app, scope, &customer.keys(), but).await?;
+    let keys = customer.keys();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    require_budget(app, who, scope).await?;
+    let found = find(app, scope, &keys, but).await?;
     let Some((id, kinds)) = found.matches.first() else { return Ok(()) };
     let keys = kinds.iter().map(|kind| kind.name()).collect();
-    match readable(app, who, &[*id]).await?.pop() {
-        Some(_) => Err(Error::Duplicate { of: Some(*id), owner_team: String::new(), keys }),
-        None => {
-            spend(app, who, scope, &[*id]).await?;
-            let owner_team = owner_team(app, who, *id).await?;
-            Err(Error::Duplicate { of: None, owner_team, keys })
-        }
+    if readable(app, who, &[*id]).await?.is_empty() {
+        spend(app, who, scope, &[*id]).await?;
+        return Err(Error::Duplicate { of: None, owner_team: owner_team(app, who, *id).await?, keys });
     }
+    Err(Error::Duplicate { of: Some(*id), owner_team: String::new(), keys })
 }
 
 /// Answers a caller's question. Asking costs when the answer is about customers of others.
 pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<Answer, Error> {
     // Whoever may create or import may ask: the question is the one that creating asks.
     let scope = who.scope(Action::CustomerCreate).or_else(|_| who.scope(Action::CustomerImport))?;
+    require_budget(app, who, &scope).await?;
     let found = find(app, &scope, &keys, None).await?;
-    let ids: Vec<CustomerId> = found.matches.iter().map(|(id, _)| *id).collect();
-    let mut seen = readable(app, who, &ids).await?;
-    let hidden: Vec<CustomerId> =
-        ids.iter().filter(|id| !seen.iter().any(|view| view.customer.id == **id)).copied().collect();
-    // A weak key alone is no match, but that somebody has it is still an answer about others.
-    let hint = found.matches.is_empty() && found.keys.iter().any(|(_, held)| *held);
-    if !hidden.is_empty() || hint {
-        spend(app, who, &scope, &hidden).await?;
+    let mut seen = Vec::new();
+    for ids in found.ids().chunks(HOLDERS_READ) {
+        seen.extend(readable(app, who, ids).await?);
     }
+    let told = found.told_of(&seen.iter().map(|view| view.customer.id).collect::<Vec<_>>());
+    if !told.is_empty() {
+        spend(app, who, &scope, &told).await?;
+    }
+    let asked: BTreeSet<KeyKind> = keys.iter().map(|key| key.kind).collect();
+    let keys = asked.into_iter().map(|kind| (kind, found.holders.iter().any(|(_, held)| *held == kind))).collect();
     let mut matches = Vec::new();
     for (id, keys) in found.matches {
         let place = seen.iter().position(|view| view.customer.id == id);
@@ -99,42 +127,67 @@ pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<An
         let owner_team = if seen.is_some() { String::new() } else { owner_team(app, who, id).await? };
         matches.push(Match { keys, seen, owner_team });
     }
-    Ok(Answer { matches, keys: found.keys })
+    Ok(Answer { matches, keys })
 }
 
-/// Those that the caller may view, masked.
+/// Those of whom the caller may read at least the name, masked.
 async fn readable(app: &App, who: &Principal, ids: &[CustomerId]) -> Result<Vec<View>, Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let Ok(scope) = who.scope(Action::CustomerView) else { return Ok(Vec::new()) };
+    let Some(scope) = allowed(who.scope(Action::CustomerView))? else { return Ok(Vec::new()) };
     let read = app.store.database.read(&scope, async |tx| {
         let fields = std::sync::Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
-        let seen = store::load::find_all(tx, &app.store, &scope, ids, Depth::Sealed).await?;
+        let mut seen = store::load::find_all(tx, &app.store, &scope, ids, Depth::Sealed).await?;
+        seen.retain(|(_, levels)| levels.reads(Layer::Basic));
         Ok::<_, Error>(seen.into_iter().map(|(customer, levels)| View::new(customer, levels, &fields)).collect())
     });
     read.await
 }
 
-/// Takes one from the budget of this hour and writes the audit, before anything is answered.
-async fn spend(app: &App, who: &Principal, scope: &Scope, about: &[CustomerId]) -> Result<(), Error> {
+/// Refuses a question once the budget of this hour is spent, before anything is looked up: else a refusal would itself
+/// say that there is somebody.
+pub async fn require_budget(app: &App, who: &Principal, scope: &Scope) -> Result<(), Error> {
+    if who.scope(Action::CustomerProbe).is_ok() {
+        return Ok(());
+    }
+    let read = app.store.database.read(scope, async |tx| {
+        let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
+        store::duty::questions(tx, scope, who.subject(), hour).await
+    });
+    let used = read.await?;
+    if used < BUDGET_PER_HOUR {
+        return Ok(());
+    }
+    let write = app.store.database.write(scope, async |tx| {
+        audit::record(tx, &app.ids, answer_entry(who, &[], used, "DUPLICATE_BUDGET")).await?;
+        Ok::<_, Error>(())
+    });
+    write.await?;
+    Err(Error::DuplicateBudget)
+}
+
+/// Takes one for each customer told of from the budget of this hour and writes the audit, before anything is answered.
+pub async fn spend(app: &App, who: &Principal, scope: &Scope, about: &[CustomerId]) -> Result<(), Error> {
     let unbounded = who.scope(Action::CustomerProbe).is_ok();
     let write = app.store.database.write(scope, async |tx| {
         let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
-        let used = store::duty::count_question(tx, scope, (who.tenant(), who.subject()), hour).await?;
+        let asked = i64::try_from(about.len()).unwrap_or(i64::MAX);
+        let used = store::duty::count_questions(tx, scope, (who.tenant(), who.subject()), (hour, asked)).await?;
         let over = used > BUDGET_PER_HOUR && !unbounded;
-        let entry = audit::Entry::new(&who.caller, "customer.duplicate_answer", "customer")
-            .about(about.iter().map(|id| id.uuid()))
-            .with(|message| {
-                message.count = used;
-                if over {
-                    "DUPLICATE_BUDGET".clone_into(&mut message.reason_code);
-                }
-            });
-        audit::record(tx, &app.ids, entry).await?;
+        let reason = if over { "DUPLICATE_BUDGET" } else { "" };
+        audit::record(tx, &app.ids, answer_entry(who, about, used, reason)).await?;
         Ok::<_, Error>(over)
     });
     if write.await? { Err(Error::DuplicateBudget) } else { Ok(()) }
+}
+
+fn answer_entry(who: &Principal, about: &[CustomerId], used: i64, reason: &str) -> audit::Entry {
+    let entry = audit::Entry::new(&who.caller, "customer.duplicate_answer", "customer");
+    entry.about(about.iter().map(|id| id.uuid())).with(|message| {
+        message.count = used;
+        reason.clone_into(&mut message.reason_code);
+    })
 }
 
 /// The department of a customer's owner, by name: all that is told to who may not read the customer.

@@ -9,7 +9,7 @@ use revisit_core::{
 };
 use revisit_permission::Caller;
 
-use super::orders::graded;
+use super::{orders::graded, rows_max};
 use crate::{
     App,
     domain::Error,
@@ -36,11 +36,14 @@ pub async fn regrade(app: &App) -> Result<bool, Error> {
         tenants.entry(*tenant).or_default().push((*customer, grade.clone()));
     }
     for (tenant, graded) in tenants {
-        let write = app.store.database.write(worker, async |tx| judge(app, tx, tenant, &graded, now).await);
-        match write.await {
-            // Somebody changed one of them meanwhile: the next run judges it.
-            Ok(()) | Err(Error::EtagStale { .. }) => {}
-            Err(error) => return Err(error),
+        let rows = usize::try_from(rows_max(app, tenant).await?).unwrap_or(1);
+        for graded in graded.chunks(rows) {
+            let write = app.store.database.write(worker, async |tx| judge(app, tx, tenant, graded, now).await);
+            match write.await {
+                // Somebody changed one of them meanwhile: the next run judges it.
+                Ok(()) | Err(Error::EtagStale { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(due.len() as u64 == size)

@@ -8,7 +8,7 @@ use revisit_core::{
 use revisit_permission::{Action, Layer};
 use revisit_proto::customer::v1 as pb;
 
-use super::{TRIES_MAX, customers, require_write};
+use super::{TRIES_MAX, customers, require_write, widening::refuse_widening};
 use crate::{
     App,
     domain::{Error, customer::Customer, grade, timeline::EntryKind},
@@ -64,7 +64,7 @@ async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&R
             .keyed(order.customer.uuid()),
         );
         let amount = format!("{}.{:02} {}", order.amount_minor / 100, order.amount_minor % 100, order.currency);
-        regrade_after(app, tx, &decided, customer, (order.id, order.placed_at, Some(amount))).await?;
+        regrade_after((app, who), tx, &decided, customer, (order.id, order.placed_at, Some(amount))).await?;
         customers::keep_answer(tx, who, repeat, order.id).await?;
         Ok(order)
     });
@@ -83,7 +83,7 @@ pub async fn cancel(app: &App, who: &Principal, customer: CustomerId, id: OrderI
             let now = tx.now().await?;
             order.cancelled_at = Some(now);
             store::orders::cancel(tx, &decided, id, now).await?;
-            regrade_after(app, tx, &decided, customer, (id, now, None)).await?;
+            regrade_after((app, who), tx, &decided, customer, (id, now, None)).await?;
         }
         Ok(order)
     });
@@ -92,7 +92,7 @@ pub async fn cancel(app: &App, who: &Principal, customer: CustomerId, id: OrderI
 
 /// Judges the customer anew and writes what the order said on its timeline.
 async fn regrade_after(
-    app: &App,
+    (app, who): (&App, &Principal),
     tx: &revisit_bootstrap::Tx,
     decided: &revisit_permission::Decided,
     before: Customer,
@@ -108,6 +108,9 @@ async fn regrade_after(
         .change(amount, Some(said.to_owned()))
         .about(order);
     let mut change = graded(app, before, verdict, now).entry(entry);
+    if let Some(before) = &change.before {
+        refuse_widening(who, Action::CustomerOrderRecord, (&before.row(), &change.after.row()))?;
+    }
     change.after.auth_rev = decided.revision();
     store::save::save(tx, &app.store, decided, vec![change]).await?;
     Ok(())

@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use revisit_bootstrap::{Principal, Tx, audit, idempotency::Repeatable};
-use revisit_core::id::{CustomerId, DepartmentId, JobId, SubjectId};
-use revisit_permission::{Action, Decided, Permits};
+use revisit_core::{
+    Failure,
+    id::{CustomerId, DepartmentId, JobId, SubjectId, TenantId},
+};
+use revisit_permission::{Action, Decided, Layer, Permits};
 use uuid::Uuid;
 
-use super::{Clear, change::transfer_entry, lifecycle::hand_to, living};
+use super::{Clear, change::transfer_entry, is_open, lifecycle::hand_to, living, require_write, rows_max};
 use crate::{
     App,
     domain::{Error, customer::Customer, filter::Expr as Filter},
@@ -38,7 +41,11 @@ pub struct Order {
 /// Writes the job down; a worker does it.
 pub async fn create(app: &App, who: &Principal, order: Order, repeat: Option<Repeatable>) -> Result<Job, Error> {
     let scope = who.scope(Action::CustomerTransfer)?;
-    living(&app.reading(who)?, order.owner)?;
+    let reading = app.reading(who)?;
+    living(&reading, order.owner)?;
+    if order.department.is_some_and(|department| !is_open(&reading, department)) {
+        return Err(Error::invalid("department_id", "is not an open department"));
+    }
     let ids = match order.from {
         Some(from) => owned(app, &scope, from).await?,
         None => order.ids,
@@ -158,20 +165,34 @@ pub async fn rows(
     Ok((rows, more))
 }
 
-/// Works on jobs until none is running; answers whether there was one.
-pub async fn work(app: &App) -> Result<bool, Error> {
+/// Moves the next chunk of the oldest job of the next company; answers whether there was one.
+pub async fn work(app: &App, turn: &mut Option<TenantId>) -> Result<bool, Error> {
     let worker = &app.workers.transfer;
-    let jobs = app.store.database.read(worker, async |tx| store::transfers::running(tx, worker, 1).await).await?;
-    let Some(job) = jobs.into_iter().next() else { return Ok(false) };
-    let size = app.config.batch_rows as u64;
+    let last = *turn;
+    let next = app.store.database.read(worker, async |tx| store::transfers::next(tx, worker, last).await).await?;
+    let Some(job) = next else { return Ok(false) };
+    *turn = Some(job.tenant);
+    let Err(failure) = move_chunk(app, job.clone()).await.map_err(Failure::from) else { return Ok(true) };
+    if failure.is_transient() {
+        return Err(Error::Told(failure));
+    }
+    // It would come again for ever, and keep the company's other jobs waiting.
+    tracing::warn!(job.id = %job.id, %failure, "a bulk transfer stops");
+    let end = async |tx: &Tx| store::transfers::end(tx, worker, &job, Some(failure.reason)).await;
+    app.store.database.write(worker, end).await?;
+    Ok(true)
+}
+
+async fn move_chunk(app: &App, job: Job) -> Result<(), Error> {
+    let worker = &app.workers.transfer;
+    let size = rows_max(app, job.tenant).await?;
     let read = app
         .store
         .database
         .read(worker, async |tx| store::transfers::rows(tx, worker, (job.tenant, job.id), None, (true, size)).await);
     let ids: Vec<CustomerId> = read.await?.into_iter().map(|row| row.customer).collect();
     if ids.is_empty() {
-        app.store.database.write(worker, async |tx| store::transfers::end(tx, worker, &job, None).await).await?;
-        return Ok(true);
+        return app.store.database.write(worker, async |tx| store::transfers::end(tx, worker, &job, None).await).await;
     }
     let chunk = Chunk {
         app,
@@ -187,8 +208,7 @@ pub async fn work(app: &App) -> Result<bool, Error> {
         },
         job,
     };
-    chunk.work(&ids).await?;
-    Ok(true)
+    chunk.work(&ids).await
 }
 
 /// Rows of a job that are moved together.
@@ -276,6 +296,7 @@ impl Chunk<'_> {
         let mut change = hand_to(self.app, &self.who, change, (owner, department), self.app.clock.wall())?;
         let (caller, leases) = (&self.who.caller, &self.who.leases);
         let decided = caller.decide_change(leases, Action::CustomerTransfer, &customer.row(), &change.after.row())?;
+        require_write(&decided.levels(), Layer::Basic, "owner_id")?;
         change.after.auth_rev = decided.revision();
         Ok(Some((change, decided)))
     }
@@ -288,7 +309,10 @@ impl Chunk<'_> {
                 if customer.ownership_epoch != former.epoch {
                     return Err(Error::OwnerChanged);
                 }
-                Ok((former.owner.ok_or(Error::NoFormerOwner)?, former.department))
+                // A department that has been closed since takes nothing back: the owner's own does.
+                let reading = self.app.reading(&self.who)?;
+                let department = former.department.filter(|department| is_open(&reading, *department));
+                Ok((former.owner.ok_or(Error::NoFormerOwner)?, department))
             }
         }
     }

@@ -17,23 +17,23 @@ use super::{
 };
 use crate::domain::Error;
 
-/// Counts one question of a subject in an hour and answers how many that makes.
-pub async fn count_question(
+/// Counts questions of a subject in an hour and answers how many that makes.
+pub async fn count_questions(
     tx: &Tx,
     _permit: &impl Permit,
     (tenant, subject): (TenantId, SubjectId),
-    hour: i64,
+    (hour, count): (i64, i64),
 ) -> Result<i64, Error> {
     let tenant_id = tenant.uuid();
-    let row = duplicate_budget::Model { tenant_id, subject_id: subject.uuid(), hour, used: 1 };
-    let one_more = OnConflict::columns([
+    let row = duplicate_budget::Model { tenant_id, subject_id: subject.uuid(), hour, used: count };
+    let so_many_more = OnConflict::columns([
         duplicate_budget::Column::TenantId,
         duplicate_budget::Column::SubjectId,
         duplicate_budget::Column::Hour,
     ])
-    .value(duplicate_budget::Column::Used, Expr::col(("duplicate_budget", "used")).add(1))
+    .value(duplicate_budget::Column::Used, Expr::col(("duplicate_budget", "used")).add(count))
     .to_owned();
-    insert_all_on::<duplicate_budget::Entity, _>(tx, vec![row], Some(one_more)).await?;
+    insert_all_on::<duplicate_budget::Entity, _>(tx, vec![row], Some(so_many_more)).await?;
     // Hours that are over are of no use to anybody.
     duplicate_budget::Entity::delete_many()
         .filter(duplicate_budget::Column::TenantId.eq(tenant_id))
@@ -42,7 +42,7 @@ pub async fn count_question(
         .exec(&**tx)
         .await?;
     let row = duplicate_budget::Entity::find_by_id((tenant_id, subject.uuid(), hour)).one(&**tx).await?;
-    Ok(row.map_or(1, |row| row.used))
+    Ok(row.map_or(count, |row| row.used))
 }
 
 /// How many questions of a subject were counted in an hour.

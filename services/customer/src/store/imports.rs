@@ -209,18 +209,26 @@ pub async fn find(tx: &Tx, _permit: &impl Permit, tenant: TenantId, id: JobId) -
     Ok(import_job::Entity::find_by_id((tenant.uuid(), id.uuid())).one(&**tx).await?.map(job))
 }
 
-/// The oldest job that is to be worked on.
-pub async fn next(tx: &Tx, _worker: &Worker) -> Result<Option<Job>, Error> {
-    let row = import_job::Entity::find()
-        .filter(import_job::Column::State.is_in([State::Running as i16, State::Reverting as i16]))
-        .order_by_asc(import_job::Column::CreatedAt)
-        .one(&**tx)
-        .await?;
+/// The oldest job that is to be worked on, of the company whose turn is next behind `last`.
+pub async fn next(tx: &Tx, _worker: &Worker, last: Option<TenantId>) -> Result<Option<Job>, Error> {
+    let waiting = || {
+        import_job::Entity::find()
+            .filter(import_job::Column::State.is_in([State::Running as i16, State::Reverting as i16]))
+            .order_by_asc(import_job::Column::TenantId)
+            .order_by_asc(import_job::Column::CreatedAt)
+    };
+    let mut row = None;
+    if let Some(last) = last {
+        row = waiting().filter(import_job::Column::TenantId.gt(last.uuid())).one(&**tx).await?;
+    }
+    if row.is_none() {
+        row = waiting().one(&**tx).await?;
+    }
     Ok(row.map(job))
 }
 
 pub async fn any_running(tx: &Tx, worker: &Worker) -> Result<bool, Error> {
-    Ok(next(tx, worker).await?.is_some())
+    Ok(next(tx, worker, None).await?.is_some())
 }
 
 const fn chunk_place(row: Uuid) -> Place {

@@ -7,7 +7,7 @@ use revisit_core::{
 };
 use revisit_permission::{Permit, Worker};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
@@ -39,7 +39,16 @@ fn read(row: segment::Model) -> Segment {
     }
 }
 
+/// Saves a new one, unless the company has as many as it may have.
 pub async fn insert(tx: &Tx, _permit: &impl Permit, tenant: TenantId, segment: &Segment) -> Result<(), Error> {
+    let living = segment::Entity::find()
+        .filter(segment::Column::TenantId.eq(tenant.uuid()))
+        .filter(segment::Column::DeletedAt.is_null())
+        .count(&**tx)
+        .await?;
+    if living >= segments::SEGMENTS_MAX as u64 {
+        return Err(Error::TooMany { what: "segments", max: segments::SEGMENTS_MAX });
+    }
     let row = segment::Model {
         tenant_id: tenant.uuid(),
         segment_id: segment.id.uuid(),
@@ -172,6 +181,7 @@ pub async fn sweep(tx: &Tx, worker: &Worker, size: u64) -> Result<bool, Error> {
     if row.deleted_at.is_some() {
         live = vec![Live { id, filter: crate::domain::filter::Expr::Always(false), watched: Vec::new() }];
     }
+    let size = Ord::min(size, segments::rows_max(tx, tenant).await?);
     let customers = locked_page(tx, worker, tenant, row.swept_through, size).await?;
     let last = (customers.len() as u64) < size;
     let through = customers.last().map(|customer| customer.id.uuid());

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use revisit_bootstrap::database::Tx;
 use revisit_core::id::{CustomerId, SegmentId, TenantId};
+use revisit_event::outbox::APPEND_MAX;
 use revisit_permission::{Layer, Levels};
 use revisit_proto::customer::v1 as pb;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, sea_query::OnConflict};
@@ -54,6 +55,28 @@ pub async fn live(tx: &Tx, tenant: TenantId) -> Result<Vec<Live>, DbErr> {
     });
     Ok(live.collect())
 }
+
+/// Customers that one transaction may change whatever segments they cross: each change tells of itself, of every segment
+/// and of every watched field at the most, and what a transaction tells has a maximum.
+pub async fn rows_max(tx: &Tx, tenant: TenantId) -> Result<u64, DbErr> {
+    use sea_orm::PaginatorTrait;
+    let segments = segment::Entity::find()
+        .filter(segment::Column::TenantId.eq(tenant.uuid()))
+        .filter(segment::Column::DeletedAt.is_null())
+        .count(&**tx)
+        .await?;
+    let watches = watch::Entity::find().filter(watch::Column::TenantId.eq(tenant.uuid())).all(&**tx).await?;
+    let fields: BTreeSet<&str> = watches.iter().map(|watch| watch.field.as_str()).collect();
+    let told = OF_ITSELF_MAX + segments + fields.len() as u64;
+    Ok(((APPEND_MAX as u64 - BESIDE_MAX) / told).max(1))
+}
+
+/// Living segments that a company has at most: each change of a customer is compared with every one of them.
+pub const SEGMENTS_MAX: usize = 200;
+/// What a change tells of itself at the most: another owner and another stage.
+const OF_ITSELF_MAX: u64 = 2;
+/// What a transaction tells beside its changes at the most: entries of the audit.
+const BESIDE_MAX: u64 = 1_000;
 
 /// Evaluates every segment on changed customers and says who crossed.
 pub async fn evaluate(tx: &Tx, changes: &[Change]) -> Result<(), DbErr> {

@@ -154,15 +154,22 @@ pub async fn find(tx: &Tx, _permit: &impl Permit, tenant: TenantId, id: JobId) -
     Ok(transfer_job::Entity::find_by_id((tenant.uuid(), id.uuid())).one(&**tx).await?.map(job))
 }
 
-/// Jobs that are not done, of all tenants.
-pub async fn running(tx: &Tx, _worker: &Worker, size: u64) -> Result<Vec<Job>, Error> {
-    let rows = transfer_job::Entity::find()
-        .filter(transfer_job::Column::State.eq(State::Running as i16))
-        .order_by_asc(transfer_job::Column::CreatedAt)
-        .limit(size)
-        .all(&**tx)
-        .await?;
-    Ok(rows.into_iter().map(job).collect())
+/// The oldest job that is not done, of the company whose turn is next behind `last`.
+pub async fn next(tx: &Tx, _worker: &Worker, last: Option<TenantId>) -> Result<Option<Job>, Error> {
+    let running = || {
+        transfer_job::Entity::find()
+            .filter(transfer_job::Column::State.eq(State::Running as i16))
+            .order_by_asc(transfer_job::Column::TenantId)
+            .order_by_asc(transfer_job::Column::CreatedAt)
+    };
+    let mut row = None;
+    if let Some(last) = last {
+        row = running().filter(transfer_job::Column::TenantId.gt(last.uuid())).one(&**tx).await?;
+    }
+    if row.is_none() {
+        row = running().one(&**tx).await?;
+    }
+    Ok(row.map(job))
 }
 
 /// Rows of a job in the order of their ids; only those without a result when `pending`.

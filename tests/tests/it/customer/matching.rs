@@ -51,8 +51,11 @@ async fn questions_about_customers_of_others_have_a_budget() {
         }
         let spent = answer(mei.customers().check_duplicates(question("13800001001")).await).expect_err("enough");
         assert_eq!((spent.kind, spent.reason), (Kind::Exhausted, "DUPLICATE_BUDGET"));
-        let nobody = answer(mei.customers().check_duplicates(question("13800001002")).await).expect("free of charge");
-        assert!(nobody.matches.is_empty());
+        // That there is nobody would be an answer as well, also to who tries by creating.
+        let nobody = answer(mei.customers().check_duplicates(question("13800001002")).await).expect_err("enough");
+        assert_eq!(nobody.reason, "DUPLICATE_BUDGET");
+        let made = create(&mei, person("李强", "13800001002")).await.expect_err("the same question");
+        assert_eq!(made.reason, "DUPLICATE_BUDGET");
         let own = answer(jun.customers().check_duplicates(question("13800001001")).await).expect("his own");
         assert!(own.matches[0].customer.is_some());
     })
@@ -113,9 +116,43 @@ async fn a_question_is_answered_key_by_key_and_every_answer_about_others_is_audi
         let entries = office.audited("customer.duplicate_answer").await;
         let mut counts: Vec<_> = entries.iter().map(|entry| (entry.count, entry.resource_ids.len())).collect();
         counts.sort_unstable();
-        assert_eq!(counts, [(1, 1), (2, 0)], "what is answered about others costs, also a hint");
+        assert_eq!(counts, [(1, 1), (2, 1)], "what is answered about others costs, also a hint");
         assert!(entries.iter().all(|entry| entry.subject_id == colleague.id.to_string()));
         assert!(entries.iter().any(|entry| entry.resource_ids == [row.customer_id.clone()]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_question_about_many_costs_as_many_and_a_key_that_one_reads_oneself_costs_nothing() {
+    in_each_office(async |office: &Office| {
+        let (rep, outsider) = (office.seat("rep"), office.seat("outsider"));
+        let phone = |number: i32| format!("13800001{number:03}");
+        let company = || point(pb::ContactType::Company, "上海华信贸易有限公司");
+        for number in 0..12 {
+            let mut row = person("王芳", &phone(number));
+            row.contact_points.push(company());
+            rep.create(row).await.expect("made");
+        }
+        let mut own = person("李强", "13900001000");
+        own.contact_points.push(company());
+        outsider.create(own).await.expect("made");
+        let free = pb::CheckDuplicatesRequest { contact_points: vec![company()], ..Default::default() };
+        let told = answer(outsider.customers().check_duplicates(free).await).expect("an answer");
+        assert!(told.keys[0].found && told.matches.is_empty(), "{told:?}");
+        assert!(office.audited("customer.duplicate_answer").await.is_empty(), "it is in a customer of one's own");
+        let contact_points = (0..12).map(|number| point(pb::ContactType::Phone, &phone(number))).collect();
+        let question = pb::CheckDuplicatesRequest { contact_points, ..Default::default() };
+        for _ in 0..2 {
+            let told = answer(outsider.customers().check_duplicates(question.clone()).await).expect("an answer");
+            assert_eq!(told.matches.len(), 12);
+        }
+        let spent = answer(outsider.customers().check_duplicates(question).await).expect_err("thirty an hour");
+        assert_eq!(spent.reason, "DUPLICATE_BUDGET");
+        let entries = office.audited("customer.duplicate_answer").await;
+        let mut counts: Vec<_> = entries.iter().map(|entry| (entry.count, entry.resource_ids.len())).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [(12, 12), (24, 12), (36, 12)], "each is counted and named");
     })
     .await;
 }

@@ -292,6 +292,11 @@ impl Office {
         reader.query_all_raw(statement).await.expect("the question is well put")
     }
 
+    /// Changes the service's own database behind its back.
+    pub async fn write(&self, text: &str) {
+        self.database.writer.execute_unprepared(text).await.expect("the statement is well put");
+    }
+
     /// A number that a question answers.
     pub async fn number(&self, text: &str) -> i64 {
         self.rows(text).await[0].try_get("", "n").expect("a number")

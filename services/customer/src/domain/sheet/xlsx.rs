@@ -1,44 +1,58 @@
 //! A workbook's first sheet as CSV, so that everything behind it knows one format only.
 
-use std::io::{Cursor, Read, Seek};
+use std::io::{Cursor, Read};
 
 use calamine::{DataRef, Reader, Xlsx};
 
-use super::line;
+use super::{FILE_MAX, line};
 
 /// Bytes of a workbook at the most: its strings are held in memory while it is read.
 pub const WORKBOOK_MAX: usize = 32 << 20;
-/// Bytes of the unpacked workbook at the most, as its own directory states them.
+/// Bytes of the unpacked workbook at the most. They are counted, for what its own directory states may be a lie.
 const UNPACKED_MAX: u64 = 256 << 20;
+/// Files within a workbook at the most.
+const ENTRIES_MAX: usize = 10_000;
+/// Characters of a cell at the most, as spreadsheet programs have it: one long text may stand in millions of cells.
+const CELL_MAX: usize = 32_767;
+/// Bytes of CSV that are handed on together.
+const PIECE: usize = 64 << 10;
 /// Columns of a sheet at the most; what stands beyond is left out.
 const COLUMNS_MAX: u32 = 200;
 
-/// Writes the rows of the first sheet as CSV in UTF-8; `take` is called with pieces of it.
-pub fn to_csv(workbook: &[u8], mut take: impl FnMut(&str)) -> Result<(), &'static str> {
+/// Writes the rows of the first sheet as CSV in UTF-8; `take` is called with pieces of it, and its refusal ends it.
+/// Whatever the workbook says of itself, no more is held than its strings, one row and one piece.
+pub fn to_csv(workbook: &[u8], mut take: impl FnMut(String) -> Result<(), &'static str>) -> Result<(), &'static str> {
     const RULE: &str = "is not a readable XLSX workbook";
-    if unpacked(workbook).ok_or(RULE)? > UNPACKED_MAX {
-        return Err("is too large when unpacked");
-    }
+    require_unpacked_within(workbook, UNPACKED_MAX)?;
     let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(workbook)).map_err(|_| RULE)?;
     let sheet = book.sheet_names().first().cloned().ok_or("has no sheet")?;
     let mut reader = book.worksheet_cells_reader(&sheet).map_err(|_| RULE)?;
-    let (mut row, mut cells) = (0, Vec::new());
-    while let Some(cell) = reader.next_cell().map_err(|_| RULE)? {
-        let (at_row, column) = cell.get_position();
-        if at_row != row && !cells.is_empty() {
-            take(&line(std::mem::take(&mut cells)));
+    let (mut row, mut cells, mut piece, mut written) = (0, Vec::new(), String::new(), 0);
+    loop {
+        let cell = reader.next_cell().map_err(|_| RULE)?;
+        let position = cell.as_ref().map(calamine::Cell::get_position);
+        if position.is_none_or(|(at, _)| at != row) && !cells.is_empty() {
+            let line = line(std::mem::take(&mut cells));
+            written += line.len() as u64;
+            if written > FILE_MAX {
+                return Err("has more than 512 MiB");
+            }
+            piece.push_str(&line);
         }
-        row = at_row;
+        if piece.len() >= PIECE || (cell.is_none() && !piece.is_empty()) {
+            take(std::mem::take(&mut piece))?;
+        }
+        let (Some(cell), Some((at, column))) = (cell, position) else { return Ok(()) };
+        row = at;
         if column < COLUMNS_MAX {
             let column = column as usize;
             cells.resize(cells.len().max(column + 1), String::new());
             cells[column] = text(cell.get_value());
+            if cells[column].len() > CELL_MAX && cells[column].chars().count() > CELL_MAX {
+                return Err("has a cell of more than 32,767 characters");
+            }
         }
     }
-    if !cells.is_empty() {
-        take(&line(cells));
-    }
-    Ok(())
 }
 
 fn text(value: &DataRef<'_>) -> String {
@@ -63,22 +77,20 @@ fn date(days: f64) -> String {
         .map_or_else(String::new, |date| date.format("%Y-%m-%d").to_string())
 }
 
-/// The sum of the unpacked sizes in the directory at the end of a ZIP file.
-fn unpacked(zip: &[u8]) -> Option<u64> {
-    const END: [u8; 4] = *b"PK\x05\x06";
-    const ENTRY: [u8; 4] = *b"PK\x01\x02";
-    let end = zip.windows(4).rposition(|window| window == END)?;
-    let directory = u32::from_le_bytes(zip.get(end + 16..end + 20)?.try_into().ok()?);
-    let mut at = Cursor::new(zip);
-    at.seek(std::io::SeekFrom::Start(u64::from(directory))).ok()?;
-    let mut sum = 0;
-    let mut header = [0; 46];
-    while at.read_exact(&mut header).is_ok() && header.starts_with(&ENTRY) {
-        sum += u64::from(u32::from_le_bytes(header[24..28].try_into().ok()?));
-        let length = |from: usize| i64::from(u16::from_le_bytes([header[from], header[from + 1]]));
-        at.seek_relative(length(28) + length(30) + length(32)).ok()?;
+/// Unpacks everything once into nothing, as it will be unpacked, and counts.
+fn require_unpacked_within(workbook: &[u8], most: u64) -> Result<(), &'static str> {
+    const RULE: &str = "is not a readable XLSX workbook";
+    let mut archive = zip::ZipArchive::new(Cursor::new(workbook)).map_err(|_| RULE)?;
+    if archive.len() > ENTRIES_MAX {
+        return Err("has too many parts");
     }
-    Some(sum)
+    let mut left = most;
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|_| RULE)?;
+        let counted = std::io::copy(&mut entry.take(left + 1), &mut std::io::sink()).map_err(|_| RULE)?;
+        left = left.checked_sub(counted).ok_or("is too large when unpacked")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -96,9 +108,57 @@ mod tests {
         sheet.write(2, 0, "王,伟").expect("writes");
         sheet.write(2, 1, 13_812_345_678_f64).expect("writes");
         sheet.write_with_format(2, 2, 33_663, &date).expect("writes");
+        let text = csv(&book.save_to_buffer().expect("saves")).expect("reads");
+        assert_eq!(text, "姓名,手机号,生日\r\n\"王,伟\",13812345678,1992-02-29\r\n");
+        assert!(csv(b"PK not a workbook").is_err());
+    }
+
+    fn csv(workbook: &[u8]) -> Result<String, &'static str> {
         let mut csv = String::new();
-        to_csv(&book.save_to_buffer().expect("saves"), |piece| csv.push_str(piece)).expect("reads");
-        assert_eq!(csv, "姓名,手机号,生日\r\n\"王,伟\",13812345678,1992-02-29\r\n");
-        assert!(to_csv(b"PK not a workbook", |_| {}).is_err());
+        to_csv(workbook, |piece| {
+            csv.push_str(&piece);
+            Ok(())
+        })?;
+        Ok(csv)
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_allowed_is_refused_whatever_the_archive_states_of_itself() {
+        let mut book = rust_xlsxwriter::Workbook::new();
+        let sheet = book.add_worksheet();
+        sheet.write(0, 0, "x".repeat(30_000)).expect("writes");
+        let mut bytes = book.save_to_buffer().expect("saves");
+        assert_eq!(require_unpacked_within(&bytes, 20_000), Err("is too large when unpacked"));
+        assert_eq!(require_unpacked_within(&bytes, 1 << 20), Ok(()));
+        // In the directory at the end each entry states its unpacked size, 24 bytes in: it says one byte.
+        let entries: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"PK\x01\x02")).collect();
+        for at in entries {
+            bytes[at + 24..at + 28].copy_from_slice(&1_u32.to_le_bytes());
+        }
+        assert!(require_unpacked_within(&bytes, 20_000).is_err(), "it is counted");
+    }
+
+    #[test]
+    fn a_text_that_stands_in_many_cells_is_handed_on_in_pieces_and_ends_at_a_refusal() {
+        let mut book = rust_xlsxwriter::Workbook::new();
+        let sheet = book.add_worksheet();
+        let long = "长".repeat(2_000);
+        for row in 0..200 {
+            sheet.write(row, 0, long.as_str()).expect("writes");
+        }
+        let bytes = book.save_to_buffer().expect("saves");
+        let mut longest = 0;
+        let pieces = to_csv(&bytes, |piece| {
+            longest = longest.max(piece.len());
+            Ok(())
+        });
+        assert_eq!(pieces, Ok(()));
+        assert!(longest < 2 * PIECE, "{longest}");
+        let mut taken = 0;
+        let refused = to_csv(&bytes, |_| {
+            taken += 1;
+            Err("is enough")
+        });
+        assert_eq!((refused, taken), (Err("is enough"), 1));
     }
 }

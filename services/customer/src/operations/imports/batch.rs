@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use revisit_bootstrap::{Principal, audit};
 use revisit_core::{
-    Failure, Input, Kind, Timestamp,
-    id::{CustomerId, DepartmentId},
+    Failure, Input, Timestamp,
+    id::{CustomerId, DepartmentId, TenantId},
 };
 use revisit_permission::{Change as PolicyChange, Decided, Permits, Reading};
 
@@ -29,6 +29,7 @@ use crate::{
     operations::{
         customers::{self, Catalogue, compose},
         matching::HOUR_MICROS,
+        rows_max,
     },
     store::{
         self,
@@ -40,11 +41,13 @@ use crate::{
 /// Bytes of the records of one batch at the most, the last one excepted: a batch of the longest rows is a small one.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// Does one batch of the oldest job; answers whether there was one.
-pub async fn work(app: &App) -> Result<bool, Error> {
+/// Does one batch of the oldest job of the next company; answers whether there was one.
+pub async fn work(app: &App, turn: &mut Option<TenantId>) -> Result<bool, Error> {
     let worker = &app.workers.import;
-    let next = app.store.database.read(worker, async |tx| store::imports::next(tx, worker).await).await?;
+    let last = *turn;
+    let next = app.store.database.read(worker, async |tx| store::imports::next(tx, worker, last).await).await?;
     let Some(job) = next else { return Ok(false) };
+    *turn = Some(job.tenant);
     let who = Principal::named(&app.leases, job.tenant, job.subject);
     let done = match job.state {
         State::Reverting => take_back(app, &who, &job).await,
@@ -55,17 +58,17 @@ pub async fn work(app: &App) -> Result<bool, Error> {
         // Another replica was faster, or somebody took a key in between: the next look finds it as it is now.
         Err(Error::ImportState { .. } | Error::EtagStale { .. } | Error::ExternalIdTaken) => Ok(true),
         Err(Error::Told(failure)) if failure.reason == MATCH_RACE => Ok(true),
-        Err(Error::Denied(denial)) => stop_if_denied(app, &job, Failure::from(denial)).await,
-        Err(Error::Told(failure)) => stop_if_denied(app, &job, failure).await,
-        Err(error) => Err(error),
+        Err(error) => stop_unless_passing(app, &job, Failure::from(error)).await,
     }
 }
 
-/// A job whose importer has lost the right ends; any other failure is tried again.
-async fn stop_if_denied(app: &App, job: &Job, failure: Failure) -> Result<bool, Error> {
-    if failure.kind != Kind::Denied {
+/// What passes by itself is tried again. Anything else (a right that the importer has lost, a fault of ours) would come
+/// again for ever, so it ends the job.
+async fn stop_unless_passing(app: &App, job: &Job, failure: Failure) -> Result<bool, Error> {
+    if failure.is_transient() {
         return Err(Error::Told(failure));
     }
+    tracing::warn!(job.id = %job.id, %failure, "an import stops");
     let worker = &app.workers.import;
     let stopped = ended(app, job, State::Stopped, failure.reason);
     app.store.database.write(worker, async |tx| store::imports::update(tx, worker, job, &stopped).await).await?;
@@ -104,7 +107,10 @@ struct Candidate {
 struct Outcome {
     rows: Vec<Row>,
     changes: Vec<Change>,
+    /// The right to make the change at this place.
     permits: Vec<Decided>,
+    /// What changes need beside it.
+    also: Vec<Decided>,
     /// Which row made the change at this place, for rows of the batch that mean the same customer.
     made: Vec<i64>,
     /// Customers of others that rows turned out to be.
@@ -129,12 +135,13 @@ async fn batch(app: &App, who: &Principal, job: &Job) -> Result<(), Error> {
         reading,
         now: app.clock.wall(),
     };
-    let (records, end_of_file) = records(app, &scope, job).await?;
+    let size = usize::try_from(rows_max(app, job.tenant).await?).unwrap_or(1);
+    let (records, end_of_file) = records(app, &scope, job, size).await?;
     let ends: Vec<i64> = records.iter().map(|record| i64::try_from(record.end).unwrap_or(i64::MAX)).collect();
     let mut outcome = Outcome::default();
     let mut candidates = Vec::new();
     for (index, record) in records.into_iter().enumerate() {
-        match context.candidate(job.next_row + i64::try_from(index).unwrap_or(0) + 1, record) {
+        match context.candidate(job.next_row + i64::try_from(index).unwrap_or(0) + 1, record)? {
             Ok(candidate) => candidates.push(candidate),
             Err(row) => outcome.rows.push(row),
         }
@@ -189,8 +196,12 @@ fn departments(reading: &Reading, mapping: &[Option<Target>]) -> HashMap<String,
 }
 
 /// The next records of the file, at most a batch of them by number and by bytes, and whether the file ends behind them.
-async fn records(app: &App, scope: &revisit_permission::Scope, job: &Job) -> Result<(Vec<Record>, bool), Error> {
-    let size = app.config.batch_rows;
+async fn records(
+    app: &App,
+    scope: &revisit_permission::Scope,
+    job: &Job,
+    size: usize,
+) -> Result<(Vec<Record>, bool), Error> {
     let key = (job.tenant, job.id);
     let mut splitter = Splitter::new(job.delimiter, u64::try_from(job.next_position).unwrap_or(0));
     let (mut records, mut position, mut bytes) = (Vec::new(), job.next_position, 0);
@@ -226,7 +237,7 @@ async fn records(app: &App, scope: &revisit_permission::Scope, job: &Job) -> Res
 
 impl Context<'_> {
     /// A row cleaned and checked by itself, or its rejection.
-    fn candidate(&self, number: i64, record: Record) -> Result<Candidate, Row> {
+    fn candidate(&self, number: i64, record: Record) -> Result<Result<Candidate, Row>, Error> {
         let raw = record.content.as_ref().ok().cloned();
         let reject = |violations: Vec<(String, String)>| Row {
             number,
@@ -237,11 +248,14 @@ impl Context<'_> {
             raw: Some(raw.clone().unwrap_or_default()),
         };
         let broken = |rule: &str| reject(vec![("row".to_owned(), rule.to_owned())]);
-        let bytes = record.content.map_err(broken)?;
-        let cells = sheet::cells(&bytes, self.job.delimiter, self.job.encoding).map_err(broken)?;
-        if cells.len() > self.mapping.len() {
-            return Err(broken("has more cells than the header"));
-        }
+        let read = record.content.and_then(|bytes| {
+            let cells = sheet::cells(&bytes, self.job.delimiter, self.job.encoding)?;
+            if cells.len() > self.mapping.len() { Err("has more cells than the header") } else { Ok((bytes, cells)) }
+        });
+        let (bytes, cells) = match read {
+            Ok(read) => read,
+            Err(rule) => return Ok(Err(broken(rule))),
+        };
         let mut input = Input::default();
         let mut draft = import::read_row(&cells, &self.mapping, &self.catalogue.fields, &mut input);
         self.set_department(&mut draft, &mut input);
@@ -249,17 +263,21 @@ impl Context<'_> {
             input.violations().iter().map(|bad| (bad.field.clone(), bad.rule.clone())).collect::<Vec<_>>()
         };
         if !input.violations().is_empty() {
-            return Err(reject(told(&input)));
+            return Ok(Err(reject(told(&input))));
         }
-        let mut customer = compose(self.app, self.who, &draft.draft, &self.catalogue).map_err(|error| {
-            let failure = Failure::from(error);
-            let told = failure.violations.iter().map(|bad| (bad.field.clone(), bad.rule.clone()));
-            let told: Vec<_> = told.collect();
-            reject(if told.is_empty() { vec![("row".to_owned(), failure.reason.to_owned())] } else { told })
-        })?;
+        let mut customer = match compose(self.app, self.who, &draft.draft, &self.catalogue).map_err(Failure::from) {
+            Ok(customer) => customer,
+            Err(failure) if failure.is_transient() => return Err(Error::Told(failure)),
+            Err(failure) => {
+                let told = failure.violations.iter().map(|bad| (bad.field.clone(), bad.rule.clone()));
+                let told: Vec<_> = told.collect();
+                let told = if told.is_empty() { vec![("row".to_owned(), failure.reason.to_owned())] } else { told };
+                return Ok(Err(reject(told)));
+            }
+        };
         (customer.import_job, customer.import_version) = (Some(self.job.id), Some(1));
         let keys = customer.keys();
-        Ok(Candidate { number, raw: bytes, draft, customer, keys })
+        Ok(Ok(Candidate { number, raw: bytes, draft, customer, keys }))
     }
 
     /// A department of record is named or identified.
@@ -277,13 +295,14 @@ impl Context<'_> {
 
     /// Customers, results and the job's progress are one transaction.
     async fn commit(&self, scope: &revisit_permission::Scope, outcome: Outcome, next: &Job) -> Result<(), Error> {
-        let Outcome { mut rows, changes, permits, foreign, .. } = outcome;
+        let Outcome { mut rows, changes, mut permits, also, foreign, .. } = outcome;
         rows.sort_by_key(|row| row.number);
         let (app, job) = (self.app, self.job);
         if permits.is_empty() {
             let write = app.store.database.write(scope, async |tx| self.keep(tx, scope, (&rows, &foreign), next).await);
             return write.await;
         }
+        permits.extend(also);
         let permits = Permits(permits);
         let write = app.store.database.write(&permits, async |tx| {
             self.keep(tx, &permits, (&rows, &foreign), next).await?;
@@ -308,7 +327,8 @@ impl Context<'_> {
         }
         if ImportBudget::of(self.job.row_count) == ImportBudget::OfHour && !foreign.is_empty() {
             let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
-            store::duty::count_question(tx, permit, (self.job.tenant, self.job.subject), hour).await?;
+            let asked = i64::try_from(foreign.len()).unwrap_or(i64::MAX);
+            store::duty::count_questions(tx, permit, (self.job.tenant, self.job.subject), (hour, asked)).await?;
         }
         if !foreign.is_empty() || next.stop_reason == BUDGET_SPENT {
             let entry = audit::Entry::new(&self.who.caller, "customer.duplicate_answer", "customer");

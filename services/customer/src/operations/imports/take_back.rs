@@ -7,7 +7,7 @@ use super::{batch::ended, may_import};
 use crate::{
     App,
     domain::{Error, timeline::EntryKind},
-    operations::customers,
+    operations::{customers, rows_max},
     store::{
         self,
         imports::{Job, State},
@@ -19,7 +19,7 @@ use crate::{
 pub async fn take_back(app: &App, who: &Principal, job: &Job) -> Result<(), Error> {
     let worker = &app.workers.import;
     let scope = may_import(who)?;
-    let size = app.config.batch_rows as u64;
+    let size = rows_max(app, job.tenant).await?;
     let read = app.store.database.read(worker, async |tx| {
         let (ids, kept) = store::imports::made_by(tx, worker, job, size).await?;
         Ok::<_, Error>((store::load::for_worker(tx, worker, job.tenant, &ids).await?, kept))

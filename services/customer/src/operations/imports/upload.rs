@@ -1,8 +1,11 @@
 //! Taking a file in: pieces are sealed and stored as they come, and only the front of the file is looked at.
 
+use std::sync::Arc;
+
 use revisit_bootstrap::{Principal, idempotency::Repeatable};
-use revisit_core::id::JobId;
+use revisit_core::{Failure, id::JobId};
 use revisit_permission::{Action, Scope};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
@@ -20,6 +23,8 @@ use crate::{
 
 /// Bytes of a stored piece.
 pub const CHUNK: usize = 256 << 10;
+/// Pieces of an unpacked workbook that wait to be stored.
+const PIECES_MAX: usize = 4;
 /// Bytes by which an XLSX file is known: it is a ZIP archive.
 const ZIP: &[u8] = b"PK\x03\x04";
 
@@ -109,6 +114,26 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
+    /// Turns the workbook into CSV and stores it piece by piece. One workbook is open in a process at a time: its
+    /// strings are held in memory.
+    async fn unpack(&mut self) -> Result<(), Error> {
+        let turn = Arc::clone(&self.app.unpacking).acquire_owned().await.map_err(Failure::internal)?;
+        let bytes = std::mem::take(&mut self.pending);
+        let (sender, mut pieces) = mpsc::channel(PIECES_MAX);
+        let unpacking = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            // Nobody takes pieces any more when storing one has failed.
+            sheet::to_csv(&bytes, |piece| sender.blocking_send(piece).map_err(|_| "could not be stored"))
+        });
+        while let Some(piece) = pieces.recv().await {
+            self.pending.extend_from_slice(piece.as_bytes());
+            if self.front.is_some() || self.pending.len() >= SAMPLE {
+                self.store_full(false).await?;
+            }
+        }
+        unpacking.await.map_err(Failure::internal)?.map_err(Error::FileUnreadable)
+    }
+
     fn count(&mut self, piece: &[u8], end: bool) {
         self.splitter.push(piece);
         while self.splitter.next(end).is_some() {
@@ -139,13 +164,7 @@ impl<'a> Upload<'a> {
 pub async fn finish(mut upload: Upload<'_>, repeat: Option<Repeatable>) -> Result<Job, Error> {
     let workbook = upload.is_workbook.unwrap_or(false);
     if workbook {
-        let bytes = std::mem::take(&mut upload.pending);
-        let unpacked = tokio::task::spawn_blocking(move || {
-            let mut csv = Vec::new();
-            sheet::to_csv(&bytes, |piece| csv.extend_from_slice(piece.as_bytes())).map(|()| csv)
-        });
-        let csv = unpacked.await.map_err(revisit_core::Failure::internal)?.map_err(Error::FileUnreadable)?;
-        upload.pending = csv;
+        upload.unpack().await?;
     }
     if upload.pending.is_empty() && upload.front.is_none() {
         return Err(Error::FileUnreadable("is empty"));

@@ -273,6 +273,17 @@ impl Seat {
         self.job(&job.job_id).await
     }
 
+    /// The file of rejected rows of a job.
+    pub async fn rejected(&self, job_id: &str) -> String {
+        let request = pb::GetImportRequest { job_id: job_id.to_owned() };
+        let mut chunks = answer(self.imports().download_rejected_rows(request).await).expect("a file");
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.message().await.expect("it goes on") {
+            bytes.extend(chunk.data);
+        }
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
     /// Every row of a job that has this result, or any.
     pub async fn import_rows(&self, job_id: &str, result: &str) -> Vec<pb::ImportRow> {
         let (mut rows, mut page_token) = (Vec::new(), String::new());

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use revisit_core::id::CustomerId;
-use revisit_permission::{Action, Scope};
+use revisit_core::{Failure, id::CustomerId};
+use revisit_permission::{Action, Decided, Scope};
 
 use super::{Candidate, Context, Outcome};
 use crate::{
@@ -14,7 +14,10 @@ use crate::{
         matching::{self, Key, KeyKind},
         timeline::{Entry, EntryKind},
     },
-    operations::customers::{self, require_draft_writable},
+    operations::{
+        allowed,
+        customers::{self, require_draft_writable},
+    },
     store::{
         self,
         imports::{Row, RowResult},
@@ -66,9 +69,9 @@ impl Context<'_> {
             let found = found.into_iter().find_map(|(id, _)| known.get(&id).filter(|known| known.deleted_at.is_none()));
             match found {
                 Some(existing) if places.touched.contains_key(&existing.id) => {
-                    self.join(candidate, places.touched[&existing.id], outcome, &mut places);
+                    self.join(candidate, places.touched[&existing.id], outcome, &mut places)?;
                 }
-                Some(existing) if self.who.decide(Action::CustomerView, &existing.row()).is_err() => {
+                Some(existing) if allowed(self.who.decide(Action::CustomerView, &existing.row()))?.is_none() => {
                     if self.allowance.is_some_and(|left| outcome.foreign.len() >= left) {
                         outcome.cut_at = Some(candidate.number);
                         return Ok(());
@@ -76,8 +79,8 @@ impl Context<'_> {
                     outcome.foreign.push(existing.id);
                     outcome.rows.push(result(candidate.number, RowResult::Duplicate, None, None));
                 }
-                Some(existing) => self.merge(candidate, existing, outcome, &mut places),
-                None => self.create(candidate, outcome, &mut places, &known),
+                Some(existing) => self.merge(candidate, existing, outcome, &mut places)?,
+                None => self.create(candidate, outcome, &mut places, &known)?,
             }
         }
         Ok(())
@@ -119,7 +122,7 @@ impl Context<'_> {
         outcome: &mut Outcome,
         places: &mut Places,
         known: &BTreeMap<CustomerId, Customer>,
-    ) {
+    ) -> Result<(), Error> {
         // Who was made by an earlier row of this batch is not among the known ones.
         let held = candidate.keys.iter().flat_map(|key| {
             let of_batch = places.holders.get(key).into_iter().flatten().filter(|id| !known.contains_key(*id));
@@ -129,29 +132,20 @@ impl Context<'_> {
             .into_iter()
             .find_map(|(id, _)| places.touched.get(&id).copied());
         if let Some(place) = earlier {
-            self.join(candidate, place, outcome, places);
-            return;
+            return self.join(candidate, place, outcome, places);
         }
         let mut customer = candidate.customer;
         if customer.external_id.as_ref().is_some_and(|external| places.externals.contains_key(external)) {
             let violation = ("external_id".to_owned(), "is another customer's".to_owned());
             outcome.rows.push(rejected(candidate.number, violation, candidate.raw));
-            return;
+            return Ok(());
         }
-        let decided =
-            self.who.decide(Action::CustomerImport, &customer.row()).map_err(Error::Told).and_then(|decided| {
-                require_draft_writable(&decided.levels(), &candidate.draft.draft, &self.catalogue.fields)?;
-                if customer.owner != Some(self.who.subject()) {
-                    self.who.decide(Action::CustomerAssign, &customer.row())?;
-                }
-                Ok(decided)
-            });
-        let decided = match decided {
+        let (decided, also) = match self.may_create(&customer, &candidate.draft) {
             Ok(decided) => decided,
             Err(error) => {
-                let violation = ("row".to_owned(), error.reason().to_owned());
+                let violation = ("row".to_owned(), lasting(error)?.to_owned());
                 outcome.rows.push(rejected(candidate.number, violation, candidate.raw));
-                return;
+                return Ok(());
             }
         };
         customer.auth_rev = decided.revision();
@@ -164,11 +158,28 @@ impl Context<'_> {
         change.entries.extend(note);
         outcome.changes.push(change);
         outcome.permits.push(decided);
+        outcome.also.extend(also);
         outcome.made.push(candidate.number);
+        Ok(())
+    }
+
+    /// The right to import the customer, and to give it to its owner when that is somebody else.
+    fn may_create(&self, customer: &Customer, draft: &RowDraft) -> Result<(Decided, Option<Decided>), Error> {
+        let decided = self.who.decide(Action::CustomerImport, &customer.row())?;
+        require_draft_writable(&decided.levels(), &draft.draft, &self.catalogue.fields)?;
+        let others = customer.owner != Some(self.who.subject());
+        let also = others.then(|| self.who.decide(Action::CustomerAssign, &customer.row())).transpose()?;
+        Ok((decided, also))
     }
 
     /// A row about a customer that the importer sees: merged when the importer may write it, else only told.
-    fn merge(&self, candidate: Candidate, existing: &Customer, outcome: &mut Outcome, places: &mut Places) {
+    fn merge(
+        &self,
+        candidate: Candidate,
+        existing: &Customer,
+        outcome: &mut Outcome,
+        places: &mut Places,
+    ) -> Result<(), Error> {
         let mut after = combined(existing, &candidate.customer, places);
         if existing.import_job == Some(self.job.id) && existing.import_version == Some(existing.version) {
             // Still nobody else's: taking the import back takes this along.
@@ -183,9 +194,13 @@ impl Context<'_> {
                 require_draft_writable(&decided.levels(), &candidate.draft.draft, &self.catalogue.fields)?;
                 Ok(decided)
             });
-        let Ok(decided) = decided else {
-            outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(existing.id), None));
-            return;
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(error) => {
+                lasting(error)?;
+                outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(existing.id), None));
+                return Ok(());
+            }
         };
         outcome.rows.push(result(candidate.number, RowResult::Merged, Some(existing.id), None));
         places.keep(&after, outcome.changes.len());
@@ -197,18 +212,34 @@ impl Context<'_> {
         outcome.changes.push(change);
         outcome.permits.push(decided);
         outcome.made.push(candidate.number);
+        Ok(())
     }
 
-    /// A row about a customer that an earlier row of this batch has made or merged into.
-    fn join(&self, candidate: Candidate, place: usize, outcome: &mut Outcome, places: &mut Places) {
+    /// A row about a customer that an earlier row of this batch has made or merged into. What it says beside that row
+    /// is taken only when the importer may write it.
+    fn join(
+        &self,
+        candidate: Candidate,
+        place: usize,
+        outcome: &mut Outcome,
+        places: &mut Places,
+    ) -> Result<(), Error> {
         let earlier = outcome.made[place];
         let change = &mut outcome.changes[place];
+        let levels = outcome.permits[place].levels();
+        if let Err(error) = require_draft_writable(&levels, &candidate.draft.draft, &self.catalogue.fields) {
+            lasting(error)?;
+            let id = change.after.id;
+            outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(id), Some(earlier)));
+            return Ok(());
+        }
         change.after = combined(&change.after, &candidate.customer, places);
         places.keep(&change.after, place);
         let note = self.note(&candidate.draft, &change.after);
         change.entries.extend(note);
         let id = change.after.id;
         outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(id), Some(earlier)));
+        Ok(())
     }
 
     fn entry(&self, kind: EntryKind, customer: &Customer) -> Entry {
@@ -220,6 +251,13 @@ impl Context<'_> {
         entry.text = Some(draft.note.clone()?);
         Some(entry)
     }
+}
+
+/// A refusal that is a row's result, by its reason. That nobody can say for now is none: the batch is done again.
+fn lasting(error: Error) -> Result<&'static str, Error> {
+    let reason = error.reason();
+    let failure = Failure::from(error);
+    if failure.is_transient() { Err(Error::Told(failure)) } else { Ok(reason) }
 }
 
 /// What stands survives; what it lacks is added. What a third customer has is left out.
