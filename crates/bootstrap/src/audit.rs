@@ -87,7 +87,9 @@ pub async fn record(tx: &Tx, ids: &Ids, entry: Entry) -> Result<(), Failure> {
     Ok(())
 }
 
-fn witness(witness: &Witness) -> String {
+/// What decided, in the words of an entry.
+#[must_use]
+pub fn witness(witness: &Witness) -> String {
     match witness {
         Witness::Grant(grant) => grant_name(grant),
         Witness::Own => "own profile".to_owned(),

@@ -72,19 +72,15 @@ impl Database {
 
     /// Applies the migrations that are missing.
     pub async fn migrate<M: MigratorTrait>(&self) -> Result<(), Failure> {
-        let guard = match self.is_postgres() {
-            // Two replicas that start together must not migrate together.
-            true => Some(self.begin(&self.0.writer, AccessMode::ReadWrite).await?),
-            false => None,
-        };
-        if let Some(guard) = &guard {
-            guard.lock(MIGRATION_LOCK).await.map_err(fault)?;
+        if !self.is_postgres() {
+            return M::up(&self.0.writer, None).await.map_err(fault);
         }
-        M::up(&self.0.writer, None).await.map_err(fault)?;
-        match guard {
-            Some(guard) => guard.inner.commit().await.map_err(fault),
-            None => Ok(()),
-        }
+        // Two replicas that start together must not migrate together: who waits for the lock finds it all done. On the
+        // connection that holds the lock, because a pool of one has no other.
+        let tx = self.begin(&self.0.writer, AccessMode::ReadWrite).await?;
+        tx.lock(MIGRATION_LOCK).await.map_err(fault)?;
+        M::up(&tx.inner, None).await.map_err(fault)?;
+        tx.inner.commit().await.map_err(fault)
     }
 
     /// Refuses when a migration is missing.

@@ -237,7 +237,7 @@ impl LeaseClient {
             match granted.get(&tenant) {
                 Some(revision) => {
                     // The read side moves the deadline once that revision is loaded.
-                    self.0.leases.renewed(tenant, deadline, *revision, database_time);
+                    self.0.leases.renewed(tenant, deadline, *revision, (database_time, sent));
                     self.granted(tenant, *revision);
                 }
                 None => self.unknown(tenant),

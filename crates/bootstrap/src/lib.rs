@@ -27,6 +27,7 @@ pub mod service;
 pub mod settings;
 pub mod shutdown;
 pub mod status;
+mod streams;
 pub mod telemetry;
 pub mod wire;
 

@@ -36,6 +36,7 @@ use crate::{
     runtime::Started,
     settings::Settings,
     shutdown::Shutdown,
+    streams::Streams,
     telemetry::Traces,
 };
 
@@ -224,6 +225,8 @@ pub async fn serve(bound: Bound, settings: &Settings, auth: Auth, shutdown: &Shu
         .layer(Front(Messages::new(&settings.limits)))
         // What lies behind knows who calls.
         .layer(Front(auth.behind(gate.clone())))
+        // It counts by who calls.
+        .layer(Front(Streams::new(gate.clone(), &settings.limits)))
         // Innermost: it sees who calls, and how every handler ends.
         .layer(Front(Enforced::new(gate.clone())));
     let router = Server::builder()

@@ -25,6 +25,25 @@ use crate::{
 impl Snapshot {
     /// Whether `grantor` may give what `grant` says.
     pub fn may_grant(&self, grantor: SubjectId, grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
+        let secret = if self.is_program(grant.holder) { Secret::Known } else { Secret::Own };
+        self.may_give(grantor, grant, secret, now)
+    }
+
+    /// Whether `author` may come to know what `target` proves itself by: who knows it can act as the target, so it
+    /// takes the right to give all that the target holds, to somebody whose secret one knows.
+    pub fn may_become(&self, author: SubjectId, target: SubjectId, now: Timestamp) -> Result<(), Refusal> {
+        let Some(facts) = self.subject(target) else { return Ok(()) };
+        let roles = facts.roles.iter().filter(|held| now < held.until);
+        let templates = roles.filter_map(|held| self.facts().role(held.role)).flat_map(|role| &role.templates);
+        let held = self.facts().grants_of(target).filter(|grant| now < grant.until);
+        templates
+            .map(|template| as_grant(target, template))
+            .chain(held.map(|grant| Grant { origin: Origin::Direct, ..grant.clone() }))
+            .filter(|grant| !self.clauses_of(grant).is_empty())
+            .try_for_each(|grant| self.may_give(author, &grant, Secret::Known, now))
+    }
+
+    fn may_give(&self, grantor: SubjectId, grant: &Grant, secret: Secret, now: Timestamp) -> Result<(), Refusal> {
         let wanted = self.clauses_of(grant);
         for action in grant.actions.iter() {
             let delegated = match grant.origin {
@@ -35,18 +54,18 @@ impl Snapshot {
             };
             let holds = || {
                 let own = self.predicate(grantor, action);
-                wanted
-                    .iter()
-                    .all(|clause| own.clauses().iter().any(|mine| mine.holds(now) && mine.gives(clause, self.org())))
+                let gives = |clause: &Clause| own.all_sides(|mine| mine.holds(now) && mine.gives(clause, self.org()));
+                wanted.iter().all(|clause| gives(clause) && self.binds_alike(&own, grant.holder, clause, now))
             };
             let hands_out = || {
                 let right = self.predicate(grantor, Action::GrantManage);
                 let covers = |clause: &Clause| {
-                    right.clauses().iter().any(|mine| mine.holds(now) && self.hands_out(mine, clause, grant.holder))
+                    right.all_sides(|mine| mine.holds(now) && self.hands_out(mine, clause, grant.holder))
+                        && !self.is_barred(&right, clause, grant.holder, now)
                 };
                 wanted.iter().all(covers)
             };
-            let takes_holding = administers(action) || (action == Action::AuditView && self.is_program(grant.holder));
+            let takes_holding = administers(action) || (action == Action::AuditView && secret == Secret::Known);
             let allowed = if delegated { holds() } else { hands_out() && (!takes_holding || holds()) };
             if !allowed || wanted.is_empty() {
                 return Err(Refusal::WiderThanGrantor(action));
@@ -74,14 +93,16 @@ impl Snapshot {
     /// to grant in the whole company.
     pub fn may_write_role(&self, grantor: SubjectId, templates: &[Template], now: Timestamp) -> Result<(), Refusal> {
         let right = self.predicate(grantor, Action::GrantManage);
-        let everywhere =
-            |clause: &&Clause| clause.holds(now) && clause.reach == Reach::Tenant && clause.binds_nothing();
         for template in templates {
-            let ceiling = right.clauses().iter().find(everywhere).filter(|mine| template.levels.within(mine.levels));
+            let everywhere = |predicate: &Predicate| {
+                let wide = |mine: &Clause| mine.holds(now) && mine.reach == Reach::Tenant && mine.binds_nothing();
+                predicate.all_sides(|mine| wide(mine) && template.levels.within(mine.levels))
+                    && predicate.in_force(now).all(|bar| bar.lets(template.levels))
+            };
+            let hands_out = everywhere(&right);
             for action in template.actions.iter() {
-                let own = self.predicate(grantor, action);
-                let holds = || own.clauses().iter().filter(everywhere).any(|mine| template.levels.within(mine.levels));
-                if ceiling.is_none() || (administers(action) && !holds()) {
+                let holds = || everywhere(&self.predicate(grantor, action));
+                if !hands_out || (administers(action) && !holds()) {
                     return Err(Refusal::WiderThanGrantor(action));
                 }
             }
@@ -104,11 +125,38 @@ impl Snapshot {
         Action::ALL.iter().any(|action| {
             let (before, after) = (self.predicate(subject, *action), after.predicate(subject, *action));
             let new_right = |clause: &Clause| !before.clauses().iter().any(|old| covered(old, &before, clause, &after));
-            let gone_guard = |bar: &Bar| !after.bars.iter().any(|new| bar.stands_in((&before, &after), new));
+            // Who is new owns nothing yet.
+            let owns = |owner: SubjectId| self.facts().subject(owner).is_some();
+            let gone_guard = |bar: &Bar| !after.bars.iter().any(|new| bar.stands_in((&before, &after), new, owns));
             after.clauses().iter().any(new_right)
                 || (!after.clauses().is_empty() && before.bars.iter().any(gone_guard))
                 || (!after.clauses().is_empty() && before.above.len() > after.above.len())
         })
+    }
+
+    /// Whether every guard that binds the giver's own right binds the holder too, or leaves as much as is given. A
+    /// delegation would else get around it.
+    fn binds_alike(&self, own: &Predicate, holder: SubjectId, clause: &Clause, now: Timestamp) -> bool {
+        let held = self.predicate(holder, own.action());
+        own.bars.iter().filter(|bar| now < bar.until).all(|bar| bar.lets(clause.levels) || held.bars.contains(bar))
+    }
+
+    /// Whether a guard on the right to grant forbids to give so much there.
+    fn is_barred(&self, right: &Predicate, clause: &Clause, holder: SubjectId, now: Timestamp) -> bool {
+        let lies = |top| {
+            self.facts()
+                .subject(holder)
+                .into_iter()
+                .flat_map(|it| it.departments())
+                .any(|at| self.org().within(at, top))
+        };
+        let touches = |top| match clause.reach {
+            Reach::Own | Reach::Task => lies(top),
+            Reach::Department(at) | Reach::Pooled(at) => self.org().within(at, top),
+            Reach::Subtree(at) | Reach::PooledSubtree(at) => self.org().within(at, top) || self.org().within(top, at),
+            Reach::Team(_) | Reach::Ids(_) | Reach::Tenant => true,
+        };
+        right.in_force(now).any(|bar| !bar.lets(clause.levels) && bar.department.is_none_or(touches))
     }
 
     fn is_program(&self, id: SubjectId) -> bool {
@@ -151,6 +199,13 @@ impl Clause {
     const fn binds_nothing(&self) -> bool {
         self.stages.is_none() && self.grades.is_none()
     }
+}
+
+/// Whether who gives a right knows what its holder proves itself by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secret {
+    Own,
+    Known,
 }
 
 /// Whether an action is about who may do what: handing it out takes holding it.

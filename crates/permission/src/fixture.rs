@@ -150,6 +150,7 @@ pub(crate) fn leased(snapshot: Snapshot) -> (crate::Leases, revisit_core::Manual
     let leases = crate::Leases::new(clock.clock());
     let (tenant, revision) = (snapshot.tenant, snapshot.revision);
     leases.load(tenant, std::sync::Arc::new(snapshot));
-    leases.renewed(tenant, clock.clock().steady() + std::time::Duration::from_secs(2), revision, NOW);
+    let sent = clock.clock().steady();
+    leases.renewed(tenant, sent + std::time::Duration::from_secs(2), revision, (NOW, sent));
     (leases, clock)
 }

@@ -127,11 +127,12 @@ impl Leases {
         self.held(tenant).map_or_else(|| watch::channel(0).1, |held| held.loaded.subscribe())
     }
 
-    /// A renewal was answered: `revision` may be answered from until `deadline`, and it was `database_time`. If that
-    /// revision is not loaded yet the deadline stays where it is until it is.
-    pub fn renewed(&self, tenant: TenantId, deadline: Steady, revision: i64, database_time: Timestamp) {
+    /// A renewal was answered: `revision` may be answered from until `deadline`, and between its sending at `sent` and
+    /// now it was `database`. Time is counted from the sending, so that nothing is held to last longer than it does. If
+    /// that revision is not loaded yet the deadline stays where it is until it is.
+    pub fn renewed(&self, tenant: TenantId, deadline: Steady, revision: i64, (database, sent): (Timestamp, Steady)) {
         let Some(held) = self.held(tenant) else { return };
-        let time = Time { database: database_time, at: self.0.clock.steady() };
+        let time = Time { database, at: sent };
         held.change(|state| {
             state.time = Some(time);
             state.pending = Some((revision, deadline));

@@ -24,6 +24,11 @@ pub trait Permit: sealed::Permit {
     /// Of which company; none for a worker, whose work spans companies.
     fn tenant(&self) -> Option<TenantId>;
 
+    /// What decided, if it was one decision about rows; of several, the first.
+    fn decision(&self) -> Option<Decision> {
+        None
+    }
+
     /// Decides again on the newest snapshot. To be called after the last await before a commit or an answer.
     fn confirm(&self) -> Result<(), Denial>;
 }
@@ -122,7 +127,9 @@ impl Permit for Scope {
     /// Holds while the newest predicate says the same; else the answer has to be made again.
     fn confirm(&self) -> Result<(), Denial> {
         let again = self.decide_again()?;
-        if Arc::ptr_eq(&self.predicate, &again.predicate) || self.predicate.same(&again.predicate) {
+        let alike = Arc::ptr_eq(&self.predicate, &again.predicate) || self.predicate.same(&again.predicate);
+        // The same words may say something else by now: what they name has begun or ended.
+        if alike && self.predicate.same_at(self.now(), again.now()) {
             return Ok(());
         }
         Err(Denial::stale("the permission changed during the call"))
@@ -236,6 +243,10 @@ impl Decided {
 }
 
 impl Permit for Decided {
+    fn decision(&self) -> Option<Decision> {
+        self.decisions.first().copied()
+    }
+
     fn tenant(&self) -> Option<TenantId> {
         Some(self.caller.tenant)
     }
@@ -257,6 +268,10 @@ impl Permit for Decided {
 pub struct Permits(pub Vec<Decided>);
 
 impl Permit for Permits {
+    fn decision(&self) -> Option<Decision> {
+        self.0.first().and_then(Permit::decision)
+    }
+
     /// The tenant of the first; [`Permits::confirm`] refuses a mixture.
     fn tenant(&self) -> Option<TenantId> {
         self.0.first().map(Decided::tenant)

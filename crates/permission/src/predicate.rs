@@ -96,15 +96,28 @@ impl Bar {
 }
 
 impl Bar {
+    /// Whether it leaves at least these levels of every row.
+    pub(crate) fn lets(&self, levels: Levels) -> bool {
+        match self.effect {
+            Effect::Deny => false,
+            Effect::Cap(ceiling) => levels.within(ceiling),
+        }
+    }
+
     /// Whether `new`, of another revision's predicate of the same subject, covers at least the rows that this one
-    /// covers. A department that is gone has no rows.
-    pub(crate) fn stands_in(&self, (before, after): (&Predicate, &Predicate), new: &Self) -> bool {
+    /// covers. A department that is gone has no rows, nor has who does not own any.
+    pub(crate) fn stands_in(
+        &self,
+        (before, after): (&Predicate, &Predicate),
+        new: &Self,
+        owns: impl Fn(SubjectId) -> bool,
+    ) -> bool {
         let led = |bar: &Self| bar.except_led.as_ref().map_or_else(Vec::new, |lines| lines.led_by(before.subject));
         let below = |bar: &Self, org: &Org| bar.department.map_or_else(Vec::new, |top| org.subtree(top).collect());
         let rest = |bar: &Self| Self { except_led: None, ..bar.clone() };
         let (excepted, covered) = (led(self), below(new, &after.org));
         rest(self) == rest(new)
-            && led(new).iter().all(|owner| excepted.contains(owner))
+            && led(new).iter().all(|owner| excepted.contains(owner) || !owns(*owner))
             && below(self, &before.org).iter().all(|id| covered.contains(id) || !after.org.knows(*id))
     }
 }
@@ -141,14 +154,32 @@ impl Predicate {
     /// Whether some row could be allowed at `now`, guards aside.
     #[must_use]
     pub fn possible(&self, now: Timestamp) -> bool {
-        std::iter::once(&self.own).chain(&self.above).all(|side| side.clauses.iter().any(|clause| clause.holds(now)))
+        self.all_sides(|clause| clause.holds(now))
+    }
+
+    /// Whether on every side, the subject's own and that of each account above it, some clause passes.
+    pub(crate) fn all_sides(&self, passes: impl Fn(&Clause) -> bool) -> bool {
+        std::iter::once(&self.own).chain(&self.above).all(|side| side.clauses.iter().any(&passes))
+    }
+
+    /// The guards that hold at `now`.
+    pub(crate) fn in_force(&self, now: Timestamp) -> impl Iterator<Item = &Bar> {
+        self.bars.iter().filter(move |bar| bar.from <= now && now < bar.until)
+    }
+
+    /// Whether what holds at one instant holds at the other, so that no row is answered otherwise for the time alone.
+    pub(crate) fn same_at(&self, one: Timestamp, other: Timestamp) -> bool {
+        let clauses = std::iter::once(&self.own).chain(&self.above).flat_map(|side| &side.clauses);
+        let bars = self.bars.iter().map(|it| (it.from, it.until));
+        let mut windows = clauses.map(|it| (it.from, it.until)).chain(bars);
+        windows.all(|(from, until)| (from <= one && one < until) == (from <= other && other < until))
     }
 
     /// Whether every row of a list shows this layer in clear: whether it may be sorted and grouped by. It depends on
     /// grants and never on values.
     #[must_use]
     pub fn reads(&self, layer: Layer, now: Timestamp) -> bool {
-        let uncapped = self.bars.iter().filter(|bar| bar.from <= now && now < bar.until).all(|bar| match bar.effect {
+        let uncapped = self.in_force(now).all(|bar| match bar.effect {
             Effect::Deny => true,
             Effect::Cap(ceiling) => ceiling.reads(layer),
         });
@@ -211,7 +242,7 @@ impl Predicate {
     /// The guards that cover a row at `now`.
     pub(crate) fn covering(&self, row: &Row, now: Timestamp) -> impl Iterator<Item = &Bar> {
         let org = &self.org;
-        self.bars.iter().filter(move |bar| bar.from <= now && now < bar.until && bar.covers(self.subject, row, org))
+        self.in_force(now).filter(move |bar| bar.covers(self.subject, row, org))
     }
 
     /// Whether two revisions say the same, so that what was answered under one stands under the other.
@@ -229,7 +260,9 @@ impl Predicate {
         self.subject == other.subject
             && self.action == other.action
             && self.bars.len() == other.bars.len()
-            && bars.into_iter().all(|(one, two)| one.stands_in((self, other), two) && two.stands_in((other, self), one))
+            && bars.into_iter().all(|(one, two)| {
+                one.stands_in((self, other), two, |_| true) && two.stands_in((other, self), one, |_| true)
+            })
             && alike(&self.own, &other.own)
             && self.above.len() == other.above.len()
             && self.above.iter().zip(&other.above).all(|(one, two)| alike(one, two))

@@ -316,6 +316,10 @@ impl Facts {
             Change::RoleAssignment(new) => Box::new(|subject| subject.id == new.subject),
             Change::Position(new) => Box::new(|subject| subject.positions.contains(&new.id)),
             Change::Role(_) => Box::new(|_| true),
+            // What was withheld is held again.
+            Change::Removed(Removed::RoleAssignment { subject: id, .. }) => Box::new(|subject| subject.id == *id),
+            // Positions of the new place hold for whoever moves below it.
+            Change::Department(new) if self.moves(new) => Box::new(|subject| !subject.positions.is_empty()),
             Change::Tenant(_)
             | Change::Department(_)
             | Change::Team(_)
@@ -335,6 +339,10 @@ impl Facts {
             }
         }
         Ok(())
+    }
+
+    fn moves(&self, new: &Department) -> bool {
+        self.department(new.id).is_some_and(|old| (old.parent, old.merged_into) != (new.parent, new.merged_into))
     }
 
     fn present(&self, id: SubjectId) -> Result<(), Refusal> {

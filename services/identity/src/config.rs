@@ -19,6 +19,7 @@ pub struct Config {
     pub refresh_token_hours: u64,
     pub password_link_hours: u64,
     pub passwords_at_once: usize,
+    pub sessions_max: u64,
 }
 
 impl Config {
@@ -32,6 +33,7 @@ impl Config {
             input.number("identity.refresh_token_hours", self.refresh_token_hours, 1..=2_160);
             input.number("identity.password_link_hours", self.password_link_hours, 1..=720);
             input.number("identity.passwords_at_once", self.passwords_at_once, 1..=64);
+            input.number("identity.sessions_max", self.sessions_max, 1..=1_000);
         })
     }
 

@@ -110,6 +110,20 @@ impl Keys {
         Self(Arc::new(Signing { kid, key, jwt }))
     }
 
+    /// What stands for a name that nobody may read: equal names have equal digests, and only who has the key can try
+    /// which name it was.
+    #[must_use]
+    pub fn digest(&self, parts: &[String]) -> Uuid {
+        let key = blake3::derive_key("revisit identity digests of names", self.0.key.as_bytes());
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        uuid::Builder::from_custom_bytes(hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default())
+            .into_uuid()
+    }
+
     fn pem(&self) -> Zeroizing<String> {
         Zeroizing::new(format!("{PEM_BEGIN}\n{}\n{PEM_END}\n", STANDARD.encode(&*pkcs8(&self.0.key))))
     }

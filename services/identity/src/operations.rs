@@ -1,5 +1,6 @@
 //! What identity does for its callers, one file per group.
 
+pub mod attempts;
 pub mod audit;
 pub mod book;
 pub mod decisions;

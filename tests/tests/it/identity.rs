@@ -1,8 +1,10 @@
 //! Identity alone, on both databases: who belongs to a company, who may do what, and who is calling.
 
 mod access;
+mod audit;
 mod auditors;
 mod directory;
+mod escalation;
 mod first_links;
 mod log_in;
 mod saga;

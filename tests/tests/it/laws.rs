@@ -285,7 +285,8 @@ fn leased(case: &Case) -> (Leases, Caller) {
     let leases = Leases::new(clock.clock());
     let tenant = engine::tenant(case.world.tenant);
     leases.load(tenant, std::sync::Arc::new(engine::snapshot(&case.world)));
-    let deadline = clock.clock().steady() + std::time::Duration::from_secs(1);
-    leases.renewed(tenant, deadline, case.world.revision, engine::time(case.now));
+    let sent = clock.clock().steady();
+    let deadline = sent + std::time::Duration::from_secs(1);
+    leases.renewed(tenant, deadline, case.world.revision, (engine::time(case.now), sent));
     (leases, Caller::named(tenant, engine::subject(1)))
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::{
     Assigned, Change, Flags, Layer, Permit, Permits, Removed, RoleAssignment, Snapshot, Worker,
-    fixture::{NOW, REP_ONE, REP_TWO, STORE_ONE, company, company_with, customer, id, leased, role, tenant},
+    fixture::{NEWCOMER, NOW, REP_ONE, REP_TWO, STORE_ONE, company, company_with, customer, id, leased, role, tenant},
 };
 
 fn caller() -> Caller {
@@ -152,4 +152,29 @@ fn a_scope_under_a_guard_is_disturbed_by_whom_its_caller_leads_and_by_nobody_els
     assert!(scope.confirm().is_ok());
     leases.load(tenant(), Arc::new(next(&[guard, hired(Some(id(REP_ONE)))])));
     assert_eq!(scope.confirm().expect_err("one more is led").kind, DenialKind::Stale);
+}
+
+#[test]
+fn a_scope_in_which_a_window_opens_or_closes_has_to_be_made_again() {
+    let bounded = |from, until| {
+        Change::RoleAssignment(RoleAssignment {
+            subject: id(NEWCOMER),
+            role: role("sales_rep"),
+            assigned: Assigned::Added { from, until },
+        })
+    };
+    let always = Change::RoleAssignment(RoleAssignment {
+        subject: id(NEWCOMER),
+        role: role("marketing"),
+        assigned: Assigned::Added { from: Timestamp::MIN, until: Timestamp::MAX },
+    });
+    let second = Duration::from_secs(1);
+    for (from, until) in [(Timestamp::MIN, NOW + second), (NOW + second, Timestamp::MAX)] {
+        let (leases, clock) = leased(company_with(&[always.clone(), bounded(from, until)]));
+        let newcomer = Caller::named(tenant(), id(NEWCOMER));
+        let scope = newcomer.scope(&leases, Action::CustomerView).expect("there may be rows");
+        assert!(scope.confirm().is_ok());
+        clock.advance_steady(second);
+        assert_eq!(scope.confirm().expect_err("other rights hold now").kind, DenialKind::Stale);
+    }
 }

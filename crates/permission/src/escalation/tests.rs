@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     ActionSet, Extent, Layer, Level, Levels, Place, Removed,
     fixture::{
-        ADMIN, ALWAYS, BOSS, NEWCOMER, NORTH, NORTH_MANAGER, NOW, REP_ONE, REP_TWO, SOUTH, SOUTH_REP, STORE_ONE,
-        STORE_TWO, actions, assign, company_with, department, grant_id, id, role, user,
+        ADMIN, ALWAYS, BOSS, HEAD_OFFICE, NEWCOMER, NORTH, NORTH_MANAGER, NOW, REP_ONE, REP_TWO, SOUTH, SOUTH_REP,
+        STORE_ONE, STORE_TWO, actions, assign, company_with, department, grant_id, id, role, user,
     },
 };
 
@@ -139,4 +139,63 @@ fn taking_a_guard_away_widens_whom_it_bound() {
     assert!(snapshot.widens(&lifted, id(REP_ONE)) && !snapshot.widens(&lifted, id(REP_TWO)));
     assert!(!snapshot.widens(&Change::Guard(guard(2)), id(REP_ONE)));
     assert!(!snapshot.widens(&Change::Subject(user(600, SOUTH)), id(REP_ONE)), "somebody new elsewhere is not led");
+}
+
+/// A guard that binds one subject and lets out those whom it leads.
+fn bound(subject: u128, action: Action, effect: crate::Effect) -> Change {
+    Change::Guard(crate::Guard {
+        id: id(1),
+        whom: crate::Whom::Subject(id(subject)),
+        except: crate::Exceptions { managers: true, ..crate::Exceptions::default() },
+        actions: actions(&[action]),
+        condition: crate::RowCondition::default(),
+        effect,
+        from: ALWAYS.0,
+        until: ALWAYS.1,
+        reason: "frozen".to_owned(),
+    })
+}
+
+#[test]
+fn who_comes_to_lead_others_than_before_gains_their_rows_and_somebody_new_has_none() {
+    let snapshot = company_with(&[bound(NORTH_MANAGER, Action::CustomerView, crate::Effect::Deny)]);
+    let manager = |number, at| crate::Subject { manager: Some(id(NORTH_MANAGER)), ..user(number, at) };
+    assert!(snapshot.widens(&Change::Subject(manager(SOUTH_REP, SOUTH)), id(NORTH_MANAGER)));
+    assert!(snapshot.widens(&department(SOUTH, Some(HEAD_OFFICE), Some(NORTH_MANAGER)), id(NORTH_MANAGER)));
+    assert!(!snapshot.widens(&Change::Subject(manager(600, SOUTH)), id(NORTH_MANAGER)));
+}
+
+#[test]
+fn a_guard_on_the_giver_is_not_got_around_by_a_delegation_or_the_right_to_grant() {
+    let view = |levels| right(&[Action::CustomerView], Extent::Subtree(Place::At(id(STORE_ONE))), levels);
+    let delegated = |levels| Grant { origin: Origin::Delegation(id(NORTH_MANAGER)), ..to(NEWCOMER, view(levels)) };
+    let masked = Levels::of(&[(Layer::Basic, Level::Read), (Layer::Sensitive, Level::Masked)]);
+    let clear = masked.with(Layer::Sensitive, Level::Read);
+    let cap = |action| company_with(&[deputy(), bound(NORTH_MANAGER, action, crate::Effect::Cap(masked))]);
+    let free = company_with(&[deputy()]);
+    assert!(free.may_grant(id(NORTH_MANAGER), &delegated(clear), NOW).is_ok());
+    let capped = cap(Action::CustomerView);
+    assert!(capped.may_grant(id(NORTH_MANAGER), &delegated(clear), NOW).is_err());
+    assert!(capped.may_grant(id(NORTH_MANAGER), &delegated(masked), NOW).is_ok());
+    let granting = cap(Action::GrantManage);
+    assert!(granting.may_grant(id(NORTH_MANAGER), &to(REP_ONE, view(clear)), NOW).is_err());
+    assert!(granting.may_grant(id(NORTH_MANAGER), &to(REP_ONE, view(masked)), NOW).is_ok());
+    let barred = company_with(&[bound(ADMIN, Action::GrantManage, crate::Effect::Deny)]);
+    assert!(barred.may_write_role(id(ADMIN), &[view(clear)], NOW).is_err());
+    assert!(free.may_write_role(id(ADMIN), &[view(clear)], NOW).is_ok());
+}
+
+#[test]
+fn a_sub_account_gives_no_more_than_the_account_above_it() {
+    let grants = right(&[Action::GrantManage], Extent::Tenant, Levels::WRITE);
+    let snapshot = company_with(&[
+        deputy(),
+        Change::Subject(crate::Subject { parent: Some(id(NORTH_MANAGER)), ..user(600, STORE_ONE) }),
+        Change::Grant(Grant::of(grant_id(78), id(600), grants, ALWAYS, Origin::Direct)),
+    ]);
+    let view = |extent| to(REP_ONE, right(&[Action::CustomerView], extent, Levels::READ));
+    assert!(snapshot.may_grant(id(600), &view(Extent::Subtree(Place::At(id(STORE_ONE)))), NOW).is_ok());
+    assert!(snapshot.may_grant(id(600), &view(Extent::Tenant), NOW).is_err());
+    let templates = [right(&[Action::CustomerView], Extent::Own, Levels::READ)];
+    assert!(snapshot.may_write_role(id(600), &templates, NOW).is_err());
 }

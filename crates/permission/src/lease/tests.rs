@@ -25,7 +25,7 @@ impl Replica {
     }
 
     fn renew(&self, revision: i64) {
-        self.leases.renewed(tenant(), self.deadline(), revision, NOW);
+        self.leases.renewed(tenant(), self.deadline(), revision, (NOW, self.clock.clock().steady()));
     }
 
     fn load(&self, revision: i64) {
@@ -85,7 +85,7 @@ fn a_late_answer_never_moves_the_deadline_back_and_an_old_snapshot_replaces_noth
     let early = replica.deadline();
     replica.clock.advance_steady(TTL / 2);
     replica.renew(3);
-    replica.leases.renewed(tenant(), early, 3, NOW);
+    replica.leases.renewed(tenant(), early, 3, (NOW, replica.clock.clock().steady()));
     replica.load(2);
     replica.clock.advance_steady(TTL / 2);
     assert_eq!(replica.reads(), Some(3));
@@ -101,6 +101,16 @@ fn time_is_the_databases_and_goes_on_with_the_boot_clock_only() {
     let reading = replica.leases.read(tenant()).expect("the lease holds");
     assert_eq!(reading.now, NOW + TTL / 2);
     assert_eq!(reading.until, NOW + TTL);
+}
+
+#[test]
+fn time_is_counted_from_the_sending_of_the_renewal() {
+    let replica = Replica::new();
+    replica.load(3);
+    let sent = replica.clock.clock().steady();
+    replica.clock.advance_steady(TTL / 4);
+    replica.leases.renewed(tenant(), sent + TTL, 3, (NOW, sent));
+    assert_eq!(replica.leases.read(tenant()).expect("the lease holds").now, NOW + TTL / 4);
 }
 
 #[test]

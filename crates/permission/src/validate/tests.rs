@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     Exceptions, Level, Removed, Role, RowCondition, Tenant,
     fixture::{
-        ADMIN, ALWAYS, BOSS, HEAD_OFFICE, NEWCOMER, NORTH, NOW, REP_ONE, REP_TWO, SOUTH, STORE_ONE, actions, assign,
-        company, department, grant_id, id, position, role, user,
+        ADMIN, ALWAYS, BOSS, HEAD_OFFICE, NEWCOMER, NORTH, NOW, REP_ONE, REP_TWO, SOUTH, STORE_ONE, STORE_TWO, actions,
+        assign, company, department, grant_id, id, position, role, user,
     },
     level::Layer,
 };
@@ -139,6 +139,28 @@ fn roles_that_exclude_each_other_do_not_meet_by_whatever_way() {
     let mut templates = rep.templates.clone();
     templates[0].levels = Levels::WRITE;
     assert_eq!(facts.validate(&Change::Role(Role { templates, ..rep })).err(), conflict);
+}
+
+#[test]
+fn roles_that_exclude_each_other_do_not_meet_when_one_is_given_back_or_a_department_moves() {
+    let conflict = Err(Refusal::RoleConflict(Duty::FinanceWrite, Duty::SalesWrite));
+    let rep = |facts: &mut Facts, positions: &[u128]| {
+        let positions = positions.iter().map(|number| id(*number)).collect();
+        facts.apply(&Change::Subject(Subject { positions, ..user(REP_ONE, STORE_ONE) }));
+    };
+    let mut facts = company();
+    facts.apply(&position(51, STORE_ONE, &["service"]));
+    let withheld = RoleAssignment { subject: id(REP_ONE), role: role("service"), assigned: Assigned::Withheld };
+    facts.apply(&Change::RoleAssignment(withheld));
+    rep(&mut facts, &[51]);
+    let given_back = Removed::RoleAssignment { subject: id(REP_ONE), role: role("service") };
+    assert_eq!(facts.validate(&Change::Removed(given_back)), conflict);
+    // A position of the south holds in the store once that lies in the south.
+    let mut facts = company();
+    facts.apply(&position(52, SOUTH, &["service"]));
+    rep(&mut facts, &[52]);
+    assert_eq!(facts.validate(&department(STORE_ONE, Some(SOUTH), None)), conflict);
+    assert_eq!(facts.validate(&department(STORE_TWO, Some(SOUTH), None)), Ok(()));
 }
 
 #[test]

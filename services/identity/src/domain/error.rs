@@ -53,6 +53,8 @@ pub enum Error {
     HandOverRunning,
     #[error("the change would widen its author's own rights and needs a second person")]
     OwnRights,
+    #[error("who can come in as this user has rights that you may not give: a second person is needed")]
+    TakesOver,
     #[error("a company can have no more of these")]
     TooMany,
 
@@ -113,7 +115,7 @@ impl Error {
             Self::UserState => (Kind::Precondition, "USER_STATE"),
             Self::Administrator => (Kind::Precondition, "ADMINISTRATOR"),
             Self::HandOverRunning => (Kind::Precondition, "HAND_OVER_RUNNING"),
-            Self::OwnRights => (Kind::Precondition, "APPROVAL_REQUIRED"),
+            Self::OwnRights | Self::TakesOver => (Kind::Precondition, "APPROVAL_REQUIRED"),
             Self::TooMany => (Kind::Exhausted, "TOO_MANY"),
             Self::Rule(refusal) => rule(refusal),
             Self::Refused { .. } => (Kind::Invalid, "INVALID_ARGUMENT"),

@@ -61,6 +61,8 @@ pub struct Failures {
     pub count: i64,
     pub blocked_until: Timestamp,
     pub updated_at: Timestamp,
+    /// Attempts that came too early since then.
+    pub put_off: i64,
 }
 
 impl Failures {
@@ -68,7 +70,13 @@ impl Failures {
     #[must_use]
     pub fn failed(self, by: By, now: Timestamp) -> Self {
         let count = if now.since(self.updated_at) > FORGET_AFTER { 1 } else { self.count.saturating_add(1) };
-        Self { count, blocked_until: now + delay(by, count), updated_at: now }
+        Self { count, blocked_until: now + delay(by, count), updated_at: now, put_off: 0 }
+    }
+
+    /// One more that came too early. It makes nobody wait longer.
+    #[must_use]
+    pub const fn put_off(self) -> Self {
+        Self { put_off: self.put_off.saturating_add(1), ..self }
     }
 
     /// How long to wait still, if at all.

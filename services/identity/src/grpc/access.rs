@@ -15,7 +15,7 @@ use crate::{
 fn asker<T>(request: &Request<T>) -> Option<Asker> {
     let principal = request.extensions().get::<Principal>().cloned();
     let service = request.extensions().get::<ServiceCaller>().map(|_| Asker::Service);
-    service.or_else(|| principal.map(|who| Asker::Subject(Box::new(who))))
+    principal.map(|who| Asker::Subject(Box::new(who))).or(service)
 }
 
 fn asked<T>(request: Request<T>) -> Result<(Asker, T), tonic::Status> {

@@ -10,7 +10,6 @@ use revisit_core::{
 use revisit_event::{Draft, Envelope, EnvelopeExt};
 use revisit_permission::{Action, Change, Removed};
 use revisit_proto::identity::v1::{self as pb, AuditOutcome};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::book::Cause;
@@ -25,6 +24,10 @@ use crate::{
 
 /// Ids that one entry names.
 const IDS_MAX: usize = 1_000;
+/// Bytes of JSON in one entry; a revision that says more has several. Beside the ids, well within what an event holds.
+const JSON_MAX: usize = 160 << 10;
+/// Bytes of JSON of one thing, so that what it was and what it is fit into one entry.
+const CHANGE_MAX: usize = 72 << 10;
 /// Links of one read while verifying.
 const VERIFY_MAX: u64 = 1_000;
 
@@ -51,13 +54,15 @@ pub struct Act {
     pub fields: Vec<String>,
     pub outcome: AuditOutcome,
     pub reason_code: &'static str,
+    /// How many equal ones the entry stands for.
+    pub count: i64,
 }
 
 impl Act {
     /// An act that succeeded.
     pub fn done(actor: Actor, action: &'static str, resource: &'static str, id: Uuid) -> Self {
         let (fields, outcome) = (Vec::new(), AuditOutcome::Done);
-        Self { actor, action, resource, ids: vec![id], fields, outcome, reason_code: "" }
+        Self { actor, action, resource, ids: vec![id], fields, outcome, reason_code: "", count: 1 }
     }
 }
 
@@ -76,39 +81,86 @@ pub async fn act_of(ids: &Ids, tx: &Tx, tenant: TenantId, act: Act) -> Result<()
         fields: act.fields,
         outcome: act.outcome.into(),
         reason_code: act.reason_code.to_owned(),
+        count: act.count,
         ..entry(ids.next::<revisit_core::id::kind::Event>(now).uuid(), act.actor, now)
     };
     emit(tx, tenant, &entry);
     Ok(())
 }
 
-/// Emits the entry of a revision: who, when, why, before and after.
+/// Emits the entries of a revision: who, when, why, before and after. Each change comes with what it replaces.
 pub fn revision(
     tx: &Tx,
     now: Timestamp,
     (tenant, number): (TenantId, i64),
     cause: &Cause,
-    (before, after): (&[Change], &[Change]),
+    changes: &[(Option<Change>, &Change)],
 ) -> Result<(), Error> {
-    let mut ids: Vec<String> = after.iter().map(|change| subject_of(change).1.to_string()).collect();
-    ids.dedup();
-    ids.truncate(IDS_MAX);
-    // One revision has one entry, so its id follows from it.
-    let id: revisit_core::id::EventId =
-        Id::derived("revisit identity revision entry", &[tenant.uuid().as_bytes(), &number.to_be_bytes()]);
-    let entry = pb::AuditEntry {
-        action: cause.action.to_owned(),
-        resource: after.first().map(|change| subject_of(change).0).unwrap_or_default().to_owned(),
-        resource_ids: ids,
-        outcome: AuditOutcome::Done.into(),
-        revision: number,
-        why: cause.why.clone(),
-        before_json: json(before)?,
-        after_json: json(after)?,
-        ..entry(id.uuid(), cause.actor, now)
-    };
-    emit(tx, tenant, &entry);
+    let mut parts: Vec<Part> = vec![Part::default()];
+    for (was, is) in changes {
+        let (was, after) = (was.as_ref().map(json).transpose()?, json(is)?);
+        if after.len() > CHANGE_MAX {
+            return Err(Error::Refused { field: "request", rule: "says too much of one thing; divide it" });
+        }
+        let size = was.as_ref().map_or(0, String::len) + after.len();
+        let is_full = |part: &Part| part.size + size > JSON_MAX || part.ids.len() >= IDS_MAX;
+        if parts.last().is_none_or(is_full) {
+            parts.push(Part::default());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.add(subject_of(is), size, (was, after));
+        }
+    }
+    for (place, part) in (0_u32..).zip(parts) {
+        // A revision is written once, so the ids of its entries follow from it.
+        let (revision, place) = (number.to_be_bytes(), place.to_be_bytes());
+        let id: revisit_core::id::EventId =
+            Id::derived("revisit identity revision entry", &[tenant.uuid().as_bytes(), &revision, &place]);
+        let entry = pb::AuditEntry {
+            action: cause.action.to_owned(),
+            resource: part.resource.to_owned(),
+            resource_ids: part.ids,
+            outcome: AuditOutcome::Done.into(),
+            witness: cause.witness.clone(),
+            revision: number,
+            why: cause.why.clone(),
+            before_json: array(&part.before),
+            after_json: array(&part.after),
+            ..entry(id.uuid(), cause.actor, now)
+        };
+        emit(tx, tenant, &entry);
+    }
     Ok(())
+}
+
+/// What one entry says of a revision.
+#[derive(Default)]
+struct Part {
+    resource: &'static str,
+    ids: Vec<String>,
+    size: usize,
+    before: Vec<String>,
+    after: Vec<String>,
+}
+
+impl Part {
+    fn add(&mut self, (resource, id): (&'static str, Uuid), size: usize, (was, is): (Option<String>, String)) {
+        if self.after.is_empty() {
+            self.resource = resource;
+        }
+        let id = id.to_string();
+        if self.ids.last() != Some(&id) {
+            self.ids.push(id);
+        }
+        self.size += size;
+        self.before.extend(was);
+        self.after.push(is);
+    }
+}
+
+/// A JSON list of what is JSON already; empty when there is nothing.
+fn array(items: &[String]) -> String {
+    if items.is_empty() { String::new() } else { format!("[{}]", items.join(",")) }
 }
 
 fn entry(id: Uuid, actor: Actor, now: Timestamp) -> pb::AuditEntry {
@@ -130,8 +182,8 @@ fn emit(tx: &Tx, tenant: TenantId, entry: &pb::AuditEntry) {
     tx.emit(Draft::new(tenant, id, 1, entry).keyed(key));
 }
 
-fn json(changes: &[impl Serialize]) -> Result<String, Failure> {
-    if changes.is_empty() { Ok(String::new()) } else { serde_json::to_string(changes).map_err(Failure::internal) }
+fn json(change: &Change) -> Result<String, Failure> {
+    serde_json::to_string(change).map_err(Failure::internal)
 }
 
 /// What a change is about.
@@ -175,7 +227,7 @@ pub async fn chain(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure> 
         event: event.id()?.uuid(),
         subject: entry.subject_id.parse().ok(),
         action: entry.action,
-        resource: entry.resource_ids.first().and_then(|id| id.parse().ok()),
+        rows: entry.resource_ids.iter().filter_map(|id| id.parse().ok()).take(IDS_MAX).collect(),
         time: Timestamp::from_micros(entry.time_micros),
     };
     let end = app.keys.sign_end(tenant, number, &chained.link.hash);

@@ -27,6 +27,8 @@ use crate::{
 
 /// How long a write waits for its own revision after it is committed.
 const SETTLE_MAX: Duration = Duration::from_millis(500);
+/// Companies whose log is remembered at once.
+const LEDGERS_MAX: usize = 10_000;
 /// Revisions of one read of the log.
 const LOG_MAX: u64 = 500;
 
@@ -54,7 +56,13 @@ impl Ledgers {
             }
         }
         if revision > from {
+            // What no token outlives is not carried along for ever.
+            facts.forget_sessions(store::now(tx).await?);
             let mut held = self.lock();
+            if held.len() >= LEDGERS_MAX && !held.contains_key(&tenant) {
+                // Rare, and every one of them is read anew when it is asked for.
+                held.clear();
+            }
             let newest = held.entry(tenant).or_insert_with(|| (0, Facts::new(tenant)));
             if newest.0 < revision {
                 *newest = (revision, facts.clone());
@@ -78,11 +86,19 @@ pub struct Cause {
     pub action: &'static str,
     /// In the actor's words.
     pub why: String,
+    /// By what right; empty for what follows by itself.
+    pub witness: String,
 }
 
 impl Cause {
     pub fn new(who: &Principal, action: &'static str, why: impl Into<String>) -> Self {
-        Self { actor: audit::Actor::of(who), action, why: why.into() }
+        Self { actor: audit::Actor::of(who), action, why: why.into(), witness: String::new() }
+    }
+
+    /// With what decided.
+    fn under(self, permit: &impl Permit) -> Self {
+        let witness = permit.decision().map(|decision| revisit_bootstrap::audit::witness(&decision.witness));
+        Self { witness: witness.unwrap_or_default(), ..self }
     }
 }
 
@@ -147,13 +163,38 @@ impl Book {
         Ok(())
     }
 
-    /// Refuses what would widen the author's own rights: that needs a second person.
-    pub fn refuse_own_widening(&self, author: SubjectId) -> Result<(), Error> {
-        let before = Snapshot::compile(&self.before, self.tenant.revision);
-        if before.widened_in(&self.snapshot(), author) {
-            return Err(Error::OwnRights);
+    /// Refuses what would widen its author's own rights: that needs a second person. Whoever was not active before
+    /// came in by a link that another person has given.
+    fn refuse_own_widening(&self, author: SubjectId, after: &Snapshot) -> Result<(), Error> {
+        if !self.changes.iter().any(|change| self.says_who_may(change)) {
+            return Ok(());
         }
-        Ok(())
+        let before = Snapshot::compile(&self.before, self.tenant.revision);
+        let acts = before.subject(author).is_some_and(|facts| facts.active);
+        if acts && before.widened_in(after, author) { Err(Error::OwnRights) } else { Ok(()) }
+    }
+
+    /// Whether a change may give or take a right. Names and ended sessions do neither; switching a module gives
+    /// everybody back what was granted before, and its author no more than others.
+    fn says_who_may(&self, change: &Change) -> bool {
+        match change {
+            Change::Tenant(_) | Change::SessionRevoked { .. } => false,
+            Change::Department(new) => self.before.department(new.id).is_none_or(|old| {
+                let (name, modules_off) = (new.name.clone(), new.modules_off.clone());
+                permission::Department { name, modules_off, ..old.clone() } != *new
+            }),
+            Change::Subject(new) => self
+                .before
+                .subject(new.id)
+                .is_none_or(|old| permission::Subject { name: new.name.clone(), ..old.clone() } != *new),
+            Change::Position(_)
+            | Change::Role(_)
+            | Change::RoleAssignment(_)
+            | Change::Team(_)
+            | Change::Grant(_)
+            | Change::Guard(_)
+            | Change::Removed(_) => true,
+        }
     }
 
     /// Writes the revision, its events and its audit entry; answers its number. Without a change there is no revision.
@@ -162,20 +203,24 @@ impl Book {
             return Ok(self.tenant.revision);
         }
         let number = self.next_revision();
-        self.tell(tx, number).await?;
-        let was: Vec<_> = self.changes.iter().filter_map(|change| before(&self.before, change)).collect();
-        audit::revision(tx, self.now, (self.tenant.id, number), cause, (&was, &self.changes))?;
+        let after = Snapshot::compile(&self.after, number);
+        if let Some(author) = cause.actor.subject {
+            self.refuse_own_widening(author, &after)?;
+        }
+        self.tell(tx, &after).await?;
+        let changes: Vec<_> = self.changes.iter().map(|change| (before(&self.before, change), change)).collect();
+        audit::revision(tx, self.now, (self.tenant.id, number), cause, &changes)?;
         let revision = log::Revision { number, changes: self.changes };
         log::append(tx, self.tenant.id, &revision, self.now).await?;
         Ok(number)
     }
 
     /// Emits what the other services project: everybody whose record or resolved manager changed, and departments.
-    async fn tell(&self, tx: &Tx, revision: i64) -> Result<(), Error> {
-        let after = Snapshot::compile(&self.after, revision);
-        let told = self.told(&after);
+    async fn tell(&self, tx: &Tx, after: &Snapshot) -> Result<(), Error> {
+        let revision = after.revision;
+        let told = self.told(after);
         for account in store::accounts::by_ids(tx, self.tenant.id, &told.0.into_iter().collect::<Vec<_>>()).await? {
-            let event = facts::user(&account, &after);
+            let event = facts::user(&account, after);
             tx.emit(Draft::new(self.tenant.id, account.id.uuid(), revision, &event));
         }
         for id in told.1 {
@@ -287,6 +332,7 @@ impl App {
         cause: Cause,
         work: impl AsyncFnOnce(&Tx, &mut Book) -> Result<T, Error>,
     ) -> Result<Revised<T>, Error> {
+        let cause = cause.under(permit);
         let (value, revision) = self
             .store
             .write(permit, async |tx| {
@@ -310,6 +356,7 @@ impl App {
     ) -> Result<(M, bool), Error> {
         let (tenant, subject) = (permit.tenant(), permit.caller().subject);
         let Once { repeat, answer } = once;
+        let cause = cause.under(permit);
         let (value, written) = self
             .store
             .write(permit, async move |tx| {

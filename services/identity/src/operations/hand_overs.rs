@@ -94,7 +94,6 @@ pub async fn start<M: Message + Default>(
         place(tx, book, &mut kept, &order).await?;
         if order.transfer.is_some() {
             users::may_hold(book, who, &kept.account)?;
-            book.refuse_own_widening(who.subject())?;
         }
         let revoked_sessions = i32::try_from(ended).unwrap_or(i32::MAX);
         let (successor, ordered_by, reason) = (order.successor, who.subject(), order.reason);

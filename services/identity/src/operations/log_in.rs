@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use revisit_bootstrap::{
-    auth::Principal,
-    database::{Tx, fault},
-};
+use revisit_bootstrap::{auth::Principal, database::Tx, idempotency};
 use revisit_core::{
     Failure, Timestamp,
     id::{SessionId, SubjectId, TenantId, kind},
 };
 use revisit_permission::{SubjectKind, SubjectState};
-use revisit_proto::identity::v1::AuditOutcome;
 
 use super::{
+    attempts::{self, Attempt, Claim},
     audit::{self, Act, Actor},
     book::{Cause, Revised},
     sessions, users,
@@ -22,7 +19,7 @@ use crate::{
     App,
     domain::{
         Error, Session,
-        log_in::{By, Failures, RefreshToken, Shown, failure_key, hash_secret, judge},
+        log_in::{RefreshToken, Shown, hash_secret, judge},
     },
     keys::Named,
     store::{
@@ -31,7 +28,8 @@ use crate::{
     },
 };
 
-const LOG_IN: &str = "auth.log_in";
+pub const LOG_IN: &str = "auth.log_in";
+const CHANGE_PASSWORD: &str = "auth.change_password";
 
 /// Name and password.
 pub struct LogIn {
@@ -54,133 +52,82 @@ pub struct Tokens {
     pub session: SessionId,
 }
 
-/// Counts of one attempt: by account and by source.
-struct Counted(Vec<(By, Vec<u8>)>);
-
-impl Counted {
-    fn new(account: &[&str], source: &str) -> Self {
-        let mut keys =
-            vec![(By::Account, failure_key(By::Account, account)), (By::Source, failure_key(By::Source, &[source]))];
-        // Locks are taken in one order everywhere.
-        keys.sort_by(|(_, one), (_, other)| one.cmp(other));
-        Self(keys)
-    }
-
-    /// Of somebody who has proved to be this account already.
-    fn account(account: &[&str]) -> Self {
-        Self(vec![(By::Account, failure_key(By::Account, account))])
-    }
-}
-
 pub async fn log_in(app: &App, input: LogIn) -> Result<Tokens, Error> {
     let LogIn { tenant_key, username, password, device, source } = input;
-    let counted = Counted::new(&[&tenant_key, &username], &source);
-    let found = attempt(app, &counted, async |tx| {
+    let claim = Claim::new(vec![tenant_key.clone(), username.clone()], &source);
+    let attempt = attempts::begin(app, claim, async |tx| {
         let Some(tenant) = organisation::tenant_by_key(tx, &tenant_key).await? else { return Ok(None) };
         let kept = accounts::by_username(tx, tenant.id, &username).await?;
         // The names of programs are no log-in names.
         Ok(Some((tenant.id, kept.filter(|kept| kept.account.kind == SubjectKind::User))))
     })
     .await?;
-    finish(app, &counted, found, (password, device)).await
+    finish(app, &attempt, (password, device)).await
 }
 
 pub async fn log_in_service_account(app: &App, id: SubjectId, secret: String, source: String) -> Result<Tokens, Error> {
-    let counted = Counted::new(&[&id.to_string()], &source);
-    let found = attempt(app, &counted, async |tx| {
+    let claim = Claim::new(vec![id.to_string()], &source);
+    let attempt = attempts::begin(app, claim, async |tx| {
         let found = accounts::service_account(tx, id).await?;
         Ok(found.map(|(tenant, kept)| (tenant, Some(kept))))
     })
     .await?;
-    finish(app, &counted, found, (secret, String::new())).await
-}
-
-/// A company, and the account in it if there is one.
-type Found = Option<(TenantId, Option<Kept>)>;
-
-/// Refuses an attempt that comes too early; else counts it as failed before the password is looked at, so that many
-/// attempts at once cannot share one count.
-async fn attempt(
-    app: &App,
-    counted: &Counted,
-    find: impl AsyncFnOnce(&Tx) -> Result<Found, Failure>,
-) -> Result<Found, Error> {
-    app.store
-        .write(&app.workers.log_in, async move |tx| {
-            let now = crate::store::now(tx).await?;
-            let mut known = Vec::with_capacity(counted.0.len());
-            for (by, key) in &counted.0 {
-                tx.lock(lock_of(key)).await.map_err(fault)?;
-                known.push((*by, key, rows::failures(tx, key).await?));
-            }
-            let waits = known.iter().filter_map(|(_, _, failures)| failures.and_then(|it| it.wait(now)));
-            if let Some(retry_after) = waits.max() {
-                return Err(Error::LogInDelayed { retry_after });
-            }
-            for (by, key, failures) in known {
-                let counted = failures.unwrap_or_default().failed(by, now);
-                rows::set_failures(tx, key.clone(), counted, failures.is_some()).await?;
-            }
-            Ok(find(tx).await?)
-        })
-        .await
-}
-
-fn lock_of(key: &[u8]) -> i64 {
-    key.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
+    finish(app, &attempt, (secret, String::new())).await
 }
 
 /// Looks at the password, takes the count back when it is right, and opens a session.
-async fn finish(
-    app: &App,
-    counted: &Counted,
-    found: Found,
-    (password, device): (String, String),
-) -> Result<Tokens, Error> {
-    let kept = found.as_ref().and_then(|(_, kept)| kept.as_ref());
-    let hash = kept.filter(|kept| kept.account.is_active()).and_then(|kept| kept.secret_hash.clone());
-    let right = app.passwords.verify(password, hash.clone()).await?;
-    let Some((tenant, kept)) = found else { return Err(Error::LogInRefused) };
-    let Some(kept) = kept.filter(|_| right) else {
-        return refuse(app, tenant, Actor::default()).await;
+async fn finish(app: &App, attempt: &Attempt, (password, device): (String, String)) -> Result<Tokens, Error> {
+    let active = attempt.account().filter(|(_, kept)| kept.account.is_active());
+    let hash = active.and_then(|(_, kept)| kept.secret_hash.clone());
+    let right = verify(app, attempt, password, hash.clone()).await?;
+    let Some((tenant, kept)) = attempt.account().filter(|_| right) else {
+        attempt.failed(app).await?;
+        return Err(Error::LogInRefused);
     };
-    app.store
+    let id = kept.account.id;
+    // Read again: it may have been stopped, or have got another password, while this one was compared.
+    let again = async |tx: &Tx| {
+        rows::lock(tx, tenant, id).await?;
+        let again = accounts::by_id(tx, tenant, id).await?;
+        again.filter(|it| it.account.is_active() && it.secret_hash == hash).ok_or(Error::LogInRefused)
+    };
+    let opened = app
+        .store
         .write(&app.workers.log_in, async |tx| {
-            // Read again: it may have been stopped, or have got another password, while this one was compared.
-            let again = accounts::by_id(tx, tenant, kept.account.id).await?;
-            let again =
-                again.filter(|it| it.account.is_active() && it.secret_hash == hash).ok_or(Error::LogInRefused)?;
-            forgive(tx, counted).await?;
-            open(app, tx, tenant, &again, device).await
-        })
-        .await
-}
-
-async fn refuse(app: &App, tenant: TenantId, actor: Actor) -> Result<Tokens, Error> {
-    let entry = Act {
-        outcome: AuditOutcome::Failed,
-        reason_code: "LOG_IN_REFUSED",
-        ..Act::done(actor, LOG_IN, "session", tenant.uuid())
-    };
-    app.store.write(&app.workers.log_in, async |tx| audit::act(app, tx, tenant, entry).await).await?;
-    Err(Error::LogInRefused)
-}
-
-/// The account's failures are forgotten; from the source only this attempt is taken back, or one good account would
-/// let a source try all others for ever.
-async fn forgive(tx: &Tx, counted: &Counted) -> Result<(), Error> {
-    for (by, key) in &counted.0 {
-        tx.lock(lock_of(key)).await.map_err(fault)?;
-        match (by, rows::failures(tx, key).await?) {
-            (_, None) => (),
-            (By::Source, Some(it)) if it.count > 1 => {
-                let less = Failures { count: it.count - 1, blocked_until: it.updated_at, ..it };
-                rows::set_failures(tx, key.clone(), less, true).await?;
+            let kept = again(tx).await?;
+            let now = crate::store::now(tx).await?;
+            let live = rows::live(tx, tenant, id, now, app.config.sessions_max).await?;
+            if u64::try_from(live.len()).is_ok_and(|live| live >= app.config.sessions_max) {
+                return Ok(None);
             }
-            (By::Account | By::Source, Some(_)) => rows::clear_failures(tx, key).await?,
+            attempt.forgive(tx).await?;
+            Ok(Some(open(app, tx, tenant, &kept, device.clone()).await?))
+        })
+        .await?;
+    if let Some(tokens) = opened {
+        return Ok(tokens);
+    }
+    // To end a session is a revision, which most log-ins need not wait for.
+    let actor = Actor { subject: Some(id), session: None };
+    let cause = Cause { actor, action: "auth.session_replaced", ..Cause::default() };
+    let replaced = app.revise(&app.workers.log_in, tenant, cause, async |tx, book| {
+        let kept = again(tx).await?;
+        sessions::make_room(tx, book, id, app.config.sessions_max).await?;
+        attempt.forgive(tx).await?;
+        open(app, tx, tenant, &kept, device).await
+    });
+    Ok(replaced.await?.value)
+}
+
+/// Compares a password. One that could not be compared was no attempt.
+async fn verify(app: &App, attempt: &Attempt, password: String, hash: Option<String>) -> Result<bool, Error> {
+    match app.passwords.verify(password, hash).await {
+        Ok(right) => Ok(right),
+        Err(error) => {
+            attempt.undo(app).await?;
+            Err(error)
         }
     }
-    Ok(())
 }
 
 /// Opens a session and audits it, in one transaction with what proved the right to it.
@@ -328,19 +275,30 @@ fn refuse_own_name(password: &str, username: &str) -> Result<(), Error> {
 pub async fn change_password(app: &App, who: &Principal, current: String, new: String) -> Result<Revised<()>, Error> {
     let permit = who.caller.own(&who.leases).map_err(Failure::from)?;
     let (tenant, id) = (who.tenant(), who.subject());
-    let counted = Counted::account(&[&tenant.to_string(), &id.to_string()]);
-    let found = attempt(app, &counted, async |tx| Ok(Some((tenant, accounts::by_id(tx, tenant, id).await?))));
-    let kept = found.await?.and_then(|(_, kept)| kept).ok_or(Error::NoSuchUser)?;
-    if !app.passwords.verify(current, kept.secret_hash.clone()).await? {
+    let name = app
+        .store
+        .read(&permit, async |tx| {
+            let company = organisation::tenant_by_id(tx, tenant).await?.ok_or(Error::NoSuchTenant)?;
+            let kept = accounts::by_id(tx, tenant, id).await?.ok_or(Error::NoSuchUser)?;
+            Ok(vec![company.key, kept.account.username])
+        })
+        .await?;
+    let claim = Claim::again(Actor::of(who), CHANGE_PASSWORD, name);
+    let attempt =
+        attempts::begin(app, claim, async |tx| Ok(Some((tenant, accounts::by_id(tx, tenant, id).await?)))).await?;
+    let kept = attempt.account().and_then(|(_, kept)| kept.secret_hash.clone());
+    if !verify(app, &attempt, current, kept).await? {
+        attempt.failed(app).await?;
         return Err(Error::Refused { field: "current_password", rule: "is not the password of now" });
     }
     let hash = app.passwords.hash(new.clone()).await?;
-    app.revise(&permit, tenant, Cause::new(who, "auth.change_password", ""), async |tx, book| {
+    app.revise(&permit, tenant, Cause::new(who, CHANGE_PASSWORD, ""), async |tx, book| {
         let mut user = users::find(tx, book, id).await?;
         refuse_own_name(&new, &user.account.username)?;
         user.secret_hash = Some(hash);
-        forgive(tx, &counted).await?;
+        // First the lock of the sessions, then those of the counts: in the order of a log-in.
         sessions::end_all(tx, book, id, who.caller.session).await?;
+        attempt.forgive(tx).await?;
         users::save(tx, book, &mut user).await
     })
     .await
@@ -349,8 +307,18 @@ pub async fn change_password(app: &App, who: &Principal, current: String, new: S
 /// How long rows are kept that nobody asks for any more.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
 
-/// Deletes expired sessions and forgotten failures.
+/// Rounds of one sweep of kept answers; the next sweep goes on.
+const ROUNDS_MAX: usize = 100;
+
+/// Deletes expired sessions, forgotten failures and answers that are kept for repeats no longer.
 pub async fn sweep(app: &App) -> Result<(), Error> {
+    let worker = &app.workers.sweep;
+    for _ in 0..ROUNDS_MAX {
+        let expired = app.store.read(worker, async |tx| Ok(idempotency::any_expired(tx).await?)).await?;
+        if !expired || !app.store.write(worker, async |tx| Ok(idempotency::sweep(tx).await?)).await? {
+            break;
+        }
+    }
     app.store
         .write(&app.workers.sweep, async |tx| {
             let now = crate::store::now(tx).await?;

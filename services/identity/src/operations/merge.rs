@@ -64,7 +64,6 @@ pub async fn merge(
         move_positions(tx, book, merger).await?;
         move_people(tx, book, merger).await?;
         close(tx, book, ends, merger.into).await?;
-        book.refuse_own_widening(who.subject())?;
         organisation::department_by_id(tx, tenant, merger.into).await?.ok_or(Error::NoSuchDepartment)
     })
     .await

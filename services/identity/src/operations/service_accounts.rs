@@ -130,6 +130,7 @@ pub async fn rotate(app: &App, who: &Principal, id: SubjectId, why: String) -> R
     let hash = app.passwords.hash(secret.clone()).await?;
     app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, why), async |tx, book| {
         let mut kept = find(tx, book, id).await?;
+        users::refuse_taking_over(&book.snapshot(), who, &kept.account, book.now)?;
         kept.secret_hash = Some(hash);
         sessions::end_all(tx, book, id, None).await?;
         users::save(tx, book, &mut kept).await?;

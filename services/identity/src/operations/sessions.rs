@@ -19,17 +19,35 @@ use crate::{
     store::sessions,
 };
 
-/// Sessions of one subject: an older one is ended when there would be more.
-pub const SESSIONS_MAX: u64 = 100;
+/// Sessions that are listed, and that one statement ends: as many as the configuration allows a subject at the most.
+pub const SESSIONS_MAX: u64 = 1_000;
 /// How long an access token outlives its session at the most, with the tolerance of who verifies it.
 const TOKEN_LIFE: Duration = Duration::from_secs(5 * 60 + 10);
 
 /// Ends sessions of a subject inside a revision, all but one if named; answers how many.
 pub async fn end_all(tx: &Tx, book: &mut Book, subject: SubjectId, except: Option<SessionId>) -> Result<usize, Error> {
+    let tenant = book.tenant.id;
+    // A log-in that runs now has either committed its session, or finds what comes of this.
+    sessions::lock(tx, tenant, subject).await?;
+    let mut count = 0;
+    // Each round ends at least one, so there is a last one.
+    loop {
+        let live = sessions::live(tx, tenant, subject, book.now, SESSIONS_MAX).await?;
+        let ended: Vec<SessionId> = live.iter().map(|it| it.id).filter(|id| Some(*id) != except).collect();
+        if ended.is_empty() {
+            return Ok(count);
+        }
+        end(tx, book, &ended).await?;
+        count += ended.len();
+    }
+}
+
+/// Ends the oldest sessions of a subject inside a revision until there is room for one more.
+pub async fn make_room(tx: &Tx, book: &mut Book, subject: SubjectId, sessions_max: u64) -> Result<(), Error> {
     let live = sessions::live(tx, book.tenant.id, subject, book.now, SESSIONS_MAX).await?;
-    let ended: Vec<SessionId> = live.iter().map(|it| it.id).filter(|id| Some(*id) != except).collect();
-    end(tx, book, &ended).await?;
-    Ok(ended.len())
+    let kept = usize::try_from(sessions_max.saturating_sub(1)).unwrap_or(usize::MAX);
+    let ended: Vec<SessionId> = live.iter().skip(kept).map(|it| it.id).collect();
+    end(tx, book, &ended).await
 }
 
 /// Ends these sessions inside a revision.

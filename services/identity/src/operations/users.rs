@@ -6,7 +6,7 @@ use revisit_core::{
     Failure, Timestamp,
     id::{DepartmentId, PositionId, SubjectId, kind},
 };
-use revisit_permission::{Action, Change, Decided, Levels, Resource, Row, SubjectKind, SubjectState};
+use revisit_permission::{Action, Change, Decided, Levels, Resource, Row, Snapshot, SubjectKind, SubjectState};
 
 use super::{
     audit::{self, Act, Actor},
@@ -162,7 +162,6 @@ pub async fn change(app: &App, who: &Principal, id: SubjectId, edit: UserEdit) -
         save(tx, book, &mut kept).await?;
         if gives {
             may_hold(book, who, &kept.account)?;
-            book.refuse_own_widening(who.subject())?;
         }
         Ok(shown(book, kept.account, levels))
     })
@@ -285,6 +284,8 @@ pub async fn link(app: &App, who: &Principal, id: SubjectId) -> Result<Link, Err
             if kept.account.state == SubjectState::Left {
                 return Err(Error::UserState);
             }
+            let (revision, facts) = app.ledgers.read(tx, who.tenant()).await?;
+            refuse_taking_over(&Snapshot::compile(&facts, revision), who, &kept.account, now)?;
             let expires_at = now + app.config.password_link();
             accounts::set_link(tx, who.tenant(), id, hash_secret(&token), expires_at).await?;
             let entry = Act::done(Actor::of(who), "auth.create_password_link", "user", id.uuid());
@@ -293,6 +294,31 @@ pub async fn link(app: &App, who: &Principal, id: SubjectId) -> Result<Link, Err
         })
         .await?;
     Ok(Link { token, expires_at })
+}
+
+/// Whoever draws a link or a secret can come in as its owner: that takes the right to give all that the owner holds,
+/// else a second person. Who has never come in yet is a matter of who may invite.
+pub fn refuse_taking_over(
+    snapshot: &Snapshot,
+    who: &Principal,
+    account: &Account,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if account.id == who.subject() {
+        return Ok(());
+    }
+    let may = match account.state {
+        SubjectState::Invited => {
+            let roles = snapshot.facts().subject(account.id).into_iter().flat_map(|subject| &subject.positions);
+            let roles = roles.filter_map(|id| snapshot.facts().position(*id)).flat_map(|position| &position.roles);
+            let mut roles = roles.chain(&account.added_roles);
+            roles.try_for_each(|role| snapshot.may_assign(who.subject(), account.id, *role, now))
+        }
+        SubjectState::Active | SubjectState::Suspended | SubjectState::Left => {
+            snapshot.may_become(who.subject(), account.id, now)
+        }
+    };
+    may.map_err(|_| Error::TakesOver)
 }
 
 /// Changes what a user may change about itself.

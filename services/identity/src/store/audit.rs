@@ -2,13 +2,16 @@
 
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{Failure, Timestamp, id::TenantId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::BTreeSet;
+
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, sea_query::Query};
 use uuid::Uuid;
 
 use super::{
     entity::{
         audit_end,
         audit_entry::{Column, Entity, Model},
+        audit_row,
     },
     insert, micros, replace,
 };
@@ -20,7 +23,8 @@ pub struct Chained {
     pub event: Uuid,
     pub subject: Option<Uuid>,
     pub action: String,
-    pub resource: Option<Uuid>,
+    /// What it is about.
+    pub rows: Vec<Uuid>,
     pub time: Timestamp,
 }
 
@@ -52,12 +56,21 @@ pub async fn append(tx: &Tx, tenant: TenantId, it: Chained, end: End) -> Result<
         event_id: it.event,
         subject_id: it.subject,
         action: it.action,
-        resource_id: it.resource,
         time: micros(it.time),
         entry: it.link.entry,
         hash: it.link.hash,
     };
-    insert(tx, row).await
+    let number = row.number;
+    insert(tx, row).await?;
+    let about: BTreeSet<Uuid> = it.rows.into_iter().collect();
+    if about.is_empty() {
+        return Ok(());
+    }
+    let rows = about
+        .into_iter()
+        .map(|row_id| audit_row::Model { tenant_id: tenant.uuid(), row_id, number }.into_active_model());
+    audit_row::Entity::insert_many(rows).exec_without_returning(&**tx).await.map_err(fault)?;
+    Ok(())
 }
 
 /// Which entries a page holds.
@@ -82,7 +95,13 @@ pub async fn page(tx: &Tx, tenant: TenantId, wanted: &Wanted) -> Result<Vec<Link
         find = find.filter(Column::Action.eq(action.as_str()));
     }
     if let Some(resource) = wanted.resource {
-        find = find.filter(Column::ResourceId.eq(resource));
+        let about = Query::select()
+            .column(audit_row::Column::Number)
+            .from(audit_row::Entity)
+            .and_where(audit_row::Column::TenantId.eq(tenant.uuid()))
+            .and_where(audit_row::Column::RowId.eq(resource))
+            .to_owned();
+        find = find.filter(Column::Number.in_subquery(about));
     }
     if let Some(from) = wanted.from {
         find = find.filter(Column::Time.gte(micros(from)));

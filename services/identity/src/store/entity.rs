@@ -211,6 +211,7 @@ entity!(
         failures: i64,
         blocked_until: i64,
         updated_at: i64,
+        put_off: i64,
     }
 );
 
@@ -236,10 +237,21 @@ entity!(
         event_id: Uuid,
         subject_id: Option<Uuid>,
         action: String,
-        resource_id: Option<Uuid>,
         time: i64,
         entry: Vec<u8>,
         hash: Vec<u8>,
+    }
+);
+
+entity!(
+    /// What each entry is about, to find it by.
+    audit_row, "audit_row", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        row_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        number: i64,
     }
 );
 

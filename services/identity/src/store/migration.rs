@@ -105,7 +105,7 @@ impl MigrationName for CreateIdentity {
 }
 
 /// Tables whose rows belong to one tenant. `tenant` itself is read by log-ins, before a tenant is known.
-const ISOLATED: [&str; 12] = [
+const ISOLATED: [&str; 13] = [
     "revision",
     "department",
     "position",
@@ -117,6 +117,7 @@ const ISOLATED: [&str; 12] = [
     "password_link",
     "audit_entry",
     "audit_end",
+    "audit_row",
     "hand_over",
 ];
 
@@ -263,7 +264,13 @@ async fn create_sessions(manager: &SchemaManager<'_>, c: &Columns) -> Result<(),
     let columns = vec![c.bytes("hash"), c.uuid("tenant_id"), c.uuid("subject_id"), c.number("expires_at")];
     table(manager, "password_link", columns, &["hash"]).await?;
     index(manager, "password_link", &["tenant_id", "subject_id"], false).await?;
-    let columns = vec![c.bytes("key"), c.number("failures"), c.number("blocked_until"), c.number("updated_at")];
+    let columns = vec![
+        c.bytes("key"),
+        c.number("failures"),
+        c.number("blocked_until"),
+        c.number("updated_at"),
+        c.number("put_off"),
+    ];
     table(manager, "log_in_failure", columns, &["key"]).await?;
     index(manager, "log_in_failure", &["updated_at"], false).await
 }
@@ -276,14 +283,14 @@ async fn create_audit(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), Db
         c.uuid("event_id"),
         c.uuid_null("subject_id"),
         c.text("action"),
-        c.uuid_null("resource_id"),
         c.number("time"),
         c.bytes("entry"),
         c.bytes("hash"),
     ];
     table(manager, "audit_entry", columns, &["tenant_id", "number"]).await?;
     index(manager, "audit_entry", &["tenant_id", "subject_id", "number"], false).await?;
-    index(manager, "audit_entry", &["tenant_id", "resource_id", "number"], false).await?;
+    let columns = vec![c.uuid("tenant_id"), c.uuid("row_id"), c.number("number")];
+    table(manager, "audit_row", columns, &["tenant_id", "row_id", "number"]).await?;
     let columns = vec![c.uuid("tenant_id"), c.number("number"), c.text("kid"), c.bytes("signature")];
     table(manager, "audit_end", columns, &["tenant_id"]).await?;
     let columns = vec![

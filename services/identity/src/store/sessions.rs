@@ -29,6 +29,14 @@ fn session(row: Model) -> Session {
     }
 }
 
+/// Keeps log-ins of a subject, and whatever ends its sessions, after one another.
+pub async fn lock(tx: &Tx, tenant: TenantId, subject: SubjectId) -> Result<(), Failure> {
+    let mut hasher = blake3::Hasher::new_derive_key("revisit identity sessions of a subject");
+    hasher.update(tenant.uuid().as_bytes()).update(subject.uuid().as_bytes());
+    let key = hasher.finalize().as_bytes().first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+    tx.lock(key).await.map_err(fault)
+}
+
 pub async fn add(tx: &Tx, tenant: TenantId, it: &Session) -> Result<(), Failure> {
     let row = Model {
         tenant_id: tenant.uuid(),
@@ -113,6 +121,7 @@ pub async fn failures(tx: &Tx, key: &[u8]) -> Result<Option<Failures>, Failure> 
         count: row.failures,
         blocked_until: time(row.blocked_until),
         updated_at: time(row.updated_at),
+        put_off: row.put_off,
     }))
 }
 
@@ -123,6 +132,7 @@ pub async fn set_failures(tx: &Tx, key: Vec<u8>, it: Failures, known: bool) -> R
         failures: it.count,
         blocked_until: micros(it.blocked_until),
         updated_at: micros(it.updated_at),
+        put_off: it.put_off,
     };
     if known { replace(tx, row).await } else { insert(tx, row).await }
 }

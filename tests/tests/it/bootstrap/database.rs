@@ -51,6 +51,19 @@ impl MigrationTrait for Notes {
     }
 }
 
+#[tokio::test]
+async fn a_pool_of_one_connection_is_enough_to_migrate() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let test = TestDatabase::new(backend).await;
+        let one = DatabaseConfig { connections_max: 1, ..config(&test.url) };
+        let database = Database::open(&one, Clock::system()).await.expect("it opens");
+        database.migrate::<Migrator>().await.expect("it migrates");
+        database.require_migrated::<Migrator>().await.expect("nothing is missing");
+        drop(database);
+        test.close().await;
+    }
+}
+
 pub const WORKER: Worker = Worker::declare("test");
 
 /// The configuration of a database.
@@ -141,7 +154,7 @@ fn leased(manual: &ManualClock, tenant: TenantId, user: SubjectId) -> Leases {
     let leases = Leases::new(manual.clock());
     leases.load(tenant, std::sync::Arc::new(Snapshot::compile(&Facts::of(tenant, &changes), 1)));
     let now = manual.clock().steady();
-    leases.renewed(tenant, now + std::time::Duration::from_secs(10), 1, manual.clock().wall());
+    leases.renewed(tenant, now + std::time::Duration::from_secs(10), 1, (manual.clock().wall(), now));
     leases
 }
 

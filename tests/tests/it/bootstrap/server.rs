@@ -204,6 +204,22 @@ async fn an_endless_answer_ends_when_draining_begins() {
 }
 
 #[tokio::test]
+async fn a_subject_has_so_many_endless_answers_at_once_and_another_when_one_has_ended() {
+    let world = World::with("limits.streams_per_subject_max = 2").await;
+    let watch = async || {
+        let request = with_token(Request::new(WatchChangesRequest::default()), &world.identity.token());
+        LeasesClient::new(world.channel()).watch_changes(request).await.map(tonic::Response::into_inner)
+    };
+    let one = watch().await.expect("the first");
+    let _other = watch().await.expect("the second");
+    let status = watch().await.expect_err("there is no place");
+    assert_eq!((status.code(), reason(&status)), (Code::ResourceExhausted, "STREAMS_TOO_MANY"));
+    drop(one);
+    let again = async { while watch().await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(10), again).await.expect("its place is free");
+}
+
+#[tokio::test]
 async fn a_handler_that_panics_answers_a_fault_and_harms_no_other_call_of_its_connection() {
     let world = World::start().await;
     let channel = world.channel();

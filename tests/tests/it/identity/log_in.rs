@@ -3,7 +3,9 @@
 use revisit_proto::identity::v1 as pb;
 use tonic::Code;
 
-use super::support::{COMPANY, PASSWORD, fields, init, log_in, on_each, refusal, refused, set_password, try_password};
+use super::support::{
+    COMPANY, PASSWORD, Person, fields, init, log_in, on_each, refusal, refused, set_password, try_password,
+};
 
 #[tokio::test]
 async fn init_refuses_to_run_twice() {
@@ -138,6 +140,116 @@ async fn a_program_logs_in_with_its_secret_until_that_is_rotated() {
         let rotated = world.admin.directory().rotate_service_account_secret(rotate).await.expect("it is rotated");
         assert_eq!(refusal(log_in(&made.secret).await), refused(Code::Unauthenticated, "LOG_IN_REFUSED"));
         log_in(&rotated.into_inner().secret).await.expect("the new secret is good");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_log_in_beyond_the_bound_ends_the_oldest_session_and_a_new_password_all_others() {
+    on_each(async |world| {
+        world.user("mei", &world.tenant.root_department_id, "Sales representative").await;
+        let mut people = Vec::new();
+        for _ in 0..=super::support::SESSIONS_MAX {
+            people.push(world.log_in("mei").await);
+        }
+        let ended = async |person: &Person| {
+            let own = person.directory().get_own_profile(pb::GetOwnProfileRequest {}).await;
+            own.err().filter(|status| status.code() == Code::Unauthenticated)
+        };
+        world.eventually("the oldest session ends", async || ended(&people[0]).await).await;
+        let newest = people.last().expect("they have logged in").clone();
+        let listed = newest.auth().list_sessions(pb::ListSessionsRequest::default()).await.expect("her own");
+        assert_eq!(listed.into_inner().sessions.len(), super::support::SESSIONS_MAX);
+        assert!(ended(&people[1]).await.is_none(), "the second oldest lives");
+        let change = pb::ChangePasswordRequest {
+            current_password: PASSWORD.to_owned(),
+            password: "quite another password".to_owned(),
+        };
+        newest.auth().change_password(change).await.expect("it is changed");
+        for person in &people[..people.len() - 1] {
+            world.eventually("every other session ends", async || ended(person).await).await;
+        }
+        assert!(ended(&newest).await.is_none(), "this one lives");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_current_password_counts_with_the_wrong_passwords_of_log_ins() {
+    on_each(async |world| {
+        let wrong = || pb::ChangePasswordRequest {
+            current_password: "a guess".to_owned(),
+            password: "quite another password".to_owned(),
+        };
+        for _ in 0..3 {
+            assert_eq!(fields(world.admin.auth().change_password(wrong()).await), ["current_password"]);
+        }
+        // Four failures are free; alone, those of the log-ins would be.
+        let mut tried = Vec::new();
+        for _ in 0..4 {
+            tried.push(refusal(try_password(&world.channel, (COMPANY, "boss"), "a guess").await).1);
+        }
+        assert!(tried.contains(&"LOG_IN_DELAYED".to_owned()), "{tried:?}");
+    })
+    .await;
+}
+
+/// What the log says of failed log-ins: reason, type and id, how many; oldest first.
+async fn failed(eyes: &Person) -> Vec<(String, String, Vec<String>, i64)> {
+    let request = pb::ListEntriesRequest { action: "auth.log_in".to_owned(), ..pb::ListEntriesRequest::default() };
+    let listed = eyes.audit().list_entries(request).await.expect("an auditor sees it").into_inner().entries;
+    let entries = listed.into_iter().rev().filter_map(|it| it.entry);
+    let failed = entries.filter(|it| it.outcome() == pb::AuditOutcome::Failed);
+    failed.map(|it| (it.reason_code, it.resource, it.resource_ids, it.count)).collect()
+}
+
+#[tokio::test]
+async fn a_failed_log_in_is_in_the_log_with_whom_it_named_and_those_put_off_once() {
+    on_each(async |world| {
+        let root = &world.tenant.root_department_id;
+        world.user("eyes", root, "Auditor").await;
+        let mei = world.user("mei", root, "Sales representative").await.user_id;
+        let eyes = world.log_in("eyes").await;
+        let wrong = async |username: &str| {
+            refusal(try_password(&world.channel, (COMPANY, username), "not the password").await).1
+        };
+        for username in ["nobody", "no-one", "nobody"] {
+            assert_eq!(wrong(username).await, "LOG_IN_REFUSED");
+        }
+        let mut expected = vec![("LOG_IN_REFUSED".to_owned(), "username".to_owned(), 1); 3];
+        // Of those that come too early the first is told of at once, and the rest with the next that is let through.
+        let mut early = 0;
+        for _ in 0..8 {
+            let reason = wrong("mei").await;
+            let told = |count: i64| ("LOG_IN_DELAYED".to_owned(), "user".to_owned(), count);
+            if reason == "LOG_IN_DELAYED" {
+                early += 1;
+                expected.extend((early == 1).then(|| told(1)));
+            } else {
+                expected.extend((early > 1).then(|| told(early - 1)));
+                expected.push((reason, "user".to_owned(), 1));
+                early = 0;
+            }
+        }
+        assert!(expected.iter().any(|(reason, ..)| reason == "LOG_IN_DELAYED"), "{expected:?}");
+        let entries = world
+            .eventually("the entries are chained", async || {
+                Some(failed(&eyes).await).filter(|it| it.len() >= expected.len())
+            })
+            .await;
+        let mut words: Vec<_> =
+            entries.iter().map(|(reason, resource, _, count)| (reason.clone(), resource.clone(), *count)).collect();
+        words.sort();
+        expected.sort();
+        assert_eq!(words, expected);
+        let of = |resource: &str| -> Vec<_> {
+            entries.iter().filter(|it| it.1 == resource).map(|it| it.2.clone()).collect()
+        };
+        assert!(of("user").iter().all(|ids| *ids == [mei.clone()]));
+        let mut names = of("username");
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 2, "equal names are told to be equal");
     })
     .await;
 }

@@ -24,6 +24,8 @@ pub const COMPANY: &str = "acme";
 pub const ADMINISTRATOR: &str = "boss";
 /// Everybody's password.
 pub const PASSWORD: &str = "a long enough password";
+/// Sessions of one subject.
+pub const SESSIONS_MAX: usize = 5;
 /// What customer and followup show when a test speaks for them.
 pub const CUSTOMER_TOKEN: &str = "the service token of customer";
 pub const FOLLOWUP_TOKEN: &str = "the service token of followup";
@@ -105,7 +107,7 @@ pub fn settings(database: &TestDatabase, folder: &TempDir) -> String {
         "[server]\nlisten = \"127.0.0.1:0\"\ndrain_seconds_max = 2\n\
          [telemetry]\nlog = \"warn\"\n\
          [database]\nurl = \"{}\"\ndurable = false\nmigrate = \"always\"\nconnections_max = 8\n\
-         [identity]\nkeys_folder = \"{}/keys\"\nlease_ttl_millis = 1000\n\
+         [identity]\nkeys_folder = \"{}/keys\"\nlease_ttl_millis = 1000\nsessions_max = {SESSIONS_MAX}\n\
          [callers]\ncustomer.token = \"{CUSTOMER_TOKEN}\"\nfollowup.token = \"{FOLLOWUP_TOKEN}\"\n",
         database.url,
         folder.path().display()

@@ -1,0 +1,140 @@
+//! Bounds of answers that go on until the caller ends them: how many there are at once, of all and of each subject.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use revisit_core::{
+    Failure, Kind,
+    id::{SubjectId, TenantId},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Status, body::Body};
+
+use crate::{
+    auth::Principal,
+    front::{Inner, Step, pass},
+    limits::refuse,
+    server::Gate,
+    settings::Limits,
+};
+
+type Subject = (TenantId, SubjectId);
+
+/// Gives each endless answer a place, which it has until it ends. The room of [`crate::limits::Shed`] is free again as
+/// soon as an answer begins.
+#[derive(Clone)]
+pub struct Streams {
+    gate: Gate,
+    users: Arc<Semaphore>,
+    services: Arc<Semaphore>,
+    counts: Arc<Counts>,
+    per_subject_max: usize,
+}
+
+impl Streams {
+    /// With the bounds of the configuration.
+    #[must_use]
+    pub fn new(gate: Gate, limits: &Limits) -> Self {
+        let room = || Arc::new(Semaphore::new(limits.streams_max));
+        let (users, services) = (room(), room());
+        Self { gate, users, services, counts: Arc::default(), per_subject_max: limits.streams_per_subject_max }
+    }
+
+    fn place(&self, subject: Option<Subject>) -> Option<Place> {
+        let room = if subject.is_some() { &self.users } else { &self.services };
+        let permit = Arc::clone(room).try_acquire_owned().ok()?;
+        let counted = match subject {
+            Some(subject) => Some(self.counts.add(subject, self.per_subject_max)?),
+            None => None,
+        };
+        Some(Place { _permit: permit, _counted: counted })
+    }
+}
+
+impl Step for Streams {
+    async fn step<S: Inner>(self, request: Request<Body>, next: S) -> Response<Body> {
+        if !self.gate.is_endless(request.uri().path()) {
+            return pass(next, request).await;
+        }
+        let subject = request.extensions().get::<Principal>().map(|who| (who.tenant(), who.subject()));
+        let Some(place) = self.place(subject) else {
+            let message = "too many streams at once; end one or try again later";
+            return refuse(Failure::new(Kind::Exhausted, "STREAMS_TOO_MANY", message));
+        };
+        pass(next, request).await.map(|body| Body::new(Placed { body, _place: place }))
+    }
+}
+
+/// Streams of each subject that has some.
+#[derive(Default)]
+struct Counts(Mutex<HashMap<Subject, usize>>);
+
+impl Counts {
+    fn add(self: &Arc<Self>, subject: Subject, max: usize) -> Option<Counted> {
+        let mut counts = self.lock();
+        let count = counts.entry(subject).or_default();
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Counted { counts: Arc::clone(self), subject })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, usize>> {
+        // Each change is one number: a panic elsewhere leaves it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of a subject's streams.
+struct Counted {
+    counts: Arc<Counts>,
+    subject: Subject,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut count) = self.counts.lock().entry(self.subject) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// What an endless answer takes up.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    _counted: Option<Counted>,
+}
+
+/// An answer in its place.
+struct Placed {
+    body: Body,
+    _place: Place,
+}
+
+impl HttpBody for Placed {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
