@@ -26,6 +26,8 @@ pub struct Standing {
     pub critical_breaks_quiet: bool,
     /// Whether the endpoint is there and takes calls.
     pub endpoint_takes: bool,
+    /// Whether the task that it is about is over.
+    pub task_closed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +52,9 @@ pub enum Gate {
 pub fn gate(terms: Terms, kind: MessageKind, standing: &Standing, now: Timestamp) -> Gate {
     if now >= terms.expires_at {
         return Gate::Turned(State::Expired, "expired", None);
+    }
+    if standing.task_closed && kind.ends_with_task() {
+        return Gate::Turned(State::Cancelled, "task_closed", None);
     }
     if standing.recipient == Recipient::Inactive {
         return Gate::Turned(State::Suppressed, "recipient_inactive", None);
@@ -101,7 +106,16 @@ mod tests {
             zone: chrono_tz::Asia::Shanghai,
             critical_breaks_quiet: false,
             endpoint_takes: true,
+            task_closed: false,
         }
+    }
+
+    #[test]
+    fn a_reminder_of_a_task_that_is_over_does_not_go_out() {
+        let over = Standing { task_closed: true, ..standing() };
+        let cancelled = Gate::Turned(State::Cancelled, "task_closed", None);
+        assert_eq!(gate(terms(Channel::Inbox), MessageKind::TaskDue, &over, NIGHT), cancelled);
+        assert_eq!(gate(terms(Channel::Inbox), MessageKind::OutcomeRecorded, &over, NIGHT), Gate::Open);
     }
 
     #[test]

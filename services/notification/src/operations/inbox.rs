@@ -39,18 +39,17 @@ pub async fn list(app: &App, who: &Principal, unread_only: bool, page: Page) -> 
         None => i64::MAX,
         Some(key) => key.as_slice().try_into().map(i64::from_be_bytes).map_err(|_| Page::unreadable())?,
     };
-    let mut opened = app
-        .store
+    app.store
         .read(&permit, async |tx| {
-            let rows = inbox::list(tx, &permit, unread_only, before, u64::from(page.size) + 1).await?;
-            open(app, tx, &permit, rows).await
+            let mut rows = inbox::list(tx, &permit, unread_only, before, u64::from(page.size) + 1).await?;
+            let size = usize::try_from(page.size).unwrap_or(usize::MAX);
+            let more = rows.len() > size;
+            rows.truncate(size);
+            // By the rows and not by what can still be read of them: erased messages end no list.
+            let next = rows.last().filter(|_| more).map(|last| page.token(&last.sequence.to_be_bytes()));
+            Ok((open(app, tx, &permit, rows).await?, next.unwrap_or_default()))
         })
-        .await?;
-    let size = usize::try_from(page.size).unwrap_or(usize::MAX);
-    let more = opened.len() > size;
-    opened.truncate(size);
-    let next = opened.last().filter(|_| more).map(|last| page.token(&last.message.sequence.to_be_bytes()));
-    Ok((opened, next.unwrap_or_default()))
+        .await
 }
 
 pub async fn unread(app: &App, who: &Principal) -> Result<i64, Error> {
@@ -108,16 +107,18 @@ async fn push(
     loop {
         // Decided anew at every look, so that an ended session ends the stream.
         let permit = super::own(who)?;
-        let opened = app
+        let (opened, reached, full) = app
             .store
             .read(&permit, async |tx| {
                 let rows = inbox::after(tx, &permit, after, LOOK_MAX).await?;
-                open(app, tx, &permit, rows).await
+                let reached = rows.last().map_or(after, |last| last.sequence);
+                let full = rows.len() as u64 == LOOK_MAX;
+                Ok::<_, Error>((open(app, tx, &permit, rows).await?, reached, full))
             })
             .await?;
-        let full = opened.len() as u64 == LOOK_MAX;
+        // Past erased messages, too.
+        after = reached;
         for one in opened {
-            after = one.message.sequence;
             if sender.send(Ok(one)).await.is_err() {
                 return Ok(());
             }

@@ -52,6 +52,8 @@ pub struct Known {
     pub policy: Policy,
     /// A customer, who has neither preferences nor an account.
     pub is_customer: bool,
+    /// Whether the task that the message is about is over.
+    pub task_closed: bool,
 }
 
 impl Known {
@@ -73,6 +75,7 @@ impl Known {
             zone: self.person.as_ref().map_or(chrono_tz::Asia::Shanghai, |person| person.zone),
             critical_breaks_quiet: self.policy.critical_breaks_quiet,
             endpoint_takes,
+            task_closed: self.task_closed,
         }
     }
 }
@@ -84,6 +87,7 @@ pub async fn tell(app: &App, tx: &Tx, told: &Told, recipient: SubjectId) -> Resu
         preference: preferences::find(tx, told.tenant, recipient).await?,
         policy: preferences::policy(tx, told.tenant).await?,
         is_customer: false,
+        task_closed: is_closed(tx, told.tenant, told.task).await?,
     };
     plan(app, tx, told, recipient.uuid(), &known).await
 }
@@ -218,6 +222,7 @@ pub async fn replan(app: &App, tx: &Tx, ledger: &Ledger<'_>, delivery: &mut Deli
         preference: preferences::find(tx, delivery.tenant, recipient).await?,
         policy: preferences::policy(tx, delivery.tenant).await?,
         is_customer: delivery.kind == MessageKind::CustomerWelcome,
+        task_closed: is_closed(tx, delivery.tenant, delivery.task).await?,
     };
     let endpoint = match delivery.endpoint {
         Some(endpoint) => endpoints::find(tx, delivery.tenant, endpoint).await?,
@@ -230,6 +235,13 @@ pub async fn replan(app: &App, tx: &Tx, ledger: &Ledger<'_>, delivery: &mut Deli
     }?;
     ledger.advance(delivery, next, Marks::default()).await?;
     Ok(())
+}
+
+async fn is_closed(tx: &Tx, tenant: TenantId, task: Option<TaskId>) -> Result<bool, Failure> {
+    Ok(match task {
+        Some(task) => people::task(tx, tenant, task).await?.is_some_and(|task| task.closed),
+        None => false,
+    })
 }
 
 /// Facts out of name and value.

@@ -90,6 +90,11 @@ impl Delivery {
         Terms { id: self.id.uuid(), channel: self.channel, expires_at: self.expires_at }
     }
 
+    /// Whether it repeats a call whose answer was lost: only then are the words of the first call kept on it.
+    pub const fn is_repeat(&self) -> bool {
+        self.rendered.is_some()
+    }
+
     /// Accounts of one channel share nothing but the channel's name.
     pub fn lane(&self) -> String {
         match self.endpoint {

@@ -1,5 +1,7 @@
 //! What other services have told us: users, who owns and shares customers, and whose tasks are.
 
+use std::collections::HashSet;
+
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{
     Failure,
@@ -151,6 +153,23 @@ fn task_of(row: entity::task::Model) -> Task {
 pub async fn task(tx: &Tx, tenant: TenantId, task: TaskId) -> Result<Option<Task>, Failure> {
     let key = (tenant.uuid(), task.uuid());
     Ok(entity::task::Entity::find_by_id(key).one(&**tx).await.map_err(fault)?.map(task_of))
+}
+
+/// Those of some tasks that are over.
+pub async fn closed(
+    tx: &Tx,
+    tenant: TenantId,
+    tasks: impl Iterator<Item = TaskId>,
+) -> Result<HashSet<TaskId>, Failure> {
+    use entity::task::Column;
+    let rows = entity::task::Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::TaskId.is_in(tasks.map(TaskId::uuid)))
+        .filter(Column::Closed.eq(true))
+        .all(&**tx)
+        .await
+        .map_err(fault)?;
+    Ok(rows.into_iter().map(|row| row.task_id.into()).collect())
 }
 
 /// Keeps a task as it is now; an older generation changes nothing, and a closed task stays closed.

@@ -1,9 +1,12 @@
 //! Claiming: a batch of a lane's due deliveries becomes ours until the claim ends, past the gate once more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use revisit_bootstrap::Tx;
-use revisit_core::{Failure, Steady, Timestamp, id::TenantId};
+use revisit_core::{
+    Failure, Steady, Timestamp,
+    id::{TaskId, TenantId},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -54,6 +57,8 @@ struct Surroundings {
     known: HashMap<Uuid, Known>,
     endpoints: HashMap<Uuid, Endpoint>,
     names: HashMap<Uuid, String>,
+    /// Tasks that are over.
+    closed: HashSet<TaskId>,
 }
 
 /// Claims a batch of what is due in a lane.
@@ -104,6 +109,7 @@ async fn surroundings(tx: &Tx, tenant: TenantId, deliveries: &[Delivery]) -> Res
             preference: preferences.remove(&delivery.recipient),
             policy,
             is_customer: false,
+            task_closed: false,
         });
         one.is_customer |= delivery.kind == MessageKind::CustomerWelcome;
     }
@@ -116,7 +122,8 @@ async fn surroundings(tx: &Tx, tenant: TenantId, deliveries: &[Delivery]) -> Res
         }
     }
     let names = people.into_iter().map(|(id, person)| (id, person.name)).collect();
-    Ok(Surroundings { intents, known, endpoints, names })
+    let closed = people::closed(tx, tenant, deliveries.iter().filter_map(|delivery| delivery.task)).await?;
+    Ok(Surroundings { intents, known, endpoints, names, closed })
 }
 
 /// What becomes of one due delivery; a job when it is ours now.
@@ -129,7 +136,10 @@ async fn take(
     let now = ledger.now();
     let state = delivery.progress.state;
     if matches!(state, State::Claimed | State::Calling) {
-        let next = delivery.progress.reap(delivery.terms(), now)?;
+        let next = match state == State::Claimed && delivery.is_repeat() {
+            true => delivery.progress.to(State::Unknown, "claim_lost", Some(now))?,
+            false => delivery.progress.reap(delivery.terms(), now)?,
+        };
         ledger.advance(&mut delivery, next, Marks::default()).await?;
         return Ok(None);
     }
@@ -139,7 +149,9 @@ async fn take(
         return Err(Failure::internal("a delivery has lost its intent").into());
     };
     let endpoint = delivery.endpoint.and_then(|endpoint| around.endpoints.get(&endpoint.uuid()));
-    let standing = known.standing(app, delivery.kind, takes(endpoint, delivery.kind));
+    let mut standing = known.standing(app, delivery.kind, takes(endpoint, delivery.kind));
+    // Of the delivery and not of the recipient, who may have messages about several tasks.
+    standing.task_closed = delivery.task.is_some_and(|task| around.closed.contains(&task));
     match gate(delivery.terms(), delivery.kind, &standing, now) {
         // What may already have arrived is either repeated or left as it is; it cannot be held or taken back.
         Gate::Turned(..) if state == State::Unknown => {

@@ -137,10 +137,15 @@ pub async fn read_as(
     Ok(found?.answers.into_iter().filter_map(|answer| answer.customer).collect())
 }
 
+/// Waits for a decision. A call whose answer was lost stays what it is: it may have arrived, and what is repeated must
+/// be the same words.
 pub fn hold(app: &App, delivery: &Delivery) -> Fate {
     let spread = u32::try_from(delivery.progress.version).unwrap_or_default();
     let until = app.clock.wall() + HOLD + retry::jitter(delivery.id.uuid(), spread, HOLD_SPREAD);
-    Fate::Turned(State::Held, "decision", Some(until))
+    match delivery.is_repeat() {
+        true => Fate::Turned(State::Unknown, "no_answer", Some(until)),
+        false => Fate::Turned(State::Held, "decision", Some(until)),
+    }
 }
 
 async fn write(app: &App, tx: &Tx, job: &Job, namings: &Namings) -> Result<Fate, Failure> {
@@ -153,6 +158,10 @@ async fn write(app: &App, tx: &Tx, job: &Job, namings: &Namings) -> Result<Fate,
         None => None,
         Some(Naming::Named(name)) => Some(name.as_str()),
         Some(Naming::Undecided) => return Ok(hold(app, delivery)),
+        // The words that are kept may name a customer whom the recipient may no longer see: they are not said again.
+        Some(Naming::Hidden) if delivery.is_repeat() => {
+            return Ok(Fate::Turned(State::Unknown, "no_answer", None));
+        }
         Some(Naming::Hidden) if delivery.kind.when_hidden() == WhenHidden::Suppress => {
             return Ok(Fate::Turned(State::Suppressed, "not_permitted", None));
         }

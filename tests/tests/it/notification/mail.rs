@@ -1,6 +1,6 @@
 //! Mail: tries, refusals, lost answers, quiet hours, preferences, dead letters and their replay.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use revisit_bootstrap::answer;
 use revisit_permission::Action;
@@ -79,6 +79,58 @@ async fn a_lost_answer_is_repeated_once_under_the_same_id_and_then_left_unknown(
         let left = mail(desk, task).await;
         assert_eq!((left.state(), left.tries, left.next_time), (pb::DeliveryState::Unknown, 2, None));
         assert_eq!(ids_of_mails(desk), [left.token.clone(), left.token]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_mail_is_not_repeated_to_who_may_no_longer_see_the_customer() {
+    at_each_desk(async |desk: &Desk| {
+        desk.grant(&[Action::DeliveryView]).await;
+        let task = reminded(desk, &[Trouble::Silence]).await;
+        desk.played.names.lock().expect("no panic").clear();
+        desk.advance(Duration::from_secs(5)).await;
+        desk.advance(Duration::from_secs(3_600)).await;
+        let left = mail(desk, task).await;
+        assert_eq!((left.state(), left.tries, left.next_time), (pb::DeliveryState::Unknown, 1, None));
+        assert_eq!(ids_of_mails(desk), [left.token], "it was said once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_mail_stays_what_it_is_while_nobody_can_decide_and_is_repeated_word_for_word() {
+    at_each_desk(async |desk: &Desk| {
+        desk.grant(&[Action::DeliveryView]).await;
+        let task = reminded(desk, &[Trouble::Silence]).await;
+        desk.played.customer_away.store(true, Ordering::SeqCst);
+        desk.advance(Duration::from_secs(5)).await;
+        assert_eq!(mail(desk, task).await.state(), pb::DeliveryState::Unknown, "it may have arrived");
+        desk.played.customer_away.store(false, Ordering::SeqCst);
+        desk.played.names.lock().expect("no panic").values_mut().for_each(|name| *name = "Green Tea".into());
+        desk.advance(Duration::from_secs(60)).await;
+        let sent = mail(desk, task).await;
+        assert_eq!((sent.state(), sent.tries), (pb::DeliveryState::Accepted, 2));
+        let attempts = "SELECT count(DISTINCT request_hash) AS n FROM attempt WHERE delivery_id IN \
+                        (SELECT delivery_id FROM delivery WHERE channel = 'email' AND task_id IS NOT NULL)";
+        assert_eq!(desk.number(attempts).await, 1, "the same bytes");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reminder_whose_task_is_over_when_its_time_comes_is_taken_back() {
+    at_each_desk(async |desk: &Desk| {
+        desk.grant(&[Action::DeliveryView]).await;
+        let task = reminded(desk, &[Trouble::Later]).await;
+        // The end of the task came while this row was held by somebody else, and passed it over.
+        let row = "INSERT INTO task (tenant_id, task_id, customer_id, assignee_id, generation, closed) \
+                   SELECT tenant_id, task_id, NULL, recipient_id, 2, TRUE FROM delivery \
+                   WHERE channel = 'email' AND task_id IS NOT NULL";
+        assert_eq!(desk.change(row).await, 1);
+        desk.advance(Duration::from_secs(5)).await;
+        let over = mail(desk, task).await;
+        assert_eq!((over.state(), over.reason.as_str()), (pb::DeliveryState::Cancelled, "task_closed"));
     })
     .await;
 }
