@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use revisit_bootstrap::{database::Tx, shutdown::Shutdown};
+use revisit_bootstrap::{database::Tx, idempotency, shutdown::Shutdown};
 use revisit_core::{Failure, Timestamp};
 use revisit_event::Outbox;
 use revisit_permission::Worker;
@@ -82,6 +82,8 @@ struct Outlook {
     timer: Option<Timestamp>,
     sweeping: bool,
     hand_over: Option<Timestamp>,
+    /// Whether answers to repeated requests have had their time.
+    forgetting: bool,
 }
 
 impl Outlook {
@@ -95,6 +97,7 @@ impl Outlook {
                 timer: heads.iter().map(|(_, at)| *at).min(),
                 sweeping: plans::has_sweep(tx).await?,
                 hand_over: hand_overs::next_at(tx).await?,
+                forgetting: idempotency::any_expired(tx).await?,
             })
         });
         read.await
@@ -105,7 +108,7 @@ impl Outlook {
     }
 
     fn is_quiet(&self) -> bool {
-        self.due.is_empty() && !self.sweeping && !self.hands_over()
+        self.due.is_empty() && !self.sweeping && !self.hands_over() && !self.forgetting
     }
 
     fn next(&self) -> Option<Timestamp> {
@@ -131,6 +134,10 @@ pub async fn pass(app: &App, worker: &Worker) -> Result<Option<Timestamp>, Failu
         }
         if found.hands_over() {
             moved |= hand_over::step(app, worker).await?;
+        }
+        if found.forgetting {
+            app.database.write(worker, async |tx: &Tx| idempotency::sweep(tx).await).await?;
+            moved = true;
         }
         if !moved && found.due.is_empty() {
             // Another replica has the rest in hand; it is looked at again with the next wake.

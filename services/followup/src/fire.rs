@@ -255,6 +255,7 @@ impl Around {
             last_inbound_at: customer.last_inbound_at,
             last_closed: BTreeMap::new(),
             ended: BTreeMap::new(),
+            taken: BTreeMap::new(),
             dates: self.dates.get(&customer.id).cloned().unwrap_or_default(),
         };
         let occurrences = standing.after_opening(step, calendar, nominal);

@@ -1,9 +1,13 @@
 //! The follow-up service alone, between a fake identity and events as customer would send them, on both databases.
 
 mod asked;
+mod cadence;
 mod engine;
+mod lending;
+mod news;
 mod outcomes;
 mod plans;
+mod responsible;
 mod skips;
 mod support;
 mod tasks;

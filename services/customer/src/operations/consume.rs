@@ -25,6 +25,9 @@ pub async fn apply(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure> 
         return open_task(app, tx, tenant, &opened).await;
     }
     if let Some(closed) = event.read::<followup::TaskClosed>()? {
+        if closed.customer_id.is_empty() {
+            return Ok(());
+        }
         let (customer, task) = (required(&closed.customer_id)?, required(&closed.task_id)?);
         return close_task(app, tx, (tenant, customer), task, closed.generation).await;
     }

@@ -129,9 +129,17 @@ impl People {
         None
     }
 
-    /// Whether `department` is `top` or lies below it.
+    /// A department and all that lie below it.
     #[must_use]
-    pub fn lies_below(&self, department: Option<DepartmentId>, top: DepartmentId) -> bool {
+    pub fn below(&self, top: DepartmentId) -> Vec<DepartmentId> {
+        let known = self.departments.keys().copied().filter(|id| *id != top);
+        let mut below: Vec<_> = known.filter(|id| self.lies_below(Some(*id), top)).collect();
+        below.push(top);
+        below
+    }
+
+    /// Whether `department` is `top` or lies below it.
+    fn lies_below(&self, department: Option<DepartmentId>, top: DepartmentId) -> bool {
         let mut next = department;
         for _ in 0..DEPTH_MAX {
             match next {

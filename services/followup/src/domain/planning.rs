@@ -27,6 +27,8 @@ pub struct Standing {
     /// How many tasks of a step have ended in this generation: it tells an occurrence from one that was planned for
     /// the same time before and has ended.
     pub ended: BTreeMap<String, i64>,
+    /// The latest date of a step whose task is open or was settled by somebody since the entry, maybe before it came.
+    pub taken: BTreeMap<String, NaiveDate>,
     pub dates: BTreeMap<String, NaiveDate>,
 }
 
@@ -90,7 +92,7 @@ impl Standing {
             Trigger::Cadence { every, unit, anchor: Anchor::FixedDates(start), first_after_days } => {
                 let entered = self.date_of(self.entered_at);
                 let first = schedule::after_days(entered, i64::from(first_after_days.unwrap_or(0)));
-                let (anchor, from) = (start.unwrap_or(first), self.today().max(first));
+                let (anchor, from) = (start.unwrap_or(first), self.earliest(step, calendar).max(first));
                 self.dated(step, calendar, (from, Behind::Before), |from| {
                     Some(schedule::fixed_date(anchor, *unit, *every, from))
                 })
@@ -103,7 +105,7 @@ impl Standing {
             Trigger::Date { field, offset_days, yearly, leap } => {
                 let Some(date) = self.dates.get(field).copied() else { return Vec::new() };
                 let offset = i64::from(*offset_days);
-                self.dated(step, calendar, (self.today(), Behind::Before), |from| {
+                self.dated(step, calendar, (self.earliest(step, calendar), Behind::Before), |from| {
                     let once = schedule::after_days(date, offset);
                     if *yearly {
                         Some(schedule::yearly(date, offset, *leap, from))
@@ -114,6 +116,15 @@ impl Standing {
             }
             Trigger::Event { .. } => Vec::new(),
         }
+    }
+
+    /// The first date that may still lie ahead: one on a free day opens on the next working day, so that it is not
+    /// lost when the plan is made anew in between. What is taken is not planned again.
+    fn earliest(&self, step: &Step, calendar: &WorkCalendar) -> NaiveDate {
+        let now = schedule::local(self.now, self.zone);
+        let worked = calendar.back(now).map_or(now.date(), |last| last.date());
+        let free = self.taken.get(&step.key).map(|date| schedule::after_days(*date, 1));
+        free.map_or(worked, |free| free.max(worked))
     }
 
     /// Occurrences that an event makes; its id is their key, so that the same event makes them once.
@@ -190,7 +201,8 @@ impl Standing {
             let nominal = day.and_time(step.time_of_day);
             let instants = schedule::instants(nominal, self.zone, step.gap, step.fold);
             let gap = instants.is_empty();
-            let ahead: Vec<_> = instants.into_iter().enumerate().filter(|(_, at)| *at > self.now).collect();
+            let is_ahead = |at: Timestamp| at > self.now || self.rolled(calendar, at, step.roll) > self.now;
+            let ahead: Vec<_> = instants.into_iter().enumerate().filter(|(_, at)| is_ahead(*at)).collect();
             if !ahead.is_empty() {
                 let key = |number: usize| match number {
                     0 => nominal.format(DAY_FORMAT).to_string(),
@@ -224,6 +236,14 @@ impl Standing {
         }
     }
 
+    /// Where a roll moves an instant.
+    fn rolled(&self, calendar: &WorkCalendar, at: Timestamp, roll: Roll) -> Timestamp {
+        let local = schedule::local(at, self.zone);
+        let rolled = calendar.roll(local, roll);
+        // A time that the roll leaves alone keeps its own instant, which in a fold may be the second.
+        if rolled == local { at } else { schedule::instant(rolled, self.zone) }
+    }
+
     fn occurrence(
         &self,
         step: &Step,
@@ -231,10 +251,12 @@ impl Standing {
         (nominal, at): (NaiveDateTime, Timestamp),
         key: String,
     ) -> Occurrence {
-        let rolled = calendar.roll(schedule::local(at, self.zone), step.roll);
-        // A time that the roll leaves alone keeps its own instant, which in a fold may be the second.
-        let open_at = if rolled == schedule::local(at, self.zone) { at } else { schedule::instant(rolled, self.zone) };
-        let from = schedule::local(open_at.max(self.now), self.zone);
+        // What should have opened already opens now, or when work begins again: nobody is reminded of it at night.
+        let late = at.max(self.now);
+        let open_at = self.rolled(calendar, late, step.roll);
+        // A roll back that leads behind now would open at once; there is working time ahead only.
+        let open_at = if open_at < self.now { self.rolled(calendar, late, Roll::Forward) } else { open_at };
+        let from = schedule::local(open_at, self.zone);
         let due_local = calendar.add_working(from, step.due_within_minutes);
         let due_at = schedule::instant(due_local, self.zone).max(open_at);
         let window = Window { open_at, due_at, zone: self.zone };
@@ -313,6 +335,7 @@ pub fn task(enrolment: &Enrolment, definition: &Definition, occurrence: Occurren
         remind_open: step.reminders.at_open,
         timer: None,
         lent: definition.lent.clone(),
+        lent_until: occurrence.due_at,
         title: Vec::new(),
         reason: Reason::None,
         reason_text: Vec::new(),

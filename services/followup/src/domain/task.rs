@@ -152,6 +152,9 @@ pub struct Task {
     /// The one timer that it owns; none after its last kind.
     pub timer: Option<Moment>,
     pub lent: Vec<Layer>,
+    /// The end of the due window that its plan or its maker gave it, or that who owns or leads moved it to: nothing is
+    /// lent beyond, however often its assignee puts it off.
+    pub lent_until: Timestamp,
     /// Sealed; empty for an occurrence of a plan, which is named by its step.
     pub title: Vec<u8>,
     pub reason: Reason,
@@ -224,15 +227,26 @@ impl Task {
         self.assignee.or(self.named).or_else(|| customer.and_then(|customer| customer.owner))
     }
 
+    /// Whether it is an occurrence of this step of an enrolment.
+    #[must_use]
+    pub fn is_of(&self, enrolment: EnrolmentId, step: &str) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.enrolment == enrolment && origin.step == step)
+    }
+
     #[must_use]
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.state == TaskState::Open && self.due_at < now
     }
 
-    /// How long the access lasts that is lent now: the end of the due window, at most a day ahead.
+    /// How long the access lasts that is lent now: the end of the due window, at most a day ahead, and never past the
+    /// end of the window that was first given.
     #[must_use]
     pub fn lend_until(&self, now: Timestamp) -> Timestamp {
-        self.due_at.min(now + LEND_SPAN)
+        self.lend_end().min(now + LEND_SPAN)
+    }
+
+    fn lend_end(&self) -> Timestamp {
+        self.due_at.min(self.lent_until)
     }
 
     /// The first timer after a moment: the next reminder, or the next extension of a window longer than a day.
@@ -251,8 +265,8 @@ impl Task {
             kind: TimerKind::Extend,
         };
         let next = [nth(passed.max(1)), nth(passed + 1)].into_iter().find(|moment| *moment > after)?;
-        // The access lent an extension earlier lasts until an hour after this one; nothing is left to extend beyond due.
-        (next.at + (LEND_SPAN - EXTEND_EVERY) < self.due_at).then_some(next)
+        // The access lent an extension earlier lasts until an hour after this one; nothing is left to extend beyond the end.
+        (next.at + (LEND_SPAN - EXTEND_EVERY) < self.lend_end()).then_some(next)
     }
 
     /// The timer of a task that has just been planned or changed: reminders that lie behind are not caught up on.
@@ -285,7 +299,7 @@ impl Task {
     }
 
     /// Another due time; the reminders are planned anew.
-    pub fn snoozed(self, due_at: Timestamp, agenda: Agenda, now: Timestamp) -> Result<Self, Error> {
+    pub fn snoozed(self, due_at: Timestamp, lending: Lending, agenda: Agenda, now: Timestamp) -> Result<Self, Error> {
         let mut task = self.live()?;
         if due_at <= now {
             return Err(Error::DueInPast);
@@ -296,6 +310,10 @@ impl Task {
             task.open_at = (due_at - length).max(now);
         }
         task.due_at = due_at;
+        task.lent_until = match lending {
+            Lending::Follows => due_at,
+            Lending::Stays => task.lent_until,
+        };
         task.agenda = agenda;
         task.version += 1;
         task.timer = task.timer_from(now);
@@ -348,6 +366,15 @@ impl Task {
         self.version += 1;
         self
     }
+}
+
+/// What becomes of the lent access when a task is put off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lending {
+    /// It lasts as long as the new window: whoever moves it has the access otherwise, or leads.
+    Follows,
+    /// It ends when it would have ended: nobody prolongs what was lent to themselves.
+    Stays,
 }
 
 /// What an outcome says about its task.

@@ -66,9 +66,14 @@ pub fn date(input: &mut Input, field: &str, text: &str) -> NaiveDate {
     }
 }
 
+const LOCAL_TIME: &str = "YYYY-MM-DDTHH:MM";
+
 /// A local date and time as `YYYY-MM-DDTHH:MM`.
 pub fn local_time(input: &mut Input, field: &str, text: &str) -> NaiveDateTime {
-    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").unwrap_or_else(|_| {
+    // A signed year, or one of five digits, would lead to the ends of the calendar, where nothing can be added any more.
+    let plain = text.len() == LOCAL_TIME.len() && text.bytes().next().is_some_and(|first| first.is_ascii_digit());
+    let read = plain.then(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").ok()).flatten();
+    read.unwrap_or_else(|| {
         input.refuse(field, "must be a local time as YYYY-MM-DDTHH:MM");
         NaiveDateTime::default()
     })

@@ -12,7 +12,7 @@ use revisit_proto::followup::v1 as pb;
 
 use super::{
     customers, enrolments, planner,
-    tasks::{active, owner_of, shown},
+    tasks::{active, shown},
 };
 use crate::{
     App,
@@ -77,8 +77,10 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
     let id = app.ids.next(app.clock.wall());
     let draft =
         Draft { tenant: who.tenant(), id, zone, department, created_by: who.subject(), parent: None, lent: Vec::new() };
-    let row = draft.task(&new, customer.as_ref(), app.clock.wall()).row(customer.as_ref()).with_owner(assignee);
-    let permit = who.decide(Action::TaskCreate, &row)?;
+    let row = |customer: Option<&Customer>, assignee: SubjectId| {
+        draft.task(&new, customer, app.clock.wall()).row(customer).with_owner(assignee)
+    };
+    let permit = who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
     let write = app.database.write(&permit, async |tx: &Tx| {
         if let Some(repeat) = &new.repeat
             && let Some(answer) = repeat.first_answer(tx, permit.tenant(), who.subject()).await?
@@ -89,7 +91,15 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
         if new.due_at <= now {
             return Err(Error::DueInPast);
         }
-        active(tx, permit.tenant(), None, Some(assignee)).await?;
+        active(tx, permit.tenant(), new.assignee).await?;
+        // The customer may have changed hands since it was read; from here on it does not.
+        let customer = match new.customer {
+            Some(id) => Some(enrolments::held_customer(tx, who, id).await?),
+            None => None,
+        };
+        let owner = customer.as_ref().and_then(|customer| customer.owner);
+        let assignee = new.assignee.or(owner).unwrap_or(who.subject());
+        who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
         let task = plant(app, tx, &draft, &new, customer.as_ref()).await?;
         let shown = shown(app, tx, &task, customer.as_ref()).await?;
         if let Some(repeat) = &new.repeat {
@@ -125,7 +135,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    fn task(&self, new: &New, customer: Option<&Customer>, now: Timestamp) -> Task {
+    /// The task as it would be.
+    pub fn task(&self, new: &New, customer: Option<&Customer>, now: Timestamp) -> Task {
         let earliest = new.reminders.before_minutes.iter().max();
         let earliest = earliest.map_or(Duration::ZERO, |minutes| Duration::from_secs(u64::from(*minutes) * 60));
         let open_at = match new.kind {
@@ -156,6 +167,7 @@ impl Draft {
             remind_open: new.reminders.at_open,
             timer: None,
             lent: self.lent.clone(),
+            lent_until: new.due_at,
             title: Vec::new(),
             reason: Reason::None,
             reason_text: Vec::new(),
@@ -182,10 +194,8 @@ pub async fn plant(app: &App, tx: &Tx, draft: &Draft, new: &New, customer: Optio
     task.agenda = window.agenda(&new.reminders, &calendar);
     task.title = app.sealed.seal(tx, &task, "title", &new.title).await?;
     if task.open_at <= now {
-        let people = active(tx, task.tenant, customer, None).await?;
-        let (owner, department) = owner_of(&task, customer);
-        let named = task.named;
-        task = task.opened(named.or_else(|| people.responsible(None, owner, department)), customer);
+        let responsible = customers::answering(tx, &task, customer).await?;
+        task = task.opened(responsible, customer);
         customers::announce(app, tx, &task).await?;
     } else {
         task.timer = task.timer_from(now);

@@ -40,7 +40,8 @@ pub async fn create(app: &App, who: &Principal, new: Write, repeat: Option<Repea
             let Write { name, hours, is_default } = new;
             let id = app.ids.next(app.now(tx).await?);
             let calendar = Calendar { tenant: permit.tenant(), id, name, hours, is_default, version: 1 };
-            calendars::save(tx, &calendar).await?;
+            let others = calendars::lock(tx, permit.tenant()).await?;
+            calendars::save(tx, &calendar, others).await?;
             let shown = show::calendar(&calendar);
             if let Some(repeat) = &repeat {
                 repeat.keep(tx, permit.tenant(), who.subject(), show::encode(&shown)).await?;
@@ -96,13 +97,14 @@ pub async fn update(
     let permit = who.decide(Action::CalendarManage, &row(who))?;
     app.database
         .write(&permit, async |tx: &Tx| {
-            let known = calendars::find(tx, permit.tenant(), id).await?.ok_or(Error::NoSuchCalendar)?;
+            let all = calendars::lock(tx, permit.tenant()).await?;
+            let known = all.iter().find(|calendar| calendar.id == id).cloned().ok_or(Error::NoSuchCalendar)?;
             if etag.is_some_and(|etag| etag != known.version) {
                 return Err(Error::Stale);
             }
             let Write { name, hours, is_default } = new;
             let calendar = Calendar { name, hours, is_default, version: known.version + 1, ..known };
-            calendars::save(tx, &calendar).await?;
+            calendars::save(tx, &calendar, all).await?;
             Ok(show::calendar(&calendar))
         })
         .await

@@ -5,7 +5,7 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TaskId},
 };
-use revisit_permission::{Action, Layer, Levels};
+use revisit_permission::{Action, Decided, Layer, Levels};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
@@ -45,11 +45,7 @@ pub struct Record {
 pub async fn complete(app: &App, who: &Principal, record: Record) -> Result<pb::CompleteTaskResponse, Error> {
     let found = find(app, who, record.task).await?;
     let permit = who.decide(Action::TaskComplete, &found.task.row(found.customer.as_ref()))?;
-    let levels = permit.levels();
-    // Who may not write a layer may not leave a note in it; the request is refused whole.
-    if let Some(note) = record.notes.iter().find(|note| !levels.writes(note.layer)) {
-        return Err(Error::LayerNotWritable(note.layer));
-    }
+    writable(&permit, &record)?;
     for _ in 0..TRIES {
         let write = app.database.write(&permit, async |tx: &Tx| {
             if let Some(repeat) = &record.repeat
@@ -58,6 +54,7 @@ pub async fn complete(app: &App, who: &Principal, record: Record) -> Result<pb::
                 return Ok::<_, Error>(Some((show::decode(&answer)?, None)));
             }
             let Some(locked) = lock(tx, permit.tenant(), record.task).await? else { return Ok(None) };
+            writable(&locked.decide(who, Action::TaskComplete)?, &record)?;
             locked.unchanged(record.etag)?;
             let answer = complete_in(app, tx, who, &locked, &record).await?;
             if let Some(repeat) = &record.repeat {
@@ -73,6 +70,15 @@ pub async fn complete(app: &App, who: &Principal, record: Record) -> Result<pb::
         }
     }
     Err(Error::Stale)
+}
+
+/// Who may not write a layer may not leave a note in it; the request is refused whole.
+fn writable(decided: &Decided, record: &Record) -> Result<(), Error> {
+    let levels = decided.levels();
+    match record.notes.iter().find(|note| !levels.writes(note.layer)) {
+        Some(note) => Err(Error::LayerNotWritable(note.layer)),
+        None => Ok(()),
+    }
 }
 
 async fn complete_in(
@@ -97,13 +103,13 @@ async fn complete_in(
     }
     let after = after.done(done, now)?;
     if locked.task.state == TaskState::Open {
-        events::closed(&after, true).into_iter().for_each(|draft| tx.emit(draft));
+        tx.emit(events::closed(&after, true));
     }
     tx.emit(events::recorded(&after, &outcome));
     task_operations::close_issue(tx, locked, &after, now).await?;
     outcome_store::save(tx, &outcome).await?;
     outcomes::save_notes(app, tx, &after, &record.notes).await?;
-    raise(app, tx, locked, record, who.subject()).await?;
+    raise(app, tx, who, locked, record).await?;
     let contact = next_contact(app, tx, locked, &outcome, who.subject()).await?;
     let following = follow(app, tx, locked, &rule, now).await?;
     let reader = outcomes::Reader::of(who, &after, locked.customer.as_ref(), Levels::HIDDEN)?;
@@ -158,16 +164,20 @@ async fn rule_of(app: &App, tx: &Tx, task: &Task, result: &str) -> Result<Result
     })
 }
 
-/// Raises the issues as open tasks with their own time limit.
-async fn raise(app: &App, tx: &Tx, locked: &Locked, record: &Record, by: SubjectId) -> Result<(), Error> {
+/// Raises the issues as open tasks with their own time limit. One that nobody was named for follows the customer like
+/// any other task. It lends what the follow-up lent to whom the recorder may give work; an issue that is dispatched to
+/// somebody else lends the name of the customer and no more, or anybody could be let in by whoever records an outcome.
+async fn raise(app: &App, tx: &Tx, who: &Principal, locked: &Locked, record: &Record) -> Result<(), Error> {
+    let customer = locked.customer.as_ref();
     let now = app.now(tx).await?;
     let calendar = planner::calendar(tx, locked.task.tenant, None).await?;
     let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
     let reminders = by_hand::follow_on(app, tx, &locked.task, TaskKind::Issue).await?;
     for (index, issue) in record.issues.iter().enumerate() {
         let due = calendar.add_working(schedule::local(now, zone), issue.due_within_minutes);
-        let assignee = issue.assignee.or(locked.task.assignee);
-        task_operations::active(tx, locked.task.tenant, locked.customer.as_ref(), issue.assignee).await?;
+        task_operations::active(tx, locked.task.tenant, issue.assignee).await?;
+        // Without a customer there is nobody to follow.
+        let assignee = issue.assignee.or(locked.task.assignee.filter(|_| customer.is_none()));
         let new = by_hand::New {
             kind: TaskKind::Issue,
             title: issue.title.clone(),
@@ -179,7 +189,11 @@ async fn raise(app: &App, tx: &Tx, locked: &Locked, record: &Record, by: Subject
             repeat: None,
         };
         let key = format!("{}/{index}", locked.task.id);
-        by_hand::plant(app, tx, &draft(locked, TaskKind::Issue, &key, by), &new, locked.customer.as_ref()).await?;
+        let mut draft = draft(locked, TaskKind::Issue, &key, who.subject());
+        if who.decide(Action::TaskCreate, &draft.task(&new, customer, now).row(customer)).is_err() {
+            draft.lent = vec![Layer::Basic];
+        }
+        by_hand::plant(app, tx, &draft, &new, customer).await?;
     }
     Ok(())
 }

@@ -31,13 +31,23 @@ pub async fn apply(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure> 
 
 async fn apply_identity(app: &App, tx: &Tx, tenant: TenantId, event: &Envelope) -> Result<(), Failure> {
     if let Some(changed) = event.read::<identity::UserChanged>()? {
-        return people::save_person(tx, tenant, &person(&changed)?).await;
+        return learn(app, tx, tenant, &changed).await;
     }
     if let Some(changed) = event.read::<identity::DepartmentChanged>()? {
         return people::save_department(tx, tenant, &department(&changed)?).await;
     }
     if let Some(started) = event.read::<identity::HandOverStarted>()? {
         return hand_over::begin(app, tx, tenant, &started).await;
+    }
+    Ok(())
+}
+
+/// Takes in what is known of a user. Of one who was suspended nothing stays open.
+pub async fn learn(app: &App, tx: &Tx, tenant: TenantId, changed: &identity::UserChanged) -> Result<(), Failure> {
+    let person = person(changed)?;
+    let news = people::save_person(tx, tenant, &person).await?;
+    if news && changed.state() == identity::SubjectState::Suspended {
+        hand_over::stand_in(app, tx, tenant, &person).await?;
     }
     Ok(())
 }
@@ -73,9 +83,8 @@ async fn apply_other(app: &App, tx: &Tx, tenant: TenantId, event: &Envelope) -> 
         return inbound(app, tx, tenant, required(&heard.customer_id)?, at).await;
     }
     if let Some(order) = event.read::<customer::OrderRecorded>()? {
-        let Some((customer, known)) = customer_and_plans(tx, tenant, required(&order.customer_id)?).await? else {
-            return Ok(());
-        };
+        let (customer, known) =
+            customer_and_plans(tx, tenant, required(&order.customer_id)?).await?.ok_or_else(early)?;
         return planner::trigger(app, tx, &customer, &known, (&TriggerEvent::OrderRecorded, &event.id)).await;
     }
     Ok(())
@@ -136,13 +145,18 @@ async fn date(app: &App, tx: &Tx, tenant: TenantId, changed: customer::FactChang
 }
 
 async fn inbound(app: &App, tx: &Tx, tenant: TenantId, id: CustomerId, at: Timestamp) -> Result<(), Failure> {
-    let Some((customer, known)) = customer_and_plans(tx, tenant, id).await? else { return Ok(()) };
+    let (customer, known) = customer_and_plans(tx, tenant, id).await?.ok_or_else(early)?;
     if customer.last_inbound_at.is_some_and(|last| last >= at) {
         return Ok(());
     }
     let customer = Customer { last_inbound_at: Some(at), ..customer };
     projection::save_customer(tx, &customer).await?;
     planner::heard(app, tx, &customer, &known).await
+}
+
+/// An event has overtaken the one that tells of its customer: it is applied again later.
+fn early() -> Failure {
+    Failure::unavailable("CUSTOMER_UNKNOWN", "the customer of the event is not known here yet")
 }
 
 /// A customer held for change and its enrolments; nothing when the customer is not known.
@@ -179,7 +193,7 @@ pub fn facts_of(tenant: TenantId, facts: &customer::CustomerFacts) -> Result<Cus
 }
 
 /// The person that a change tells of.
-pub fn person(changed: &identity::UserChanged) -> Result<Person, Failure> {
+fn person(changed: &identity::UserChanged) -> Result<Person, Failure> {
     Ok(Person {
         id: required(&changed.user_id)?,
         version: changed.version,

@@ -1,14 +1,17 @@
 //! What becomes of follow-up when a customer changes: owner, stage, grade, tags, deletion.
 
 use revisit_bootstrap::database::Tx;
-use revisit_core::{Failure, Timestamp, id::SubjectId};
+use revisit_core::{
+    Failure, Timestamp,
+    id::{DepartmentId, SubjectId},
+};
 
 use super::{events, planner};
 use crate::{
     App,
     domain::{
         Error,
-        people::{Customer, People},
+        people::Customer,
         plan::{Enrolment, EnrolmentState, Reason, TriggerEvent},
         planning,
         task::{Task, TaskState, TimerKind},
@@ -108,20 +111,32 @@ async fn move_open(app: &App, tx: &Tx, customer: &Customer) -> Result<(), Failur
     if open.is_empty() {
         return Ok(());
     }
-    let people = people_for(tx, customer, &[]).await?;
-    let to = people.responsible(None, customer.owner, customer.department);
+    // None of them is given by name, so one person answers for all.
+    let to = answering(tx, open[0], Some(customer)).await?;
     let open: Vec<&Task> = open.into_iter().filter(|task| task.assignee != to).collect();
     move_to(app, tx, &open, Reason::OwnerChanged, |task| (None, to.or(task.assignee))).await
 }
 
-/// The people among whom the one responsible for a customer's work is looked for.
-pub async fn people_for(tx: &Tx, customer: &Customer, more: &[SubjectId]) -> Result<People, Failure> {
-    let ids: Vec<_> = customer.owner.iter().chain(more).copied().collect();
-    let few = people::persons(tx, customer.tenant, &ids).await?;
-    if !ids.is_empty() && ids.iter().all(|id| few.is_active(*id)) {
-        return Ok(few);
+/// Who answers for a task that is open or opens now; never somebody who is not active, unless nobody is.
+pub async fn answering(tx: &Tx, task: &Task, customer: Option<&Customer>) -> Result<Option<SubjectId>, Failure> {
+    let (owner, department) = owner_of(task, customer);
+    let Some(first) = task.named.or(owner) else {
+        return Ok(people::everybody(tx, task.tenant).await?.responsible(None, None, department));
+    };
+    if people::persons(tx, task.tenant, &[first]).await?.is_active(first) {
+        return Ok(Some(first));
     }
-    people::everybody(tx, customer.tenant).await
+    let found = people::everybody(tx, task.tenant).await?.responsible(task.named, owner, department);
+    // Nobody is known yet only while the projection of people is being built.
+    Ok(found.or(Some(first)))
+}
+
+/// The person and the department that a task falls back to.
+fn owner_of(task: &Task, customer: Option<&Customer>) -> (Option<SubjectId>, Option<DepartmentId>) {
+    match customer {
+        Some(customer) => (customer.owner, customer.department),
+        None => (task.created_by, task.department),
+    }
 }
 
 /// Gives tasks to others: `to` says whom each is given to by name, and who answers for it. One that somebody else has

@@ -36,6 +36,14 @@ pub async fn viewed_customer(app: &App, who: &Principal, id: CustomerId) -> Resu
         .await
 }
 
+/// The same customer held, so that its owner does not change until the transaction ends; the caller may still view it.
+pub async fn held_customer(tx: &Tx, who: &Principal, id: CustomerId) -> Result<Customer, Error> {
+    let scope = who.scope(Action::CustomerView).map_err(|failure| hidden(failure, Error::NoSuchCustomer))?;
+    let found = projection::customer(tx, scope.tenant(), id, projection::Hold::Share).await?;
+    let found = found.filter(|customer| !customer.deleted && scope.levels(&customer.row()).is_some());
+    found.ok_or(Error::NoSuchCustomer)
+}
+
 /// Who can see no row of a kind at all learns no more than who cannot see this one.
 fn hidden(failure: revisit_core::Failure, instead: Error) -> Error {
     if failure.kind == revisit_core::Kind::Denied { instead } else { failure.into() }

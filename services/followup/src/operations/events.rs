@@ -36,15 +36,15 @@ pub fn opened(task: &Task, now: Timestamp) -> Option<Draft> {
     Some(draft(task, &message))
 }
 
-/// The access that it lent is over; nothing to say without a customer.
-pub fn closed(task: &Task, done: bool) -> Option<Draft> {
+/// The task is over, and with it the access that it lent and every reminder that has not left.
+pub fn closed(task: &Task, done: bool) -> Draft {
     let message = pb::TaskClosed {
         task_id: task.id.to_string(),
-        customer_id: task.customer?.to_string(),
+        customer_id: task.customer.map(|customer| customer.to_string()).unwrap_or_default(),
         generation: task.version,
         done,
     };
-    Some(draft(task, &message))
+    draft(task, &message)
 }
 
 /// What a firing timer reminds of, if it reminds at all; opening does when the task says so.

@@ -18,6 +18,7 @@ use crate::{
 /// Counts tasks of the caller's reach.
 pub async fn count(app: &App, who: &Principal, wish: figures::Wish) -> Result<pb::GetFiguresResponse, Error> {
     let scope = who.scope(Action::MetricsView)?;
+    app.freshness.require("customer")?;
     app.database
         .read(&scope, async |tx: &Tx| {
             let now = app.now(tx).await?;
@@ -38,6 +39,7 @@ pub async fn continuity(
     (grades, gaps_max): (Vec<String>, u32),
 ) -> Result<pb::CheckContinuityResponse, Error> {
     let permit = who.decide(Action::MetricsView, &Row::of_tenant(who.tenant()))?;
+    app.freshness.require("customer")?;
     app.database
         .read(&permit, async |tx: &Tx| {
             let found = figures::continuity(tx, permit.tenant(), &grades, gaps_max).await?;

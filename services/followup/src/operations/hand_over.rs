@@ -6,7 +6,7 @@ use std::time::Duration;
 use revisit_bootstrap::{answer, database::Tx, wire};
 use revisit_core::{
     Failure, Timestamp,
-    id::{DepartmentId, SubjectId, TaskId, TenantId},
+    id::{DepartmentId, JobId, SubjectId, TaskId, TenantId},
 };
 use revisit_permission::Worker;
 use revisit_proto::identity::v1 as pb;
@@ -18,13 +18,13 @@ use super::{
 use crate::{
     App,
     domain::{
-        people::{Customer, People},
+        people::{Customer, People, Person},
         plan::Reason,
         task::{Task, TaskState},
     },
     store::{
         hand_overs,
-        hand_overs::{HandOver, Successor},
+        hand_overs::{HandOver, Kind, Successor},
         people, projection, tasks,
     },
 };
@@ -63,6 +63,31 @@ pub async fn begin(app: &App, tx: &Tx, tenant: TenantId, started: &pb::HandOverS
         moved: 0,
         refused: 0,
         next_at: app.now(tx).await?,
+        kind: Kind::Offboarding,
+        done: false,
+    };
+    hand_overs::save(tx, &hand_over).await
+}
+
+/// Somebody was suspended: what they had open goes to who is responsible now, each suspension once. Nobody waits for
+/// it, and it ends early when they are active again. A leaver's work waits for the hand-over that names the successor.
+pub async fn stand_in(app: &App, tx: &Tx, tenant: TenantId, person: &Person) -> Result<(), Failure> {
+    let (company, who) = (tenant.uuid(), person.id.uuid());
+    let parts: [&[u8]; 3] = [company.as_bytes(), who.as_bytes(), &person.version.to_be_bytes()];
+    let now = app.now(tx).await?;
+    let hand_over = HandOver {
+        tenant,
+        id: JobId::derived("revisit followup suspension v1", &parts),
+        person: person.id,
+        from: None,
+        successor: Successor::Default,
+        effective_at: now,
+        turn: 0,
+        pass: 0,
+        moved: 0,
+        refused: 0,
+        next_at: now,
+        kind: Kind::Suspension,
         done: false,
     };
     hand_overs::save(tx, &hand_over).await
@@ -72,6 +97,9 @@ pub async fn begin(app: &App, tx: &Tx, tenant: TenantId, started: &pb::HandOverS
 pub async fn step(app: &App, worker: &Worker) -> Result<bool, Failure> {
     let passed = app.database.write(worker, async |tx: &Tx| pass(app, tx).await).await?;
     let Some(pass) = passed else { return Ok(false) };
+    if pass.hand_over.kind == Kind::Suspension {
+        return Ok(true);
+    }
     let done = match report(app, &pass).await {
         Ok(done) => done,
         Err(failure) => {
@@ -98,16 +126,24 @@ async fn pass(app: &App, tx: &Tx) -> Result<Option<Pass>, Failure> {
     let Some(mut hand_over) = hand_overs::next(tx, now).await? else { return Ok(None) };
     let given_up = hand_overs::given_up(tx, &hand_over, REFUSALS_MAX).await?;
     let people = people::everybody(tx, hand_over.tenant).await?;
-    let found = tasks::live_of_person(tx, hand_over.tenant, hand_over.person, BATCH).await?;
+    if hand_over.is_over(&people) {
+        hand_overs::save(tx, &HandOver { done: true, ..hand_over }).await?;
+        return Ok(None);
+    }
+    let departments = hand_over.from.map(|top| people.below(top));
+    let held = tasks::Held {
+        tenant: hand_over.tenant,
+        person: hand_over.person,
+        departments: departments.as_deref(),
+        except: &given_up,
+    };
+    let found = tasks::live_of_person(tx, &held, BATCH).await?;
     let mut left = 0;
-    for task in found.iter().filter(|task| !given_up.contains(&task.id)) {
+    for task in &found {
         let customer = match task.customer {
             Some(id) => projection::customer(tx, hand_over.tenant, id, projection::Hold::Share).await?,
             None => None,
         };
-        if !concerns(&hand_over, &people, task, customer.as_ref()) {
-            continue;
-        }
         match successor(&mut hand_over, &people, task, customer.as_ref()) {
             Some(to) => {
                 give(app, tx, task, to).await?;
@@ -128,15 +164,11 @@ async fn pass(app: &App, tx: &Tx) -> Result<Option<Pass>, Failure> {
     let more = found.len() as u64 == BATCH;
     let late = hand_over.effective_at + LATE_WRITES;
     hand_over.next_at = if more || now >= late { now + AGAIN.min(Duration::from_secs(u64::from(!more))) } else { late };
+    let remaining = left + i64::from(more);
+    // Who was suspended may finish a write that began before; a second pass late enough sees it.
+    hand_over.done = hand_over.kind == Kind::Suspension && remaining == 0 && now >= late;
     hand_overs::save(tx, &hand_over).await?;
-    Ok(Some(Pass { hand_over, began_at: now, remaining: left + i64::from(more) }))
-}
-
-/// Whether a task is part of a hand-over. In a transfer only what lies in the former department is. An open task that
-/// follows its customer moves with the customer's owner and not from here, unless nobody else would take it.
-fn concerns(hand_over: &HandOver, people: &People, task: &Task, customer: Option<&Customer>) -> bool {
-    let department = customer.map_or(task.department, |customer| customer.department);
-    hand_over.from.is_none_or(|top| people.lies_below(department, top))
+    Ok(Some(Pass { hand_over, began_at: now, remaining }))
 }
 
 /// The first active person that the rule yields, never the leaver.
@@ -172,7 +204,8 @@ fn in_turn(people: &People, department: DepartmentId, turn: i64, leaver: Subject
     members.get(place).copied()
 }
 
-/// A task that was given by name keeps being given by name; another one follows its customer again later.
+/// A task that was given by name keeps being given by name, as does one that has no customer to follow and one that has
+/// not opened yet: it would open for the customer's owner of then. Another one follows its customer again later.
 async fn give(app: &App, tx: &Tx, task: &Task, to: SubjectId) -> Result<(), Failure> {
     let by_name = |task: &Task| task.named.is_some() || task.customer.is_none() || task.state == TaskState::Scheduled;
     customers::move_to(app, tx, &[task], Reason::HandedOver, |task| (by_name(task).then_some(to), Some(to))).await
@@ -203,17 +236,13 @@ pub async fn preview(
 ) -> Result<(usize, Vec<TaskId>), Failure> {
     app.database
         .read(worker, async |tx: &Tx| {
-            let found = tasks::live_of_person(tx, tenant, person, PREVIEW_MAX).await?;
-            let keys: Vec<_> = found.iter().filter_map(|task| Some((tenant, task.customer?))).collect();
-            let known = projection::look_at_customers(tx, &keys).await?;
-            let people = people::everybody(tx, tenant).await?;
-            let inside = |task: &&Task| {
-                let customer = task.customer.and_then(|id| known.get(&id));
-                let department = customer.map_or(task.department, |customer| customer.department);
-                from.is_none_or(|top| people.lies_below(department, top))
+            let departments = match from {
+                Some(top) => Some(people::everybody(tx, tenant).await?.below(top)),
+                None => None,
             };
-            let ids: Vec<TaskId> = found.iter().filter(inside).map(|task| task.id).collect();
-            Ok((ids.len(), ids.into_iter().take(IDS_MAX).collect()))
+            let held = tasks::Held { tenant, person, departments: departments.as_deref(), except: &[] };
+            let found = tasks::live_of_person(tx, &held, PREVIEW_MAX).await?;
+            Ok((found.len(), found.iter().take(IDS_MAX).map(|task| task.id).collect()))
         })
         .await
 }

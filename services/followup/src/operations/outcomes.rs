@@ -143,8 +143,9 @@ pub async fn list(
             let known = projection::customer(tx, scope.tenant(), customer, projection::Hold::Look).await?;
             let (mut rows, mut after) = (Vec::new(), before);
             let limit = limit as usize;
-            // Rows that are not the caller's are passed over until the page is full or the list ends.
-            loop {
+            // Rows that are not the caller's are passed over until the page is full or the list ends; a page that
+            // passes over too many is short, and says where to go on.
+            for _ in 0..PAGES_MAX {
                 let some = outcomes::list(tx, scope.tenant(), customer, after, u64::from(PAGE)).await?;
                 let last = some.len() < PAGE as usize;
                 for outcome in some {
@@ -161,12 +162,15 @@ pub async fn list(
                     return Ok((rows, None));
                 }
             }
+            Ok((rows, after))
         })
         .await
 }
 
 /// Outcomes of one statement.
 const PAGE: u32 = 100;
+/// Statements of one page.
+const PAGES_MAX: usize = 20;
 
 /// A supervisor's word on a sensitive outcome.
 pub async fn review(app: &App, who: &Principal, id: TaskId, approved: bool) -> Result<pb::Outcome, Error> {

@@ -3,7 +3,7 @@
 //! Whoever calls holds the customer's row for change, so that no two of these run for one customer at a time. The
 //! order of locks is customer, enrolment, timer, task.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use revisit_bootstrap::database::Tx;
 use revisit_core::{
@@ -74,6 +74,7 @@ pub async fn ground(
         grade: customer.grade.clone(),
         last_inbound_at: customer.last_inbound_at,
         last_closed: past.iter().filter_map(|(step, past)| Some((step.clone(), past.closed_at?))).collect(),
+        taken: past.iter().filter_map(|(step, past)| Some((step.clone(), past.taken?))).collect(),
         ended: past.into_iter().map(|(step, past)| (step, past.ended)).collect(),
         dates: match version.definition.watched_fields().is_empty() {
             true => Default::default(),
@@ -91,20 +92,33 @@ impl Ground {
         occurrences.into_iter().filter_map(task).collect()
     }
 
-    /// What follows a task that has ended: the next of a step that waits for it; of one that goes by fixed dates the
-    /// next date, if the task had not opened and planted it already.
+    /// What follows a task that has ended: the next of a step that waits for it, unless another task of the step is
+    /// live, as after leaving and entering again; of one that goes by fixed dates the next date, if the task had not
+    /// opened and planted it already.
     #[must_use]
-    pub fn successors(&self, enrolment: &Enrolment, ended: &Task) -> Vec<Task> {
+    pub fn successors(&self, enrolment: &Enrolment, ended: &Task, live: &[Task]) -> Vec<Task> {
         let origin = ended.origin.as_ref();
         let step = origin.and_then(|origin| self.version.definition.step(&origin.step));
         let applies = |step: &&Step| step.applies(self.standing.stage.as_deref(), self.standing.grade.as_deref());
         let Some(step) = step.filter(applies) else { return Vec::new() };
+        let another = live.iter().any(|task| task.id != ended.id && task.is_of(enrolment.id, &step.key));
         let next = match (planning::waits_for_completion(step), ended.state, ended.nominal) {
+            (true, ..) if another => Vec::new(),
             (true, ..) => self.standing.of_step(step, &self.calendar),
             (false, TaskState::Scheduled, Some(nominal)) => self.standing.after_opening(step, &self.calendar, nominal),
             (false, ..) => Vec::new(),
         };
         self.tasks(enrolment, next)
+    }
+
+    /// Without those of a step whose task is being worked on: it plans its next one when that is completed.
+    fn free_of(&self, mut occurrences: Vec<Occurrence>, live: &[Task]) -> Vec<Occurrence> {
+        occurrences.retain(|occurrence| {
+            let waits = self.version.definition.step(&occurrence.step).is_some_and(planning::waits_for_completion);
+            let of_step = |task: &Task| task.origin.as_ref().is_some_and(|origin| origin.step == occurrence.step);
+            !(waits && live.iter().any(|task| task.state == TaskState::Open && of_step(task)))
+        });
+        occurrences
     }
 
     /// What an event triggers.
@@ -142,7 +156,10 @@ pub async fn enrol(app: &App, tx: &Tx, plan: &Plan, customer: &Customer, now: Ti
     };
     enrolments::save(tx, &enrolment).await?;
     let ground = ground(app, tx, &enrolment, customer, now).await?;
-    let mut new = ground.tasks(&enrolment, ground.standing.occurrences(&ground.version.definition, &ground.calendar));
+    let occurrences = ground.standing.occurrences(&ground.version.definition, &ground.calendar);
+    // A task may have stayed open when the customer left.
+    let live = live_of(tx, &enrolment).await?;
+    let mut new = ground.tasks(&enrolment, ground.free_of(occurrences, &live));
     new.extend(ground.triggered(&enrolment, &TriggerEvent::Enrolled, &planning::entry_key(enrolment.id)));
     tasks::add(tx, new).await?;
     Ok(())
@@ -182,14 +199,8 @@ pub async fn replan(
     let enrolment =
         Enrolment { generation: enrolment.generation + 1, version: enrolment.version + 1, reason, ..enrolment };
     enrolments::save(tx, &enrolment).await?;
-    let mut occurrences = ground.standing.occurrences(definition, &ground.calendar);
-    // A step whose task is being worked on plans its next one when that is completed.
-    occurrences.retain(|occurrence| {
-        let waits = definition.step(&occurrence.step).is_some_and(planning::waits_for_completion);
-        let of_step = |task: &Task| task.origin.as_ref().is_some_and(|origin| origin.step == occurrence.step);
-        !(waits && live.iter().any(|task| task.state == TaskState::Open && of_step(task)))
-    });
-    tasks::add(tx, ground.tasks(&enrolment, occurrences)).await?;
+    let occurrences = ground.standing.occurrences(definition, &ground.calendar);
+    tasks::add(tx, ground.tasks(&enrolment, ground.free_of(occurrences, &live))).await?;
     Ok(enrolment)
 }
 
@@ -234,18 +245,19 @@ pub async fn heard(app: &App, tx: &Tx, customer: &Customer, enrolments: &[Enrolm
     for enrolment in enrolments.iter().filter(|enrolment| enrolment.state == EnrolmentState::Active) {
         let key = (enrolment.tenant, enrolment.plan, enrolment.plan_version);
         let Some(version) = version(app, tx, key).await? else { continue };
-        let silent = |task: &&Task| {
-            let origin = task.origin.as_ref().filter(|origin| origin.enrolment == enrolment.id);
-            let step = origin.and_then(|origin| version.definition.step(&origin.step));
-            step.is_some_and(|step| matches!(step.trigger, Trigger::Silence { .. }))
-        };
-        let waiting: Vec<&Task> = live.iter().filter(silent).collect();
+        let silent = |step: &Step| matches!(step.trigger, Trigger::Silence { .. });
+        let own = |task: &&Task| task.origin.as_ref().is_some_and(|origin| origin.enrolment == enrolment.id);
+        let step_of = |task: &Task| version.definition.step(&task.origin.as_ref()?.step).filter(|step| silent(step));
+        let waiting: Vec<&Task> = live.iter().filter(own).filter(|task| step_of(task).is_some()).collect();
         if waiting.is_empty() {
             continue;
         }
         cancel(tx, &waiting, Reason::Replied, now).await?;
         let ground = ground(app, tx, enrolment, customer, now).await?;
-        let next = waiting.iter().flat_map(|task| ground.successors(enrolment, task)).collect();
+        // One next task for each step, however many of it have gone.
+        let steps: BTreeMap<&str, &Task> =
+            waiting.iter().filter_map(|task| Some((step_of(task)?.key.as_str(), *task))).collect();
+        let next = steps.values().flat_map(|task| ground.successors(enrolment, task, &[])).collect();
         tasks::add(tx, next).await?;
     }
     Ok(())
@@ -261,15 +273,16 @@ pub async fn cancel(tx: &Tx, read: &[&Task], reason: Reason, now: Timestamp) -> 
     for task in &locked {
         let was_open = task.state == TaskState::Open;
         let after = task.clone().cancelled(reason, now).map_err(Failure::from)?;
-        if was_open && let Some(draft) = events::closed(&after, false) {
-            tx.emit(draft);
+        if was_open {
+            tx.emit(events::closed(&after, false));
         }
         cancelled.push(after);
     }
     tasks::replace(tx, &locked.iter().collect::<Vec<_>>(), &cancelled.iter().collect::<Vec<_>>()).await
 }
 
-async fn live_of(tx: &Tx, enrolment: &Enrolment) -> Result<Vec<Task>, Failure> {
+/// The live tasks of an enrolment.
+pub async fn live_of(tx: &Tx, enrolment: &Enrolment) -> Result<Vec<Task>, Failure> {
     let mut live = tasks::live_of_customer(tx, enrolment.tenant, enrolment.customer).await?;
     live.retain(|task| task.origin.as_ref().is_some_and(|origin| origin.enrolment == enrolment.id));
     Ok(live)

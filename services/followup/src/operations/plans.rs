@@ -215,7 +215,7 @@ pub async fn publish(
         let now = app.now(tx).await?;
         plan.published += 1;
         plan.state = PlanState::Published;
-        plan.segment = Some(definition.segment);
+        let former = plan.segment.replace(definition.segment);
         plan.updated_at = now;
         plan.version += 1;
         let version = PlanVersion {
@@ -232,6 +232,10 @@ pub async fn publish(
         plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Enrol, now)).await?;
         if migrates {
             plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
+        }
+        if former.is_some_and(|former| former != version.definition.segment) {
+            // The audience says who is followed up, whichever version they run on.
+            plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Sift, now)).await?;
         }
         tx.emit(events::published(&plan, &version));
         // Publishing widens what open tasks lend: it stands in the audit like a grant.

@@ -10,7 +10,7 @@ use revisit_proto::{
 };
 
 use super::{
-    consume::{department, facts_of, person, required},
+    consume::{department, facts_of, learn, required},
     customers, planner,
 };
 use crate::{
@@ -67,7 +67,7 @@ async fn users(app: &App, worker: &Worker) -> Result<(), Failure> {
         let write = app.database.write(worker, async |tx: &Tx| {
             for fact in &page.users {
                 if let Some(user) = &fact.user {
-                    people::save_person(tx, required(&fact.tenant_id)?, &person(user)?).await?;
+                    learn(app, tx, required(&fact.tenant_id)?, user).await?;
                 }
             }
             Ok::<_, Failure>(())

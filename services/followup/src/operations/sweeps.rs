@@ -34,8 +34,9 @@ async fn step_in(app: &App, tx: &Tx) -> Result<bool, Failure> {
         (Some(plan), SweepKind::Migrate) if plan.state == PlanState::Published => {
             migrate(app, tx, plan, &sweep).await?
         }
+        (Some(plan), SweepKind::Sift) if plan.state == PlanState::Published => release(tx, plan, &sweep, now).await?,
         (Some(plan), SweepKind::Release) => release(tx, plan, &sweep, now).await?,
-        (None, _) | (Some(_), SweepKind::Enrol | SweepKind::Migrate) => None,
+        (None, _) | (Some(_), SweepKind::Enrol | SweepKind::Migrate | SweepKind::Sift) => None,
     };
     match reached {
         Some(cursor) => plans::save_sweep(tx, &Sweep { cursor, ..sweep }).await?,
@@ -78,14 +79,22 @@ async fn migrate(app: &App, tx: &Tx, plan: &Plan, sweep: &Sweep) -> Result<Curso
     Ok(reached(&batch))
 }
 
+/// Releases everybody when the plan has ended, else who is no member of its audience.
 async fn release(tx: &Tx, plan: &Plan, sweep: &Sweep, now: Timestamp) -> Result<Cursor, Failure> {
+    let audience = plan.segment.filter(|_| sweep.kind == SweepKind::Sift);
+    let reason = if audience.is_some() { Reason::Left } else { Reason::PlanEnded };
     let batch = batch(tx, plan, sweep).await?;
     for found in &batch {
         projection::customer(tx, plan.tenant, found.customer, projection::Hold::Change).await?;
+        if let Some(segment) = audience
+            && projection::is_member(tx, plan.tenant, (segment, found.customer)).await?
+        {
+            continue;
+        }
         if let Some(enrolment) = enrolments::lock(tx, plan.tenant, found.id).await?
             && enrolment.state != EnrolmentState::Released
         {
-            planner::suspend(tx, enrolment, EnrolmentState::Released, Reason::PlanEnded, now).await?;
+            planner::suspend(tx, enrolment, EnrolmentState::Released, reason, now).await?;
         }
     }
     Ok(reached(&batch))

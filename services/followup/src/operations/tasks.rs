@@ -5,9 +5,9 @@ use std::time::Duration;
 use revisit_bootstrap::{Principal, database::Tx};
 use revisit_core::{
     Timestamp,
-    id::{DepartmentId, SubjectId, TaskId, TenantId},
+    id::{SubjectId, TaskId, TenantId},
 };
-use revisit_permission::{Action, Levels};
+use revisit_permission::{Action, Decided, Levels};
 use revisit_proto::{customer::v1 as customer_pb, followup::v1 as pb};
 
 use super::{by_hand, customers, events, planner};
@@ -15,10 +15,10 @@ use crate::{
     App,
     domain::{
         Error,
-        people::{Customer, People},
+        people::Customer,
         plan::{Enrolment, EnrolmentState, Reason, Reminders},
         planning::Window,
-        task::{Task, TaskKind, TaskState},
+        task::{Lending, Task, TaskKind, TaskState},
     },
     schedule,
     show::{self, Shown},
@@ -45,7 +45,11 @@ pub async fn find(app: &App, who: &Principal, id: TaskId) -> Result<Found, Error
         .read(&scope, async |tx: &Tx| {
             let task = tasks::find(tx, scope.tenant(), id).await?.ok_or(Error::NoSuchTask)?;
             let customer = match task.customer {
-                Some(id) => projection::customer(tx, scope.tenant(), id, projection::Hold::Look).await?,
+                // Whose it is and how it is guarded stands on the customer: old news decides nothing.
+                Some(id) => {
+                    app.freshness.require("customer")?;
+                    projection::customer(tx, scope.tenant(), id, projection::Hold::Look).await?
+                }
                 None => None,
             };
             let levels = scope.levels(&task.row(customer.as_ref())).ok_or(Error::NoSuchTask)?;
@@ -86,6 +90,7 @@ async fn title(app: &App, tx: &Tx, task: &Task) -> Result<String, Error> {
 /// A page of tasks of the caller's reach.
 pub async fn list(app: &App, who: &Principal, wish: lists::Wish) -> Result<(Vec<pb::Task>, Option<lists::Key>), Error> {
     let scope = who.scope(Action::TaskView)?;
+    app.freshness.require("customer")?;
     app.database
         .read(&scope, async |tx: &Tx| {
             let page = lists::tasks(tx, &scope, &wish).await?;
@@ -140,6 +145,11 @@ pub async fn lock(tx: &Tx, tenant: TenantId, id: TaskId) -> Result<Option<Locked
 }
 
 impl Locked {
+    /// Decides on the task as it is now that nobody changes it: it may have changed hands since it was read.
+    pub fn decide(&self, who: &Principal, action: Action) -> Result<Decided, Error> {
+        Ok(who.decide(action, &self.task.row(self.customer.as_ref()))?)
+    }
+
     /// Refuses when the caller has seen an older version.
     pub fn unchanged(&self, etag: Option<i64>) -> Result<(), Error> {
         if etag.is_none_or(|etag| etag == self.task.version) { Ok(()) } else { Err(Error::Stale) }
@@ -161,17 +171,19 @@ pub async fn snooze(app: &App, who: &Principal, change: Change, due_at: Timestam
     for _ in 0..TRIES {
         let write = app.database.write(&permit, async |tx: &Tx| {
             let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
+            locked.decide(who, Action::TaskUpdate)?;
             locked.unchanged(change.etag)?;
             let now = app.now(tx).await?;
             let reminders = reminders_of(app, tx, &locked).await?;
             let calendar = calendar_of(app, tx, &locked.task).await?;
             let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
             let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
-            let mut after = locked.task.clone().snoozed(due_at, window.agenda(&reminders, &calendar), now)?;
+            let (agenda, lending) = (window.agenda(&reminders, &calendar), lending(who, &locked));
+            let mut after = locked.task.clone().snoozed(due_at, lending, agenda, now)?;
             after = app.sealed.explain(tx, after, &change.reason).await?;
             tasks::replace(tx, &[&locked.task], &[&after]).await?;
             if after.state == TaskState::Open {
-                // The access reaches to the new end of the window, under the new generation.
+                // The access is told anew under the new generation, as far as it reaches.
                 events::opened(&after, now).into_iter().for_each(|draft| tx.emit(draft));
             }
             Ok(Some(shown(app, tx, &after, locked.customer.as_ref()).await?))
@@ -182,6 +194,13 @@ pub async fn snooze(app: &App, who: &Principal, change: Change, due_at: Timestam
         }
     }
     Err(Error::Stale)
+}
+
+/// Whether the lent access moves with the due time: for the customer's owner, who has it anyway, and for supervisors
+/// of the task. Anybody else who works on it would prolong their own access.
+fn lending(who: &Principal, locked: &Locked) -> Lending {
+    let owns = locked.customer.as_ref().is_some_and(|customer| customer.owner == Some(who.subject()));
+    if owns || locked.decide(who, Action::TaskReview).is_ok() { Lending::Follows } else { Lending::Stays }
 }
 
 /// The reminders that a task was planned with.
@@ -217,18 +236,19 @@ pub async fn reassign(
     assignee: Option<SubjectId>,
 ) -> Result<pb::Task, Error> {
     let found = find(app, who, change.task).await?;
-    // A change is decided before and after it: nobody pushes work to where they may not.
-    let after = Task { named: assignee, assignee: assignee.or(found.task.assignee), ..found.task.clone() };
-    let rows = (found.task.row(found.customer.as_ref()), after.row(found.customer.as_ref()));
-    let permit = who.caller.decide_change(&who.leases, Action::TaskUpdate, &rows.0, &rows.1)?;
+    let permit = who.decide(Action::TaskUpdate, &found.task.row(found.customer.as_ref()))?;
     for _ in 0..TRIES {
         let write = app.database.write(&permit, async |tx: &Tx| {
             let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
             locked.unchanged(change.etag)?;
-            let people = active(tx, permit.tenant(), locked.customer.as_ref(), assignee).await?;
-            let (owner, department) = owner_of(&locked.task, locked.customer.as_ref());
-            let responsible = people.responsible(assignee, owner, department);
+            active(tx, permit.tenant(), assignee).await?;
+            let customer = locked.customer.as_ref();
+            let wanted = Task { named: assignee, ..locked.task.clone() };
+            let responsible = customers::answering(tx, &wanted, customer).await?;
             let mut after = locked.task.clone().reassigned(assignee, responsible)?;
+            // A change is decided before and after it: nobody pushes work to where they may not.
+            let rows = (locked.task.row(customer), after.row(customer));
+            who.caller.decide_change(&who.leases, Action::TaskUpdate, &rows.0, &rows.1)?;
             after = app.sealed.explain(tx, after, &change.reason).await?;
             customers::tell_moved(app, tx, &after).await?;
             tasks::replace(tx, &[&locked.task], &[&after]).await?;
@@ -242,29 +262,11 @@ pub async fn reassign(
     Err(Error::Stale)
 }
 
-/// The people needed to find who answers; refuses a named one who is not active.
-pub async fn active(
-    tx: &Tx,
-    tenant: TenantId,
-    customer: Option<&Customer>,
-    named: Option<SubjectId>,
-) -> Result<People, Error> {
-    let people = match (customer, named) {
-        (_, Some(named)) => people::persons(tx, tenant, &[named]).await?,
-        (Some(customer), None) => customers::people_for(tx, customer, &[]).await?,
-        (None, None) => people::everybody(tx, tenant).await?,
-    };
+/// Refuses a person who is not active where one is named.
+pub async fn active(tx: &Tx, tenant: TenantId, named: Option<SubjectId>) -> Result<(), Error> {
     match named {
-        Some(named) if !people.is_active(named) => Err(Error::NotActive(named)),
-        Some(_) | None => Ok(people),
-    }
-}
-
-/// The person and the department that a task falls back to.
-pub fn owner_of(task: &Task, customer: Option<&Customer>) -> (Option<SubjectId>, Option<DepartmentId>) {
-    match customer {
-        Some(customer) => (customer.owner, customer.department),
-        None => (task.created_by, task.department),
+        Some(named) if !people::persons(tx, tenant, &[named]).await?.is_active(named) => Err(Error::NotActive(named)),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -287,6 +289,7 @@ pub async fn end(app: &App, who: &Principal, change: Change, ending: Ending) -> 
     for _ in 0..TRIES {
         let write = app.database.write(&permit, async |tx: &Tx| {
             let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
+            locked.decide(who, action)?;
             locked.unchanged(change.etag)?;
             if ending == Ending::Skip && (locked.task.origin.is_none() || !locked.task.state.is_live()) {
                 return Err(Error::NotSkippable);
@@ -307,7 +310,7 @@ async fn end_in(app: &App, tx: &Tx, locked: Locked, reason: &str) -> Result<(pb:
     let after = locked.task.clone().cancelled(Reason::Caller, now)?;
     let after = app.sealed.explain(tx, after, reason).await?;
     if was_open {
-        events::closed(&after, false).into_iter().for_each(|draft| tx.emit(draft));
+        tx.emit(events::closed(&after, false));
     }
     close_issue(tx, &locked, &after, now).await?;
     plant_next(app, tx, &locked, now).await?;
@@ -337,7 +340,8 @@ pub async fn plant_next(app: &App, tx: &Tx, locked: &Locked, now: Timestamp) -> 
         return Ok(None);
     }
     let ground = planner::ground(app, tx, enrolment, customer, now).await?;
-    let added = tasks::add(tx, ground.successors(enrolment, &locked.task)).await?;
+    let live = planner::live_of(tx, enrolment).await?;
+    let added = tasks::add(tx, ground.successors(enrolment, &locked.task, &live)).await?;
     Ok(added.into_iter().next())
 }
 

@@ -5,7 +5,7 @@ use revisit_core::{
     Failure, Id,
     id::{CalendarId, TenantId},
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType};
 
 use super::{entity::calendar, upsert};
 use crate::domain::calendar::Calendar;
@@ -43,10 +43,19 @@ pub async fn all(tx: &Tx, tenant: TenantId) -> Result<Vec<Calendar>, Failure> {
     find.all(&**tx).await.map_err(fault)?.into_iter().map(read).collect()
 }
 
-/// Writes a calendar. A default one takes that mark from the others.
-pub async fn save(tx: &Tx, new: &Calendar) -> Result<(), Failure> {
+/// All calendars of a tenant, by id, held for change.
+pub async fn lock(tx: &Tx, tenant: TenantId) -> Result<Vec<Calendar>, Failure> {
+    let find = calendar::Entity::find()
+        .filter(calendar::Column::TenantId.eq(tenant.uuid()))
+        .order_by_asc(calendar::Column::CalendarId)
+        .lock(LockType::Update);
+    find.all(&**tx).await.map_err(fault)?.into_iter().map(read).collect()
+}
+
+/// Writes a calendar beside the others, which are held. A default one takes that mark from them.
+pub async fn save(tx: &Tx, new: &Calendar, others: Vec<Calendar>) -> Result<(), Failure> {
     let mut rows = Vec::new();
-    for known in all(tx, new.tenant).await? {
+    for known in others {
         if known.id != new.id && known.is_default && new.is_default {
             rows.push(Calendar { is_default: false, version: known.version + 1, ..known });
         }

@@ -331,6 +331,7 @@ pub mod hand_over {
         pub moved: i64,
         pub refused: i64,
         pub next_at: i64,
+        pub suspended: bool,
         pub done: bool,
     }
 

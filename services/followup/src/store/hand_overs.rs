@@ -16,6 +16,7 @@ use super::{
     entity::{hand_over, hand_over_refusal},
     id, raw, upsert,
 };
+use crate::domain::people::People;
 
 /// Who takes over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,25 @@ pub struct HandOver {
     pub refused: i64,
     /// When the next pass may begin.
     pub next_at: Timestamp,
+    pub kind: Kind,
     pub done: bool,
+}
+
+/// Why work is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Identity asked for it and waits for the end of this part.
+    Offboarding,
+    /// Somebody was suspended; nobody waits.
+    Suspension,
+}
+
+impl HandOver {
+    /// Whether there is no reason left: a person who is active again keeps their work.
+    #[must_use]
+    pub fn is_over(&self, people: &People) -> bool {
+        self.kind == Kind::Suspension && people.is_active(self.person)
+    }
 }
 
 fn read(row: hand_over::Model) -> Result<HandOver, Failure> {
@@ -61,6 +80,7 @@ fn read(row: hand_over::Model) -> Result<HandOver, Failure> {
         moved: row.moved,
         refused: row.refused,
         next_at: at(row.next_at),
+        kind: if row.suspended { Kind::Suspension } else { Kind::Offboarding },
         done: row.done,
     })
 }
@@ -79,6 +99,7 @@ pub async fn save(tx: &Tx, hand_over: &HandOver) -> Result<(), Failure> {
         moved: hand_over.moved,
         refused: hand_over.refused,
         next_at: hand_over.next_at.micros(),
+        suspended: hand_over.kind == Kind::Suspension,
         done: hand_over.done,
     };
     upsert::<hand_over::Entity, _>(tx, vec![row]).await

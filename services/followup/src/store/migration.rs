@@ -1,7 +1,7 @@
 //! The tables of this service. A published migration is never edited: changes are new ones below.
 //!
-//! `tenant_id` stands first in every key and index, the engine's timer excepted: it is read by shard and instant. No
-//! foreign keys: rows come and go in bulk.
+//! `tenant_id` stands first in every key and index, except in what the engine reads over all tenants: its timers, by
+//! shard and instant, and its hand-overs, by instant. No foreign keys: rows come and go in bulk.
 
 use revisit_bootstrap::database::{self, isolate};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
@@ -102,8 +102,8 @@ const TABLES: [(&str, &str); 16] = [
         "hand_over",
         "hand_over_id {uuid} NOT NULL, user_id {uuid} NOT NULL, from_department_id {uuid}, successor {text} NOT
          NULL, effective_at bigint NOT NULL, turn bigint NOT NULL, pass bigint NOT NULL, moved bigint NOT NULL,
-         refused bigint NOT NULL, next_at bigint NOT NULL, done boolean NOT NULL, PRIMARY KEY (tenant_id,
-         hand_over_id)",
+         refused bigint NOT NULL, next_at bigint NOT NULL, suspended boolean NOT NULL, done boolean NOT NULL,
+         PRIMARY KEY (tenant_id, hand_over_id)",
     ),
     (
         "hand_over_refusal",
@@ -117,8 +117,8 @@ const TABLES: [(&str, &str); 16] = [
          bigint NOT NULL, occurrence {text} NOT NULL, nominal {text}, zone {text} NOT NULL, named_id {uuid},
          assignee_id {uuid}, department_id {uuid}, stage {text}, grade {text}, channel {text}, open_at bigint NOT
          NULL, due_at bigint NOT NULL, agenda {text} NOT NULL, remind_open boolean NOT NULL, timer_at bigint,
-         timer_kind smallint, lent {text} NOT NULL, title {bytes} NOT NULL, reason {text} NOT NULL, reason_text
-         {bytes} NOT NULL, parent_id {uuid}, open_issues integer NOT NULL, asks_satisfaction boolean NOT NULL,
+         timer_kind smallint, lent {text} NOT NULL, lent_until bigint NOT NULL, title {bytes} NOT NULL, reason {text} NOT NULL,
+         reason_text {bytes} NOT NULL, parent_id {uuid}, open_issues integer NOT NULL, asks_satisfaction boolean NOT NULL,
          success boolean, satisfaction smallint, done_at bigint, closed_at bigint, created_at bigint NOT NULL,
          created_by {uuid}, PRIMARY KEY (tenant_id, task_id)",
     ),
@@ -149,7 +149,7 @@ const TIMER: &str = "shard integer NOT NULL, fire_at bigint NOT NULL, task_id {u
 /// The attributes that policy reads of a task: the customer's of now, so that an ownership change rewrites no task that
 /// has not opened.
 const TASK_ROW: &str = "CREATE VIEW task_row AS SELECT t.tenant_id, t.task_id, t.kind, t.state, t.plan_id,
-    t.assignee_id, t.open_at, t.due_at, t.done_at, t.success, t.satisfaction, t.asks_satisfaction, t.department_id, t.grade,
+    t.assignee_id, t.named_id, t.open_at, t.due_at, t.done_at, t.success, t.satisfaction, t.asks_satisfaction, t.department_id, t.grade,
     t.customer_id, t.closed_at, COALESCE(t.assignee_id, t.named_id, c.owner_id) AS row_owner_id,
     CASE WHEN c.customer_id IS NULL THEN t.department_id ELSE c.department_id END AS row_department_id,
     c.stage AS row_stage, c.grade AS row_grade, COALESCE(c.vip, false) AS row_vip,

@@ -63,10 +63,10 @@ pub async fn everybody(tx: &Tx, tenant: TenantId) -> Result<People, Failure> {
     })
 }
 
-/// Takes in a person; an older version than known changes nothing.
-pub async fn save_person(tx: &Tx, tenant: TenantId, new: &Person) -> Result<(), Failure> {
+/// Takes in a person; an older version than known changes nothing. Answers whether it was news.
+pub async fn save_person(tx: &Tx, tenant: TenantId, new: &Person) -> Result<bool, Failure> {
     if person(tx, tenant, new.id).await?.is_some_and(|known| known.version > new.version) {
-        return Ok(());
+        return Ok(false);
     }
     let row = person::Model {
         tenant_id: tenant.uuid(),
@@ -77,7 +77,8 @@ pub async fn save_person(tx: &Tx, tenant: TenantId, new: &Person) -> Result<(), 
         department_id: raw(new.department),
         zone: new.zone.clone(),
     };
-    upsert::<person::Entity, _>(tx, vec![row]).await
+    upsert::<person::Entity, _>(tx, vec![row]).await?;
+    Ok(true)
 }
 
 /// Takes in a department; an older version than known changes nothing.

@@ -184,16 +184,19 @@ pub enum SweepKind {
     Migrate,
     /// Release everybody: the plan has ended.
     Release,
+    /// Release who is no member of the segment: the plan has another audience.
+    Sift,
 }
 
 impl SweepKind {
-    const ALL: [Self; 3] = [Self::Enrol, Self::Migrate, Self::Release];
+    const ALL: [Self; 4] = [Self::Enrol, Self::Migrate, Self::Release, Self::Sift];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Enrol => "enrol",
             Self::Migrate => "migrate",
             Self::Release => "release",
+            Self::Sift => "sift",
         }
     }
 }

@@ -173,6 +173,17 @@ pub async fn cross(
     Ok(news)
 }
 
+/// Whether a customer is a present member of a segment.
+pub async fn is_member(
+    tx: &Tx,
+    tenant: TenantId,
+    (segment, customer): (SegmentId, CustomerId),
+) -> Result<bool, Failure> {
+    let key = (tenant.uuid(), segment.uuid(), customer.uuid());
+    let known = membership::Entity::find_by_id(key).one(&**tx).await.map_err(fault)?;
+    Ok(known.is_some_and(|known| known.present))
+}
+
 /// The next present members of a segment after a customer.
 pub async fn members(
     tx: &Tx,
@@ -215,8 +226,10 @@ pub async fn save_date(
 ) -> Result<bool, Failure> {
     let key = (tenant.uuid(), customer.uuid(), field.to_owned());
     let known = date_fact::Entity::find_by_id(key).lock(LockType::Update).one(&**tx).await.map_err(fault)?;
-    let news = known.as_ref().is_none_or(|known| version >= known.version && known.value != value);
-    if news {
+    let newer = known.as_ref().is_none_or(|known| version > known.version);
+    let news = newer && known.is_none_or(|known| known.value != value);
+    // The version is kept although the value is the same, or an older event could still change it.
+    if newer {
         let row = date_fact::Model {
             tenant_id: tenant.uuid(),
             customer_id: customer.uuid(),

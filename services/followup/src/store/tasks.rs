@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{
-    Failure, Timestamp,
-    id::{CustomerId, SubjectId, TaskId, TenantId},
+    Failure, Id, Timestamp,
+    id::{CustomerId, DepartmentId, SubjectId, TaskId, TenantId},
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
@@ -14,8 +15,8 @@ use sea_orm::{
 };
 
 use super::{
-    ROWS_MAX, at, raw,
-    task_rows::{self, Column, Entity, Model},
+    ROWS_MAX, at, local,
+    task_rows::{self, Column, Entity, Model, RowColumn, RowEntity},
     timers, upsert,
 };
 use crate::domain::{
@@ -127,24 +128,38 @@ pub async fn live_of_customer(tx: &Tx, tenant: TenantId, customer: CustomerId) -
     all(tx, tenant, condition).await
 }
 
+/// Whose live tasks are looked for, and where.
+pub struct Held<'a> {
+    pub tenant: TenantId,
+    pub person: SubjectId,
+    /// Only those of these departments; none: all.
+    pub departments: Option<&'a [DepartmentId]>,
+    /// Those that are left out.
+    pub except: &'a [TaskId],
+}
+
 /// Live tasks that a person must hand over: open ones of theirs, and scheduled ones that name them.
-pub async fn live_of_person(tx: &Tx, tenant: TenantId, person: SubjectId, limit: u64) -> Result<Vec<Task>, Failure> {
-    let rows = Entity::find()
-        .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(held_by(person))
-        .order_by_asc(Column::TaskId)
+pub async fn live_of_person(tx: &Tx, held: &Held<'_>, limit: u64) -> Result<Vec<Task>, Failure> {
+    let person = held.person.uuid();
+    let open = Condition::all().add(RowColumn::State.eq(TaskState::Open.name())).add(RowColumn::AssigneeId.eq(person));
+    let named =
+        Condition::all().add(RowColumn::State.eq(TaskState::Scheduled.name())).add(RowColumn::NamedId.eq(person));
+    let departments = held.departments.map(|all| all.iter().map(|department| department.uuid()).collect::<Vec<_>>());
+    let ids: Vec<uuid::Uuid> = RowEntity::find()
+        .select_only()
+        .column(RowColumn::TaskId)
+        .filter(RowColumn::TenantId.eq(held.tenant.uuid()))
+        .filter(Condition::any().add(open).add(named))
+        .filter(Condition::all().add_option(departments.map(|all| RowColumn::RowDepartmentId.is_in(all))))
+        .filter(RowColumn::TaskId.is_not_in(held.except.iter().map(|task| task.uuid())))
+        .order_by_asc(RowColumn::TaskId)
         .limit(limit)
+        .into_tuple()
         .all(&**tx)
         .await
         .map_err(fault)?;
-    rows.into_iter().map(task_rows::task).collect()
-}
-
-fn held_by(person: SubjectId) -> Condition {
-    let open = Condition::all().add(Column::State.eq(TaskState::Open.name())).add(Column::AssigneeId.eq(person.uuid()));
-    let named =
-        Condition::all().add(Column::State.eq(TaskState::Scheduled.name())).add(Column::NamedId.eq(person.uuid()));
-    Condition::any().add(open).add(named)
+    let keys: Vec<_> = ids.into_iter().map(|id| (held.tenant, Id::from_uuid(id))).collect();
+    Ok(find_all(tx, &keys).await?.into_values().collect())
 }
 
 /// What became of the tasks of one step of an enrolment.
@@ -154,33 +169,37 @@ pub struct Past {
     pub closed_at: Option<Timestamp>,
     /// How many have ended in the present generation, whatever the reason.
     pub ended: i64,
+    /// The latest date of those that are open, were completed, or ended by somebody's own word, since the entry.
+    pub taken: Option<NaiveDate>,
 }
 
 /// What became of the tasks of each step of an enrolment.
 pub async fn past(tx: &Tx, enrolment: &Enrolment) -> Result<BTreeMap<String, Past>, Failure> {
     let since = enrolment.entered_at.micros();
     let own_word = Reason::Caller.name();
-    let closed = format!(
-        "MAX(CASE WHEN COALESCE(done_at, closed_at) >= {since} AND (state = 'done' OR reason = '{own_word}') \
-         THEN COALESCE(done_at, closed_at) END)"
-    );
-    let ended = format!("SUM(CASE WHEN generation = {} THEN 1 ELSE 0 END)", enrolment.generation);
-    let rows: Vec<(Option<String>, Option<i64>, i64)> = Entity::find()
+    let settled = format!("COALESCE(done_at, closed_at) >= {since} AND (state = 'done' OR reason = '{own_word}')");
+    let closed = format!("MAX(CASE WHEN {settled} THEN COALESCE(done_at, closed_at) END)");
+    // Written as ISO 8601, the latest is the greatest.
+    let taken = format!("MAX(CASE WHEN state = 'open' OR ({settled}) THEN nominal END)");
+    let ended = format!("SUM(CASE WHEN generation = {} AND state <> 'open' THEN 1 ELSE 0 END)", enrolment.generation);
+    let rows: Vec<(Option<String>, Option<i64>, i64, Option<String>)> = Entity::find()
         .select_only()
         .column(Column::Step)
         .expr_as(Expr::cust(closed), "closed")
         .expr_as(Expr::cust(ended), "ended")
+        .expr_as(Expr::cust(taken), "taken")
         .filter(Column::TenantId.eq(enrolment.tenant.uuid()))
         .filter(Column::CustomerId.eq(enrolment.customer.uuid()))
         .filter(Column::EnrolmentId.eq(enrolment.id.uuid()))
-        .filter(Column::State.is_in([TaskState::Done.name(), TaskState::Cancelled.name()]))
+        .filter(Column::State.ne(TaskState::Scheduled.name()))
         .group_by(Column::Step)
         .into_tuple()
         .all(&**tx)
         .await
         .map_err(fault)?;
-    let past = |(step, closed, ended): (Option<String>, Option<i64>, i64)| {
-        Some((step?, Past { closed_at: closed.map(at), ended }))
+    let past = |(step, closed, ended, taken): (Option<String>, Option<i64>, i64, Option<String>)| {
+        let taken = taken.and_then(|nominal| local(&nominal)).map(|nominal| nominal.date());
+        Some((step?, Past { closed_at: closed.map(at), ended, taken }))
     };
     Ok(rows.into_iter().filter_map(past).collect())
 }
@@ -193,16 +212,14 @@ pub async fn count_day(
     (from, until): (Timestamp, Timestamp),
 ) -> Result<(u64, u64), Failure> {
     let mine = |state: TaskState| {
-        Entity::find().filter(Column::TenantId.eq(tenant.uuid())).filter(Column::State.eq(state.name())).filter(
-            match state {
-                TaskState::Scheduled => Column::NamedId.eq(raw(Some(person))),
-                TaskState::Open | TaskState::Done | TaskState::Cancelled => Column::AssigneeId.eq(raw(Some(person))),
-            },
-        )
+        RowEntity::find().filter(RowColumn::TenantId.eq(tenant.uuid())).filter(RowColumn::State.eq(state.name()))
     };
-    let inside = Condition::all().add(Column::DueAt.gte(from.micros())).add(Column::DueAt.lt(until.micros()));
-    let open = mine(TaskState::Open).filter(inside.clone()).count(&**tx).await.map_err(fault)?;
-    let scheduled = mine(TaskState::Scheduled).filter(inside).count(&**tx).await.map_err(fault)?;
-    let before = mine(TaskState::Open).filter(Column::DueAt.lt(from.micros())).count(&**tx).await.map_err(fault)?;
-    Ok((open + scheduled, before))
+    let open = mine(TaskState::Open).filter(RowColumn::AssigneeId.eq(person.uuid()));
+    // What opens in the course of the day will be the work of whose customer it is, unless it names somebody.
+    let scheduled = mine(TaskState::Scheduled).filter(RowColumn::RowOwnerId.eq(person.uuid()));
+    let inside = Condition::all().add(RowColumn::DueAt.gte(from.micros())).add(RowColumn::DueAt.lt(until.micros()));
+    let due = open.clone().filter(inside.clone()).count(&**tx).await.map_err(fault)?;
+    let to_open = scheduled.filter(inside).count(&**tx).await.map_err(fault)?;
+    let before = open.filter(RowColumn::DueAt.lt(from.micros())).count(&**tx).await.map_err(fault)?;
+    Ok((due + to_open, before))
 }

@@ -2,10 +2,15 @@
 //! from events that the test puts on the bus.
 
 mod customers;
+mod freshness;
+mod people;
 mod reports;
 mod time;
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Name;
@@ -15,15 +20,12 @@ use revisit_core::{
     id::{DepartmentId, SegmentId, SubjectId},
 };
 use revisit_event::kind_of;
-use revisit_permission::{
-    Assigned, Change, Department, Role, RoleAssignment, Subject, SubjectState, Tenant, shipped_roles,
-};
 use revisit_proto::{
     followup::v1::{
         self as pb, calendars_client::CalendarsClient, metrics_client::MetricsClient, plans_client::PlansClient,
         tasks_client::TasksClient,
     },
-    identity::v1::{self as identity, hand_overs_server::HandOversServer, leases_server::LeasesServer},
+    identity::v1::{hand_overs_server::HandOversServer, leases_server::LeasesServer},
 };
 use revisit_tests::{
     databases::{Backend, TestDatabase},
@@ -31,6 +33,7 @@ use revisit_tests::{
 };
 use sea_orm::{ConnectionTrait, Statement};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 use tonic::{
     Request, Status,
     metadata::MetadataValue,
@@ -55,10 +58,14 @@ pub struct Company {
     pub store: DepartmentId,
     pub reports: Reports,
     people: BTreeMap<&'static str, SubjectId>,
-    streams: Mutex<BTreeMap<(&'static str, u32), i64>>,
+    streams: Streams,
     incarnation: Uuid,
     ids: Ids,
+    watching: Vec<JoinHandle<()>>,
 }
+
+/// The last position of each stream that the test has published to.
+pub type Streams = Arc<Mutex<BTreeMap<(&'static str, u32), i64>>>;
 
 /// One event of the outbox of followup.
 #[derive(Clone, Debug)]
@@ -99,7 +106,8 @@ impl Company {
             store: ids.next(now),
             people: ["admin", "boss", "manager", "rep", "colleague"].map(|name| (name, ids.next(now))).into(),
             incarnation: ids.next::<revisit_core::id::kind::Event>(now).uuid(),
-            streams: Mutex::default(),
+            streams: Streams::default(),
+            watching: Vec::new(),
             reports: Reports::default(),
             replicas: Vec::new(),
             database,
@@ -110,6 +118,7 @@ impl Company {
         company.found();
         for _ in 0..replicas {
             let running = company.replica().await;
+            company.watching.push(company.watch(&running));
             company.replicas.push(running);
         }
         company.hire().await;
@@ -147,81 +156,6 @@ impl Company {
         let process = Process::new("test", &services, layers).expect("the configuration is valid");
         let sources = Sources { clock: self.clock.clock(), ids: Ids::random() };
         process.start(sources, Shutdown::new()).await.expect("it starts")
-    }
-
-    /// Rights: the shipped roles, a store with a manager at its head.
-    fn found(&self) {
-        let roles = [
-            ("admin", "admin"),
-            ("boss", "executive"),
-            ("manager", "sales_manager"),
-            ("rep", "sales_rep"),
-            ("colleague", "sales_rep"),
-        ];
-        let mut changes = vec![
-            Change::Tenant(Tenant { administrator: Some(self.who("admin")), modules_off: Vec::new() }),
-            Change::Department(Department {
-                id: self.store,
-                parent: None,
-                name: "store".into(),
-                head: Some(self.who("manager")),
-                disabled: false,
-                merged_into: None,
-                modules_off: Vec::new(),
-            }),
-        ];
-        for (person, key) in roles {
-            let mut subject = Subject::user(self.who(person), person, SubjectState::Active);
-            subject.department = Some(self.store);
-            changes.push(Change::Subject(subject));
-            let shipped = shipped_roles().iter().find(|role| role.key == key).expect("it ships");
-            let role = Role {
-                id: self.ids.next(BEGIN),
-                key: format!("{key}-{person}"),
-                name: key.into(),
-                shipped: None,
-                templates: shipped.templates.clone(),
-            };
-            let assigned = Assigned::Added { from: Timestamp::MIN, until: Timestamp::MAX };
-            let assignment = RoleAssignment { subject: self.who(person), role: role.id, assigned };
-            changes.extend([Change::Role(role), Change::RoleAssignment(assignment)]);
-        }
-        self.identity.commit(changes);
-    }
-
-    /// The same people as the follow-up service hears of them.
-    async fn hire(&self) {
-        let store = identity::DepartmentChanged {
-            department_id: self.store.to_string(),
-            version: 1,
-            head_id: self.who("manager").to_string(),
-            ..Default::default()
-        };
-        self.event("identity", self.store.uuid(), &store).await;
-        for name in ["admin", "boss", "manager", "rep", "colleague"] {
-            self.person(name, identity::SubjectState::Active, 1).await;
-        }
-        self.settle().await;
-    }
-
-    /// Tells that somebody is in a state.
-    pub async fn person(&self, name: &'static str, state: identity::SubjectState, version: i64) {
-        let manager = match name {
-            "admin" => String::new(),
-            "boss" | "manager" => self.who("admin").to_string(),
-            _ => self.who("manager").to_string(),
-        };
-        let changed = identity::UserChanged {
-            user_id: self.who(name).to_string(),
-            version,
-            state: state.into(),
-            display_name: name.into(),
-            time_zone: "Asia/Shanghai".into(),
-            manager_id: manager,
-            department_id: self.store.to_string(),
-            ..Default::default()
-        };
-        self.event("identity", self.who(name).uuid(), &changed).await;
     }
 
     pub fn who(&self, name: &str) -> SubjectId {
@@ -356,7 +290,8 @@ impl Company {
     pub async fn list(&self, who: &str, states: &[pb::TaskState]) -> Vec<pb::Task> {
         let states = states.iter().map(|state| (*state).into()).collect();
         let request = pb::ListTasksRequest { states, page_size: 1_000, ..Default::default() };
-        self.tasks().list_tasks(self.by(who, request)).await.expect("a list").into_inner().tasks
+        let list = async || self.tasks().list_tasks(self.by(who, request.clone())).await;
+        self.freshly(list).await.expect("a list").tasks
     }
 
     /// No live task without its timer, no timer without its task.
@@ -372,6 +307,7 @@ impl Company {
     }
 
     pub async fn stop(self) {
+        self.watching.iter().for_each(JoinHandle::abort);
         for running in self.replicas {
             running.stop().await.expect("it stops without a fault");
         }

@@ -2,22 +2,11 @@
 
 use std::time::Duration;
 
-use revisit_core::id::{CustomerId, SegmentId};
+use revisit_core::id::SegmentId;
 use revisit_proto::{customer::v1 as customer, followup::v1 as pb, identity::v1 as identity};
 use tonic::Code;
 
 use super::support::{Company, fields, in_each_company, instant, reason, shanghai, wire};
-
-/// A customer with an open weekly task, due the next afternoon.
-async fn with_open_task(company: &Company) -> (CustomerId, pb::Task) {
-    let segment: SegmentId = company.new_id();
-    company.publish("grade_a_weekly", segment).await;
-    let id = company.new_id();
-    company.enter(segment, company.facts(id, 1, "rep"), 1).await;
-    company.advance_to_local("2026-03-09T09:00").await;
-    let open = company.list("rep", &[pb::TaskState::Open]).await;
-    (id, open.into_iter().next().expect("it has opened"))
-}
 
 async fn reminders(company: &Company) -> Vec<(pb::ReminderKind, i32)> {
     company.heard::<pb::ReminderDue>().await.iter().map(|one| (one.kind(), one.ordinal)).collect()
@@ -26,7 +15,7 @@ async fn reminders(company: &Company) -> Vec<(pb::ReminderKind, i32)> {
 #[tokio::test]
 async fn a_task_opens_lends_access_reminds_and_escalates_each_once_and_in_order() {
     in_each_company(async |company: &Company| {
-        let (id, task) = with_open_task(company).await;
+        let (id, task) = company.with_open_task().await;
         // Nine hundred working minutes from Monday nine: the end of Tuesday.
         assert_eq!(instant(task.due_time), shanghai("2026-03-10T18:00"));
         let opened = company.heard::<pb::TaskOpened>().await;
@@ -58,7 +47,7 @@ async fn a_task_opens_lends_access_reminds_and_escalates_each_once_and_in_order(
 #[tokio::test]
 async fn today_shows_what_is_due_or_begins_on_the_persons_own_day() {
     in_each_company(async |company: &Company| {
-        with_open_task(company).await;
+        company.with_open_task().await;
         let today = async |who: &str, zone: &str| {
             let request = pb::ListTodayTasksRequest { time_zone: zone.into(), ..Default::default() };
             company.tasks().list_today_tasks(company.by(who, request)).await.expect("a day").into_inner()
@@ -81,7 +70,7 @@ async fn today_shows_what_is_due_or_begins_on_the_persons_own_day() {
 #[tokio::test]
 async fn a_snoozed_task_is_reminded_at_the_new_time_only() {
     in_each_company(async |company: &Company| {
-        let (_, task) = with_open_task(company).await;
+        let (_, task) = company.with_open_task().await;
         let due = shanghai("2026-03-12T15:00");
         let request =
             pb::SnoozeTaskRequest { task_id: task.task_id.clone(), due_time: wire(due), ..Default::default() };
@@ -111,7 +100,7 @@ async fn a_snoozed_task_is_reminded_at_the_new_time_only() {
 #[tokio::test]
 async fn open_tasks_move_with_the_customer_and_scheduled_ones_open_for_the_owner_of_then() {
     in_each_company(async |company: &Company| {
-        let (id, task) = with_open_task(company).await;
+        let (id, task) = company.with_open_task().await;
         let facts = customer::CustomerFacts { ownership_epoch: 2, ..company.facts(id, 2, "colleague") };
         let changed = customer::OwnerChanged {
             facts: Some(facts),
@@ -152,7 +141,7 @@ async fn a_task_of_somebody_who_is_not_active_opens_for_the_head_of_the_departme
 #[tokio::test]
 async fn skipping_plants_the_next_occurrence_and_cancelling_forgets_nobody() {
     in_each_company(async |company: &Company| {
-        let (_, task) = with_open_task(company).await;
+        let (_, task) = company.with_open_task().await;
         let bare = pb::SkipTaskRequest { task_id: task.task_id.clone(), ..Default::default() };
         let bare = company.tasks().skip_task(company.by("rep", bare)).await.expect_err("no reason");
         assert_eq!(fields(&bare), ["reason"]);
@@ -189,7 +178,7 @@ async fn skipping_plants_the_next_occurrence_and_cancelling_forgets_nobody() {
 #[tokio::test]
 async fn a_task_goes_only_to_people_whom_the_caller_leads() {
     in_each_company(async |company: &Company| {
-        let (_, task) = with_open_task(company).await;
+        let (_, task) = company.with_open_task().await;
         let to = |who: &str| pb::ReassignTaskRequest {
             task_id: task.task_id.clone(),
             assignee_id: company.who(who).to_string(),
@@ -287,7 +276,7 @@ async fn bad_tasks_are_refused_with_every_field_at_fault() {
 #[tokio::test]
 async fn a_leavers_work_goes_to_the_successor_and_nothing_stays_behind() {
     in_each_company(async |company: &Company| {
-        let (_, open) = with_open_task(company).await;
+        let (_, open) = company.with_open_task().await;
         let to_do = pb::CreateTaskRequest {
             kind: pb::TaskKind::Todo.into(),
             title: "order samples".into(),

@@ -25,6 +25,7 @@ fn standing(now: &str) -> Standing {
         last_inbound_at: None,
         last_closed: BTreeMap::new(),
         ended: BTreeMap::new(),
+        taken: BTreeMap::new(),
         dates: BTreeMap::new(),
     }
 }

@@ -1,15 +1,12 @@
 //! What the test tells the service as customer and identity would.
 
-use std::time::Duration;
-
 use prost::Name;
 use revisit_core::id::{CustomerId, EventId, SegmentId};
-use revisit_event::{Envelope, Stream, Watermark, kind_of, shard};
-use revisit_proto::customer::v1 as customer;
-use tonic::{Response, Status};
+use revisit_event::{Envelope, Stream, kind_of, shard};
+use revisit_proto::{customer::v1 as customer, followup::v1 as pb};
 use uuid::Uuid;
 
-use super::{Company, reason};
+use super::Company;
 
 impl Company {
     /// Puts an event on the bus as `source` would.
@@ -36,32 +33,11 @@ impl Company {
             incarnation: self.incarnation.to_string(),
         };
         let stream = Stream { source: source.into(), incarnation: self.incarnation, shard };
-        self.first().runtime.bus.publish(&stream, position - 1, vec![envelope]).await.expect("the bus takes it");
-    }
-
-    /// Makes what is known of customers fresh enough for a caller's decision.
-    pub async fn refresh(&self) {
-        let runtime = &self.first().runtime;
-        let positions = {
-            let streams = self.streams.lock().expect("no test panics while it holds the positions");
-            (0..revisit_event::SHARDS).map(|shard| streams.get(&("customer", shard)).copied().unwrap_or(0)).collect()
-        };
-        let time = runtime.lease.time().expect("the lease holds");
-        let watermark = Watermark { incarnation: self.incarnation, time, positions };
-        runtime.bus.set_watermark("customer", watermark).await.expect("the bus takes it");
-    }
-
-    /// Repeats a call while the service's knowledge of customers is being refreshed.
-    pub async fn freshly<T>(&self, call: impl AsyncFn() -> Result<Response<T>, Status>) -> Result<T, Status> {
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        for _ in 0..500 {
-            self.refresh().await;
-            match call().await {
-                Err(status) if reason(&status) == "PROJECTION_STALE" => drop(tick.tick().await),
-                answer => return answer.map(Response::into_inner),
-            }
+        // Each process has a bus of its own here; the database says which replica applies it.
+        for replica in &self.replicas {
+            let published = replica.runtime.bus.publish(&stream, position - 1, vec![envelope.clone()]);
+            published.await.expect("the bus takes it");
         }
-        Err(Status::internal("it never became fresh"))
     }
 
     /// A customer of somebody, as customer would tell of it.
@@ -96,5 +72,30 @@ impl Company {
             facts: Some(facts),
         };
         self.event("customer", key.uuid(), &entered).await;
+    }
+
+    /// A customer of the rep with an open weekly task, due the next evening.
+    pub async fn with_open_task(&self) -> (CustomerId, pb::Task) {
+        let (id, task, _) = self.with_open_task_in_segment().await;
+        (id, task)
+    }
+
+    /// The same, and the audience.
+    pub async fn with_open_task_in_segment(&self) -> (CustomerId, pb::Task, SegmentId) {
+        let segment: SegmentId = self.new_id();
+        self.publish("grade_a_weekly", segment).await;
+        let id = self.new_id();
+        self.enter(segment, self.facts(id, 1, "rep"), 1).await;
+        self.advance_to_local("2026-03-09T09:00").await;
+        let open = self.list("rep", &[pb::TaskState::Open]).await;
+        (id, open.into_iter().next().expect("it has opened"), segment)
+    }
+
+    /// Gives a customer to somebody else.
+    pub async fn change_owner(&self, id: CustomerId, version: i64, owner: &str) {
+        let facts = customer::CustomerFacts { ownership_epoch: version, ..self.facts(id, version, owner) };
+        let changed = customer::OwnerChanged { facts: Some(facts), ..Default::default() };
+        self.event("customer", id.uuid(), &changed).await;
+        self.settle().await;
     }
 }

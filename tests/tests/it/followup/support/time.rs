@@ -10,8 +10,13 @@ use super::Company;
 const REST_MAX: Duration = Duration::from_secs(30);
 
 impl Company {
-    /// Waits until every event was applied and nothing is due.
+    /// Waits until every event was applied and nothing is due, and callers get answers.
     pub async fn settle(&self) {
+        self.rest().await;
+        self.be_fresh().await;
+    }
+
+    async fn rest(&self) {
         let rest = async {
             let mut tick = tokio::time::interval(Duration::from_millis(2));
             loop {
@@ -72,10 +77,10 @@ impl Company {
 
     /// Moves the clock from due instant to due instant.
     pub async fn advance_to(&self, end: Timestamp) {
-        self.settle().await;
+        self.rest().await;
         while let Some(due) = self.next_due().await.filter(|due| *due <= end) {
             self.clock.set_wall(due.max(self.now()));
-            self.settle().await;
+            self.rest().await;
         }
         self.clock.set_wall(end);
         self.settle().await;

@@ -1,0 +1,180 @@
+//! What an open task lends, to whom, and for how long.
+
+use std::time::Duration;
+
+use revisit_proto::{followup::v1 as pb, identity::v1 as identity};
+use tonic::Code;
+
+use super::support::{Company, in_each_company, instant, reason, shanghai, wire};
+
+fn done(task: &pb::Task) -> pb::CompleteTaskRequest {
+    pb::CompleteTaskRequest {
+        task_id: task.task_id.clone(),
+        result: "reached".into(),
+        channel: pb::Channel::Phone.into(),
+        ..Default::default()
+    }
+}
+
+fn issue(assignee_id: String) -> pb::Issue {
+    pb::Issue { title: "a door is crooked".into(), assignee_id, due_within_minutes: 120, ..Default::default() }
+}
+
+#[tokio::test]
+async fn who_was_lent_access_does_not_prolong_it_by_putting_the_task_off() {
+    in_each_company(async |company: &Company| {
+        let (id, task) = company.with_open_task().await;
+        let first_end = instant(task.due_time);
+        let give = pb::ReassignTaskRequest {
+            task_id: task.task_id.clone(),
+            assignee_id: company.who("colleague").to_string(),
+            ..Default::default()
+        };
+        company.tasks().reassign_task(company.by("manager", give)).await.expect("it is given");
+        let snooze = |due: &str| pb::SnoozeTaskRequest {
+            task_id: task.task_id.clone(),
+            due_time: wire(shanghai(due)),
+            ..Default::default()
+        };
+        let later = company
+            .tasks()
+            .snooze_task(company.by("colleague", snooze("2026-03-25T18:00")))
+            .await
+            .expect("it is put off");
+        assert_eq!(instant(later.into_inner().due_time), shanghai("2026-03-25T18:00"));
+        company.advance_to_local("2026-03-16T09:00").await;
+        let lent = async || company.heard::<pb::TaskOpened>().await.iter().map(|one| one.until_micros).max();
+        assert_eq!(lent().await, Some(first_end.micros()), "the access ended when it was to");
+        assert_eq!(company.list("colleague", &[pb::TaskState::Open]).await.len(), 1, "the task is theirs still");
+        company
+            .tasks()
+            .snooze_task(company.by("manager", snooze("2026-03-26T18:00")))
+            .await
+            .expect("a supervisor may give more time");
+        let now = company.now();
+        assert_eq!(lent().await, Some((now + Duration::from_hours(24)).micros()), "and the access with it");
+        company.change_owner(id, 2, "colleague").await;
+        company
+            .tasks()
+            .snooze_task(company.by("colleague", snooze("2026-03-30T18:00")))
+            .await
+            .expect("the owner has the access anyway");
+        company.advance_to_local("2026-03-30T18:00").await;
+        assert_eq!(lent().await, Some(shanghai("2026-03-30T18:00").micros()));
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_issue_that_nobody_was_named_for_leaves_with_the_customer() {
+    in_each_company(async |company: &Company| {
+        let (id, task) = company.with_open_task().await;
+        let request = pb::CompleteTaskRequest { issues: vec![issue(String::new())], ..done(&task) };
+        company.tasks().complete_task(company.by("rep", request)).await.expect("done");
+        let open = company.list("rep", &[pb::TaskState::Open]).await;
+        assert_eq!((open.len(), open[0].assigned_by_name), (1, false));
+        company.change_owner(id, 2, "colleague").await;
+        assert_eq!(company.list("rep", &[pb::TaskState::Open]).await, [], "the sale is over, and so is the access");
+        assert_eq!(company.list("colleague", &[pb::TaskState::Open]).await.len(), 1);
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_issue_lends_more_than_the_name_only_to_whom_the_recorder_may_give_work() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        let colleague = company.who("colleague").to_string();
+        let request = pb::CompleteTaskRequest { issues: vec![issue(colleague.clone())], ..done(&task) };
+        company.tasks().complete_task(company.by("rep", request)).await.expect("done");
+        let lent = async || {
+            let opened = company.heard::<pb::TaskOpened>().await;
+            let theirs = opened.into_iter().filter(|one| one.assignee_id == colleague);
+            theirs.map(|one| one.layers).collect::<Vec<_>>()
+        };
+        assert_eq!(lent().await, [vec!["basic".to_owned()]], "a rep leads nobody");
+        company.advance_to_local("2026-03-16T09:00").await;
+        let open = company.list("rep", &[pb::TaskState::Open]).await;
+        let request = pb::CompleteTaskRequest { issues: vec![issue(colleague.clone())], ..done(&open[0]) };
+        company.tasks().complete_task(company.by("manager", request)).await.expect("done");
+        let names = |layers: &[&str]| layers.iter().map(|layer| (*layer).to_owned()).collect::<Vec<_>>();
+        let mut all = lent().await;
+        all.sort();
+        assert_eq!(all, [names(&["basic"]), names(&["basic", "sensitive", "history"])]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_given_by_name_is_not_given_back_by_whom_it_was_given_to() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        let to = |assignee_id: String| pb::ReassignTaskRequest {
+            task_id: task.task_id.clone(),
+            assignee_id,
+            ..Default::default()
+        };
+        let named = to(company.who("colleague").to_string());
+        company.tasks().reassign_task(company.by("manager", named)).await.expect("it is given");
+        let back = company.tasks().reassign_task(company.by("colleague", to(String::new()))).await;
+        assert_eq!(back.expect_err("it would be the rep's").code(), Code::PermissionDenied);
+        company.tasks().reassign_task(company.by("manager", to(String::new()))).await.expect("a manager may");
+        assert_eq!(company.list("rep", &[pb::TaskState::Open]).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_decided_on_what_was_known_of_customers_too_long_ago() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        company.silence_customer().await;
+        let get = pb::GetTaskRequest { task_id: task.task_id.clone() };
+        let skip =
+            pb::SkipTaskRequest { task_id: task.task_id.clone(), reason: "on holiday".into(), ..Default::default() };
+        let period = pb::GetFiguresRequest {
+            start_time: wire(shanghai("2026-03-09T00:00")),
+            end_time: wire(shanghai("2026-03-11T00:00")),
+            ..Default::default()
+        };
+        let refused = [
+            company.tasks().get_task(company.by("rep", get)).await.map(drop),
+            company.tasks().complete_task(company.by("rep", done(&task))).await.map(drop),
+            company.tasks().skip_task(company.by("rep", skip)).await.map(drop),
+            company.metrics().get_figures(company.by("boss", period)).await.map(drop),
+            company
+                .metrics()
+                .check_continuity(company.by("boss", pb::CheckContinuityRequest::default()))
+                .await
+                .map(drop),
+        ];
+        for answer in refused {
+            let status = answer.expect_err("it is too old");
+            assert_eq!((status.code(), reason(&status)), (Code::Unavailable, "PROJECTION_STALE"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_follows_an_outcome_opens_for_nobody_who_has_left() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        let named = pb::ReassignTaskRequest {
+            task_id: task.task_id.clone(),
+            assignee_id: company.who("colleague").to_string(),
+            ..Default::default()
+        };
+        company.tasks().reassign_task(company.by("manager", named)).await.expect("it is given");
+        company.person("colleague", identity::SubjectState::Left, 2).await;
+        company.settle().await;
+        let soon = wire(company.now() + Duration::from_hours(3));
+        let request = pb::CompleteTaskRequest { next_contact_time: soon, ..done(&task) };
+        let next = company.tasks().complete_task(company.by("manager", request)).await.expect("done").into_inner();
+        let next = next.next_task.expect("a next contact");
+        assert_eq!((next.state(), next.assignee_id), (pb::TaskState::Open, company.who("rep").to_string()));
+    })
+    .await;
+}
