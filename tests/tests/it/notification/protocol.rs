@@ -35,7 +35,11 @@ async fn a_claim_that_is_too_old_for_a_whole_call_makes_none_and_costs_no_try() 
             desk.settle().await;
             let sent = shown(desk, task, pb::Channel::Email).await;
             let outcomes: Vec<_> = sent.attempts.iter().map(pb::Attempt::outcome).collect();
-            assert_eq!(outcomes, [pb::AttemptOutcome::NotCalled, pb::AttemptOutcome::Accepted]);
+            // One claim or two, by which of them asks for which names first.
+            let (last, earlier) = outcomes.split_last().expect("attempts");
+            assert_eq!(*last, pb::AttemptOutcome::Accepted);
+            assert!((1..=2).contains(&earlier.len()), "{outcomes:?}");
+            assert!(earlier.iter().all(|outcome| *outcome == pb::AttemptOutcome::NotCalled), "{outcomes:?}");
             assert_eq!((sent.state(), sent.tries), (pb::DeliveryState::Accepted, 1));
             let back =
                 sent.history.iter().find(|change| change.from() == pb::DeliveryState::Calling).expect("a change");
