@@ -145,9 +145,13 @@ pub async fn lock(tx: &Tx, tenant: TenantId, id: TaskId) -> Result<Option<Locked
 }
 
 impl Locked {
-    /// Decides on the task as it is now that nobody changes it: it may have changed hands since it was read.
+    /// Decides on the task as it is now that nobody changes it: it may have changed hands since it was read. Who was
+    /// allowed then and is not now has lost a race, and learns by reading again what is true for them.
     pub fn decide(&self, who: &Principal, action: Action) -> Result<Decided, Error> {
-        Ok(who.decide(action, &self.task.row(self.customer.as_ref()))?)
+        match who.decide(action, &self.task.row(self.customer.as_ref())).map_err(Error::from) {
+            Err(Error::Denied(_)) => Err(Error::Stale),
+            decided => decided,
+        }
     }
 
     /// Refuses when the caller has seen an older version.
@@ -248,6 +252,7 @@ pub async fn reassign(
             let mut after = locked.task.clone().reassigned(assignee, responsible)?;
             // A change is decided before and after it: nobody pushes work to where they may not.
             let rows = (locked.task.row(customer), after.row(customer));
+            locked.decide(who, Action::TaskUpdate)?;
             who.caller.decide_change(&who.leases, Action::TaskUpdate, &rows.0, &rows.1)?;
             after = app.sealed.explain(tx, after, &change.reason).await?;
             customers::tell_moved(app, tx, &after).await?;

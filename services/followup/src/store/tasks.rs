@@ -182,7 +182,9 @@ pub async fn past(tx: &Tx, enrolment: &Enrolment) -> Result<BTreeMap<String, Pas
     // Written as ISO 8601, the latest is the greatest.
     let taken = format!("MAX(CASE WHEN state = 'open' OR ({settled}) THEN nominal END)");
     let ended = format!("SUM(CASE WHEN generation = {} AND state <> 'open' THEN 1 ELSE 0 END)", enrolment.generation);
-    let rows: Vec<(Option<String>, Option<i64>, i64, Option<String>)> = Entity::find()
+    // Step, when it was closed, how many of this generation have ended, the last nominal time.
+    type Row = (Option<String>, Option<i64>, i64, Option<String>);
+    let rows: Vec<Row> = Entity::find()
         .select_only()
         .column(Column::Step)
         .expr_as(Expr::cust(closed), "closed")
