@@ -176,7 +176,17 @@ impl<'a> Desks<'a> {
         let said = self.model.answer(key);
         let request = self.outcome(task, key, said);
         let (sensitive, raises) = (request.sensitive, !request.issues.is_empty());
-        let Some(_) = self.still(answer(who.tasks().complete_task(request).await))? else { return Ok(false) };
+        // Whose task a manager has taken over in the same moment may still see it and may not complete it any more.
+        let completed = match answer(who.tasks().complete_task(request).await) {
+            Err(failure) if failure.kind == Kind::Denied => {
+                one_more(&self.tally.too_late);
+                None
+            }
+            other => self.still(other)?,
+        };
+        if completed.is_none() {
+            return Ok(false);
+        }
         locked(&self.closed).insert(task.task_id.clone());
         one_more(&self.tally.completed);
         if raises {
