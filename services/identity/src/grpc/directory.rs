@@ -114,7 +114,7 @@ impl Directory for Served {
     }
 
     async fn update_own_profile(&self, request: Request<pb::UpdateOwnProfileRequest>) -> Reply<pb::User> {
-        users::update_own_profile(self, request).await
+        Box::pin(users::update_own_profile(self, request)).await
     }
 
     async fn create_service_account(

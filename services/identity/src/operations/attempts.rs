@@ -136,8 +136,7 @@ pub async fn begin(
     claim: Claim,
     find: impl AsyncFnOnce(&Tx) -> Result<Found, Failure>,
 ) -> Result<Attempt, Error> {
-    let begun = app
-        .store
+    app.store
         .write(&app.workers.log_in, async move |tx| {
             let now = crate::store::now(tx).await?;
             let attempt = Attempt::new(app, claim, find(tx).await?);
@@ -146,8 +145,7 @@ pub async fn begin(
                 Some(retry_after) => Err(Error::LogInDelayed { retry_after }),
             })
         })
-        .await?;
-    begun
+        .await?
 }
 
 /// Counts an attempt; answers how long it has to wait if it came too early. Of those the first is written at once, and

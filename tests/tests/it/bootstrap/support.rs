@@ -80,11 +80,7 @@ impl Notes {
                 Violation { field: "text".to_owned(), rule: "is required".to_owned() },
                 Violation { field: "customer_id".to_owned(), rule: "must be a UUID".to_owned() },
             ])),
-            "panic" => {
-                let nothing: Option<()> = None;
-                nothing.expect("this panic is on purpose");
-                Ok(())
-            }
+            "panic" => unreachable!("this panic is on purpose"),
             "fault" => Err(Failure::internal("relation \"note\" does not exist")),
             _ => Ok(()),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use revisit_bootstrap::status::answer;
-use revisit_core::{Failure, Kind};
+use revisit_core::{Failure, Ids, Kind, id::kind};
 use revisit_proto::{
     customer::v1 as customer, followup::v1 as followup, identity::v1 as identity, notification::v1 as notification,
 };
@@ -33,7 +33,7 @@ async fn try_each(who: &Person, customer_id: &str) -> BTreeMap<&'static str, Res
         ..Default::default()
     };
     let segment = customer::Segment {
-        name: uuid::Uuid::now_v7().to_string(),
+        name: Ids::random().next::<kind::Segment>(who.now()).to_string(),
         filter: "stage == \"lead\"".to_owned(),
         ..Default::default()
     };
