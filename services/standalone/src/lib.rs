@@ -8,6 +8,7 @@ use tonic::transport::{Channel, Endpoint};
 pub mod client;
 pub mod demo;
 pub mod mail_sink;
+pub mod program;
 mod setup;
 pub mod webhook_receiver;
 

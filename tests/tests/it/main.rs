@@ -12,4 +12,5 @@ mod kill;
 mod laws;
 mod notification;
 mod outbox;
+mod program;
 mod python;

@@ -1,34 +1,24 @@
 //! A real process and its signals.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::Read,
     net::TcpListener,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command},
 };
 
-use revisit_bootstrap::{command::Program, shutdown::EXIT_ABORTED};
+use revisit_bootstrap::shutdown::EXIT_ABORTED;
 use revisit_proto::customer::v1::timeline_client::TimelineClient;
-use revisit_tests::fake_identity::FakeIdentity;
+use revisit_standalone::ScratchFolder;
 use tonic::{Code, transport::Endpoint};
 
-use super::support::{note, services};
+use super::support::note;
+use crate::program::{Log, Program, settings};
 
-/// Not a test: what the tests below start as a process of its own.
-#[test]
-#[ignore = "it is the process that other tests start"]
-fn the_process() {
-    let services = services(&FakeIdentity::new(), std::sync::mpsc::channel().0);
-    let words: Vec<String> = std::env::args().skip_while(|word| word != "--").skip(1).collect();
-    let code = Program::new("test", services).run_with(words);
-    assert_eq!(code, ExitCode::SUCCESS);
-}
-
-fn process(words: &[&str], variables: &[(&str, &str)]) -> Child {
-    let program = std::env::current_exe().expect("this test's own file");
-    let mut command = Command::new(program);
-    command.args(["bootstrap::process::the_process", "--exact", "--ignored", "--nocapture", "--"]).args(words);
-    command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().expect("it starts")
+/// A folder, and the product on the data in it.
+fn product() -> (ScratchFolder, Program) {
+    let folder = ScratchFolder::make().expect("a folder");
+    let program = Program::new(folder.path(), &settings(folder.path()));
+    (folder, program)
 }
 
 fn signal(child: &Child) {
@@ -36,24 +26,13 @@ fn signal(child: &Child) {
     assert!(killed.success());
 }
 
-/// Reads the log until a line holds the words.
-fn until(log: &mut impl BufRead, words: &str) {
-    let found = log.lines().any(|line| line.expect("the log is text").contains(words));
-    assert!(found, "the log ended without: {words}");
-}
-
-fn free_port() -> String {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    probe.local_addr().expect("an address").to_string()
-}
-
 #[tokio::test]
 async fn a_first_signal_drains_and_a_second_one_aborts() {
-    let listen = free_port();
-    let mut child = process(&["serve"], &[("REVISIT_SERVER__LISTEN", &listen)]);
-    let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
-    until(&mut log, "ready");
-    let channel = Endpoint::from_shared(format!("http://{listen}")).expect("an address").connect_lazy();
+    let (_folder, program) = product();
+    let mut child = program.start(&["serve"], &[]);
+    let mut log = Log::of(&mut child);
+    let address = log.ready().expect("it serves");
+    let channel = Endpoint::from_shared(format!("http://{address}")).expect("an address").connect_lazy();
     let status = TimelineClient::new(channel).add_note(note("")).await.expect_err("it has no token");
     assert_eq!(status.code(), Code::Unauthenticated);
     signal(&child);
@@ -62,20 +41,19 @@ async fn a_first_signal_drains_and_a_second_one_aborts() {
     assert!(status.success(), "{status:?}");
 
     // With time to notice, the drain lasts long enough for the second signal.
-    let listen = free_port();
-    let mut child =
-        process(&["serve"], &[("REVISIT_SERVER__LISTEN", &listen), ("REVISIT_SERVER__NOTICE_SECONDS", "60")]);
-    let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
-    until(&mut log, "ready");
+    let mut child = program.start(&["serve"], &[("REVISIT_SERVER__NOTICE_SECONDS", "60")]);
+    let mut log = Log::of(&mut child);
+    log.ready().expect("it serves");
     signal(&child);
-    until(&mut log, "draining");
+    log.until("draining; a second signal aborts").expect("it says so");
     signal(&child);
     assert_eq!(child.wait().expect("it ends").code(), Some(EXIT_ABORTED));
 }
 
 #[test]
 fn config_prints_what_holds_and_no_secret() {
-    let mut child = process(&["config"], &[("REVISIT_CALLERS__CUSTOMER__TOKEN", "hush-hush")]);
+    let (_folder, program) = product();
+    let mut child = program.start(&["config"], &[("REVISIT_CALLERS__CUSTOMER__TOKEN", "hush-hush")]);
     let mut shown = String::new();
     child.stdout.take().expect("it is piped").read_to_string(&mut shown).expect("text");
     assert!(child.wait().expect("it ends").success());
@@ -85,7 +63,8 @@ fn config_prints_what_holds_and_no_secret() {
 
 #[test]
 fn an_unknown_variable_ends_the_start_with_its_key() {
-    let mut child = process(&["serve"], &[("REVISIT_LIMITS__CONCURENCY_MAX", "1")]);
+    let (_folder, program) = product();
+    let mut child = program.start(&["serve"], &[("REVISIT_LIMITS__CONCURENCY_MAX", "1")]);
     let mut told = String::new();
     child.stderr.take().expect("it is piped").read_to_string(&mut told).expect("text");
     assert!(!child.wait().expect("it ends").success());
@@ -109,17 +88,11 @@ fn telemetry_leaves_only_when_an_endpoint_is_set_and_holds_up_no_end() {
             let _ = arrived.send(preface);
         }
     });
-    let listen = free_port();
-    let mut child = process(
-        &["serve"],
-        &[
-            ("REVISIT_SERVER__LISTEN", &listen),
-            ("REVISIT_TELEMETRY__ENDPOINT", &endpoint),
-            ("REVISIT_TELEMETRY__FLUSH_MILLIS_MAX", "200"),
-        ],
-    );
-    let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
-    until(&mut log, "ready");
+    let (_folder, program) = product();
+    let variables = [("REVISIT_TELEMETRY__ENDPOINT", &*endpoint), ("REVISIT_TELEMETRY__FLUSH_MILLIS_MAX", "200")];
+    let mut child = program.start(&["serve"], &variables);
+    let mut log = Log::of(&mut child);
+    log.ready().expect("it serves");
     signal(&child);
     assert!(child.wait().expect("it ends").success());
     assert_eq!(&arrival.recv().expect("something left"), b"PRI * HTTP/2.0");
