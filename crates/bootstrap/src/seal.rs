@@ -78,7 +78,7 @@ impl Sealer {
         let tenant_key = self.tenant_key(tx, tenant).await?;
         for (owner, wrapped) in rows {
             let key = match wrapped {
-                Some(wrapped) => OwnerKey::Live(tenant_key.unwrap(&owner_context(tenant, owner), &wrapped)?),
+                Some(wrapped) => OwnerKey::Live(tenant_key.open_key(&owner_context(tenant, owner), &wrapped)?),
                 None => OwnerKey::Destroyed,
             };
             keys.owners.insert(owner, key);
@@ -94,7 +94,7 @@ impl Sealer {
             return Ok(keys);
         }
         let tenant_key = self.tenant_key(tx, tenant).await?;
-        let wrap = |owner: Uuid| Ok((owner, tenant_key.wrap(&owner_context(tenant, owner), &Key::draw())?));
+        let wrap = |owner: Uuid| Ok((owner, tenant_key.seal_key(&owner_context(tenant, owner), &Key::draw())?));
         let wrapped: Result<Vec<_>, Failure> = missing.into_iter().map(wrap).collect();
         store::keep_owner_keys(tx, tenant, wrapped?).await?;
         // Another transaction may have been first: what is stored counts.
@@ -133,8 +133,8 @@ impl Sealer {
     pub async fn wrap_anew(&self, tx: &Tx) -> Result<usize, Failure> {
         let old = store::tenant_keys_not_under(tx, self.0.ring.current()).await?;
         for (tenant, under, wrapped) in &old {
-            let key = self.0.ring.find(under)?.unwrap(&tenant_context(*tenant), wrapped)?;
-            let anew = self.0.ring.find(self.0.ring.current())?.wrap(&tenant_context(*tenant), &key)?;
+            let key = self.0.ring.find(under)?.open_key(&tenant_context(*tenant), wrapped)?;
+            let anew = self.0.ring.find(self.0.ring.current())?.seal_key(&tenant_context(*tenant), &key)?;
             store::replace_tenant_key(tx, *tenant, self.0.ring.current(), &anew).await?;
         }
         Ok(old.len())
@@ -153,7 +153,7 @@ impl Sealer {
         if tx.may_write() {
             if store::tenant_key(tx, tenant).await?.is_none() {
                 let current = self.0.ring.current();
-                let wrapped = self.0.ring.find(current)?.wrap(&tenant_context(tenant), &Key::draw())?;
+                let wrapped = self.0.ring.find(current)?.seal_key(&tenant_context(tenant), &Key::draw())?;
                 store::keep_tenant_key(tx, tenant, current, &wrapped).await?;
             }
             // Never remembered from here: this transaction sees the key that it has made itself, and may be rolled
@@ -172,7 +172,7 @@ impl Sealer {
     async fn stored_tenant_key(&self, tx: &Tx, tenant: TenantId) -> Result<Key, Failure> {
         let stored = store::tenant_key(tx, tenant).await?;
         let (under, wrapped) = stored.ok_or_else(|| Failure::internal("the tenant's sealing key is missing"))?;
-        self.0.ring.find(&under)?.unwrap(&tenant_context(tenant), &wrapped)
+        self.0.ring.find(&under)?.open_key(&tenant_context(tenant), &wrapped)
     }
 
     fn tenants(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, Key>> {

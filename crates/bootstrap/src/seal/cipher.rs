@@ -55,12 +55,12 @@ impl Key {
     }
 
     /// Seals another key.
-    pub(super) fn wrap(&self, context: &[u8], key: &Self) -> Result<Vec<u8>, Failure> {
+    pub(super) fn seal_key(&self, context: &[u8], key: &Self) -> Result<Vec<u8>, Failure> {
         self.seal(context, key.bytes())
     }
 
     /// Opens another key.
-    pub(super) fn unwrap(&self, context: &[u8], wrapped: &[u8]) -> Result<Self, Failure> {
+    pub(super) fn open_key(&self, context: &[u8], wrapped: &[u8]) -> Result<Self, Failure> {
         let bytes = self.open(context, wrapped)?;
         Self::from_bytes(&bytes).ok_or_else(|| Failure::internal("a wrapped key has another length than a key"))
     }
