@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, Value};
 
 use crate::{
     bus::Stream,
-    envelope::{Envelope, EnvelopeExt},
+    envelope::{Envelope, EnvelopeExt, Malformed},
 };
 
 /// Rows that one round of [`advance`] looks at.
@@ -23,32 +23,15 @@ const ROUNDS_MAX: usize = 32;
 /// # Errors
 /// When the database fails or the envelope is malformed.
 pub async fn first_time(tx: &DatabaseTransaction, consumer: &str, event: &Envelope) -> Result<bool, DbErr> {
-    let malformed = |error: crate::Malformed| DbErr::Type(error.to_string());
-    let (stream, id) = (event.stream().map_err(malformed)?, event.id().map_err(malformed)?.uuid());
+    let (stream, key) = key(consumer, event)?;
     let text = "INSERT INTO inbox (consumer, source, event_id, incarnation, shard, position)
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (consumer, source, event_id) DO NOTHING";
-    let values: [Value; 6] = [
-        consumer.into(),
-        (*stream.source).into(),
-        id.into(),
-        stream.incarnation.into(),
-        shard_column(stream.shard).into(),
-        event.position.into(),
-    ];
     // On PostgreSQL this waits for another replica that applies the same event, until that commits or rolls back.
-    if tx.execute_raw(statement(tx, text, values)).await?.rows_affected() == 0 {
+    if tx.execute_raw(statement(tx, text, key.clone())).await?.rows_affected() == 0 {
         // A restored producer offers old events at new places: the row moves there, or progress would find a hole.
         let text = "UPDATE inbox SET incarnation = $4, shard = $5, position = $6
             WHERE consumer = $1 AND source = $2 AND event_id = $3 AND incarnation <> $4";
-        let values: [Value; 6] = [
-            consumer.into(),
-            (*stream.source).into(),
-            id.into(),
-            stream.incarnation.into(),
-            shard_column(stream.shard).into(),
-            event.position.into(),
-        ];
-        tx.execute_raw(statement(tx, text, values)).await?;
+        tx.execute_raw(statement(tx, text, key)).await?;
         return Ok(false);
     }
     // Only now: another replica may have applied the event, passed it and removed its row before ours was inserted.
@@ -57,7 +40,8 @@ pub async fn first_time(tx: &DatabaseTransaction, consumer: &str, event: &Envelo
         return Ok(true);
     }
     let text = "DELETE FROM inbox WHERE consumer = $1 AND source = $2 AND event_id = $3";
-    tx.execute_raw(statement(tx, text, [consumer.into(), (*stream.source).into(), id.into()])).await?;
+    let [consumer, source, event, ..] = key;
+    tx.execute_raw(statement(tx, text, [consumer, source, event])).await?;
     Ok(false)
 }
 
@@ -156,6 +140,15 @@ async fn applied_after(
     let [consumer, source, incarnation, shard] = place(consumer, stream);
     let values = [consumer, source, incarnation, shard, position.into()];
     tx.query_all_raw(statement(tx, &text, values)).await?.iter().map(|row| row.try_get("", "position")).collect()
+}
+
+/// Which event it is to a consumer, and where it lies: the columns `consumer, source, event_id, incarnation, shard,
+/// position`.
+fn key(consumer: &str, event: &Envelope) -> Result<(Stream, [Value; 6]), DbErr> {
+    let malformed = |error: Malformed| DbErr::Type(error.to_string());
+    let (stream, id) = (event.stream().map_err(malformed)?, event.id().map_err(malformed)?.uuid());
+    let [consumer, source, incarnation, shard] = place(consumer, &stream);
+    Ok((stream, [consumer, source, id.into(), incarnation, shard, event.position.into()]))
 }
 
 fn place(consumer: &str, stream: &Stream) -> [Value; 4] {

@@ -8,8 +8,8 @@ use revisit_core::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Value};
 use uuid::Uuid;
 
-use super::{shard_column, statement};
-use crate::envelope::{Envelope, EnvelopeExt, Malformed};
+use super::{key, statement};
+use crate::envelope::Envelope;
 
 /// Characters of a reason that are kept.
 const REASON_CHARS_MAX: usize = 1_000;
@@ -52,20 +52,13 @@ pub struct Standing {
 /// # Errors
 /// When the database fails or the envelope is malformed.
 pub async fn park(tx: &DatabaseTransaction, consumer: &str, event: &Envelope, verdict: &Verdict) -> Result<(), DbErr> {
-    let malformed = |error: Malformed| DbErr::Type(error.to_string());
-    let (stream, id) = (event.stream().map_err(malformed)?, event.id().map_err(malformed)?.uuid());
+    let (_, key) = key(consumer, event)?;
     let text = "INSERT INTO inbox_parked (consumer, source, event_id, incarnation, shard, position, tenant, kind,
             subject, time, sequence, traceparent, data, reason, tries, parked_at, wanted)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         ON CONFLICT (consumer, source, event_id) DO UPDATE SET reason = excluded.reason, tries = excluded.tries,
             parked_at = excluded.parked_at, wanted = excluded.wanted";
-    let values: [Value; 17] = [
-        consumer.into(),
-        (*stream.source).into(),
-        id.into(),
-        stream.incarnation.into(),
-        shard_column(stream.shard).into(),
-        event.position.into(),
+    let facts: [Value; 11] = [
         event.tenantid.as_str().into(),
         event.r#type.as_str().into(),
         event.subject.as_str().into(),
@@ -78,7 +71,7 @@ pub async fn park(tx: &DatabaseTransaction, consumer: &str, event: &Envelope, ve
         verdict.at.micros().into(),
         false.into(),
     ];
-    tx.execute_raw(statement(tx, text, values)).await?;
+    tx.execute_raw(statement(tx, text, key.into_iter().chain(facts))).await?;
     Ok(())
 }
 
