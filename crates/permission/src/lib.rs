@@ -48,7 +48,7 @@ pub use model::{
     Team, Tenant,
 };
 pub use org::Org;
-pub use permit::{Decided, Permit, Permits, Scope, Worker};
+pub use permit::{Decided, Ordered, Permit, Permits, Scope, Worker};
 pub use predicate::{Predicate, merge_pages};
 pub use registry::{Attribute, Module, Resource};
 pub use role::{Duty, GRADES, PRE_SERVICE_STAGES, SERVICE_STAGES, STAGES, ShippedRole, conflict, shipped_roles};

@@ -1,7 +1,7 @@
 //! Permits: the proof of a successful decision, without which no store reads or writes a protected row.
 //!
 //! Only this crate makes them. There are three: a [`Scope`] (which rows), a [`Decided`] (these rows) and a [`Worker`]
-//! (moves rows inside its own database, answers no caller). Each can be confirmed on the newest snapshot, right
+//! (moves rows inside its own database, answers no caller; if somebody orders it to, [`Ordered`]). Each can be confirmed on the newest snapshot, right
 //! before a commit or an answer.
 
 use std::sync::Arc;
@@ -40,6 +40,7 @@ mod sealed {
     impl Permit for super::Decided {}
     impl Permit for super::Permits {}
     impl Permit for super::Worker {}
+    impl Permit for super::Ordered {}
 }
 
 /// The rows to which a caller may do something: a store adds it to WHERE.
@@ -304,6 +305,32 @@ impl Worker {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The same work because somebody decided it: their right is asked again before the commit.
+    #[must_use]
+    pub const fn ordered_by(self, decided: Decided) -> Ordered {
+        Ordered { decided }
+    }
+}
+
+/// A worker's transaction that a caller orders: it spans companies as a worker does, and stands as long as the decision.
+#[derive(Clone, Debug)]
+pub struct Ordered {
+    decided: Decided,
+}
+
+impl Permit for Ordered {
+    fn tenant(&self) -> Option<TenantId> {
+        None
+    }
+
+    fn decision(&self) -> Option<Decision> {
+        self.decided.decision()
+    }
+
+    fn confirm(&self) -> Result<(), Denial> {
+        self.decided.confirm()
     }
 }
 

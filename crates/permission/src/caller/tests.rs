@@ -40,7 +40,9 @@ fn a_permit_is_confirmed_on_the_newest_snapshot_and_not_on_the_one_it_was_made_o
         Some(true),
         "the old scope stays as it was"
     );
-    assert!(Permits(vec![decided]).confirm().is_err());
+    assert!(Permits(vec![decided.clone()]).confirm().is_err());
+    let ordered = Worker::declare("found").ordered_by(decided);
+    assert!(ordered.tenant().is_none() && ordered.confirm().is_err(), "a worker does no more than who orders it may");
 }
 
 #[test]

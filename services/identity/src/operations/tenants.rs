@@ -170,9 +170,10 @@ pub async fn create<M: Message + Default>(
     let (tenant, subject) = (who.tenant(), who.subject());
     let Once { repeat, answer } = once;
     // The rows belong to a tenant that does not exist yet, so no permit of a tenant can write them.
+    let permit = app.workers.found.ordered_by(permit);
     let (answer, founded) = app
         .store
-        .write(&app.workers.found, async move |tx| {
+        .write(&permit, async move |tx| {
             if let Some(repeat) = &repeat
                 && let Some(kept) = repeat.first_answer(tx, tenant, subject).await?
             {
@@ -188,7 +189,6 @@ pub async fn create<M: Message + Default>(
             if let Some(repeat) = &repeat {
                 repeat.keep(tx, tenant, subject, answer.encode_to_vec()).await?;
             }
-            permission::Permit::confirm(&permit).map_err(Failure::from)?;
             Ok((answer, Some(founded)))
         })
         .await?;
