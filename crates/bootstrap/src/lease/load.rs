@@ -66,6 +66,10 @@ impl LeaseClient {
                 Err(failure) => return Err(failure),
             }
         }
+        // What no token outlives is not carried along for ever.
+        if let Some(now) = self.time() {
+            held.facts.forget_sessions(now);
+        }
         // Compiling a large tenant takes longer than an async thread may be held.
         let compiled = tokio::task::spawn_blocking(move || {
             let snapshot = Snapshot::compile(&held.facts, held.revision);

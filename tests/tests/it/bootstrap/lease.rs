@@ -102,6 +102,28 @@ async fn a_revision_token_makes_a_call_wait_for_its_revision() {
 }
 
 #[tokio::test]
+async fn an_ended_session_is_forgotten_once_no_token_of_it_can_be_good() {
+    let world = World::start().await;
+    world.note("").await.expect("loaded");
+    let past = vec![Change::SessionRevoked { session: unknown_id(), until: Timestamp::from_seconds(1) }];
+    world.identity.commit(past);
+    let revision = world.identity.commit(harmless());
+    let loaded = async {
+        loop {
+            let reading = world.running.runtime.leases.read(world.identity.tenant).expect("the lease holds");
+            if reading.snapshot.revision == revision {
+                return reading.snapshot;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let snapshot = tokio::time::timeout(PATIENCE, loaded).await.expect("it is loaded");
+    let mut ended = snapshot.facts().changes();
+    ended.retain(|change| matches!(change, Change::SessionRevoked { .. }));
+    assert!(matches!(&ended[..], [Change::SessionRevoked { until: Timestamp::MAX, .. }]), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_restored_identity_makes_everything_load_anew() {
     let world = World::start().await;
     world.identity.commit(harmless());
