@@ -20,6 +20,7 @@ pub struct Config {
     pub password_link_hours: u64,
     pub passwords_at_once: usize,
     pub sessions_max: u64,
+    pub users_told_max: usize,
 }
 
 impl Config {
@@ -34,6 +35,7 @@ impl Config {
             input.number("identity.password_link_hours", self.password_link_hours, 1..=720);
             input.number("identity.passwords_at_once", self.passwords_at_once, 1..=64);
             input.number("identity.sessions_max", self.sessions_max, 1..=1_000);
+            input.number("identity.users_told_max", self.users_told_max, 1..=5_000);
         })
     }
 

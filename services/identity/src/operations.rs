@@ -16,5 +16,6 @@ pub mod profiles;
 pub mod roles;
 pub mod service_accounts;
 pub mod sessions;
+pub mod telling;
 pub mod tenants;
 pub mod users;

@@ -23,6 +23,7 @@ pub mod organisation;
 pub mod roles;
 pub mod seen;
 pub mod sessions;
+pub mod tellings;
 
 /// This service's database. Cheap to clone.
 pub type Store = database::Store<Error>;

@@ -1,4 +1,4 @@
-//! What identity does without being asked: sweeping, chaining the audit log, driving hand-overs.
+//! What identity does without being asked: sweeping, chaining the audit log, driving hand-overs, telling of many users.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,7 +15,7 @@ use revisit_permission::Worker;
 use crate::{
     App, Config, NAME,
     domain::{chain::Broken, lease::Silence},
-    operations::{self, audit, leases, log_in},
+    operations::{self, audit, leases, log_in, telling},
     store::Store,
 };
 
@@ -23,6 +23,8 @@ use crate::{
 const HAND_OVERS: Duration = Duration::from_secs(1);
 /// How often expired sessions and forgotten failures are deleted.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often is asked whether a change concerned more users than it told of itself.
+const TELLINGS: Duration = Duration::from_secs(1);
 
 /// Adds the workers to what is served.
 pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
@@ -37,6 +39,7 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
         .work(Work::new("identity leases", silent_leases(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity sweep", expired(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity hand-overs", hand_overs(Arc::clone(app), runtime.clone())))
+        .work(Work::new("identity telling", tellings(Arc::clone(app), runtime.clone())))
         .rest(rest(app))
 }
 
@@ -71,12 +74,27 @@ async fn hand_overs(app: Arc<App>, runtime: Runtime) {
     runtime.shutdown.or_draining(driving).await;
 }
 
-/// At rest when no revocation waits to become effective. Nothing here waits for an instant of the wall.
+/// Tells of the users that a large change has left over.
+async fn tellings(app: Arc<App>, runtime: Runtime) {
+    let telling = async {
+        loop {
+            match telling::go_on(&app).await {
+                Ok(true) => continue,
+                Ok(false) => (),
+                Err(error) => tracing::warn!(%error, "the users of a company could not be told of"),
+            }
+            tokio::time::sleep(TELLINGS).await;
+        }
+    };
+    runtime.shutdown.or_draining(telling).await;
+}
+
+/// At rest when no revocation waits to become effective and every user was told of. Nothing here waits for an instant of the wall.
 fn rest(app: &Arc<App>) -> Rest {
     let app = Arc::clone(app);
     let settled = move || {
         let app = Arc::clone(&app);
-        async move { operations::hand_overs::is_settled(&app).await }
+        async move { operations::hand_overs::is_settled(&app).await && telling::is_settled(&app).await }
     };
     Rest::new(NAME, settled, || async { None })
 }

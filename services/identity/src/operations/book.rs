@@ -2,7 +2,7 @@
 //! events and the audit entry.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -11,14 +11,12 @@ use prost::Message;
 use revisit_bootstrap::{auth::Principal, database::Tx, idempotency::Repeatable};
 use revisit_core::{
     Failure, Timestamp,
-    id::{DepartmentId, SubjectId, TenantId},
+    id::{SubjectId, TenantId},
 };
-use revisit_event::Draft;
 use revisit_permission::{self as permission, Change, Decided, Facts, Permit, Removed, Snapshot};
-use revisit_proto::identity::v1 as pb;
 use tokio::sync::broadcast;
 
-use super::{audit, facts};
+use super::{audit, telling};
 use crate::{
     App,
     domain::{Error, Tenant},
@@ -109,6 +107,8 @@ pub struct Book {
     before: Facts,
     after: Facts,
     changes: Vec<Change>,
+    /// Users that the other services hear of with this revision; of more they hear afterwards.
+    pub users_told_max: usize,
 }
 
 impl Book {
@@ -118,18 +118,30 @@ impl Book {
         // After the lock: the facts are those that the holder before has committed.
         let (_, before) = app.ledgers.read(tx, tenant.id).await?;
         let after = before.clone();
-        Ok(Self { tenant, now: store::now(tx).await?, before, after, changes: Vec::new() })
+        let (now, users_told_max) = (store::now(tx).await?, app.config.users_told_max);
+        Ok(Self { tenant, now, before, after, changes: Vec::new(), users_told_max })
     }
 
     /// The first revision of a new tenant.
     pub fn found(tenant: Tenant, now: Timestamp) -> Self {
         let facts = Facts::new(tenant.id);
-        Self { before: facts.clone(), after: facts, tenant, now, changes: Vec::new() }
+        // A company begins with one user.
+        Self { before: facts.clone(), after: facts, tenant, now, changes: Vec::new(), users_told_max: 1 }
     }
 
     /// What holds with the changes made so far.
     pub const fn facts(&self) -> &Facts {
         &self.after
+    }
+
+    /// What held before.
+    pub const fn facts_before(&self) -> &Facts {
+        &self.before
+    }
+
+    /// The changes made so far.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     /// The number of the revision that is written.
@@ -207,70 +219,12 @@ impl Book {
         if let Some(author) = cause.actor.subject {
             self.refuse_own_widening(author, &after)?;
         }
-        self.tell(tx, &after).await?;
+        telling::tell(tx, &self, &after).await?;
         let changes: Vec<_> = self.changes.iter().map(|change| (before(&self.before, change), change)).collect();
         audit::revision(tx, self.now, (self.tenant.id, number), cause, &changes)?;
         let revision = log::Revision { number, changes: self.changes };
         log::append(tx, self.tenant.id, &revision, self.now).await?;
         Ok(number)
-    }
-
-    /// Emits what the other services project: everybody whose record or resolved manager changed, and departments.
-    async fn tell(&self, tx: &Tx, after: &Snapshot) -> Result<(), Error> {
-        let revision = after.revision;
-        let told = self.told(after);
-        for account in store::accounts::by_ids(tx, self.tenant.id, &told.0.into_iter().collect::<Vec<_>>()).await? {
-            let event = facts::user(&account, after);
-            tx.emit(Draft::new(self.tenant.id, account.id.uuid(), revision, &event));
-        }
-        for id in told.1 {
-            if let Some(department) = self.after.department(id) {
-                let event = pb::DepartmentChanged {
-                    department_id: id.to_string(),
-                    version: revision,
-                    parent_id: department.parent.map(|it| it.to_string()).unwrap_or_default(),
-                    name: department.name.clone(),
-                    head_id: department.head.map(|it| it.to_string()).unwrap_or_default(),
-                    disabled: department.disabled,
-                };
-                tx.emit(Draft::new(self.tenant.id, id.uuid(), revision, &event));
-            }
-        }
-        Ok(())
-    }
-
-    fn told(&self, after: &Snapshot) -> (BTreeSet<SubjectId>, BTreeSet<DepartmentId>) {
-        let (mut subjects, mut departments, mut managers) = (BTreeSet::new(), BTreeSet::new(), false);
-        for change in &self.changes {
-            match change {
-                Change::Subject(subject) => {
-                    subjects.insert(subject.id);
-                    // Who stops or starts may be the manager of others.
-                    let was = self.before.subject(subject.id);
-                    managers |= was.is_some_and(|was| was.state != subject.state);
-                }
-                Change::Department(department) => {
-                    departments.insert(department.id);
-                    managers = true;
-                }
-                Change::Tenant(_) => managers = true,
-                Change::Position(_)
-                | Change::Role(_)
-                | Change::RoleAssignment(_)
-                | Change::Team(_)
-                | Change::Grant(_)
-                | Change::Guard(_)
-                | Change::SessionRevoked { .. }
-                | Change::Removed(_) => (),
-            }
-        }
-        if managers {
-            let before = Snapshot::compile(&self.before, self.tenant.revision);
-            let manager = |snapshot: &Snapshot, id| snapshot.subject(id).and_then(|facts| facts.manager);
-            let moved = after.subjects().into_iter().filter(|id| manager(&before, *id) != manager(after, *id));
-            subjects.extend(moved);
-        }
-        (subjects, departments)
     }
 }
 

@@ -267,6 +267,16 @@ entity!(
 );
 
 entity!(
+    /// Companies all of whose users are to be told to the other services anew.
+    telling, "telling", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant_id: Uuid,
+        revision: i64,
+        after_id: Option<Uuid>,
+    }
+);
+
+entity!(
     /// Sagas. `plan` and `parts` are JSON of the domain's types.
     hand_over, "hand_over", {
         #[sea_orm(primary_key, auto_increment = false)]

@@ -105,7 +105,7 @@ impl MigrationName for CreateIdentity {
 }
 
 /// Tables whose rows belong to one tenant. `tenant` itself is read by log-ins, before a tenant is known.
-const ISOLATED: [&str; 13] = [
+const ISOLATED: [&str; 14] = [
     "revision",
     "department",
     "position",
@@ -119,6 +119,7 @@ const ISOLATED: [&str; 13] = [
     "audit_end",
     "audit_row",
     "hand_over",
+    "telling",
 ];
 
 #[async_trait]
@@ -306,5 +307,7 @@ async fn create_audit(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), Db
         c.number_null("done_at"),
     ];
     table(manager, "hand_over", columns, &["tenant_id", "hand_over_id"]).await?;
-    index(manager, "hand_over", &["state"], false).await
+    index(manager, "hand_over", &["state"], false).await?;
+    let columns = vec![c.uuid("tenant_id"), c.number("revision"), c.uuid_null("after_id")];
+    table(manager, "telling", columns, &["tenant_id"]).await
 }

@@ -1,10 +1,14 @@
 //! Departments, positions and users.
 
+use std::collections::BTreeMap;
+
+use prost::Message;
 use prost_types::FieldMask;
 use revisit_proto::identity::v1 as pb;
+use sea_orm::{ConnectionTrait, Statement};
 use tonic::Code;
 
-use super::support::{fields, on_each, refusal, refused};
+use super::support::{USERS_TOLD_MAX, World, fields, on_each, refusal, refused};
 
 fn mask(paths: &[&str]) -> Option<FieldMask> {
     Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
@@ -192,6 +196,46 @@ async fn the_rows_of_another_company_do_not_exist_and_only_operators_make_compan
         assert_eq!(refusal(foreign), refused(Code::NotFound, "TENANT_NOT_FOUND"));
         let listed = hank.directory().list_users(pb::ListUsersRequest::default()).await.expect("the own").into_inner();
         assert_eq!(listed.users.len(), 1);
+    })
+    .await;
+}
+
+/// The manager of each user as last told to the other services.
+async fn told_managers(world: &World) -> BTreeMap<String, String> {
+    let reader = &world.database.reader;
+    let text = "SELECT data FROM outbox WHERE kind LIKE '%user_changed' ORDER BY sequence";
+    let rows = reader.query_all_raw(Statement::from_string(reader.get_database_backend(), text)).await;
+    let told = rows.expect("the outbox is read").into_iter().map(|row| {
+        let data: Vec<u8> = row.try_get("", "data").expect("bytes");
+        let user = pb::UserChanged::decode(data.as_slice()).expect("a user");
+        (user.user_id, user.manager_id)
+    });
+    told.collect()
+}
+
+#[tokio::test]
+async fn a_new_head_of_more_people_than_one_change_tells_of_is_told_of_all_the_same() {
+    on_each(async |world| {
+        let branch = world.department(&world.tenant.root_department_id, "Branch").await;
+        let head = world.user("head", &branch.department_id, "Sales manager").await.user_id;
+        let mut led = Vec::new();
+        for number in 0..=2 * USERS_TOLD_MAX {
+            let name = format!("rep-{number}");
+            led.push(world.user(&name, &branch.department_id, "Sales representative").await.user_id);
+        }
+        let department = pb::Department { head_id: head.clone(), ..branch };
+        let request = pb::UpdateDepartmentRequest {
+            department: Some(department),
+            update_mask: mask(&["head_id"]),
+            ..pb::UpdateDepartmentRequest::default()
+        };
+        world.admin.directory().update_department(request).await.expect("it has a head");
+        world
+            .eventually("everybody's new manager is told", async || {
+                let told = told_managers(world).await;
+                led.iter().all(|id| told.get(id) == Some(&head)).then_some(())
+            })
+            .await;
     })
     .await;
 }

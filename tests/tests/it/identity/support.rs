@@ -26,6 +26,8 @@ pub const ADMINISTRATOR: &str = "boss";
 pub const PASSWORD: &str = "a long enough password";
 /// Sessions of one subject.
 pub const SESSIONS_MAX: usize = 5;
+/// Users that the other services hear of with the change itself.
+pub const USERS_TOLD_MAX: usize = 3;
 /// What customer and followup show when a test speaks for them.
 pub const CUSTOMER_TOKEN: &str = "the service token of customer";
 pub const FOLLOWUP_TOKEN: &str = "the service token of followup";
@@ -108,6 +110,7 @@ pub fn settings(database: &TestDatabase, folder: &TempDir) -> String {
          [telemetry]\nlog = \"warn\"\n\
          [database]\nurl = \"{}\"\ndurable = false\nmigrate = \"always\"\nconnections_max = 8\n\
          [identity]\nkeys_folder = \"{}/keys\"\nlease_ttl_millis = 1000\nsessions_max = {SESSIONS_MAX}\n\
+         users_told_max = {USERS_TOLD_MAX}\n\
          [callers]\ncustomer.token = \"{CUSTOMER_TOKEN}\"\nfollowup.token = \"{FOLLOWUP_TOKEN}\"\n",
         database.url,
         folder.path().display()
