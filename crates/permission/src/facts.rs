@@ -11,6 +11,7 @@ use revisit_core::{
 };
 
 use crate::{
+    compile::ACCOUNTS_MAX,
     model::{Change, Department, Position, Removed, Role, RoleAssignment, Subject, Team, Tenant},
     org::IdMap,
     rule::{Grant, Guard},
@@ -197,6 +198,13 @@ impl Facts {
     /// The grants of a holder that stand beside its roles, in the order of their ids.
     pub fn grants_of(&self, holder: SubjectId) -> impl Iterator<Item = &Grant> {
         self.grants.get(&holder).into_iter().flat_map(|held| held.iter()).map(|grant| &**grant)
+    }
+
+    /// Whether the account `id` is a sub-account of `top`, directly or of one of its sub-accounts.
+    #[must_use]
+    pub fn is_sub_account(&self, id: SubjectId, top: SubjectId) -> bool {
+        let parent = |id: &SubjectId| self.subject(*id)?.parent;
+        std::iter::successors(parent(&id), parent).take(ACCOUNTS_MAX).any(|above| above == top)
     }
 
     /// The overrides of a subject's roles.

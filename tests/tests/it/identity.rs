@@ -8,5 +8,6 @@ mod escalation;
 mod first_links;
 mod log_in;
 mod saga;
+mod sub_accounts;
 mod support;
 mod tampering;

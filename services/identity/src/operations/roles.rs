@@ -203,9 +203,14 @@ pub async fn set_override(
     wanted: Option<Source>,
     why: String,
 ) -> Result<Revised<Option<Assignment>>, Error> {
-    let permit = users::managed(app, who, user, Action::UserManage).await?;
+    // Whoever is above a sub-account limits it; to give a role takes the right to manage users.
+    let permit = match wanted {
+        Some(Source::Removed(_)) => users::stoppable(app, who, user).await?.0,
+        None | Some(Source::Added | Source::Position(_)) => users::managed(app, who, user, Action::UserManage).await?,
+    };
     let tenant = who.tenant();
     app.revise(&permit, tenant, Cause::new(who, Action::UserManage.name(), why), async |tx, book| {
+        users::require_still_above(book, who, &permit, user)?;
         let mut kept = users::find(tx, book, user).await?;
         let known = book.facts().assignments_of(user).iter().any(|held| held.role == role);
         kept.account.added_roles.retain(|id| *id != role);

@@ -7,7 +7,7 @@ use revisit_core::{
     Failure,
     id::{SessionId, SubjectId},
 };
-use revisit_permission::{Action, Change, Decided};
+use revisit_permission::{Change, Decided};
 
 use super::{
     book::{Book, Cause, Revised},
@@ -58,12 +58,12 @@ pub async fn end(tx: &Tx, book: &mut Book, ended: &[SessionId]) -> Result<(), Er
     Ok(sessions::revoke(tx, book.tenant.id, ended, book.now).await?)
 }
 
-/// The right over the sessions of somebody: one's own, or those of a user whom one manages.
+/// The right over the sessions of somebody: one's own, or those of a user whom one may stop.
 pub async fn over(app: &App, who: &Principal, subject: SubjectId) -> Result<Decided, Error> {
     if subject == who.subject() {
         return Ok(who.caller.own(&who.leases).map_err(Failure::from)?);
     }
-    users::managed(app, who, subject, Action::UserManage).await
+    Ok(users::stoppable(app, who, subject).await?.0)
 }
 
 pub async fn list(app: &App, who: &Principal, subject: Option<SubjectId>) -> Result<Vec<Session>, Error> {

@@ -11,7 +11,7 @@ use revisit_permission::{Action, Change, Decided, Levels, Resource, Row, Snapsho
 use super::{
     audit::{self, Act, Actor},
     book::{Book, Cause, Once, Revised},
-    departments,
+    departments, grants,
     profiles::{Clear, Shown, seen},
     sessions,
 };
@@ -70,6 +70,26 @@ pub struct Link {
 pub async fn managed(app: &App, who: &Principal, id: SubjectId, action: Action) -> Result<Decided, Error> {
     let (account, _) = seen(app, who, id).await?;
     Ok(who.decide(action, &account.row(who.tenant()))?)
+}
+
+/// The right to stop somebody, and how much is seen of the user: the right of whoever manages the user, and of the
+/// accounts above a sub-account.
+pub async fn stoppable(app: &App, who: &Principal, id: SubjectId) -> Result<(Decided, Levels), Error> {
+    let (account, levels) = seen(app, who, id).await?;
+    let tenant = who.tenant();
+    let reading = who.leases.read(tenant).map_err(|_| grants::lease_expired())?;
+    let permit = if reading.snapshot.facts().is_sub_account(id, who.subject()) {
+        who.caller.own(&who.leases).map_err(Failure::from)?
+    } else {
+        who.decide(Action::UserManage, &account.row(tenant))?
+    };
+    Ok((permit, levels))
+}
+
+/// Asks again inside a revision whether the account is below the caller's, when that was the reason.
+pub fn require_still_above(book: &Book, who: &Principal, permit: &Decided, id: SubjectId) -> Result<(), Error> {
+    let by_policy = permit.action().is_some();
+    if by_policy || book.facts().is_sub_account(id, who.subject()) { Ok(()) } else { Err(Error::NoSuchUser) }
 }
 
 /// Makes a user; the link is there for the first of equal requests only, because what is kept for repeats is no secret.
@@ -245,9 +265,9 @@ pub async fn turn(
     turn: Turn,
     (etag, reason): (String, String),
 ) -> Result<Revised<Shown>, Error> {
-    let permit = managed(app, who, id, Action::UserManage).await?;
-    let levels = permit.levels();
+    let (permit, levels) = stoppable(app, who, id).await?;
     app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, reason), async |tx, book| {
+        require_still_above(book, who, &permit, id)?;
         let mut kept = find(tx, book, id).await?;
         check_etag(&etag, kept.account.version)?;
         match turn {
