@@ -6,7 +6,9 @@ use revisit_core::{
     Failure, Timestamp,
     id::{DepartmentId, PositionId, SubjectId, kind},
 };
+use revisit_event::Draft;
 use revisit_permission::{Action, Change, Decided, Levels, Resource, Row, Snapshot, SubjectKind, SubjectState};
+use revisit_proto::identity::v1 as pb;
 
 use super::{
     audit::{self, Act, Actor},
@@ -310,6 +312,10 @@ pub async fn link(app: &App, who: &Principal, id: SubjectId) -> Result<Link, Err
             accounts::set_link(tx, who.tenant(), id, hash_secret(&token), expires_at).await?;
             let entry = Act::done(Actor::of(who), "auth.create_password_link", "user", id.uuid());
             audit::act(app, tx, who.tenant(), entry).await?;
+            if id != who.subject() && kept.account.state != SubjectState::Invited {
+                let event = pb::PasswordLinkDrawn { user_id: id.to_string(), drawn_by_id: who.subject().to_string() };
+                tx.emit(Draft::new(who.tenant(), id.uuid(), kept.account.version, &event));
+            }
             Ok(expires_at)
         })
         .await?;

@@ -66,13 +66,13 @@ pub fn gate(terms: Terms, kind: MessageKind, standing: &Standing, now: Timestamp
         Channel::Email if standing.recipient == Recipient::WithoutAddress => {
             Gate::Turned(State::Suppressed, "no_address", None)
         }
-        Channel::Email if !standing.mails => Gate::Turned(State::Suppressed, "preference", None),
+        Channel::Email if !standing.mails && !kind.is_warning() => Gate::Turned(State::Suppressed, "preference", None),
         Channel::Email => quiet(terms, kind, standing, now),
     }
 }
 
 fn quiet(terms: Terms, kind: MessageKind, standing: &Standing, now: Timestamp) -> Gate {
-    let breaks_through = kind.is_critical() && standing.critical_breaks_quiet;
+    let breaks_through = kind.is_warning() || (kind.is_critical() && standing.critical_breaks_quiet);
     let Some(quiet) = standing.quiet.filter(|quiet| !breaks_through && quiet.covers(standing.zone, now)) else {
         return Gate::Open;
     };
@@ -137,6 +137,12 @@ mod tests {
         assert_eq!(gate(terms(Channel::Email), kind, &allowed, NIGHT), Gate::Open);
         assert_ne!(gate(terms(Channel::Email), kind, &standing(), NIGHT), Gate::Open);
         assert_ne!(gate(terms(Channel::Email), MessageKind::TaskDue, &allowed, NIGHT), Gate::Open);
+    }
+
+    #[test]
+    fn a_warning_is_mailed_at_night_and_against_every_preference() {
+        let off = Standing { mails: false, ..standing() };
+        assert_eq!(gate(terms(Channel::Email), MessageKind::PasswordLinkDrawn, &off, NIGHT), Gate::Open);
     }
 
     #[test]

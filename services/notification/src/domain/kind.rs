@@ -17,6 +17,7 @@ pub enum MessageKind {
     CustomersHandedOver = 10,
     Digest = 11,
     CustomerWelcome = 12,
+    PasswordLinkDrawn = 13,
 }
 
 /// A way to reach a recipient. The number is the one of the wire.
@@ -44,7 +45,7 @@ pub enum Sample {
 }
 
 impl MessageKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Welcome,
         Self::TaskOpened,
         Self::TaskBefore,
@@ -57,6 +58,7 @@ impl MessageKind {
         Self::CustomersHandedOver,
         Self::Digest,
         Self::CustomerWelcome,
+        Self::PasswordLinkDrawn,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -73,6 +75,7 @@ impl MessageKind {
             Self::CustomersHandedOver => "customers_handed_over",
             Self::Digest => "digest",
             Self::CustomerWelcome => "customer_welcome",
+            Self::PasswordLinkDrawn => "password_link_drawn",
         }
     }
 
@@ -89,6 +92,11 @@ impl MessageKind {
         matches!(self, Self::TaskEscalated)
     }
 
+    /// Whether it warns of what somebody else may do in the recipient's name: no preference holds its mail back.
+    pub const fn is_warning(self) -> bool {
+        matches!(self, Self::PasswordLinkDrawn)
+    }
+
     /// Whether the texts name a customer, so that the recipient's right to it is decided before sending.
     pub const fn names_customer(self) -> bool {
         match self {
@@ -101,7 +109,11 @@ impl MessageKind {
             | Self::OutcomeRecorded
             | Self::CustomerAssigned => true,
             // A customer's own greeting takes name and address in one question when it is sent.
-            Self::Welcome | Self::CustomersHandedOver | Self::Digest | Self::CustomerWelcome => false,
+            Self::Welcome
+            | Self::CustomersHandedOver
+            | Self::Digest
+            | Self::CustomerWelcome
+            | Self::PasswordLinkDrawn => false,
         }
     }
 
@@ -117,7 +129,8 @@ impl MessageKind {
             | Self::TaskMoved
             | Self::CustomersHandedOver
             | Self::Digest
-            | Self::CustomerWelcome => WhenHidden::Unnamed,
+            | Self::CustomerWelcome
+            | Self::PasswordLinkDrawn => WhenHidden::Unnamed,
         }
     }
 
@@ -131,15 +144,16 @@ impl MessageKind {
             | Self::TaskEscalated
             | Self::CustomersHandedOver
             | Self::Digest
-            | Self::CustomerWelcome => true,
+            | Self::CustomerWelcome
+            | Self::PasswordLinkDrawn => true,
             Self::TaskOpened | Self::TaskMoved | Self::OutcomeRecorded | Self::CustomerAssigned => false,
         }
     }
 
-    /// Whether registered endpoints are told, too. Personal matters (welcome, digest) stay personal.
+    /// Whether registered endpoints are told, too. Personal matters (welcome, digest, password) stay personal.
     pub const fn told_to_endpoints(self) -> bool {
         match self {
-            Self::Welcome | Self::Digest | Self::CustomerWelcome => false,
+            Self::Welcome | Self::Digest | Self::CustomerWelcome | Self::PasswordLinkDrawn => false,
             Self::TaskOpened
             | Self::TaskBefore
             | Self::TaskDue
@@ -166,7 +180,8 @@ impl MessageKind {
             | Self::CustomerAssigned
             | Self::CustomersHandedOver
             | Self::Digest
-            | Self::CustomerWelcome => false,
+            | Self::CustomerWelcome
+            | Self::PasswordLinkDrawn => false,
         }
     }
 
@@ -176,6 +191,7 @@ impl MessageKind {
         const CUSTOMER: (&str, Sample) = ("customer_name", Sample::Text("Hangzhou Blue Tea"));
         const PLAN: (&str, Sample) = ("plan_name", Sample::Text("A weekly"));
         const DUE: (&str, Sample) = ("due_time", Sample::Text("2026-11-23 09:30"));
+        const ACTOR: (&str, Sample) = ("actor_name", Sample::Text("Lin"));
         const ASSIGNEE: (&str, Sample) = ("assignee_name", Sample::Text("Lin"));
         match self {
             Self::Welcome | Self::CustomersHandedOver => &[RECIPIENT],
@@ -187,7 +203,7 @@ impl MessageKind {
             Self::OutcomeRecorded => &[
                 RECIPIENT,
                 CUSTOMER,
-                ("actor_name", Sample::Text("Lin")),
+                ACTOR,
                 ("result", Sample::Text("reached")),
                 ("contact_channel", Sample::Text("phone")),
             ],
@@ -197,6 +213,7 @@ impl MessageKind {
                 ("due_count", Sample::Number(3)),
                 ("overdue_count", Sample::Number(1)),
             ],
+            Self::PasswordLinkDrawn => &[RECIPIENT, ACTOR],
             Self::CustomerWelcome => &[RECIPIENT, ("owner_name", Sample::Text("Lin"))],
         }
     }

@@ -95,6 +95,9 @@ const fn chinese(kind: MessageKind) -> &'static str {
         MessageKind::CustomerWelcome => {
             "title = 欢迎您，{ $recipient_name }\nbody = 感谢您选择我们。{ $owner_name } 将是您的专属顾问，很快会与您联系。"
         }
+        MessageKind::PasswordLinkDrawn => {
+            "title = 您的密码重置链接已生成\nbody = { $actor_name } 为您的账号生成了一次性密码链接。如果不是您要求的，请立即修改密码并联系管理员。"
+        }
     }
 }
 
@@ -135,6 +138,9 @@ const fn english(kind: MessageKind) -> &'static str {
         }
         MessageKind::CustomerWelcome => {
             "title = Welcome, { $recipient_name }\nbody = Thank you for choosing us. { $owner_name } looks after you and will be in touch soon."
+        }
+        MessageKind::PasswordLinkDrawn => {
+            "title = A link to set your password was made\nbody = { $actor_name } made a one-time link that sets the password of your account. If you did not ask for it, change your password now and tell your administrator."
         }
     }
 }

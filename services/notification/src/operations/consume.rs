@@ -10,7 +10,7 @@ use revisit_permission::{Action, Reach};
 use revisit_proto::{
     customer::v1::{CustomerChanged, CustomerCreated, CustomerFacts, OwnerChanged},
     followup::v1::{OutcomeRecorded, ReminderDue, ReminderKind, TaskClosed, TaskOpened},
-    identity::v1::{SubjectState, UserChanged},
+    identity::v1::{PasswordLinkDrawn, SubjectState, UserChanged},
 };
 
 use super::{
@@ -33,6 +33,9 @@ const RELATED_MAX: usize = 200;
 pub async fn apply(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure> {
     if let Some(message) = event.read::<UserChanged>()? {
         return user_changed(app, tx, event, &message).await;
+    }
+    if let Some(message) = event.read::<PasswordLinkDrawn>()? {
+        return password_link_drawn(app, tx, event, &message).await;
     }
     if let Some(message) = event.read::<ReminderDue>()? {
         return reminder_due(app, tx, event, &message).await;
@@ -116,6 +119,12 @@ async fn user_changed(app: &App, tx: &Tx, event: &Envelope, message: &UserChange
         intake::tell(app, tx, &welcome, person.user).await?;
     }
     Ok(())
+}
+
+async fn password_link_drawn(app: &App, tx: &Tx, event: &Envelope, message: &PasswordLinkDrawn) -> Result<(), Failure> {
+    let by: SubjectId = required(&message.drawn_by_id, "drawn_by_id")?;
+    let warning = told(event, MessageKind::PasswordLinkDrawn, facts([("actor_id", Value::Text(by.to_string()))]))?;
+    intake::tell(app, tx, &warning, required(&message.user_id, "user_id")?).await
 }
 
 async fn reminder_due(app: &App, tx: &Tx, event: &Envelope, message: &ReminderDue) -> Result<(), Failure> {

@@ -128,7 +128,7 @@ async fn plan(app: &App, tx: &Tx, told: &Told, recipient: Uuid, known: &Known) -
     if !known.is_customer {
         places.push((Channel::Inbox, None));
     }
-    if app.mail.is_on() && known.standing(app, told.kind, false).mails {
+    if app.mail.is_on() && (told.kind.is_warning() || known.standing(app, told.kind, false).mails) {
         places.push((Channel::Email, None));
     }
     if told.kind.told_to_endpoints() {

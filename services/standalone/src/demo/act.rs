@@ -304,6 +304,7 @@ const fn occasion(kind: notification::MessageKind) -> Option<Occasion> {
         | M::CustomerAssigned
         | M::CustomersHandedOver
         | M::Digest
-        | M::CustomerWelcome => None,
+        | M::CustomerWelcome
+        | M::PasswordLinkDrawn => None,
     }
 }

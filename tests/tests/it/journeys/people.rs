@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use revisit_bootstrap::status::answer;
 use revisit_core::Kind;
-use revisit_proto::{customer::v1 as customer, identity::v1 as identity};
+use revisit_proto::{customer::v1 as customer, identity::v1 as identity, notification::v1 as notification};
 use revisit_tests::world::{TENANT, World, in_each_world, mask};
 
 fn phone(row: &customer::Customer) -> String {
@@ -82,6 +82,29 @@ async fn share(world: &World, with: &revisit_standalone::client::Person, custome
     };
     answer(world.admin.access().create_grant(request).await).expect("a grant");
     world.advance(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_password_link_drawn_by_somebody_else_is_told_whatever_mail_is_wanted() {
+    use notification::MessageKind;
+    in_each_world(async |world: &World| {
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        let kind = MessageKind::PasswordLinkDrawn.into();
+        let unmailed = notification::KindPreference { kind, channels: Vec::new() };
+        let preferences = Some(notification::UserPreferences { kinds: vec![unmailed], ..Default::default() });
+        let request = notification::UpdatePreferencesRequest { preferences, update_mask: mask(&["kinds"]) };
+        answer(mei.preferences().update_preferences(request).await).expect("she wants no such mail");
+        let link = identity::CreatePasswordLinkRequest { user_id: mei.id.to_string() };
+        answer(world.admin.directory().create_password_link(link).await).expect("the administrator may");
+        world.settle().await;
+        let request = notification::ListMessagesRequest { page_size: 1_000, ..Default::default() };
+        let messages = answer(mei.inbox().list_messages(request).await).expect("an inbox").messages;
+        let told: Vec<_> = messages.iter().filter(|it| it.kind() == MessageKind::PasswordLinkDrawn).collect();
+        assert_eq!(told.len(), 1, "{messages:?}");
+        let mails = world.sink.mails();
+        assert_eq!(mails.iter().filter(|mail| mail.to == ["mei@haitang.example"]).count(), 2, "welcome and warning");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
