@@ -19,6 +19,7 @@ use sea_orm_migration::MigratorTrait;
 
 use crate::settings::DatabaseConfig;
 
+mod among;
 mod fault;
 mod isolate;
 mod migration;

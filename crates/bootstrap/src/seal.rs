@@ -4,7 +4,7 @@
 //! Destroying an owner's key erases everything that was sealed under it. Keys of the ring never lie in the database.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -88,17 +88,21 @@ impl Sealer {
 
     /// The keys of owners for writing; those that are missing are made.
     pub async fn keys_to_write(&self, tx: &Tx, tenant: TenantId, owners: &[Uuid]) -> Result<Keys, Failure> {
-        let keys = self.keys(tx, tenant, owners).await?;
-        let missing: Vec<Uuid> = owners.iter().filter(|owner| !keys.owners.contains_key(owner)).copied().collect();
+        let mut keys = self.keys(tx, tenant, owners).await?;
+        let missing: BTreeSet<Uuid> = owners.iter().filter(|owner| !keys.owners.contains_key(owner)).copied().collect();
         if missing.is_empty() {
             return Ok(keys);
         }
         let tenant_key = self.tenant_key(tx, tenant).await?;
-        let wrap = |owner: Uuid| Ok((owner, tenant_key.seal_key(&owner_context(tenant, owner), &Key::draw())?));
-        let wrapped: Result<Vec<_>, Failure> = missing.into_iter().map(wrap).collect();
-        store::keep_owner_keys(tx, tenant, wrapped?).await?;
-        // Another transaction may have been first: what is stored counts.
-        self.keys(tx, tenant, owners).await
+        let drawn: Vec<(Uuid, Key)> = missing.into_iter().map(|owner| (owner, Key::draw())).collect();
+        let wrap = |(owner, key): &(Uuid, Key)| Ok((*owner, tenant_key.seal_key(&owner_context(tenant, *owner), key)?));
+        let wrapped: Result<Vec<_>, Failure> = drawn.iter().map(wrap).collect();
+        if store::keep_owner_keys(tx, tenant, wrapped?).await? < drawn.len() as u64 {
+            // Another transaction was first with one of them: what is stored counts.
+            return self.keys(tx, tenant, owners).await;
+        }
+        keys.owners.extend(drawn.into_iter().map(|(owner, key)| (owner, OwnerKey::Live(key))));
+        Ok(keys)
     }
 
     /// Seals one value; the owner's key is made when it is missing.

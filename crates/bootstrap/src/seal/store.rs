@@ -1,7 +1,10 @@
 //! The wrapped keys in the service's own database.
 
 use revisit_core::{Failure, id::TenantId};
-use sea_orm::{ConnectionTrait, QueryResult, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, QueryResult, Statement, Value,
+    sea_query::{Expr, ExprTrait, Query},
+};
 use uuid::Uuid;
 
 use super::OWNERS_MAX;
@@ -53,23 +56,26 @@ pub(super) async fn owner_keys(
     if owners.len() > OWNERS_MAX {
         return Err(Failure::internal("keys of too many owners at once"));
     }
-    let places: Vec<String> = (2..owners.len() + 2).map(|number| format!("${number}")).collect();
-    let text =
-        format!("SELECT owner, wrapped FROM sealing_key WHERE tenant_id = $1 AND owner IN ({})", places.join(", "));
-    let values = std::iter::once(tenant.uuid()).chain(owners.iter().copied()).map(Value::from);
-    let rows = tx.query_all_raw(statement(tx, &text, values)).await.map_err(fault)?;
+    let select = Query::select()
+        .columns(["owner", "wrapped"])
+        .from("sealing_key")
+        .and_where(Expr::col("tenant_id").eq(tenant.uuid()))
+        .and_where(tx.among(Expr::col("owner"), owners.iter().copied()))
+        .take();
+    let rows = tx.query_all(&select).await.map_err(fault)?;
     rows.iter().map(|row| Ok((column(row, "owner")?, column(row, "wrapped")?))).collect()
 }
 
-/// Keeps the wrapped keys of owners in one statement; who has one already keeps that.
-pub(super) async fn keep_owner_keys(tx: &Tx, tenant: TenantId, keys: Vec<(Uuid, Vec<u8>)>) -> Result<(), Failure> {
+/// Keeps the wrapped keys of owners in one statement; who has one already keeps that. Answers how many were kept.
+pub(super) async fn keep_owner_keys(tx: &Tx, tenant: TenantId, keys: Vec<(Uuid, Vec<u8>)>) -> Result<u64, Failure> {
     let rows: Vec<String> = (1..=keys.len()).map(|row| format!("($1, ${}, ${})", row * 2, row * 2 + 1)).collect();
     let text = format!(
         "INSERT INTO sealing_key (tenant_id, owner, wrapped) VALUES {} ON CONFLICT (tenant_id, owner) DO NOTHING",
         rows.join(", ")
     );
     let values = keys.into_iter().flat_map(|(owner, wrapped)| [Value::from(owner), Value::from(wrapped)]);
-    execute(tx, &text, std::iter::once(Value::from(tenant.uuid())).chain(values)).await
+    let values = std::iter::once(Value::from(tenant.uuid())).chain(values);
+    Ok(tx.execute_raw(statement(tx, &text, values)).await.map_err(fault)?.rows_affected())
 }
 
 /// Leaves a row without a key, so that no other key is ever made for the owner.

@@ -37,7 +37,7 @@ pub async fn holders(
             }
         }
         if kind.is_strong() {
-            let one = strong_key::Column::Kind.eq(kind as i16).and(strong_key::Column::Digest.is_in(of_kind));
+            let one = strong_key::Column::Kind.eq(kind as i16).and(tx.among(strong_key::Column::Digest, of_kind));
             strong = strong.add(one);
         } else {
             weak.push((kind as i16, of_kind));
@@ -59,7 +59,7 @@ pub async fn holders(
         let rows = weak_key::Entity::find()
             .filter(weak_key::Column::TenantId.eq(tenant.uuid()))
             .filter(weak_key::Column::Kind.eq(kind))
-            .filter(weak_key::Column::Digest.is_in(of_kind))
+            .filter(tx.among(weak_key::Column::Digest, of_kind))
             .limit(bound)
             .all(&**tx)
             .await?;

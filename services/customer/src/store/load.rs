@@ -256,7 +256,7 @@ async fn candidates(
             Deleted::Also => select,
         };
         if let Some(only) = wanted.only {
-            select = select.filter(customer::Column::CustomerId.is_in(only.iter().map(|id| id.uuid())));
+            select = select.filter(tx.among(customer::Column::CustomerId, only.iter().map(|id| id.uuid())));
         }
         if let Some(after) = after {
             select = select.filter(after.beyond(wanted.order));
@@ -287,7 +287,7 @@ pub(super) async fn complete(tx: &Tx, tenant: TenantId, mut customers: Vec<Custo
         customers.iter().enumerate().map(|(place, customer)| (customer.id.uuid(), place)).collect();
     let ids: Vec<Uuid> = customers.iter().map(|customer| customer.id.uuid()).collect();
     let these = |tenant_id: Expr, customer_id: Expr| {
-        Condition::all().add(tenant_id.eq(tenant.uuid())).add(customer_id.is_in(ids.iter().copied()))
+        Condition::all().add(tenant_id.eq(tenant.uuid())).add(tx.among(customer_id, ids.iter().copied()))
     };
     let of = |table: &'static str| these(Expr::col((table, "tenant_id")), Expr::col((table, "customer_id")));
     for row in customer_team::Entity::find().filter(of("customer_team")).all(&**tx).await? {
@@ -346,7 +346,7 @@ pub async fn external_ids(
         .column(customer::Column::ExternalId)
         .column(customer::Column::CustomerId)
         .filter(customer::Column::TenantId.eq(tenant.uuid()))
-        .filter(customer::Column::ExternalId.is_in(externals))
+        .filter(tx.among(customer::Column::ExternalId, externals.iter().cloned()))
         .filter(customer::Column::DeletedAt.is_null())
         .into_tuple()
         .all(&**tx)
@@ -363,7 +363,7 @@ pub async fn for_worker(
 ) -> Result<Vec<Customer>, DbErr> {
     let found = customer::Entity::find()
         .filter(customer::Column::TenantId.eq(tenant.uuid()))
-        .filter(customer::Column::CustomerId.is_in(ids.iter().map(|id| id.uuid())))
+        .filter(tx.among(customer::Column::CustomerId, ids.iter().map(|id| id.uuid())))
         .order_by_asc(customer::Column::CustomerId)
         .all(&**tx)
         .await?;

@@ -161,7 +161,7 @@ pub async fn spending(
         .expr_as(Expr::cust("COUNT(*)"), "orders")
         .expr_as(Expr::cust("MAX(placed_at)"), "last")
         .filter(customer_order::Column::TenantId.eq(tenant.uuid()))
-        .filter(customer_order::Column::CustomerId.is_in(customers.iter().map(|id| id.uuid())))
+        .filter(tx.among(customer_order::Column::CustomerId, customers.iter().map(|id| id.uuid())))
         .filter(customer_order::Column::CancelledAt.is_null())
         .filter(customer_order::Column::Currency.eq(scheme.currency.as_str()))
         .filter(customer_order::Column::PlacedAt.gte(scheme.window_start(now).micros()))

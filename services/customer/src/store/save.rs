@@ -134,12 +134,12 @@ async fn write_keys(tx: &Tx, store: &Store, changes: &[Change]) -> Result<(), Er
         let (tenant, ids) = ids;
         strong_key::Entity::delete_many()
             .filter(strong_key::Column::TenantId.eq(tenant))
-            .filter(strong_key::Column::CustomerId.is_in(ids.iter().copied()))
+            .filter(tx.among(strong_key::Column::CustomerId, ids.iter().copied()))
             .exec(&**tx)
             .await?;
         weak_key::Entity::delete_many()
             .filter(weak_key::Column::TenantId.eq(tenant))
-            .filter(weak_key::Column::CustomerId.is_in(ids))
+            .filter(tx.among(weak_key::Column::CustomerId, ids))
             .exec(&**tx)
             .await?;
     }
@@ -180,7 +180,7 @@ async fn write_contact_points(tx: &Tx, store: &Store, changes: &[Change]) -> Res
     for (tenant, ids) in by_tenant(known) {
         contact_point::Entity::delete_many()
             .filter(contact_point::Column::TenantId.eq(tenant))
-            .filter(contact_point::Column::CustomerId.is_in(ids))
+            .filter(tx.among(contact_point::Column::CustomerId, ids))
             .exec(&**tx)
             .await?;
     }
@@ -299,7 +299,7 @@ pub async fn touch_graded(tx: &Tx, tenant: Uuid, ids: Vec<Uuid>, at: Timestamp) 
     customer::Entity::update_many()
         .col_expr(customer::Column::GradedAt, sea_orm::sea_query::Expr::val(at.micros()))
         .filter(customer::Column::TenantId.eq(tenant))
-        .filter(customer::Column::CustomerId.is_in(ids))
+        .filter(tx.among(customer::Column::CustomerId, ids))
         .exec(&**tx)
         .await?;
     Ok(())

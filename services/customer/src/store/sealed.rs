@@ -54,13 +54,13 @@ pub(super) async fn open(tx: &Tx, store: &Store, customers: &mut [&mut Customer]
     let place: HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
     let points = contact_point::Entity::find()
         .filter(contact_point::Column::TenantId.eq(tenant.uuid()))
-        .filter(contact_point::Column::CustomerId.is_in(ids.iter().copied()))
+        .filter(tx.among(contact_point::Column::CustomerId, ids.iter().copied()))
         .order_by_asc(contact_point::Column::Ordinal)
         .all(&**tx)
         .await?;
     let values = field_value::Entity::find()
         .filter(field_value::Column::TenantId.eq(tenant.uuid()))
-        .filter(field_value::Column::CustomerId.is_in(ids.iter().copied()))
+        .filter(tx.among(field_value::Column::CustomerId, ids.iter().copied()))
         .filter(field_value::Column::Sealed.is_not_null())
         .all(&**tx)
         .await?;

@@ -166,8 +166,8 @@ async fn members(
     }
     let rows = segment_member::Entity::find()
         .filter(segment_member::Column::TenantId.eq(tenant.uuid()))
-        .filter(segment_member::Column::SegmentId.is_in(live.iter().map(|segment| segment.id.uuid())))
-        .filter(segment_member::Column::CustomerId.is_in(known))
+        .filter(tx.among(segment_member::Column::SegmentId, live.iter().map(|segment| segment.id.uuid())))
+        .filter(tx.among(segment_member::Column::CustomerId, known))
         .all(&**tx)
         .await?;
     Ok(rows.into_iter().map(|row| ((row.segment_id, row.customer_id), (row.present, row.crossing))).collect())

@@ -220,7 +220,7 @@ pub async fn former(
     let rows = transfer_row::Entity::find()
         .filter(transfer_row::Column::TenantId.eq(tenant.uuid()))
         .filter(transfer_row::Column::JobId.eq(id.uuid()))
-        .filter(transfer_row::Column::CustomerId.is_in(customers.iter().map(|id| id.uuid())))
+        .filter(tx.among(transfer_row::Column::CustomerId, customers.iter().map(|id| id.uuid())))
         .all(&**tx)
         .await?;
     let rows = rows.into_iter().map(read_row);

@@ -34,7 +34,7 @@ pub async fn person(tx: &Tx, tenant: TenantId, who: SubjectId) -> Result<Option<
 pub async fn persons(tx: &Tx, tenant: TenantId, who: &[SubjectId]) -> Result<People, Failure> {
     let rows = person::Entity::find()
         .filter(person::Column::TenantId.eq(tenant.uuid()))
-        .filter(person::Column::UserId.is_in(who.iter().map(|who| who.uuid())))
+        .filter(tx.among(person::Column::UserId, who.iter().map(|who| who.uuid())))
         .all(&**tx)
         .await
         .map_err(fault)?;

@@ -55,7 +55,7 @@ pub async fn lock(tx: &Tx, read: &[&Task]) -> Result<Option<Vec<Task>>, Failure>
     }
     let rows = Entity::find()
         .filter(Column::TenantId.eq(first.tenant.uuid()))
-        .filter(Column::TaskId.is_in(read.iter().map(|task| task.id.uuid())))
+        .filter(tx.among(Column::TaskId, read.iter().map(|task| task.id.uuid())))
         .order_by_asc(Column::TaskId)
         .lock(LockType::Update)
         .all(&**tx)

@@ -179,7 +179,7 @@ pub async fn page(tx: &Tx, scope: &Scope, wanted: Wanted) -> Result<Vec<Account>
 pub async fn by_ids(tx: &Tx, tenant: TenantId, ids: &[SubjectId]) -> Result<Vec<Account>, Failure> {
     let find = Entity::find()
         .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::SubjectId.is_in(ids.iter().map(|id| id.uuid())))
+        .filter(tx.among(Column::SubjectId, ids.iter().map(|id| id.uuid())))
         .order_by_asc(Column::SubjectId);
     find.all(&**tx).await.map_err(fault)?.into_iter().map(|row| Ok(kept(row)?.account)).collect()
 }

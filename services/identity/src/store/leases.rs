@@ -54,7 +54,7 @@ pub async fn revisions(tx: &Tx, tenants: &[TenantId]) -> Result<Vec<(TenantId, i
         let rows: Vec<(uuid::Uuid, i64)> = Entity::find()
             .select_only()
             .columns([Column::TenantId, Column::Revision])
-            .filter(Column::TenantId.is_in(chunk.iter().map(|id| id.uuid())))
+            .filter(tx.among(Column::TenantId, chunk.iter().map(|id| id.uuid())))
             .into_tuple()
             .all(&**tx)
             .await

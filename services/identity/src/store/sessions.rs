@@ -97,7 +97,7 @@ pub async fn revoke(tx: &Tx, tenant: TenantId, ids: &[SessionId], now: Timestamp
     let update = Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(micros(now)))
         .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::SessionId.is_in(ids.iter().map(|id| id.uuid())));
+        .filter(tx.among(Column::SessionId, ids.iter().map(|id| id.uuid())));
     update.exec(&**tx).await.map_err(fault)?;
     Ok(())
 }

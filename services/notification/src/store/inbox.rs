@@ -103,7 +103,7 @@ pub async fn unread(tx: &Tx, permit: &Decided) -> Result<i64, Failure> {
 
 /// Those of the messages that are the caller's.
 pub async fn find_all(tx: &Tx, permit: &Decided, ids: Vec<Uuid>) -> Result<Vec<Message>, Failure> {
-    let query = own(permit).filter(Column::DeliveryId.is_in(ids));
+    let query = own(permit).filter(tx.among(Column::DeliveryId, ids));
     query.all(&**tx).await.map_err(fault)?.into_iter().map(message).collect()
 }
 

@@ -98,7 +98,7 @@ pub async fn find_all(tx: &Tx, tenant: TenantId, ids: Vec<Uuid>) -> Result<Vec<I
     use entity::intent::Column;
     let rows = entity::intent::Entity::find()
         .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::IntentId.is_in(ids))
+        .filter(tx.among(Column::IntentId, ids))
         .all(&**tx)
         .await
         .map_err(fault)?;

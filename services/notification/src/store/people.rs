@@ -73,7 +73,7 @@ pub async fn find_all(tx: &Tx, tenant: TenantId, users: Vec<Uuid>) -> Result<Vec
     use entity::person::Column;
     let rows = entity::person::Entity::find()
         .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::UserId.is_in(users))
+        .filter(tx.among(Column::UserId, users))
         .all(&**tx)
         .await
         .map_err(fault)?;
@@ -164,7 +164,7 @@ pub async fn closed(
     use entity::task::Column;
     let rows = entity::task::Entity::find()
         .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::TaskId.is_in(tasks.map(TaskId::uuid)))
+        .filter(tx.among(Column::TaskId, tasks.map(TaskId::uuid)))
         .filter(Column::Closed.eq(true))
         .all(&**tx)
         .await

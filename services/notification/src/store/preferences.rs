@@ -67,7 +67,7 @@ pub async fn find_all(tx: &Tx, tenant: TenantId, users: Vec<Uuid>) -> Result<BTr
     use entity::preference::Column;
     let rows = entity::preference::Entity::find()
         .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::UserId.is_in(users))
+        .filter(tx.among(Column::UserId, users))
         .all(&**tx)
         .await
         .map_err(fault)?;
