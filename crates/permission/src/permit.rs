@@ -104,8 +104,14 @@ impl Scope {
     /// The levels of a row; nothing when it is not in scope.
     #[must_use]
     pub fn levels(&self, row: &Row) -> Option<Levels> {
+        self.decision_on(row).map(|decision| decision.levels)
+    }
+
+    /// The decision about a row, with its witness: what the audit of a clear read names. Nothing when it is not in scope.
+    #[must_use]
+    pub fn decision_on(&self, row: &Row) -> Option<Decision> {
         let decision = self.reading.snapshot.decide(self.caller.subject, self.action, row, self.reading.now);
-        decision.allowed.then_some(decision.levels)
+        decision.allowed.then_some(decision)
     }
 
     /// Whether a list may be sorted and grouped by a field of this layer.

@@ -1,5 +1,6 @@
 //! Customers through their calls, on both databases: records, matching, filters, files, segments, lent access, ownership.
 
+mod answers;
 mod catalogue;
 mod dump;
 mod duties;

@@ -191,7 +191,7 @@ async fn upload(app: &App, who: &Principal, mut parts: Streaming<pb::UploadFileR
         }
     };
     input.finish()?;
-    let mut upload = Upload::begin(app, who, file_name, xlsx)?;
+    let mut upload = Upload::begin(app, who, file_name, xlsx).await?;
     while let Some(message) = parts.message().await.map_err(|status| unreadable(&status))? {
         match message.part {
             Some(Part::Data(bytes)) => upload.push(&bytes).await?,

@@ -97,6 +97,9 @@ async fn apply_once(
     if is_asked && planned.change.after.deleted_at.is_none() {
         matching::refuse_duplicate(app, who, &scope, &planned.change.after, Some(id)).await?;
     }
+    if planned.change.after.external_id != before.external_id {
+        matching::refuse_taken(app, who, &scope, &planned.change.after, Some(id)).await?;
+    }
     let decided = who.caller.decide_change(&who.leases, action, &before.row(), &planned.change.after.row())?;
     // A move of stage overwrites what the row was before it: in the stage of a hand-over the mover only reads.
     let levels = if action == Action::CustomerStage { decided.levels_before() } else { decided.levels() };

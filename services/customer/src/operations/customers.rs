@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use revisit_bootstrap::{Principal, Tx, audit, idempotency::Repeatable};
 use revisit_core::{Input, Timestamp, id::CustomerId};
-use revisit_permission::{Action, Layer, Permits, Scope};
+use revisit_permission::{Action, Decision, Layer, Permits, Scope};
 
 use super::{Clear, TRIES_MAX, View, is_open, living, matching, require_write};
 use crate::{
@@ -53,7 +53,11 @@ pub async fn create(app: &App, who: &Principal, draft: Draft, repeat: Option<Rep
     loop {
         match create_once(app, who, &scope, (&draft, &catalogue), repeat.as_ref()).await {
             Err(Error::Told(failure)) if failure.reason == MATCH_RACE && tries < TRIES_MAX => tries += 1,
-            result => return result,
+            // The customer in the way may be the one that this very request has made meanwhile.
+            Err(error) => {
+                return first_answer(app, who, &scope, repeat.as_ref()).await?.ok_or(error);
+            }
+            Ok(view) => return Ok(view),
         }
     }
 }
@@ -75,6 +79,7 @@ async fn create_once(
     }
     require_draft_writable(&levels, draft, &catalogue.fields)?;
     matching::refuse_duplicate(app, who, scope, &customer, None).await?;
+    matching::refuse_taken(app, who, scope, &customer, None).await?;
     let created = app.store.database.write(&permits, async |tx| {
         let customer = customer.clone();
         let entry = entry(app, EntryKind::Record, &customer, tx.now().await?).by(who.subject());
@@ -245,20 +250,28 @@ pub async fn get_all(app: &App, who: &Principal, ids: &[CustomerId], clear: &Cle
 
 /// Writes the audit of clear values before they leave: without the entry there is no answer.
 pub async fn disclose(app: &App, who: &Principal, scope: &Scope, views: Vec<View>) -> Result<Vec<View>, Error> {
-    let mut groups: std::collections::BTreeMap<Vec<String>, Vec<uuid::Uuid>> = std::collections::BTreeMap::new();
+    // One entry for what was disclosed alike, by the same right.
+    let mut groups: Vec<(Vec<String>, Decision, Vec<uuid::Uuid>)> = Vec::new();
     for view in &views {
-        let disclosed = view.disclosed();
-        if !disclosed.is_empty() {
-            groups.entry(disclosed).or_default().push(view.customer.id.uuid());
+        let (disclosed, id) = (view.disclosed(), view.customer.id);
+        if disclosed.is_empty() {
+            continue;
+        }
+        let decision = scope.decision_on(&view.customer.row()).ok_or(Error::NoSuchCustomer(id))?;
+        let alike = |(fields, by, _): &&mut (Vec<String>, Decision, Vec<uuid::Uuid>)| {
+            *fields == disclosed && by.witness == decision.witness
+        };
+        match groups.iter_mut().find(alike) {
+            Some((.., ids)) => ids.push(id.uuid()),
+            None => groups.push((disclosed, decision, vec![id.uuid()])),
         }
     }
     if !groups.is_empty() {
         let write = app.store.database.write(scope, async |tx| {
-            for (fields, ids) in &groups {
+            for (fields, decision, ids) in &groups {
                 let entry = audit::Entry::new(&who.caller, scope.action().name(), "customer");
-                let entry = entry.about(ids.iter().copied()).fields(fields.iter().cloned());
-                let revision = scope.revision();
-                audit::record(tx, &app.ids, entry.with(|message| message.revision = revision)).await?;
+                let entry = entry.about(ids.iter().copied()).fields(fields.iter().cloned()).decided(decision);
+                audit::record(tx, &app.ids, entry).await?;
             }
             Ok::<_, Error>(())
         });
@@ -307,9 +320,9 @@ pub fn read_filter(source: &str, fields: &[Field]) -> Result<Filter, Error> {
     filter::parse(source, fields).map_err(|refusal| Error::invalid("filter", refusal.to_string()))
 }
 
-/// How many customers the caller may view and the filter matches.
+/// How many customers the caller may count and the filter matches.
 pub async fn count(app: &App, who: &Principal, source: &str) -> Result<i64, Error> {
-    let scope = who.scope(Action::CustomerView)?;
+    let scope = who.scope(Action::CustomerAggregate)?;
     let read = app.store.database.read(&scope, async |tx| {
         let fields = store::catalogue::fields(tx, scope.tenant()).await?;
         let filter = read_filter(source, &fields)?;

@@ -76,9 +76,12 @@ pub async fn export(
         let first = after.is_none();
         let (views, fields, next) = chunk(&app, &who, &wish, after).await?;
         let sent = sent + views.len() as u64;
-        // Rows that appeared meanwhile do not lift the cap.
+        // Rows that appeared meanwhile lift neither the cap nor the number that needs an approval.
         if sent > app.config.export_rows_max {
             return Err(Error::ExportCap { max: app.config.export_rows_max });
+        }
+        if sent > app.config.export_approval_rows {
+            return Err(Error::ApprovalRequired);
         }
         let chunk = Chunk { first, views, fields, mark: mark.clone() };
         Ok(Some((chunk, next.map(|next| (app, who, wish, mark, Some(next), sent)))))

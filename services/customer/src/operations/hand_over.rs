@@ -114,7 +114,7 @@ async fn pass(app: &App, hand_over: &mut HandOver) -> Result<bool, Error> {
     Ok(answer(client.report_hand_over(request).await)?.done)
 }
 
-/// Customers that were refused too often.
+/// Customers that found no successor in so many passes that they stay.
 async fn refused(app: &App, hand_over: &HandOver) -> Result<Vec<CustomerId>, Error> {
     let worker = &app.workers.hand_over;
     let read = app
@@ -124,7 +124,8 @@ async fn refused(app: &App, hand_over: &HandOver) -> Result<Vec<CustomerId>, Err
     read.await
 }
 
-/// Moves the next chunk in one transaction; answers how many customers it held.
+/// Moves those of the next chunk who find a successor in one transaction, and notes a refusal of each other one; answers
+/// how many the chunk held, or 0 when nobody was moved, which ends the pass.
 async fn move_chunk(app: &App, hand_over: &mut HandOver, refused: &[CustomerId]) -> Result<usize, Error> {
     let worker = &app.workers.hand_over;
     let tenant = hand_over.tenant;

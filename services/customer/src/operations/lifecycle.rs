@@ -190,6 +190,7 @@ pub async fn restore(app: &App, who: &Principal, id: CustomerId) -> Result<View,
     let mut after = before.clone();
     after.deleted_at = None;
     matching::refuse_duplicate(app, who, &scope, &after, Some(id)).await?;
+    matching::refuse_taken(app, who, &scope, &after, Some(id)).await?;
     let decided = who.caller.decide_change(&who.leases, Action::CustomerRestore, &before.row(), &after.row())?;
     let levels = decided.levels();
     require_write(&levels, Layer::Basic, "delete_time")?;

@@ -104,6 +104,27 @@ pub async fn refuse_duplicate(
     Err(Error::Duplicate { of: Some(*id), owner_team: String::new(), keys })
 }
 
+/// Refuses an external id that another customer has. Of one whom the caller may not read that is an answer like any.
+pub async fn refuse_taken(
+    app: &App,
+    who: &Principal,
+    scope: &Scope,
+    customer: &Customer,
+    but: Option<CustomerId>,
+) -> Result<(), Error> {
+    let Some(external) = &customer.external_id else { return Ok(()) };
+    require_budget(app, who, scope).await?;
+    let worker = &app.workers.matching;
+    let read = app.store.database.read(worker, async |tx| {
+        Ok::<_, Error>(store::load::external_ids(tx, worker, who.tenant(), std::slice::from_ref(external)).await?)
+    });
+    let Some(holder) = read.await?.remove(external).filter(|holder| Some(*holder) != but) else { return Ok(()) };
+    if readable(app, who, &[holder]).await?.is_empty() {
+        spend(app, who, scope, &[holder]).await?;
+    }
+    Err(Error::ExternalIdTaken)
+}
+
 /// Answers a caller's question. Asking costs when the answer is about customers of others.
 pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<Answer, Error> {
     // Whoever may create or import may ask: the question is the one that creating asks.

@@ -21,6 +21,8 @@ use crate::{
 
 /// After so long an upload that was not ended is given up.
 const ABANDONED: Duration = Duration::from_hours(24);
+/// After so long an import that nobody has started is stopped, and its file is forgotten.
+const UNSTARTED: Duration = Duration::from_hours(7 * 24);
 
 /// Judges the next chunk of customers whose grade was not looked at for a while; answers whether there may be more.
 ///
@@ -105,11 +107,17 @@ pub async fn patrol(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forgets task holders that have ended, answers that nobody will ask for again, and uploads that were given up.
+/// Forgets task holders that have ended, answers that nobody will ask for again, uploads that were given up and imports
+/// that nobody has started; wraps keys under an old key of the ring anew.
 pub async fn forget(app: &App) -> Result<(), Error> {
     let worker = &app.workers.sweep;
     let before = app.clock.wall();
+    let (database, sealer) = (&app.store.database, &app.store.sealer);
+    while database.read(worker, async |tx| Ok::<_, Error>(sealer.has_old_keys(tx).await?)).await? {
+        database.write(worker, async |tx| Ok::<_, Error>(sealer.wrap_anew(tx).await?)).await?;
+    }
     let write = app.store.database.write(worker, async |tx| {
+        store::imports::expire(tx, worker, before - UNSTARTED).await?;
         store::duty::forget_tasks(tx, worker, before).await?;
         store::imports::drop_abandoned(tx, worker, app.ids.next(before - ABANDONED)).await?;
         while revisit_bootstrap::idempotency::sweep(tx).await? {}

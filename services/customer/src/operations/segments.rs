@@ -2,10 +2,10 @@
 
 use revisit_bootstrap::{Principal, idempotency::Repeatable};
 use revisit_core::id::SegmentId;
-use revisit_permission::{Action, Row, Scope};
+use revisit_permission::{Action, Layer, Row, Scope};
 use uuid::Uuid;
 
-use super::customers::keep_answer;
+use super::{allowed, customers::keep_answer};
 use crate::{
     App,
     domain::{Error, filter},
@@ -81,16 +81,19 @@ pub async fn list(app: &App, who: &Principal, after: Option<Uuid>, size: usize) 
     Ok((answer, more))
 }
 
-/// The count is over the whole company, so it is told only to who may aggregate over it.
+/// The count is told only to who may aggregate over the whole company, and leaves out the rows that a guard denies.
 async fn counted(app: &App, who: &Principal, segment: Segment) -> Result<Counted, Error> {
-    let Ok(decided) = who.decide(Action::CustomerAggregate, &Row::of_tenant(who.tenant())) else {
+    if allowed(who.decide(Action::CustomerAggregate, &Row::of_tenant(who.tenant())))?.is_none() {
         return Ok((segment, 0));
-    };
+    }
+    let scope = who.scope(Action::CustomerAggregate)?;
+    // A segment asks about basic fields: where some row hides them, being counted would tell of them.
+    if !scope.reads(Layer::Basic) {
+        return Ok((segment, 0));
+    }
     let id = segment.id;
-    let read = app
-        .store
-        .database
-        .read(&decided, async |tx| Ok::<_, Error>(store::segments::count(tx, who.tenant(), id).await?));
+    let read =
+        app.store.database.read(&scope, async |tx| Ok::<_, Error>(store::segments::count(tx, &scope, id).await?));
     Ok((segment, read.await?))
 }
 

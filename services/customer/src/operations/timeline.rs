@@ -33,9 +33,9 @@ pub async fn add(app: &App, who: &Principal, entry: Entry, repeat: Option<Repeat
         if let Some(repeat) = &repeat
             && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
         {
-            // The text of a repeat is that of the first: the request is compared as a whole.
-            let id = TimelineEntryId::from_uuid(uuid::Uuid::from_slice(&first).unwrap_or_default());
-            return Ok(Entry { id, ..entry });
+            let first = TimelineEntryId::from_uuid(uuid::Uuid::from_slice(&first).unwrap_or_default());
+            let first = store::timeline::find(tx, &app.store, &decided, id, first).await?;
+            return first.ok_or(Error::NoSuchCustomer(id));
         }
         store::timeline::add(tx, &app.store, &decided, &entry).await?;
         if entry.direction == Some(Direction::Inbound) {

@@ -261,16 +261,34 @@ impl Chunk<'_> {
         if changes.is_empty() {
             return self.settle(&results).await;
         }
-        let moved: Vec<CustomerId> = changes.iter().map(|change| change.after.id).collect();
-        let entry = transfer_entry(&self.who, &permits[0], &moved, &self.handover);
-        let entry = entry.with(|message| message.source_event_id = self.job.id.to_string());
+        let entries = self.entries(&permits);
         let permits = Permits(permits);
         let write = app.store.database.write(&permits, async |tx| {
-            audit::record(tx, &app.ids, entry).await?;
+            for entry in entries {
+                audit::record(tx, &app.ids, entry).await?;
+            }
             store::save::save(tx, &app.store, &permits, changes).await?;
             store::transfers::settle(tx, worker, &self.job, &results).await
         });
         write.await
+    }
+
+    /// One entry for the rows that the same right moves.
+    fn entries(&self, permits: &[Decided]) -> Vec<audit::Entry> {
+        let mut groups: Vec<(&Decided, Vec<CustomerId>)> = Vec::new();
+        for decided in permits {
+            let id = CustomerId::from_uuid(decided.rows()[0].id);
+            let witness = decided.decisions()[0].witness;
+            match groups.iter_mut().find(|(known, _)| known.decisions()[0].witness == witness) {
+                Some((_, ids)) => ids.push(id),
+                None => groups.push((decided, vec![id])),
+            }
+        }
+        let entry = |(decided, ids): (&Decided, Vec<CustomerId>)| {
+            let entry = transfer_entry(&self.who, decided, &ids, &self.handover);
+            entry.with(|message| message.source_event_id = self.job.id.to_string())
+        };
+        groups.into_iter().map(entry).collect()
     }
 
     async fn settle(&self, results: &[Settled]) -> Result<(), Error> {

@@ -19,6 +19,9 @@ use super::{
 };
 use crate::domain::{Error, sheet::Encoding};
 
+/// Imports that one round stops because nobody has started them.
+const EXPIRED_MAX: u64 = 100;
+
 /// The numbers are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
@@ -286,6 +289,36 @@ pub async fn drop_file(tx: &Tx, _permit: &impl Permit, job: &Job) -> Result<(), 
         .filter(import_chunk::Column::JobId.eq(job.id.uuid()))
         .exec(&**tx)
         .await?;
+    Ok(())
+}
+
+/// How many uploads of a subject wait to be started.
+pub async fn waiting(tx: &Tx, _permit: &impl Permit, tenant: TenantId, subject: SubjectId) -> Result<u64, Error> {
+    use sea_orm::PaginatorTrait;
+    let count = import_job::Entity::find()
+        .filter(import_job::Column::TenantId.eq(tenant.uuid()))
+        .filter(import_job::Column::State.eq(State::Ready as i16))
+        .filter(import_job::Column::SubjectId.eq(subject.uuid()))
+        .count(&**tx)
+        .await?;
+    Ok(count)
+}
+
+/// Stops imports that were uploaded before an instant and never started, and forgets their files.
+pub async fn expire(tx: &Tx, worker: &Worker, before: Timestamp) -> Result<(), Error> {
+    let old = import_job::Entity::find()
+        .filter(import_job::Column::State.eq(State::Ready as i16))
+        .filter(import_job::Column::CreatedAt.lt(before.micros()))
+        .limit(EXPIRED_MAX)
+        .all(&**tx)
+        .await?;
+    let now = tx.now().await?;
+    for before in old.into_iter().map(job) {
+        let stopped =
+            Job { state: State::Stopped, stop_reason: "EXPIRED".to_owned(), ended_at: Some(now), ..before.clone() };
+        update(tx, worker, &before, &stopped).await?;
+        drop_file(tx, worker, &before).await?;
+    }
     Ok(())
 }
 

@@ -5,14 +5,17 @@ use std::collections::{BTreeSet, HashMap};
 use revisit_bootstrap::database::Tx;
 use revisit_core::id::{CustomerId, SegmentId, TenantId};
 use revisit_event::outbox::APPEND_MAX;
-use revisit_permission::{Layer, Levels};
+use revisit_permission::{Layer, Levels, Scope};
 use revisit_proto::customer::v1 as pb;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, QueryFilter,
+    sea_query::{Condition, OnConflict},
+};
 use uuid::Uuid;
 
 use super::{
     catalogue,
-    entity::{segment, segment_member, watch},
+    entity::{customer, segment, segment_member, watch},
     events,
     save::{Change, insert_all_on},
 };
@@ -237,13 +240,21 @@ pub async fn present(
     Ok(rows.into_iter().map(|row| row.customer_id).collect())
 }
 
-/// How many are in a segment.
-pub async fn count(tx: &Tx, tenant: TenantId, segment: SegmentId) -> Result<i64, DbErr> {
-    use sea_orm::PaginatorTrait;
-    let count = segment_member::Entity::find()
-        .filter(segment_member::Column::TenantId.eq(tenant.uuid()))
+/// How many of a scope's rows are in a segment.
+pub async fn count(tx: &Tx, scope: &Scope, segment: SegmentId) -> Result<i64, DbErr> {
+    use sea_orm::{PaginatorTrait, QuerySelect, QueryTrait};
+    let members = segment_member::Entity::find()
+        .select_only()
+        .column(segment_member::Column::CustomerId)
+        .filter(segment_member::Column::TenantId.eq(scope.tenant().uuid()))
         .filter(segment_member::Column::SegmentId.eq(segment.uuid()))
         .filter(segment_member::Column::Present.eq(true))
+        .into_query();
+    let count = customer::Entity::find()
+        .filter(customer::Column::TenantId.eq(scope.tenant().uuid()))
+        .filter(customer::Column::DeletedAt.is_null())
+        .filter(customer::Column::CustomerId.in_subquery(members))
+        .filter(super::reach::clauses(scope).into_iter().fold(Condition::any(), Condition::add))
         .count(&**tx)
         .await?;
     Ok(i64::try_from(count).unwrap_or(i64::MAX))

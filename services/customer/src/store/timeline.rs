@@ -104,6 +104,27 @@ pub async fn page(
     Ok(rows.into_iter().filter_map(|row| entry(row, &texts)).collect())
 }
 
+/// One entry of a customer, its text opened; `decided` is about the customer.
+pub async fn find(
+    tx: &Tx,
+    store: &Store,
+    decided: &Decided,
+    customer: CustomerId,
+    id: TimelineEntryId,
+) -> Result<Option<Entry>, Error> {
+    if !decided.covers(customer.uuid()) {
+        return Err(Error::NoSuchCustomer(customer));
+    }
+    let rows = timeline_entry::Entity::find()
+        .filter(timeline_entry::Column::TenantId.eq(decided.tenant().uuid()))
+        .filter(timeline_entry::Column::CustomerId.eq(customer.uuid()))
+        .filter(timeline_entry::Column::EntryId.eq(id.uuid()))
+        .all(&**tx)
+        .await?;
+    let texts = sealed::open_entries(tx, store, decided.tenant(), &rows).await?;
+    Ok(rows.into_iter().find_map(|row| entry(row, &texts)))
+}
+
 /// An entry of a kind that this version does not know is left out.
 fn entry(row: timeline_entry::Model, texts: &std::collections::HashMap<Uuid, String>) -> Option<Entry> {
     Some(Entry {

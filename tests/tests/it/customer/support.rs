@@ -50,7 +50,7 @@ pub struct Office {
     pub root: DepartmentId,
     pub store: DepartmentId,
     pub branch: DepartmentId,
-    settings: &'static str,
+    settings: Mutex<&'static str>,
     life: Mutex<Option<Life>>,
     people: BTreeMap<&'static str, SubjectId>,
     streams: Mutex<BTreeMap<(&'static str, u32), i64>>,
@@ -93,7 +93,7 @@ impl Office {
             branch: ids.next(BEGIN),
             people: people::ROLES.iter().map(|(name, ..)| (*name, ids.next(BEGIN))).collect(),
             incarnation: ids.next::<revisit_core::id::kind::Event>(BEGIN).uuid(),
-            settings,
+            settings: Mutex::new(settings),
             life: Mutex::default(),
             streams: Mutex::default(),
             database,
@@ -115,6 +115,11 @@ impl Office {
         let started = runtime.spawn(async move { process.start(sources, Shutdown::new()).await });
         let running = started.await.expect("it does not panic").expect("it starts");
         *self.life() = Some(Life { running, runtime });
+    }
+
+    /// The settings with which the next process starts.
+    pub fn configure(&self, settings: &'static str) {
+        *self.settings.lock().expect("no test panics while it holds the settings") = settings;
     }
 
     fn process(&self) -> Process {
@@ -143,7 +148,8 @@ impl Office {
              [seal]\ncurrent = 'a'\nkeys.a = '{key}'\nindex_current = 'a'\nindex_keys.a = '{key}'\n"
         );
         layers.add("test", &text).expect("the test's configuration is TOML");
-        layers.add("this test", self.settings).expect("the settings are TOML");
+        let settings = *self.settings.lock().expect("no test panics while it holds the settings");
+        layers.add("this test", settings).expect("the settings are TOML");
         Process::new("test", &services, layers).expect("the configuration is valid")
     }
 

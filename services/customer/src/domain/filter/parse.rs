@@ -238,6 +238,10 @@ impl Reader<'_> {
         }
         let sign = if negative { "-" } else { "" };
         match (&node.expr, kind) {
+            // No text that is stored has one, and PostgreSQL cannot even compare with NUL.
+            (Cel::Literal(LiteralValue::String(text)), Type::Text) if text.inner().chars().any(char::is_control) => {
+                self.refuse(node, "must not contain control characters")
+            }
             (Cel::Literal(LiteralValue::String(text)), Type::Text) => Ok(Literal::Text(text.inner().to_owned())),
             (Cel::Literal(LiteralValue::String(text)), Type::Date) => match normal::date(text.inner()) {
                 Ok(date) if date == text.inner() => Ok(Literal::Text(date)),

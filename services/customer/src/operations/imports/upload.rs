@@ -25,6 +25,8 @@ use crate::{
 pub const CHUNK: usize = 256 << 10;
 /// Pieces of an unpacked workbook that wait to be stored.
 const PIECES_MAX: usize = 4;
+/// Uploads of one subject that wait to be started.
+const WAITING_MAX: usize = 20;
 /// Bytes by which an XLSX file is known: it is a ZIP archive.
 const ZIP: &[u8] = b"PK\x03\x04";
 
@@ -54,8 +56,16 @@ struct Front {
 }
 
 impl<'a> Upload<'a> {
-    pub fn begin(app: &'a App, who: &'a Principal, file_name: String, xlsx: Option<bool>) -> Result<Self, Error> {
+    /// Begins, unless too many uploads of the caller's wait to be started: each keeps its file until then.
+    pub async fn begin(app: &'a App, who: &'a Principal, file_name: String, xlsx: Option<bool>) -> Result<Self, Error> {
         let scope = who.scope(Action::CustomerImport)?;
+        let read = app
+            .store
+            .database
+            .read(&scope, async |tx| store::imports::waiting(tx, &scope, who.tenant(), who.subject()).await);
+        if read.await? >= WAITING_MAX as u64 {
+            return Err(Error::TooMany { what: "uploads", max: WAITING_MAX });
+        }
         Ok(Self {
             app,
             who,

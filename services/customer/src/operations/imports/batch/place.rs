@@ -72,18 +72,37 @@ impl Context<'_> {
                     self.join(candidate, places.touched[&existing.id], outcome, &mut places)?;
                 }
                 Some(existing) if allowed(self.who.decide(Action::CustomerView, &existing.row()))?.is_none() => {
-                    if self.allowance.is_some_and(|left| outcome.foreign.len() >= left) {
-                        outcome.cut_at = Some(candidate.number);
+                    if !self.tells_of(existing, candidate.number, outcome) {
                         return Ok(());
                     }
-                    outcome.foreign.push(existing.id);
                     outcome.rows.push(result(candidate.number, RowResult::Duplicate, None, None));
                 }
                 Some(existing) => self.merge(candidate, existing, outcome, &mut places)?,
-                None => self.create(candidate, outcome, &mut places, &known)?,
+                None => {
+                    let external = candidate.customer.external_id.as_ref();
+                    let holder = external.and_then(|external| known.get(places.externals.get(external)?));
+                    if let Some(holder) = holder
+                        && allowed(self.who.decide(Action::CustomerView, &holder.row()))?.is_none()
+                        && !self.tells_of(holder, candidate.number, outcome)
+                    {
+                        return Ok(());
+                    }
+                    self.create(candidate, outcome, &mut places, &known)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Counts a row that tells of a customer of others; false when the budget has no answer left, which ends the batch
+    /// before this row.
+    fn tells_of(&self, hidden: &Customer, number: i64, outcome: &mut Outcome) -> bool {
+        if self.allowance.is_some_and(|left| outcome.foreign.len() >= left) {
+            outcome.cut_at = Some(number);
+            return false;
+        }
+        outcome.foreign.push(hidden.id);
+        true
     }
 
     /// Who has the keys and external ids of these rows.
@@ -109,7 +128,10 @@ impl Context<'_> {
             for ids in known.chunks(1_000) {
                 customers.extend(store::load::for_worker_sealed(tx, &app.store, worker, tenant, ids).await?);
             }
-            Ok::<_, Error>((customers, store::load::external_ids(tx, worker, tenant, &externals).await?))
+            let externals = store::load::external_ids(tx, worker, tenant, &externals).await?;
+            let holders: Vec<CustomerId> = externals.values().filter(|id| !known.contains(id)).copied().collect();
+            customers.extend(store::load::for_worker(tx, worker, tenant, &holders).await?);
+            Ok::<_, Error>((customers, externals))
         });
         let (known, externals) = read.await?;
         let known = known.into_iter().map(|customer| (customer.id, customer)).collect();

@@ -1,0 +1,208 @@
+//! What is answered and written down about an answer: by what right, how many, once, and about whom it costs.
+
+use std::time::Duration;
+
+use revisit_bootstrap::status::answer;
+use revisit_core::{Kind, Timestamp};
+use revisit_permission::{
+    Action, ActionSet, Change, Effect, Exceptions, Extent, Guard, Layer, Level, Levels, RowCondition, Template, Whom,
+};
+use revisit_proto::customer::v1 as pb;
+
+use super::{
+    fields, person,
+    support::{Office, in_each_office},
+};
+
+/// Tries of what happens at once.
+const RACES: i32 = 15;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_says_by_which_right_values_were_read_and_customers_moved() {
+    in_each_office(async |office: &Office| {
+        let (rep, manager) = (office.seat("rep"), office.seat("manager"));
+        let customer_id = rep.create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        manager.ask(&customer_id).await.expect("in reach");
+        let order = pb::CreateBulkTransferRequest {
+            customer_ids: vec![customer_id],
+            owner_id: office.who("colleague").to_string(),
+            ..Default::default()
+        };
+        answer(manager.ownership().create_bulk_transfer(order).await).expect("a job");
+        office.settle().await;
+        for action in ["customer.view", "customer.transfer"] {
+            let entries = office.audited(action).await;
+            assert!(entries.len() == 1 && entries[0].witness.starts_with("role:"), "{action}: {entries:?}");
+            assert!(entries[0].revision > 0, "{entries:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counting_is_a_right_of_its_own_and_counts_no_row_that_a_guard_denies() {
+    in_each_office(async |office: &Office| {
+        let rep = office.seat("rep");
+        rep.create(person("王芳", "13800001001")).await.expect("made");
+        rep.create(pb::Customer { vip: true, ..person("李强", "13800001002") }).await.expect("made");
+        let looks = Template {
+            actions: ActionSet::of(&[Action::CustomerView]),
+            extent: Extent::Tenant,
+            stages: None,
+            grades: None,
+            levels: Levels::HIDDEN.with(Layer::Basic, Level::Read),
+        };
+        office.grant("admin", vec![looks]).await;
+        let (admin, boss) = (office.seat("admin"), office.seat("boss"));
+        assert_eq!(admin.list("").await.expect("a list").len(), 2);
+        let request = pb::CountCustomersRequest::default();
+        let denied = answer(admin.customers().count_customers(request.clone()).await).expect_err("may look only");
+        assert_eq!(denied.kind, Kind::Denied);
+        let segment = admin.segment("stage == \"lead\"").await.expect("a segment").segment_id;
+        office.settle().await;
+        let counts = async || {
+            let counted = answer(boss.customers().count_customers(request.clone()).await).expect("a count").count;
+            let segment = pb::GetSegmentRequest { segment_id: segment.clone() };
+            (counted, answer(boss.segments().get_segment(segment).await).expect("the segment").member_count)
+        };
+        assert_eq!(counts().await, (2, 2));
+        let guard = Guard {
+            id: office.new_id(),
+            whom: Whom::Everyone,
+            except: Exceptions { owner: false, managers: false, subjects: Vec::new() },
+            actions: ActionSet::of(&[Action::CustomerAggregate]),
+            condition: RowCondition { vip: true, ..RowCondition::default() },
+            effect: Effect::Deny,
+            from: Timestamp::MIN,
+            until: Timestamp::MAX,
+            reason: "not to be counted".to_owned(),
+        };
+        office.commit(vec![Change::Guard(guard)]).await;
+        assert_eq!(counts().await, (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_id_of_a_customer_of_others_costs_like_any_question_about_them() {
+    in_each_office(async |office: &Office| {
+        let known = pb::Customer { external_id: "E-1".to_owned(), ..person("王芳", "13800001001") };
+        let known = office.seat("rep").create(known).await.expect("made").customer_id;
+        let (outsider, director) = (office.seat("outsider"), office.seat("director"));
+        let asks = |external: &str| pb::Customer {
+            external_id: external.to_owned(),
+            name: "试探".to_owned(),
+            ..person("", "13900001000")
+        };
+        let own = director.create(asks("E-1")).await.expect_err("he reads the other");
+        assert_eq!(own.reason, "EXTERNAL_ID_TAKEN");
+        assert!(office.audited("customer.duplicate_answer").await.is_empty());
+        for _ in 0..30 {
+            let taken = outsider.create(asks("E-1")).await.expect_err("it is another's");
+            assert_eq!(taken.reason, "EXTERNAL_ID_TAKEN");
+        }
+        let entries = office.audited("customer.duplicate_answer").await;
+        assert_eq!((entries.len(), &entries[0].resource_ids), (30, &vec![known]));
+        for external in ["E-1", "E-2"] {
+            let spent = outsider.create(asks(external)).await.expect_err("thirty an hour");
+            assert_eq!(spent.reason, "DUPLICATE_BUDGET", "{external}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_asks_about_external_ids_of_others_at_the_same_price() {
+    in_each_office(async |office: &Office| {
+        let outsider = office.seat("outsider");
+        let known = pb::Customer { external_id: "E-1".to_owned(), ..person("王芳", "13800001001") };
+        let known = outsider.create(known).await.expect("made").customer_id;
+        let file = "姓名,手机号,客户编号\n试探,13900001000,E-1\n";
+        let done = office.seat("manager").import(office, file.as_bytes()).await;
+        assert_eq!(done.rejected_count, 1);
+        let entries = office.audited("customer.duplicate_answer").await;
+        assert_eq!((entries.len(), &entries[0].resource_ids), (1, &vec![known]));
+        assert_eq!(office.number("SELECT used AS n FROM duplicate_budget").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_note_answers_the_first_one_and_its_time() {
+    in_each_office(async |office: &Office| {
+        let rep = office.seat("rep");
+        let customer_id = rep.create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let request_id = office.new_id::<revisit_core::id::kind::Event>().to_string();
+        let note = pb::AddNoteRequest { customer_id, text: "周末看样板间".to_owned(), request_id };
+        let first = answer(rep.timeline().add_note(note.clone()).await).expect("noted");
+        office.advance(Duration::from_hours(1)).await;
+        let again = answer(rep.timeline().add_note(note.clone()).await).expect("noted already");
+        assert_eq!(first, again);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_is_sent_twice_at_once_makes_one_customer_and_answers_it_twice() {
+    in_each_office(async |office: &Office| {
+        let rep = office.seat("rep");
+        for number in 0..RACES {
+            let request = pb::CreateCustomerRequest {
+                customer: Some(person("王芳", &format!("13800001{number:03}"))),
+                request_id: office.new_id::<revisit_core::id::kind::Event>().to_string(),
+            };
+            let (mut one, mut other) = (rep.customers(), rep.customers());
+            let (one, other) = tokio::join!(one.create_customer(request.clone()), other.create_customer(request));
+            let (one, other) = (answer(one).expect("made"), answer(other).expect("made already"));
+            assert_eq!(one.customer_id, other.customer_id);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_with_a_character_that_no_text_has_is_refused() {
+    in_each_office(async |office: &Office| {
+        for filter in ["name == \"a\\x00b\"", "city.startsWith(\"\\u0000\")"] {
+            let refused = office.seat("rep").list(filter).await.expect_err("a control character");
+            assert_eq!((refused.kind, fields(&refused)), (Kind::Invalid, vec!["filter"]));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_nobody_starts_have_a_number_and_an_end() {
+    in_each_office(async |office: &Office| {
+        let manager = office.seat("manager");
+        let file = "姓名,手机号\n王芳,13800001001\n";
+        let first = manager.upload("customers.csv", file.as_bytes()).await.expect("a job");
+        for _ in 1..20 {
+            manager.upload("customers.csv", file.as_bytes()).await.expect("a job");
+        }
+        let refused = manager.upload("customers.csv", file.as_bytes()).await.expect_err("one too many");
+        assert_eq!((refused.reason, refused.details.get("what").map(String::as_str)), ("TOO_MANY", Some("uploads")));
+        office.advance(Duration::from_hours(8 * 24)).await;
+        office.until("SELECT count(*) AS n FROM import_chunk", 0).await;
+        let stopped = manager.job(&first.job_id).await;
+        assert_eq!((stopped.state(), stopped.stop_reason.as_str()), (pb::ImportState::Stopped, "EXPIRED"));
+        manager.upload("customers.csv", file.as_bytes()).await.expect("there is room again");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_of_the_ring_wraps_what_the_old_one_did_and_everything_still_opens() {
+    in_each_office(async |office: &Office| {
+        let customer_id = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let under = |key: &str| format!("SELECT count(*) AS n FROM sealing_tenant_key WHERE ring_key = '{key}'");
+        assert_eq!(office.number(&under("a")).await, 1);
+        office.kill();
+        office.configure("[seal]\ncurrent = 'b'\nkeys.b = 'CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg='\n");
+        office.open().await;
+        office.until(&under("b"), 1).await;
+        let clear = office.seat("rep").ask(&customer_id).await.expect("his");
+        assert_eq!(clear.contact_points[0].value, "13800001001");
+    })
+    .await;
+}
