@@ -17,7 +17,7 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait;
 
-use crate::settings::DatabaseConfig;
+use crate::{seal::RequestKeys, settings::DatabaseConfig};
 
 mod among;
 mod fault;
@@ -40,26 +40,32 @@ const MIGRATION_LOCK: i64 = 0x5265_7669_7369_7401;
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
     clock: Clock,
     outbox: Option<Outbox>,
+    request_keys: Option<RequestKeys>,
 }
 
 impl Database {
     /// Opens the database; on SQLite the file and its folder are made when they are missing.
     pub async fn open(config: &DatabaseConfig, clock: Clock) -> Result<Self, Failure> {
         let (reader, writer) = open::open(config).await?;
-        Ok(Self(Arc::new(Inner { reader, writer, clock, outbox: None })))
+        Ok(Self(Arc::new(Inner { reader, writer, clock, outbox: None, request_keys: None })))
     }
 
     /// The same database with the outbox to which its transactions append.
     #[must_use]
     pub fn with_outbox(&self, outbox: Outbox) -> Self {
-        let Inner { reader, writer, clock, .. } = &*self.0;
-        let (reader, writer, clock) = (reader.clone(), writer.clone(), clock.clone());
-        Self(Arc::new(Inner { reader, writer, clock, outbox: Some(outbox) }))
+        Self(Arc::new(Inner { outbox: Some(outbox), ..Inner::clone(&self.0) }))
+    }
+
+    /// The same database, with the keys for what its transactions keep of requests that may be repeated.
+    #[must_use]
+    pub fn with_request_keys(&self, request_keys: RequestKeys) -> Self {
+        Self(Arc::new(Inner { request_keys: Some(request_keys), ..Inner::clone(&self.0) }))
     }
 
     /// The same database, whose relay also looks for what the service has planned: see [`Outbox::planning`].
@@ -182,7 +188,8 @@ impl Database {
             });
         }
         let inner = connection.begin_with_options(options).await.map_err(fault)?;
-        Ok(Tx { inner, access, clock: self.0.clock.clone(), drafts: Mutex::default() })
+        let (clock, request_keys) = (self.0.clock.clone(), self.0.request_keys.clone());
+        Ok(Tx { inner, access, clock, request_keys, drafts: Mutex::default() })
     }
 
     async fn append(&self, tx: &Tx) -> Result<bool, Failure> {
@@ -202,6 +209,7 @@ pub struct Tx {
     inner: DatabaseTransaction,
     access: AccessMode,
     clock: Clock,
+    request_keys: Option<RequestKeys>,
     drafts: Mutex<Vec<Draft>>,
 }
 
@@ -217,6 +225,11 @@ impl Tx {
     /// Emits an event: it is appended to the outbox right before the commit.
     pub fn emit(&self, draft: Draft) {
         self.drafts.lock().unwrap_or_else(PoisonError::into_inner).push(draft);
+    }
+
+    /// The keys for what is kept of requests that may be repeated.
+    pub(crate) fn request_keys(&self) -> Result<&RequestKeys, Failure> {
+        self.request_keys.as_ref().ok_or_else(|| Failure::internal("this database has no keys for requests"))
     }
 
     /// Whether it may write, so that what it sees may never be committed.

@@ -1,5 +1,6 @@
 //! Repeated requests: a create that is sent again with the same `request_id` answers what it answered first, for a
-//! day. The row is written in the transaction of the create, so that both are there or neither.
+//! day. The row is written in the transaction of the create, so that both are there or neither. Of the request it keeps a
+//! keyed digest, and the answer sealed.
 
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ const SWEEP_MAX: u64 = 1_000;
 pub struct Repeatable {
     id: Uuid,
     rpc: &'static str,
-    body_hash: [u8; 32],
+    /// Hash of the whole message: in memory only.
+    body: [u8; 32],
 }
 
 impl Repeatable {
@@ -33,7 +35,7 @@ impl Repeatable {
             return None;
         }
         let id = input.id::<revisit_core::id::kind::Event>("request_id", request_id).uuid();
-        Some(Self { id, rpc, body_hash: *blake3::hash(&message.encode_to_vec()).as_bytes() })
+        Some(Self { id, rpc, body: *blake3::hash(&message.encode_to_vec()).as_bytes() })
     }
 
     /// The first answer, if this is a repeat. Another request under the same id is refused.
@@ -44,36 +46,38 @@ impl Repeatable {
         subject: SubjectId,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let now = tx.now().await.map_err(fault)?;
-        let text = "SELECT rpc, body_hash, answer FROM request
+        let text = "SELECT rpc, body_digest, answer FROM request
             WHERE tenant_id = $1 AND subject = $2 AND request_id = $3 AND expires_at > $4";
         let values = [tenant.uuid().into(), subject.uuid().into(), self.id.into(), now.micros().into()];
         let row = tx.query_one_raw(statement(tx, text, values)).await.map_err(fault)?;
         let Some(row) = row else { return Ok(None) };
         let rpc: String = row.try_get("", "rpc").map_err(fault)?;
-        let body_hash: Vec<u8> = row.try_get("", "body_hash").map_err(fault)?;
-        if rpc != self.rpc || body_hash != self.body_hash {
+        let digest: Vec<u8> = row.try_get("", "body_digest").map_err(fault)?;
+        if rpc != self.rpc || !self.digests(tx, tenant)?.iter().any(|known| digest == *known) {
             let message = "this request_id was used for another request";
             return Err(Failure::new(Kind::Precondition, "REQUEST_ID_REUSED", message));
         }
-        Ok(Some(row.try_get("", "answer").map_err(fault)?))
+        let sealed: Vec<u8> = row.try_get("", "answer").map_err(fault)?;
+        Ok(Some(tx.request_keys()?.open(tenant, &self.place(subject), &sealed)?.to_vec()))
     }
 
     /// Keeps the answer. A lost race against the same request answers ABORTED; tried again, it finds the first answer.
     pub async fn keep(&self, tx: &Tx, tenant: TenantId, subject: SubjectId, answer: Vec<u8>) -> Result<(), Failure> {
         let now = tx.now().await.map_err(fault)?;
-        let text = "INSERT INTO request (tenant_id, subject, request_id, rpc, body_hash, answer, expires_at)
+        let text = "INSERT INTO request (tenant_id, subject, request_id, rpc, body_digest, answer, expires_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7)
             ON CONFLICT (tenant_id, subject, request_id) DO UPDATE
-            SET rpc = excluded.rpc, body_hash = excluded.body_hash, answer = excluded.answer,
+            SET rpc = excluded.rpc, body_digest = excluded.body_digest, answer = excluded.answer,
                 expires_at = excluded.expires_at
             WHERE request.expires_at <= $8";
+        let digest = self.digests(tx, tenant)?.first().map(|newest| newest.to_vec()).unwrap_or_default();
         let values: [Value; 8] = [
             tenant.uuid().into(),
             subject.uuid().into(),
             self.id.into(),
             self.rpc.into(),
-            self.body_hash.to_vec().into(),
-            answer.into(),
+            digest.into(),
+            tx.request_keys()?.seal(tenant, &self.place(subject), &answer)?.into(),
             (now + KEPT).micros().into(),
             now.micros().into(),
         ];
@@ -82,6 +86,15 @@ impl Repeatable {
             return Err(Failure::new(Kind::Conflict, "REQUEST_IN_PROGRESS", "the same request came first; try again"));
         }
         Ok(())
+    }
+
+    fn digests(&self, tx: &Tx, tenant: TenantId) -> Result<Vec<[u8; 32]>, Failure> {
+        tx.request_keys()?.digests(tenant, &self.body)
+    }
+
+    /// What a kept answer is bound to.
+    fn place(&self, subject: SubjectId) -> Vec<u8> {
+        [subject.uuid().as_bytes().as_slice(), self.id.as_bytes(), self.rpc.as_bytes()].concat()
     }
 }
 

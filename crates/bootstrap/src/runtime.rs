@@ -21,7 +21,7 @@ use crate::{
     database::Database,
     denials::{ByService, Denials},
     lease::LeaseClient,
-    seal::Sealer,
+    seal::{RequestKeys, Sealer},
     server::Ready,
     settings::Settings,
     shutdown::Shutdown,
@@ -90,6 +90,12 @@ impl Runtime {
         Sealer::new(&self.settings.seal)
     }
 
+    /// The keys for what is kept of requests that may be repeated; fails when the configuration has no index keys. Its
+    /// databases have them already.
+    pub fn request_keys(&self) -> Result<RequestKeys, Failure> {
+        RequestKeys::new(&self.settings.seal)
+    }
+
     /// Waits for a server that is away, bound and not ready: to end would only be to be started again. A file that
     /// cannot be opened will not come by itself.
     async fn open_patiently(&self) -> Result<Database, Failure> {
@@ -113,7 +119,12 @@ impl Runtime {
         let config = self.settings.database.of(self.service);
         let consumers = self.settings.consumers_of(self.service);
         let outbox = Outbox::new(self.service, self.clock.clone(), self.ids.clone()).consumed_by(consumers);
-        Ok(Database::open(&config, self.clock.clone()).await?.with_outbox(outbox))
+        let database = Database::open(&config, self.clock.clone()).await?.with_outbox(outbox);
+        // A migration needs no keys; who serves asks for them at the start.
+        Ok(match self.settings.seal.index_keys.is_empty() {
+            true => database,
+            false => database.with_request_keys(self.request_keys()?),
+        })
     }
 }
 

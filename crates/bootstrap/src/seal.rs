@@ -16,8 +16,11 @@ use crate::{database::Tx, settings::SealConfig};
 
 mod blind;
 mod cipher;
+mod requests;
 mod ring;
 mod store;
+
+pub use requests::RequestKeys;
 
 use cipher::Key;
 use ring::Ring;
@@ -26,6 +29,10 @@ use ring::Ring;
 const TENANTS_MAX: usize = 10_000;
 /// Owners of one [`Sealer::keys`].
 pub const OWNERS_MAX: usize = 1_000;
+
+/// Names of the index ring in the configuration.
+const INDEX_KEYS: &str = "seal.index_keys";
+const INDEX_CURRENT: &str = "seal.index_current";
 
 /// Where a sealed value lies. Together with the tenant it is what the value is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +71,7 @@ impl Sealer {
     /// With the key rings of the configuration.
     pub fn new(config: &SealConfig) -> Result<Self, Failure> {
         let ring = Ring::new("seal.keys", "seal.current", &config.keys, &config.current)?;
-        let index = Ring::new("seal.index_keys", "seal.index_current", &config.index_keys, &config.index_current)?;
+        let index = Ring::new(INDEX_KEYS, INDEX_CURRENT, &config.index_keys, &config.index_current)?;
         Ok(Self(Arc::new(Inner { ring, index, tenants: Mutex::default() })))
     }
 
@@ -147,7 +154,7 @@ impl Sealer {
     /// The blind index of a normal form under every live key, the newest first: the first is stored, all are looked
     /// up. `kind` keeps, say, a phone's index apart from an account's.
     pub fn blind(&self, tenant: TenantId, kind: &str, normal_form: &str) -> Result<Vec<[u8; 32]>, Failure> {
-        blind::all(&self.0.index, tenant, kind, normal_form)
+        blind::all(&self.0.index, tenant, kind, normal_form.as_bytes())
     }
 
     async fn tenant_key(&self, tx: &Tx, tenant: TenantId) -> Result<Key, Failure> {

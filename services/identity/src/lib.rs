@@ -131,6 +131,8 @@ pub fn service() -> Service {
 /// Starts the service on an initialised database.
 pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure> {
     config.check()?;
+    // Without them nobody could repeat a request; better told now than then.
+    runtime.request_keys()?;
     let database = runtime.database::<Migrator>().await?;
     let app = Arc::new(App::open(config, &runtime, Store::new(database.clone())).await?);
     let started = grpc::serve(Started::new(), &app).outbox(&database, &runtime);

@@ -36,7 +36,7 @@ impl MigrationName for First {
 const FIRST: [&str; 4] = [
     "CREATE TABLE request (
         tenant_id {uuid} NOT NULL, subject {uuid} NOT NULL, request_id {uuid} NOT NULL, rpc {text} NOT NULL,
-        body_hash {bytes} NOT NULL, answer {bytes} NOT NULL, expires_at bigint NOT NULL,
+        body_digest {bytes} NOT NULL, answer {bytes} NOT NULL, expires_at bigint NOT NULL,
         PRIMARY KEY (tenant_id, subject, request_id))",
     "CREATE INDEX request_expiry ON request (expires_at)",
     // The tenant's key, wrapped by a key of the ring.

@@ -7,21 +7,31 @@ use revisit_core::{Failure, id::TenantId};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{context, ring::Ring};
+use super::{
+    cipher::{KEY, Key},
+    context,
+    ring::Ring,
+};
 
-pub(super) fn all(ring: &Ring, tenant: TenantId, kind: &str, normal_form: &str) -> Result<Vec<[u8; 32]>, Failure> {
+pub(super) fn all(ring: &Ring, tenant: TenantId, kind: &str, value: &[u8]) -> Result<Vec<[u8; 32]>, Failure> {
     ring.newest_first()
         .map(|key| {
-            let mut derived = Zeroizing::new([0; 32]);
-            let info = context(&[b"blind index", kind.as_bytes()]);
-            Hkdf::<Sha256>::new(Some(tenant.uuid().as_bytes()), key.bytes())
-                .expand(&info, &mut derived[..])
-                .map_err(|_| Failure::internal("a blind index key has another length than expected"))?;
-            let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&derived[..]).map_err(Failure::internal)?;
-            mac.update(normal_form.as_bytes());
+            let key = derived(key, tenant, &context(&[b"blind index", kind.as_bytes()]))?;
+            let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.bytes()).map_err(Failure::internal)?;
+            mac.update(value);
             Ok(mac.finalize().into_bytes().into())
         })
         .collect()
+}
+
+/// A tenant's own key for one purpose.
+pub(super) fn derived(key: &Key, tenant: TenantId, purpose: &[u8]) -> Result<Key, Failure> {
+    let failed = || Failure::internal("a derived key has another length than expected");
+    let mut derived = Zeroizing::new([0; KEY]);
+    Hkdf::<Sha256>::new(Some(tenant.uuid().as_bytes()), key.bytes())
+        .expand(purpose, &mut derived[..])
+        .map_err(|_| failed())?;
+    Key::from_bytes(&derived[..]).ok_or_else(failed)
 }
 
 #[cfg(test)]
@@ -40,7 +50,7 @@ mod tests {
         let named = BTreeMap::from([("old".to_owned(), key(1)), ("new".to_owned(), key(2))]);
         let ring = |current| Ring::new("keys", "current", &named, current).expect("the ring is whole");
         let tenant = |number| TenantId::from_uuid(Uuid::from_u128(number));
-        let index = |current, number, kind| all(&ring(current), tenant(number), kind, "138").expect("indexed");
+        let index = |current, number, kind| all(&ring(current), tenant(number), kind, b"138").expect("indexed");
         let first = index("new", 1, "phone");
         assert_eq!(first, index("old", 1, "phone").into_iter().rev().collect::<Vec<_>>());
         assert_ne!(first[0], index("new", 2, "phone")[0]);

@@ -1,11 +1,13 @@
 //! Reading and writing under a permit, on SQLite and on PostgreSQL.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use revisit_bootstrap::{
-    Database, Tx,
+    Database, Secret, Tx,
     database::{self, fault},
     idempotency::Repeatable,
     is_unique,
-    settings::{DatabaseConfig, Settings},
+    seal::RequestKeys,
+    settings::{DatabaseConfig, SealConfig, Settings},
 };
 use revisit_core::{
     Clock, Failure, Ids, Input, Kind, ManualClock, Timestamp,
@@ -73,6 +75,17 @@ pub fn config(url: &str) -> DatabaseConfig {
     DatabaseConfig { url: url.to_owned(), durable: false, ..settings.database }
 }
 
+/// Keys for what is kept of requests; the last one is current.
+fn request_keys(keys: &[u8]) -> RequestKeys {
+    let name = |key: &u8| format!("k{key}");
+    let config = SealConfig {
+        index_current: keys.last().map(name).unwrap_or_default(),
+        index_keys: keys.iter().map(|key| (name(key), Secret::new(STANDARD.encode([*key; 32])))).collect(),
+        ..SealConfig::default()
+    };
+    RequestKeys::new(&config).expect("the ring is whole")
+}
+
 /// Runs a test on a migrated database of each kind.
 pub async fn on_each(test: impl AsyncFn(Database)) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
@@ -80,7 +93,7 @@ pub async fn on_each(test: impl AsyncFn(Database)) {
         let database = Database::open(&config(&home.url), Clock::system()).await.expect("it opens");
         database.migrate::<Migrator>().await.expect("it migrates");
         let outbox = Outbox::new("customer", Clock::system(), Ids::random()).consumed_by(["followup"]);
-        test(database.with_outbox(outbox)).await;
+        test(database.with_outbox(outbox).with_request_keys(request_keys(&[7]))).await;
         home.close().await;
     }
 }
@@ -335,6 +348,45 @@ async fn a_repeated_request_finds_its_first_answer_and_another_body_is_refused()
         assert_eq!(answer("a", b"first").await.expect("it is new"), b"first");
         assert_eq!(answer("a", b"second").await.expect("it is a repeat"), b"first");
         assert_eq!(answer("b", b"third").await.expect_err("another body").reason, "REQUEST_ID_REUSED");
+    })
+    .await;
+}
+
+/// What lies in the table of a request that a subject has made: digest and answer.
+async fn kept(database: &Database, tenant: TenantId, subject: SubjectId) -> (Vec<u8>, Vec<u8>) {
+    let read = database.read(&WORKER, async |tx: &Tx| {
+        let text = "SELECT body_digest, answer FROM request WHERE tenant_id = $1 AND subject = $2";
+        let values = [tenant.uuid().into(), subject.uuid().into()];
+        let row = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), text, values)).await;
+        let row = row.map_err(fault)?.expect("it is kept");
+        let column = |name: &str| row.try_get("", name).map_err(fault);
+        Ok::<_, Failure>((column("body_digest")?, column("answer")?))
+    });
+    read.await.expect("it can be read")
+}
+
+#[tokio::test]
+async fn of_a_request_nothing_is_kept_that_the_tables_alone_could_tell_and_a_new_key_forgets_none() {
+    on_each(async |database| {
+        let (tenant, subject): (TenantId, SubjectId) = (unknown_id(), unknown_id());
+        let id = unknown_id::<()>().to_string();
+        let message = AddNoteRequest { text: "13800001001".to_owned(), ..AddNoteRequest::default() };
+        let request = Repeatable::read(&mut Input::default(), &id, "AddNote", &message).expect("it has an id");
+        let secret = b"a link that is told once";
+        let strange = database.with_request_keys(request_keys(&[9]));
+        let others: [SubjectId; 2] = [unknown_id(), unknown_id()];
+        for (database, subject) in [(&database, subject), (&database, others[0]), (&strange, others[1])] {
+            let keep = async |tx: &Tx| request.keep(tx, tenant, subject, secret.to_vec()).await;
+            database.write(&WORKER, keep).await.expect("it is new");
+        }
+        let (digest, answer) = kept(&database, tenant, subject).await;
+        assert_eq!(digest, kept(&database, tenant, others[0]).await.0, "with the key it is compared");
+        assert_ne!(digest, kept(&database, tenant, others[1]).await.0, "without it nothing can be tried out");
+        assert!(!answer.windows(secret.len()).any(|part| part == secret), "an answer may hold a secret");
+        let rotated = database.with_request_keys(request_keys(&[7, 8]));
+        let again = async |tx: &Tx| request.first_answer(tx, tenant, subject).await;
+        assert_eq!(rotated.read(&WORKER, again).await.expect("the old key is there").as_deref(), Some(&secret[..]));
+        assert_eq!(strange.read(&WORKER, again).await.expect_err("another ring").reason, "REQUEST_ID_REUSED");
     })
     .await;
 }

@@ -89,7 +89,7 @@ async fn answers_that_are_kept_no_longer_are_swept() {
             revisit_tests::databases::Backend::Postgres => "'\\x07'",
         };
         let insert = format!(
-            "INSERT INTO request (tenant_id, subject, request_id, rpc, body_hash, answer, expires_at)
+            "INSERT INTO request (tenant_id, subject, request_id, rpc, body_digest, answer, expires_at)
              VALUES ({text}, {text}, {text}, 'a call', {bytes}, {bytes}, 1)"
         );
         sea_orm::ConnectionTrait::execute_unprepared(&world.database.writer, &insert).await.expect("it is kept");

@@ -31,6 +31,8 @@ pub const USERS_TOLD_MAX: usize = 3;
 /// What customer and followup show when a test speaks for them.
 pub const CUSTOMER_TOKEN: &str = "the service token of customer";
 pub const FOLLOWUP_TOKEN: &str = "the service token of followup";
+/// A key for what is kept of requests, 32 bytes in base64.
+const INDEX_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 /// How long a test waits for what is told by events.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -111,6 +113,7 @@ pub fn settings(database: &TestDatabase, folder: &TempDir) -> String {
          [database]\nurl = \"{}\"\ndurable = false\nmigrate = \"always\"\nconnections_max = 8\n\
          [identity]\nkeys_folder = \"{}/keys\"\nlease_ttl_millis = 1000\nsessions_max = {SESSIONS_MAX}\n\
          users_told_max = {USERS_TOLD_MAX}\n\
+         [seal]\nindex_current = \"a\"\nindex_keys.a = \"{INDEX_KEY}\"\n\
          [callers]\ncustomer.token = \"{CUSTOMER_TOKEN}\"\nfollowup.token = \"{FOLLOWUP_TOKEN}\"\n",
         database.url,
         folder.path().display()
