@@ -111,19 +111,19 @@ impl Scope {
         any(self.conditions(columns))
     }
 
-    /// The rows of the scope whose values of a layer the caller reads. In a caller's filter an atom over such a layer
-    /// is unknown on the others. What a task lends beyond the basic layer is not counted: rows with it are shown, and
-    /// not searched.
+    /// The rows of the scope whose values of a layer the caller may read; nothing when there can be none. In a caller's
+    /// filter an atom over such a layer is unknown on the others. Which layers a task lends stands in its row: one with
+    /// a task is among these, and whoever reads it decides again.
     #[must_use]
-    pub fn readable(&self, layer: Layer, columns: &Columns) -> Condition {
-        let reads =
-            |clause: &Clause| clause.levels.reads(layer) && (clause.reach != Reach::Task || layer == Layer::Basic);
+    pub fn readable(&self, layer: Layer, columns: &Columns) -> Option<Condition> {
+        let reads = |clause: &Clause| clause.levels.reads(layer) || clause.reach == Reach::Task;
         let hides = |bar: &Bar| match bar.effect {
             Effect::Deny => true,
             Effect::Cap(ceiling) => !ceiling.reads(layer),
         };
         let translation = Translation { predicate: self.predicate(), columns, now: self.now() };
-        any(translation.clauses_with(reads, hides))
+        let clauses = translation.clauses_with(reads, hides);
+        (!clauses.is_empty()).then(|| any(clauses))
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Expr {
     Or(Vec<Expr>),
     Not(Box<Expr>),
     Always(bool),
+    /// What nobody may be told, so that neither it nor its negation holds.
+    Unknown,
     Atom(Atom),
 }
 
@@ -192,8 +194,31 @@ impl Expr {
         match self {
             Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|part| part.atoms(visit)),
             Self::Not(part) => part.atoms(visit),
-            Self::Always(_) => {}
+            Self::Always(_) | Self::Unknown => {}
             Self::Atom(atom) => visit(atom),
+        }
+    }
+
+    /// The layers that it asks about.
+    pub fn layers(&self) -> Vec<Layer> {
+        let mut layers = Vec::new();
+        self.atoms(&mut |atom| {
+            if !layers.contains(&atom.field.layer()) {
+                layers.push(atom.field.layer());
+            }
+        });
+        layers
+    }
+
+    /// What is left of it for a reader from whom a layer is hidden.
+    pub fn without(&self, layer: Layer) -> Self {
+        let all = |parts: &[Self]| parts.iter().map(|part| part.without(layer)).collect();
+        match self {
+            Self::And(parts) => Self::And(all(parts)),
+            Self::Or(parts) => Self::Or(all(parts)),
+            Self::Not(part) => Self::Not(Box::new(part.without(layer))),
+            Self::Atom(atom) if atom.field.layer() == layer => Self::Unknown,
+            Self::Always(_) | Self::Unknown | Self::Atom(_) => self.clone(),
         }
     }
 

@@ -1,14 +1,37 @@
 //! A filter's meaning in SQL: the same three values as `domain::filter::evaluate` gives, on both databases.
 //!
-//! SQL's NULL is UNKNOWN. What the reader may not read is not looked at here: a row for which the filter is true with
-//! unknowns is also true with the values, so this selects at least the rows that evaluation in memory keeps.
+//! SQL's NULL is UNKNOWN, also for what the reader may not read. Only what a task lends is not told apart here: with its
+//! values known a filter is true of at least the rows that evaluation in memory keeps.
 
-use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, SelectStatement};
+use revisit_permission::{Layer, Scope};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, Query, SelectStatement};
 use uuid::Uuid;
 
 use crate::domain::filter::{
     Atom, Builtin, Column, Comparison, Expr as Filter, FieldRef, Literal, Test, TextTest, Type,
 };
+
+/// The condition of a reader's filter over the table `customer`: a layer counts on the rows on which the reader reads it,
+/// so that the database and not a walk finds the rows of a filter that few can answer.
+pub fn condition_for(filter: &Filter, scope: &Scope, postgres: bool) -> Condition {
+    let mut partly = filter.layers();
+    partly.retain(|layer| !scope.reads(*layer));
+    narrowed(filter, &partly, scope, postgres)
+}
+
+/// Either a layer is readable and the filter holds, or the filter holds without it; one layer after another. There are
+/// five layers, one is never filtered by and one nearly always read: what doubles with each stays small.
+fn narrowed(filter: &Filter, partly: &[Layer], scope: &Scope, postgres: bool) -> Condition {
+    let Some((layer, rest)) = partly.split_first() else { return Condition::all().add(condition(filter, postgres)) };
+    let without = narrowed(&filter.without(*layer), rest, scope, postgres);
+    match scope.readable(*layer, &super::reach::columns()) {
+        Some(readable) => {
+            let with = Condition::all().add(readable).add(narrowed(filter, rest, scope, postgres));
+            Condition::any().add(with).add(without)
+        }
+        None => without,
+    }
+}
 
 /// The condition of a filter over the table `customer`.
 pub fn condition(filter: &Filter, postgres: bool) -> Expr {
@@ -17,6 +40,7 @@ pub fn condition(filter: &Filter, postgres: bool) -> Expr {
         Filter::Or(parts) => joined(parts, postgres, false),
         Filter::Not(part) => condition(part, postgres).not(),
         Filter::Always(truth) => constant(*truth),
+        Filter::Unknown => Expr::cust("NULL"),
         Filter::Atom(atom) => test(atom, postgres),
     }
 }

@@ -159,6 +159,9 @@ pub async fn unseal(tx: &Tx, store: &Store, seen: &mut [Seen]) -> Result<(), Err
     super::sealed::open(tx, store, &mut customers).await
 }
 
+/// Rows that are looked at together at the least once a page was not full at once.
+const SCAN_MIN: usize = 100;
+
 /// A page and whether rows follow it. It is full unless none follow.
 pub async fn page(
     tx: &Tx,
@@ -169,8 +172,8 @@ pub async fn page(
 ) -> Result<(Vec<Seen>, bool), Error> {
     let (mut kept, mut after) = (Vec::new(), after);
     // One more than the page: it says whether another follows.
+    let mut limit = size + 1;
     while kept.len() <= size {
-        let limit = size + 1 - kept.len();
         let candidates = candidates(tx, scope, wanted, after.as_ref(), limit).await?;
         let last = candidates.len() < limit;
         after = candidates.last().map(|customer| Place::of(customer, wanted.order.key));
@@ -184,6 +187,8 @@ pub async fn page(
         if last {
             break;
         }
+        // What the database lets through and the decision does not: the rest is looked for in steps that do not shrink.
+        limit = (size + 1 - kept.len().min(size)).max(SCAN_MIN);
     }
     let more = kept.len() > size;
     kept.truncate(size);
@@ -224,7 +229,7 @@ async fn count_in_database(tx: &Tx, scope: &Scope, filter: &Filter) -> Result<i6
             .filter(customer::Column::TenantId.eq(scope.tenant().uuid()))
             .filter(customer::Column::DeletedAt.is_null())
             .filter(clause)
-            .filter(filter::condition(filter, tx.is_postgres()))
+            .filter(filter::condition_for(filter, scope, tx.is_postgres()))
             .into_query()
     });
     let Some(mut ids) = clauses.next() else { return Ok(0) };
@@ -249,7 +254,7 @@ async fn candidates(
         let mut select = customer::Entity::find()
             .filter(customer::Column::TenantId.eq(scope.tenant().uuid()))
             .filter(clause)
-            .filter(filter::condition(wanted.filter, tx.is_postgres()));
+            .filter(filter::condition_for(wanted.filter, scope, tx.is_postgres()));
         select = match wanted.deleted {
             Deleted::Without => select.filter(customer::Column::DeletedAt.is_null()),
             Deleted::Only => select.filter(customer::Column::DeletedAt.is_not_null()),

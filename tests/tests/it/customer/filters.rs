@@ -1,10 +1,17 @@
 //! A filter says the same in memory, in SQL and to an independent reader, on both databases.
 
 use revisit_bootstrap::status::answer;
+use revisit_permission::{Action, ActionSet, Extent, Layer, Level, Levels, Template};
 use revisit_proto::customer::v1 as pb;
-use revisit_tests::world::{World, in_each_world};
+use revisit_tests::{
+    databases::Backend,
+    world::{World, in_each_world},
+};
 
-use super::{create, list, person};
+use super::{
+    create, list, person,
+    support::{Office, Seat, in_each_office},
+};
 
 /// Numbers that repeat with their seed: the same filters in every run.
 struct Draws(u64);
@@ -130,6 +137,114 @@ async fn a_filter_means_the_same_in_memory_in_sql_and_to_a_naive_reader() {
             let request = pb::CountCustomersRequest { filter: filter.clone() };
             let counted = answer(manager.customers().count_customers(request).await).expect("a count").count;
             assert_eq!(usize::try_from(counted).expect("small"), expected.len(), "{filter}");
+        }
+    })
+    .await;
+}
+
+/// What a right gives of amounts and of the rest.
+fn sees(extent: Extent, financial: Level) -> Template {
+    Template {
+        actions: ActionSet::of(&[Action::CustomerView, Action::CustomerAggregate]),
+        extent,
+        stages: None,
+        grades: None,
+        levels: Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, financial),
+    }
+}
+
+async fn count(who: &Seat, filter: &str) -> i64 {
+    let request = pb::CountCustomersRequest { filter: filter.to_owned() };
+    answer(who.customers().count_customers(request).await).expect("a count").count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_asks_about_a_layer_only_on_the_rows_on_which_it_is_read() {
+    in_each_office(async |office: &Office| {
+        let admin = office.seat("admin");
+        admin.field("income", pb::FieldType::Number, "financial").await;
+        admin.field("visits", pb::FieldType::Number, "history").await;
+        let (rep, colleague) = (office.seat("rep"), office.seat("colleague"));
+        let amounts = Template { actions: ActionSet::of(&[Action::CustomerUpdate]), ..sees(Extent::Own, Level::Write) };
+        for who in ["rep", "colleague"] {
+            office.grant(who, vec![amounts.clone()]).await;
+        }
+        let own = rep.create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let other = colleague.create(person("李强", "13800001002")).await.expect("made").customer_id;
+        let number = |key: &str, number: &str| pb::FieldValue {
+            key: key.to_owned(),
+            value: Some(pb::field_value::Value::Number(number.to_owned())),
+        };
+        for (who, id) in [(&rep, &own), (&colleague, &other)] {
+            for value in [number("income", "5"), number("visits", "3")] {
+                let path = format!("fields.{}", value.key);
+                let row = pb::Customer { customer_id: id.clone(), fields: vec![value], ..Default::default() };
+                who.update(row, &[&path]).await.expect("written");
+            }
+        }
+        // Amounts of the own rows, nothing but the basic layer of the others.
+        office.grant("rep", vec![sees(Extent::Own, Level::Read), sees(Extent::Tenant, Level::Hidden)]).await;
+        let cases: [(&str, &[&str]); 7] = [
+            ("", &[&own, &other]),
+            ("fields.income > 1", &[&own]),
+            ("!(fields.income > 100)", &[&own]),
+            ("fields.income > 1 || stage == \"lead\"", &[&own, &other]),
+            ("!(fields.income > 100 && stage == \"won\")", &[&own, &other]),
+            ("fields.income > 100 || fields.visits > 1", &[&own]),
+            ("!(fields.income > 1) && !(fields.visits > 100)", &[]),
+        ];
+        for (filter, expected) in cases {
+            let mut listed: Vec<String> =
+                rep.list(filter).await.expect(filter).into_iter().map(|row| row.customer_id).collect();
+            let mut expected: Vec<String> = expected.iter().map(|id| (*id).to_owned()).collect();
+            listed.sort();
+            expected.sort();
+            assert_eq!(listed, expected, "{filter}");
+            assert_eq!(count(&rep, filter).await, expected.len() as i64, "{filter}");
+        }
+    })
+    .await;
+}
+
+/// Customers beside the first one, with a value that a filter is true of.
+async fn crowd(office: &Office) {
+    const COLUMNS: &str = "kind, name, owner_id, department_id, ownership_epoch, stage, graded_at, vip, pooled,
+        created_at, updated_at, version, auth_rev";
+    let (id, numbers) = match office.database.backend {
+        Backend::Sqlite => (
+            "randomblob(16)",
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n)",
+        ),
+        Backend::Postgres => ("gen_random_uuid()", "(SELECT generate_series(1, 20000))"),
+    };
+    office
+        .write(&format!(
+            "INSERT INTO customer (tenant_id, customer_id, {COLUMNS})
+             SELECT tenant_id, {id}, {COLUMNS} FROM customer, {numbers} AS numbers"
+        ))
+        .await;
+    office
+        .write(
+            "INSERT INTO field_value (tenant_id, customer_id, field_id, ordinal, number_value)
+             SELECT field.tenant_id, customer_id, field_id, 0, 5000000 FROM customer, field",
+        )
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_on_what_is_read_on_no_row_is_answered_at_once_however_many_rows_there_are() {
+    in_each_office(async |office: &Office| {
+        office.seat("admin").field("income", pb::FieldType::Number, "financial").await;
+        office.seat("rep").create(person("王芳", "13800001001")).await.expect("made");
+        crowd(office).await;
+        office.grant("admin", vec![sees(Extent::Tenant, Level::Hidden)]).await;
+        let admin = office.seat("admin");
+        for filter in ["fields.income > 1", "!(fields.income > 100)"] {
+            let request = pb::ListCustomersRequest { page_size: 1, filter: filter.to_owned(), ..Default::default() };
+            // Row by row it would take longer than a call may.
+            let page = answer(admin.customers().list_customers(request).await).expect("in time");
+            assert!(page.customers.is_empty() && page.next_page_token.is_empty(), "{page:?}");
+            assert_eq!(count(&admin, filter).await, 0);
         }
     })
     .await;

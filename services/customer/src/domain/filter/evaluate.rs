@@ -45,6 +45,7 @@ pub fn evaluate(expr: &Expr, customer: &Customer, levels: &Levels) -> Truth {
             Truth::Unknown => Truth::Unknown,
         },
         Expr::Always(truth) => Truth::from(*truth),
+        Expr::Unknown => Truth::Unknown,
         Expr::Atom(atom) if levels.get(atom.field.layer()) < Level::Read => Truth::Unknown,
         Expr::Atom(atom) => answer(atom, customer),
     }
