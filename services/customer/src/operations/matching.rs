@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use revisit_bootstrap::{Principal, audit};
+use revisit_bootstrap::{Principal, Tx, audit};
 use revisit_core::id::CustomerId;
 use revisit_permission::{Action, Layer, Scope};
 
@@ -17,7 +17,7 @@ use crate::{
         customer::Customer,
         matching::{self, BUDGET_PER_HOUR, Key, KeyKind, MATCHES_MAX},
     },
-    store::{self, load::Depth},
+    store::{self, load::Depth, orders::Order},
 };
 
 pub const HOUR_MICROS: i64 = 3_600_000_000;
@@ -125,6 +125,22 @@ pub async fn refuse_taken(
     Err(Error::ExternalIdTaken)
 }
 
+/// Refuses the external id of an order that another customer has: an answer about that customer, like any.
+pub async fn refuse_order_taken(app: &App, who: &Principal, scope: &Scope, order: &Order) -> Result<(), Error> {
+    let Some(external) = &order.external_id else { return Ok(()) };
+    require_budget(app, who, scope).await?;
+    let (worker, tenant) = (&app.workers.matching, who.tenant());
+    let read = async |tx: &Tx| store::orders::holder(tx, worker, tenant, external).await;
+    let holder = app.store.database.read(worker, read).await?;
+    let Some(holder) = holder.filter(|holder| *holder != order.customer) else { return Ok(()) };
+    match super::orders::find(app, who, holder).await {
+        Ok(_) => {}
+        Err(Error::NoSuchCustomer(_)) => spend(app, who, scope, &[holder]).await?,
+        Err(error) => return Err(error),
+    }
+    Err(Error::ExternalIdTaken)
+}
+
 /// Answers a caller's question. Asking costs when the answer is about customers of others.
 pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<Answer, Error> {
     // Whoever may create or import may ask: the question is the one that creating asks.
@@ -191,16 +207,21 @@ pub async fn require_budget(app: &App, who: &Principal, scope: &Scope) -> Result
 /// Takes one for each customer told of from the budget of this hour and writes the audit, before anything is answered.
 pub async fn spend(app: &App, who: &Principal, scope: &Scope, about: &[CustomerId]) -> Result<(), Error> {
     let unbounded = who.scope(Action::CustomerProbe).is_ok();
+    let asked = i64::try_from(about.len()).unwrap_or(i64::MAX);
     let write = app.store.database.write(scope, async |tx| {
         let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
-        let asked = i64::try_from(about.len()).unwrap_or(i64::MAX);
         let used = store::duty::count_questions(tx, scope, (who.tenant(), who.subject()), (hour, asked)).await?;
         let over = used > BUDGET_PER_HOUR && !unbounded;
         let reason = if over { "DUPLICATE_BUDGET" } else { "" };
         audit::record(tx, &app.ids, answer_entry(who, about, used, reason)).await?;
-        Ok::<_, Error>(over)
+        Ok::<_, Error>((used, over))
     });
-    if write.await? { Err(Error::DuplicateBudget) } else { Ok(()) }
+    let (used, over) = write.await?;
+    if used >= BUDGET_PER_HOUR && used - asked < BUDGET_PER_HOUR && !unbounded {
+        // Once an hour: who asks so much may be looking for what is masked.
+        tracing::warn!(tenant.id = %who.tenant(), subject.id = %who.subject(), used, "the questions of an hour are spent");
+    }
+    if over { Err(Error::DuplicateBudget) } else { Ok(()) }
 }
 
 fn answer_entry(who: &Principal, about: &[CustomerId], used: i64, reason: &str) -> audit::Entry {

@@ -8,7 +8,7 @@ use revisit_core::{
 use revisit_permission::{Action, Layer};
 use revisit_proto::customer::v1 as pb;
 
-use super::{TRIES_MAX, customers, require_write, widening::refuse_widening};
+use super::{TRIES_MAX, customers, matching::refuse_order_taken, require_write, widening::refuse_widening};
 use crate::{
     App,
     domain::{Error, customer::Customer, grade, timeline::EntryKind},
@@ -35,6 +35,7 @@ async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&R
     let customer = find(app, who, order.customer).await?;
     let decided = who.decide(Action::CustomerOrderRecord, &customer.row())?;
     require_write(&decided.levels(), Layer::Financial, "order.amount")?;
+    refuse_order_taken(app, who, &who.scope(Action::CustomerOrderRecord)?, &order).await?;
     let write = app.store.database.write(&decided, async |tx| {
         if let Some(repeat) = repeat
             && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?

@@ -5,7 +5,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, OrderId, SubjectId, TenantId},
 };
-use revisit_permission::{Decided, Permit};
+use revisit_permission::{Decided, Permit, Worker};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Condition, Expr, ExprTrait},
@@ -94,6 +94,19 @@ pub async fn find(
         Some(row) => Ok(Some(opened(tx, store, row).await?)),
         None => Ok(None),
     }
+}
+
+/// Whose an order of another system is.
+pub async fn holder(tx: &Tx, _worker: &Worker, tenant: TenantId, external: &str) -> Result<Option<CustomerId>, Error> {
+    let found: Option<Uuid> = customer_order::Entity::find()
+        .select_only()
+        .column(customer_order::Column::CustomerId)
+        .filter(customer_order::Column::TenantId.eq(tenant.uuid()))
+        .filter(customer_order::Column::ExternalId.eq(external))
+        .into_tuple()
+        .one(&**tx)
+        .await?;
+    Ok(found.map(CustomerId::from_uuid))
 }
 
 /// A page of a customer's orders, newest first.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use revisit_bootstrap::status::answer;
+use revisit_bootstrap::{status::answer, wire};
 use revisit_core::{Kind, Timestamp};
 use revisit_permission::{
     Action, ActionSet, Change, Effect, Exceptions, Extent, Guard, Layer, Level, Levels, RowCondition, Template, Whom,
@@ -11,7 +11,7 @@ use revisit_proto::customer::v1 as pb;
 
 use super::{
     fields, person,
-    support::{Office, in_each_office},
+    support::{Office, Seat, in_each_office},
 };
 
 /// Tries of what happens at once.
@@ -203,6 +203,48 @@ async fn a_new_key_of_the_ring_wraps_what_the_old_one_did_and_everything_still_o
         office.until(&under("b"), 1).await;
         let clear = office.seat("rep").ask(&customer_id).await.expect("his");
         assert_eq!(clear.contact_points[0].value, "13800001001");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_number_of_a_customer_of_others_costs_like_any_question_about_them() {
+    in_each_office(async |office: &Office| {
+        let records = |extent: Extent| Template {
+            actions: ActionSet::of(&[Action::CustomerOrderRecord]),
+            extent,
+            stages: None,
+            grades: None,
+            levels: Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
+        };
+        office.grant("boss", vec![records(Extent::Tenant)]).await;
+        office.grant("outsider", vec![records(Extent::Own)]).await;
+        let (boss, outsider) = (office.seat("boss"), office.seat("outsider"));
+        let known = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let own = outsider.create(person("李强", "13900001000")).await.expect("made").customer_id;
+        let order = async |who: &Seat, customer_id: &str, number: &str| {
+            let order = pb::Order {
+                customer_id: customer_id.to_owned(),
+                external_id: number.to_owned(),
+                amount: Some(pb::Money { minor_units: 100, currency: "CNY".to_owned() }),
+                place_time: Some(wire::time(office.now())),
+                ..Default::default()
+            };
+            answer(who.orders().record_order(pb::RecordOrderRequest { order: Some(order), ..Default::default() }).await)
+        };
+        let first = order(&boss, &known, "S-1").await.expect("recorded");
+        assert_eq!(order(&boss, &known, "S-1").await.expect("a repeat").order_id, first.order_id);
+        assert_eq!(order(&boss, &own, "S-1").await.expect_err("another's").reason, "EXTERNAL_ID_TAKEN");
+        assert!(office.audited("customer.duplicate_answer").await.is_empty(), "both are in reach of the boss");
+        for _ in 0..30 {
+            assert_eq!(order(&outsider, &own, "S-1").await.expect_err("another's").reason, "EXTERNAL_ID_TAKEN");
+        }
+        let entries = office.audited("customer.duplicate_answer").await;
+        assert_eq!((entries.len(), &entries[0].resource_ids), (30, &vec![known]));
+        for number in ["S-1", "S-2"] {
+            let spent = order(&outsider, &own, number).await.expect_err("thirty an hour");
+            assert_eq!(spent.reason, "DUPLICATE_BUDGET", "{number}");
+        }
     })
     .await;
 }
