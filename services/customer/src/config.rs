@@ -14,6 +14,7 @@ pub struct Config {
     pub export_rows_max: u64,
     pub export_approval_rows: u64,
     pub batch_rows: usize,
+    pub upload_mebibytes_max: u64,
     pub sweep_hours: u64,
     pub regrade_hours: u64,
     pub patrol_seconds: u64,
@@ -26,6 +27,7 @@ impl Config {
             input.number("customer.export_rows_max", self.export_rows_max, 1..=1_000_000);
             input.number("customer.export_approval_rows", self.export_approval_rows, 1..=1_000_000);
             input.number("customer.batch_rows", self.batch_rows, 1..=1_000);
+            input.number("customer.upload_mebibytes_max", self.upload_mebibytes_max, 1..=1_048_576);
             input.number("customer.sweep_hours", self.sweep_hours, 1..=8_760);
             input.number("customer.regrade_hours", self.regrade_hours, 1..=168);
             input.number("customer.patrol_seconds", self.patrol_seconds, 10..=86_400);

@@ -154,7 +154,7 @@ pub async fn preview(app: &App, who: &Principal, job: &Job) -> Result<Vec<Previe
     let scope = reader(who, job.id)?;
     let read = app.store.database.read(&scope, async |tx| {
         let fields = store::catalogue::fields(tx, who.tenant()).await?;
-        let chunk = store::imports::chunk_at(tx, &app.store, &scope, (job.tenant, job.id), 0).await?;
+        let chunk = store::imports::files::chunk_at(tx, &app.store, &scope, (job.tenant, job.id), 0).await?;
         Ok::<_, Error>((fields, chunk.map(|(_, bytes)| bytes).unwrap_or_default()))
     });
     let (fields, bytes) = read.await?;

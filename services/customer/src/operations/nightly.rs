@@ -19,8 +19,10 @@ use crate::{
     },
 };
 
-/// After so long an upload that was not ended is given up.
-const ABANDONED: Duration = Duration::from_hours(24);
+/// After so long an upload that was not ended is given up: no call may take as long.
+const ABANDONED: Duration = Duration::from_hours(1);
+/// Rounds of one sweep; the next one goes on.
+const ROUNDS_MAX: usize = 100;
 /// After so long an import that nobody has started is stopped, and its file is forgotten.
 const UNSTARTED: Duration = Duration::from_hours(7 * 24);
 
@@ -75,9 +77,13 @@ async fn judge(
     Ok(())
 }
 
-/// Counts customers without a living owner that do not lie in the pool, and alarms when there are any.
+/// Gives up uploads that were cut off, counts customers without a living owner that do not lie in the pool, and alarms
+/// when there are any.
 pub async fn patrol(app: &App) -> Result<(), Error> {
     let worker = &app.workers.sweep;
+    let oldest = app.ids.next(app.clock.wall() - ABANDONED);
+    let write = async |tx: &Tx| store::imports::files::drop_abandoned(tx, worker, oldest).await;
+    app.store.database.write(worker, write).await?;
     let tenants = app.store.database.read(worker, async |tx| store::duty::tenants(tx, worker).await).await?;
     for tenant in tenants {
         // Without a leased state nobody can tell who lives; the next patrol will.
@@ -107,20 +113,26 @@ pub async fn patrol(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forgets task holders that have ended, answers that nobody will ask for again, uploads that were given up and imports
-/// that nobody has started; wraps keys under an old key of the ring anew.
+/// Forgets task holders that have ended, answers that nobody will ask for again and imports that nobody has started; wraps
+/// keys under an old key of the ring anew.
 pub async fn forget(app: &App) -> Result<(), Error> {
     let worker = &app.workers.sweep;
     let before = app.clock.wall();
     let (database, sealer) = (&app.store.database, &app.store.sealer);
-    while database.read(worker, async |tx| Ok::<_, Error>(sealer.has_old_keys(tx).await?)).await? {
+    for _ in 0..ROUNDS_MAX {
+        if !database.read(worker, async |tx| Ok::<_, Error>(sealer.has_old_keys(tx).await?)).await? {
+            break;
+        }
         database.write(worker, async |tx| Ok::<_, Error>(sealer.wrap_anew(tx).await?)).await?;
     }
     let write = app.store.database.write(worker, async |tx| {
-        store::imports::expire(tx, worker, before - UNSTARTED).await?;
+        store::imports::files::expire(tx, worker, before - UNSTARTED).await?;
         store::duty::forget_tasks(tx, worker, before).await?;
-        store::imports::drop_abandoned(tx, worker, app.ids.next(before - ABANDONED)).await?;
-        while revisit_bootstrap::idempotency::sweep(tx).await? {}
+        for _ in 0..ROUNDS_MAX {
+            if !revisit_bootstrap::idempotency::sweep(tx).await? {
+                break;
+            }
+        }
         Ok(())
     });
     write.await

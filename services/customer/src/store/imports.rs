@@ -1,4 +1,4 @@
-//! Imports: the job, the file in sealed chunks, and the result of each row.
+//! Imports: the job and the result of each row; `files` keeps what was uploaded.
 
 use revisit_bootstrap::{database::Tx, seal::Place};
 use revisit_core::{
@@ -8,19 +8,18 @@ use revisit_core::{
 use revisit_permission::{Permit, Worker};
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, Query},
+    sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
 use super::{
     Store,
-    entity::{customer, import_chunk, import_job, import_row},
+    entity::{customer, import_job, import_row},
     save::insert_all,
 };
 use crate::domain::{Error, sheet::Encoding};
 
-/// Imports that one round stops because nobody has started them.
-const EXPIRED_MAX: u64 = 100;
+pub mod files;
 
 /// The numbers are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -234,10 +233,6 @@ pub async fn any_running(tx: &Tx, worker: &Worker) -> Result<bool, Error> {
     Ok(next(tx, worker, None).await?.is_some())
 }
 
-const fn chunk_place(row: Uuid) -> Place {
-    Place { table: "import_chunk", row, column: "sealed" }
-}
-
 const fn row_place(row: Uuid) -> Place {
     Place { table: "import_row", row, column: "sealed" }
 }
@@ -245,98 +240,6 @@ const fn row_place(row: Uuid) -> Place {
 /// What tells rows of a job apart in a sealed value's place.
 fn numbered(number: i64) -> Uuid {
     Uuid::from_u128(u128::try_from(number).unwrap_or_default())
-}
-
-/// Keeps a piece of the file, sealed under the job's key.
-pub async fn keep_chunk(
-    tx: &Tx,
-    store: &Store,
-    _permit: &impl Permit,
-    (tenant, id): (TenantId, JobId),
-    (position, bytes): (i64, &[u8]),
-) -> Result<(), Error> {
-    let sealed = store.sealer.seal(tx, (tenant, id.uuid()), chunk_place(numbered(position)), bytes).await?;
-    let row = import_chunk::Model { tenant_id: tenant.uuid(), job_id: id.uuid(), position, sealed };
-    insert_all::<import_chunk::Entity, _>(tx, vec![row]).await?;
-    Ok(())
-}
-
-/// The piece of the file in which `position` lies, and where it begins.
-pub async fn chunk_at(
-    tx: &Tx,
-    store: &Store,
-    _permit: &impl Permit,
-    (tenant, id): (TenantId, JobId),
-    position: i64,
-) -> Result<Option<(i64, Vec<u8>)>, Error> {
-    let row = import_chunk::Entity::find()
-        .filter(import_chunk::Column::TenantId.eq(tenant.uuid()))
-        .filter(import_chunk::Column::JobId.eq(id.uuid()))
-        .filter(import_chunk::Column::Position.lte(position))
-        .order_by_desc(import_chunk::Column::Position)
-        .one(&**tx)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let owner = (tenant, id.uuid());
-    let plain = store.sealer.open(tx, owner, chunk_place(numbered(row.position)), &row.sealed).await?;
-    Ok(plain.map(|plain| (row.position, plain.to_vec())))
-}
-
-/// Forgets the file of a job that has ended: results and rejected rows are kept apart from it.
-pub async fn drop_file(tx: &Tx, _permit: &impl Permit, job: &Job) -> Result<(), Error> {
-    import_chunk::Entity::delete_many()
-        .filter(import_chunk::Column::TenantId.eq(job.tenant.uuid()))
-        .filter(import_chunk::Column::JobId.eq(job.id.uuid()))
-        .exec(&**tx)
-        .await?;
-    Ok(())
-}
-
-/// How many uploads of a subject wait to be started.
-pub async fn waiting(tx: &Tx, _permit: &impl Permit, tenant: TenantId, subject: SubjectId) -> Result<u64, Error> {
-    use sea_orm::PaginatorTrait;
-    let count = import_job::Entity::find()
-        .filter(import_job::Column::TenantId.eq(tenant.uuid()))
-        .filter(import_job::Column::State.eq(State::Ready as i16))
-        .filter(import_job::Column::SubjectId.eq(subject.uuid()))
-        .count(&**tx)
-        .await?;
-    Ok(count)
-}
-
-/// Stops imports that were uploaded before an instant and never started, and forgets their files.
-pub async fn expire(tx: &Tx, worker: &Worker, before: Timestamp) -> Result<(), Error> {
-    let old = import_job::Entity::find()
-        .filter(import_job::Column::State.eq(State::Ready as i16))
-        .filter(import_job::Column::CreatedAt.lt(before.micros()))
-        .limit(EXPIRED_MAX)
-        .all(&**tx)
-        .await?;
-    let now = tx.now().await?;
-    for before in old.into_iter().map(job) {
-        let stopped =
-            Job { state: State::Stopped, stop_reason: "EXPIRED".to_owned(), ended_at: Some(now), ..before.clone() };
-        update(tx, worker, &before, &stopped).await?;
-        drop_file(tx, worker, &before).await?;
-    }
-    Ok(())
-}
-
-/// Forgets pieces of uploads that never became a job: those whose id was drawn before `oldest`.
-pub async fn drop_abandoned(tx: &Tx, _worker: &Worker, oldest: JobId) -> Result<(), Error> {
-    let column = |table: &'static str, name: &'static str| Expr::col((table, name));
-    let job = Query::select()
-        .expr(Expr::cust("1"))
-        .from("import_job")
-        .and_where(column("import_job", "tenant_id").eq(column("import_chunk", "tenant_id")))
-        .and_where(column("import_job", "job_id").eq(column("import_chunk", "job_id")))
-        .to_owned();
-    import_chunk::Entity::delete_many()
-        .filter(import_chunk::Column::JobId.lt(oldest.uuid()))
-        .filter(Expr::exists(job).not())
-        .exec(&**tx)
-        .await?;
-    Ok(())
 }
 
 pub async fn insert_rows(tx: &Tx, store: &Store, _permit: &impl Permit, job: &Job, rows: &[Row]) -> Result<(), Error> {

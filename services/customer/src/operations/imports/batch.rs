@@ -209,7 +209,7 @@ async fn records(
         let read = app
             .store
             .database
-            .read(scope, async |tx| store::imports::chunk_at(tx, &app.store, scope, key, position).await);
+            .read(scope, async |tx| store::imports::files::chunk_at(tx, &app.store, scope, key, position).await);
         let piece = read.await?.and_then(|(start, bytes)| {
             let skipped = usize::try_from(position - start).unwrap_or(usize::MAX);
             bytes.get(skipped..).filter(|rest| !rest.is_empty()).map(<[u8]>::to_vec)
@@ -323,7 +323,7 @@ impl Context<'_> {
         store::imports::update(tx, permit, self.job, next).await?;
         store::imports::insert_rows(tx, &self.app.store, permit, self.job, rows).await?;
         if next.ended_at.is_some() {
-            store::imports::drop_file(tx, permit, self.job).await?;
+            store::imports::files::drop_file(tx, permit, self.job).await?;
         }
         if ImportBudget::of(self.job.row_count) == ImportBudget::OfHour && !foreign.is_empty() {
             let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use revisit_bootstrap::{Principal, idempotency::Repeatable};
+use revisit_bootstrap::{Principal, Tx, idempotency::Repeatable};
 use revisit_core::{Failure, id::JobId};
 use revisit_permission::{Action, Scope};
 use tokio::sync::mpsc;
@@ -23,6 +23,8 @@ use crate::{
 
 /// Bytes of a stored piece.
 pub const CHUNK: usize = 256 << 10;
+/// Pieces of a MiB.
+const PIECES_OF_MEBIBYTE: u64 = (1 << 20) / CHUNK as u64;
 /// Pieces of an unpacked workbook that wait to be stored.
 const PIECES_MAX: usize = 4;
 /// Uploads of one subject that wait to be started.
@@ -62,7 +64,7 @@ impl<'a> Upload<'a> {
         let read = app
             .store
             .database
-            .read(&scope, async |tx| store::imports::waiting(tx, &scope, who.tenant(), who.subject()).await);
+            .read(&scope, async |tx| store::imports::files::waiting(tx, &scope, who.tenant(), who.subject()).await);
         if read.await? >= WAITING_MAX as u64 {
             return Err(Error::TooMany { what: "uploads", max: WAITING_MAX });
         }
@@ -82,8 +84,16 @@ impl<'a> Upload<'a> {
         })
     }
 
-    /// Takes the next bytes.
+    /// Takes the next bytes. What was stored of a file that is refused is forgotten at once.
     pub async fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let taken = self.take(bytes).await;
+        if taken.is_err() {
+            self.discard().await;
+        }
+        taken
+    }
+
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.received += bytes.len() as u64;
         if self.received > FILE_MAX {
             return Err(Error::FileUnreadable("has more than 512 MiB"));
@@ -117,11 +127,27 @@ impl<'a> Upload<'a> {
             self.count(&piece, false);
             let (app, scope, key) = (self.app, &self.scope, (self.who.tenant(), self.id));
             let at = (self.stored, piece.as_slice());
-            let store = &app.store;
-            store.database.write(scope, async |tx| store::imports::keep_chunk(tx, store, scope, key, at).await).await?;
+            let (store, max) = (&app.store, app.config.upload_mebibytes_max);
+            let write = store.database.write(scope, async |tx| {
+                if store::imports::files::stored(tx, scope, key.0).await? >= max * PIECES_OF_MEBIBYTE {
+                    let max = usize::try_from(max).unwrap_or(usize::MAX);
+                    return Err(Error::TooMany { what: "mebibytes of uploads", max });
+                }
+                store::imports::files::keep_chunk(tx, store, scope, key, at).await
+            });
+            write.await?;
             self.stored += i64::try_from(length).unwrap_or(i64::MAX);
         }
         Ok(())
+    }
+
+    /// Forgets what was stored. Should that fail, the patrol does it.
+    async fn discard(&self) {
+        let (scope, key) = (&self.scope, (self.who.tenant(), self.id));
+        let write = async |tx: &Tx| store::imports::files::drop_upload(tx, scope, key).await;
+        if let Err(error) = self.app.store.database.write(scope, write).await {
+            tracing::debug!(%error, "an upload that came to nothing is forgotten later");
+        }
     }
 
     /// Turns the workbook into CSV and stores it piece by piece. One workbook is open in a process at a time: its
@@ -170,8 +196,16 @@ impl<'a> Upload<'a> {
     }
 }
 
-/// Ends an upload: the job is written with a suggested mapping.
+/// Ends an upload: the job is written with a suggested mapping. A repeat answers the first job and keeps no second file.
 pub async fn finish(mut upload: Upload<'_>, repeat: Option<Repeatable>) -> Result<Job, Error> {
+    let done = end(&mut upload, repeat).await;
+    if !done.as_ref().is_ok_and(|job| job.id == upload.id) {
+        upload.discard().await;
+    }
+    done
+}
+
+async fn end(upload: &mut Upload<'_>, repeat: Option<Repeatable>) -> Result<Job, Error> {
     let workbook = upload.is_workbook.unwrap_or(false);
     if workbook {
         upload.unpack().await?;
