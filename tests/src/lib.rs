@@ -5,4 +5,5 @@ pub mod databases;
 pub mod fake_identity;
 pub mod measure;
 pub mod naive;
+pub mod speaker;
 pub mod world;

@@ -13,11 +13,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Name;
 use revisit_bootstrap::{Process, Running, Runtime, Service, Shutdown, Sources, Started};
 use revisit_core::{Id, Ids, ManualClock, Timestamp, id::DepartmentId, id::SubjectId};
-use revisit_event::{Envelope, Stream, kind_of, shard};
+use revisit_event::kind_of;
 use revisit_proto::identity::v1::{AuditEntry, AuditOutcome, leases_server::LeasesServer};
 use revisit_tests::{
     databases::{Backend, TestDatabase},
     fake_identity::FakeIdentity,
+    speaker::Speaker,
 };
 use sea_orm::{ConnectionTrait, Statement};
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,7 @@ use uuid::Uuid;
 pub use people::Seat;
 
 /// Monday, 4 January 2027, 08:00 in Shanghai.
-const BEGIN: Timestamp = Timestamp::from_micros(1_799_020_800_000_000);
+pub const BEGIN: Timestamp = Timestamp::from_micros(1_799_020_800_000_000);
 /// What followup shows when a test speaks for it.
 const FOLLOWUP_TOKEN: &str = "the service token of followup";
 const IDENTITY_TOKEN: &str = "the service token of identity";
@@ -53,8 +54,7 @@ pub struct Office {
     settings: Mutex<&'static str>,
     life: Mutex<Option<Life>>,
     people: BTreeMap<&'static str, SubjectId>,
-    streams: Mutex<BTreeMap<(&'static str, u32), i64>>,
-    incarnation: Uuid,
+    speaker: Speaker,
     ids: Ids,
 }
 
@@ -92,10 +92,9 @@ impl Office {
             store: ids.next(BEGIN),
             branch: ids.next(BEGIN),
             people: people::ROLES.iter().map(|(name, ..)| (*name, ids.next(BEGIN))).collect(),
-            incarnation: ids.next::<revisit_core::id::kind::Event>(BEGIN).uuid(),
+            speaker: Speaker::new(identity.tenant, &clock),
             settings: Mutex::new(settings),
             life: Mutex::default(),
-            streams: Mutex::default(),
             database,
             clock,
             identity,
@@ -210,30 +209,8 @@ impl Office {
 
     /// Puts an event on the bus as `source` would, and waits until it was applied.
     pub async fn event<M: Name>(&self, source: &'static str, key: Uuid, message: &M) {
-        let shard = shard(self.identity.tenant, key);
-        let position = {
-            let mut streams = self.streams.lock().expect("no test panics while it holds the positions");
-            let last = streams.entry((source, shard)).or_default();
-            *last += 1;
-            *last
-        };
-        let envelope = Envelope {
-            id: self.new_id::<revisit_core::id::kind::Event>().to_string(),
-            source: source.into(),
-            r#type: kind_of::<M>(),
-            subject: key.to_string(),
-            time_micros: self.now().micros(),
-            tenantid: self.identity.tenant.to_string(),
-            sequence: position,
-            traceparent: String::new(),
-            data: message.encode_to_vec(),
-            shard,
-            position,
-            incarnation: self.incarnation.to_string(),
-        };
-        let stream = Stream { source: source.into(), incarnation: self.incarnation, shard };
         let bus = self.at(|running| running.runtime.bus.clone());
-        bus.publish(&stream, position - 1, vec![envelope]).await.expect("the bus takes it");
+        self.speaker.say([bus], (source, key), message).await;
         self.settle().await;
     }
 
@@ -243,7 +220,7 @@ impl Office {
         let quiet = async {
             let mut tick = tokio::time::interval(Duration::from_millis(2));
             loop {
-                let mut settled = self.applied().await;
+                let mut settled = self.speaker.was_heard(&self.database.reader).await;
                 for rest in &rests {
                     settled = settled && rest.settled().await;
                 }
@@ -254,22 +231,6 @@ impl Office {
             }
         };
         tokio::time::timeout(REST_MAX, quiet).await.expect("it comes to rest");
-    }
-
-    async fn applied(&self) -> bool {
-        let wanted: Vec<_> = {
-            let streams = self.streams.lock().expect("no test panics while it holds the positions");
-            streams.iter().map(|((source, shard), position)| (*source, *shard, *position)).collect()
-        };
-        let rows = self.rows("SELECT source, shard, position FROM inbox_progress").await;
-        wanted.iter().all(|(source, shard, position)| {
-            rows.iter().any(|row| {
-                let told: String = row.try_get("", "source").expect("a source");
-                let place: i32 = row.try_get("", "shard").expect("a shard");
-                let reached: i64 = row.try_get("", "position").expect("a position");
-                told == *source && place == shard.cast_signed() && reached >= *position
-            })
-        })
     }
 
     /// Moves the clock, and every decision with it.

@@ -7,10 +7,7 @@ mod people;
 mod reports;
 mod time;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Name;
@@ -30,6 +27,7 @@ use revisit_proto::{
 use revisit_tests::{
     databases::{Backend, TestDatabase},
     fake_identity::{FakeIdentity, KEY_ID},
+    speaker::Speaker,
 };
 use sea_orm::{ConnectionTrait, Statement};
 use serde::{Deserialize, Serialize};
@@ -39,7 +37,6 @@ use tonic::{
     metadata::MetadataValue,
     transport::{Channel, Endpoint},
 };
-use uuid::Uuid;
 
 /// Monday, 2 March 2026, 08:00 in Shanghai.
 pub const BEGIN: Timestamp = Timestamp::from_micros(1_772_409_600_000_000);
@@ -58,14 +55,10 @@ pub struct Company {
     pub store: DepartmentId,
     pub reports: Reports,
     people: BTreeMap<&'static str, SubjectId>,
-    streams: Streams,
-    incarnation: Uuid,
+    speaker: Speaker,
     ids: Ids,
     watching: Vec<JoinHandle<()>>,
 }
-
-/// The last position of each stream that the test has published to.
-pub type Streams = Arc<Mutex<BTreeMap<(&'static str, u32), i64>>>;
 
 /// One event of the outbox of followup.
 #[derive(Clone, Debug)]
@@ -105,8 +98,7 @@ impl Company {
         let mut company = Self {
             store: ids.next(now),
             people: ["admin", "boss", "manager", "rep", "colleague"].map(|name| (name, ids.next(now))).into(),
-            incarnation: ids.next::<revisit_core::id::kind::Event>(now).uuid(),
-            streams: Streams::default(),
+            speaker: Speaker::new(identity.tenant, &clock),
             watching: Vec::new(),
             reports: Reports::default(),
             replicas: Vec::new(),

@@ -2,7 +2,6 @@
 
 use prost::Name;
 use revisit_core::id::{CustomerId, EventId, SegmentId};
-use revisit_event::{Envelope, Stream, kind_of, shard};
 use revisit_proto::{customer::v1 as customer, followup::v1 as pb};
 use uuid::Uuid;
 
@@ -11,33 +10,9 @@ use super::Company;
 impl Company {
     /// Puts an event on the bus as `source` would.
     pub async fn event<M: Name>(&self, source: &'static str, key: Uuid, message: &M) {
-        let shard = shard(self.identity.tenant, key);
-        let position = {
-            let mut streams = self.streams.lock().expect("no test panics while it holds the positions");
-            let last = streams.entry((source, shard)).or_default();
-            *last += 1;
-            *last
-        };
-        let envelope = Envelope {
-            id: self.new_id::<revisit_core::id::kind::Event>().to_string(),
-            source: source.into(),
-            r#type: kind_of::<M>(),
-            subject: key.to_string(),
-            time_micros: self.now().micros(),
-            tenantid: self.identity.tenant.to_string(),
-            sequence: position,
-            traceparent: String::new(),
-            data: message.encode_to_vec(),
-            shard,
-            position,
-            incarnation: self.incarnation.to_string(),
-        };
-        let stream = Stream { source: source.into(), incarnation: self.incarnation, shard };
         // Each process has a bus of its own here; the database says which replica applies it.
-        for replica in &self.replicas {
-            let published = replica.runtime.bus.publish(&stream, position - 1, vec![envelope.clone()]);
-            published.await.expect("the bus takes it");
-        }
+        let buses = self.replicas.iter().map(|replica| replica.runtime.bus.clone());
+        self.speaker.say(buses, (source, key), message).await;
     }
 
     /// A customer of somebody, as customer would tell of it.

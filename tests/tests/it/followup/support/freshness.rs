@@ -18,18 +18,14 @@ const TRIES: usize = 500;
 impl Company {
     /// Publishes watermarks to a replica until the test ends.
     pub(super) fn watch(&self, replica: &Running) -> JoinHandle<()> {
-        let (runtime, streams, incarnation) = (replica.runtime.clone(), self.streams.clone(), self.incarnation);
+        let (runtime, speaker) = (replica.runtime.clone(), self.speaker.clone());
         tokio::spawn(async move {
             let mut tick = tokio::time::interval(EVERY);
             loop {
                 tick.tick().await;
-                let positions = {
-                    let streams = streams.lock().expect("no test panics while it holds the positions");
-                    let last = |shard| streams.get(&("customer", shard)).copied().unwrap_or(0);
-                    (0..revisit_event::SHARDS).map(last).collect()
-                };
+                let positions = speaker.said_by("customer");
                 let Some(time) = runtime.lease.time() else { continue };
-                let watermark = Watermark { incarnation, time, positions };
+                let watermark = Watermark { incarnation: speaker.incarnation, time, positions };
                 runtime.bus.set_watermark("customer", watermark).await.expect("the bus takes it");
             }
         })

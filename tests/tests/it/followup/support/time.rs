@@ -20,7 +20,7 @@ impl Company {
         let rest = async {
             let mut tick = tokio::time::interval(Duration::from_millis(2));
             loop {
-                if self.applied().await && self.quiet().await {
+                if self.speaker.was_heard(&self.database.reader).await && self.quiet().await {
                     return;
                 }
                 tick.tick().await;
@@ -52,22 +52,6 @@ impl Company {
             }
         }
         true
-    }
-
-    async fn applied(&self) -> bool {
-        let wanted: Vec<_> = {
-            let streams = self.streams.lock().expect("no test panics while it holds the positions");
-            streams.iter().map(|((source, shard), position)| (*source, *shard, *position)).collect()
-        };
-        let rows = self.rows("SELECT source, shard, position FROM inbox_progress").await;
-        wanted.iter().all(|(source, shard, position)| {
-            rows.iter().any(|row| {
-                let told: String = row.try_get("", "source").expect("a source");
-                let place: i32 = row.try_get("", "shard").expect("a shard");
-                let reached: i64 = row.try_get("", "position").expect("a position");
-                told == *source && place == shard.cast_signed() && reached >= *position
-            })
-        })
     }
 
     /// The next instant at which something is due.
