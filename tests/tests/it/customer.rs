@@ -1,7 +1,9 @@
 //! Customers through their calls, on both databases: records, matching, filters, files, segments, lent access, ownership.
 
 mod answers;
+mod calls;
 mod catalogue;
+mod contacts;
 mod dump;
 mod duties;
 mod exports;
@@ -14,9 +16,12 @@ mod matching;
 mod ownership;
 mod recall;
 mod records;
+mod schemes;
 mod sealing;
 mod segments;
 mod support;
+mod timeline;
+mod uploads;
 mod values;
 mod widening;
 mod work;

@@ -156,8 +156,10 @@ pub async fn stages(tx: &Tx, tenant: TenantId) -> Result<stages::Scheme, DbErr> 
 
 /// Replaces the tenant's stages. A stage that customers are in must stay.
 pub async fn set_stages(tx: &Tx, _permit: &Decided, tenant: TenantId, new: &stages::Scheme) -> Result<(), Error> {
+    // Before the version says that there is a scheme of the tenant's own: until then the shipped one holds.
+    let known = stages(tx, tenant).await?;
     set_scheme(tx, tenant, STAGES, (new.version, 0, "")).await?;
-    for gone in stages(tx, tenant).await?.stages.iter().filter(|stage| new.find(&stage.name).is_none()) {
+    for gone in known.stages.iter().filter(|stage| new.find(&stage.name).is_none()) {
         let used = customer::Entity::find()
             .filter(customer::Column::TenantId.eq(tenant.uuid()))
             .filter(customer::Column::Stage.eq(gone.name.as_str()))
