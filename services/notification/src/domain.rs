@@ -15,7 +15,7 @@ use revisit_core::{Failure, Kind, Violation};
 
 pub use kind::{Channel, MessageKind};
 pub use quiet::QuietHours;
-pub use state::{Outcome, Progress, State, Terms};
+pub use state::{Call, Outcome, Progress, State, Terms};
 pub use template::{Locale, Template, Value, Values};
 
 /// Everything that a caller, or a worker, may have to act on.

@@ -153,6 +153,15 @@ impl Outcome {
     }
 }
 
+/// Which call an outcome is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// No call before it may have been taken.
+    First,
+    /// The answer to a call before it was lost: that one may have been taken, whatever becomes of this one.
+    Repeat,
+}
+
 /// The part of a delivery that changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Progress {
@@ -198,7 +207,9 @@ impl Progress {
     }
 
     /// The outcome of the call that is under way, or of one whose answer comes late.
-    pub fn settle(&self, terms: Terms, outcome: Outcome, now: Timestamp) -> Result<Self, Error> {
+    pub fn settle(&self, terms: Terms, call: Call, outcome: Outcome, now: Timestamp) -> Result<Self, Error> {
+        // A webhook carries its id, and its words do not depend on the hour: repeating it is trying it again.
+        let call = if terms.channel == Channel::Email { call } else { Call::First };
         match outcome {
             Outcome::Accepted => self.to(State::Accepted, "", None),
             Outcome::Permanent => self.to(State::Rejected, "refused", None),
@@ -213,13 +224,19 @@ impl Progress {
                 Ok(self.clone())
             }
             Outcome::NotCalled => {
-                let mut next = self.to(State::Ready, "not_called", Some(now))?;
+                let back = match call {
+                    Call::First => State::Ready,
+                    Call::Repeat => State::Unknown,
+                };
+                let mut next = self.to(back, "not_called", Some(now))?;
                 next.tries = self.tries.saturating_sub(1);
                 Ok(next)
             }
-            Outcome::Transient => self.again(terms, "transient", now, now),
-            Outcome::Credential => self.again(terms, "credential", now, now),
-            Outcome::Throttled(until) => self.again(terms, "throttled", until.min(now + retry::THROTTLE_MAX), now),
+            Outcome::Transient => self.again((terms, call), "transient", now, now),
+            Outcome::Credential => self.again((terms, call), "credential", now, now),
+            Outcome::Throttled(until) => {
+                self.again((terms, call), "throttled", until.min(now + retry::THROTTLE_MAX), now)
+            }
             Outcome::Ambiguous => self.lost(terms, now),
         }
     }
@@ -244,11 +261,21 @@ impl Progress {
         }
     }
 
-    fn again(&self, terms: Terms, reason: &'static str, not_before: Timestamp, now: Timestamp) -> Result<Self, Error> {
-        match retry::next_try(terms.channel, terms.id, self.tries, now) {
-            None => self.to(State::Dead, reason, None),
-            Some(at) if at.max(not_before) >= terms.expires_at => self.to(State::Expired, reason, None),
-            Some(at) => self.to(State::Ready, reason, Some(at.max(not_before))),
+    /// The provider has not taken this call. Of a repeat that says nothing about the call that it repeats: what may
+    /// have arrived stays unknown, with its words, and the next try says the same ones.
+    fn again(
+        &self,
+        (terms, call): (Terms, Call),
+        reason: &'static str,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let next = retry::next_try(terms.channel, terms.id, self.tries, now).map(|at| at.max(not_before));
+        match (call, next) {
+            (Call::Repeat, next) => self.to(State::Unknown, reason, next.filter(|at| *at < terms.expires_at)),
+            (Call::First, None) => self.to(State::Dead, reason, None),
+            (Call::First, Some(at)) if at >= terms.expires_at => self.to(State::Expired, reason, None),
+            (Call::First, Some(at)) => self.to(State::Ready, reason, Some(at)),
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     App,
     channel::{Answer, email::Letter, webhook::Hook},
-    domain::{Channel, Error, Outcome, State, template::Rendered},
+    domain::{Call as Which, Channel, Error, Outcome, State, template::Rendered},
     store::{
         claims,
         deliveries::Delivery,
@@ -29,6 +29,7 @@ const OUTCOMES_MAX: usize = 16;
 struct Under {
     delivery: Delivery,
     call: Call,
+    which: Which,
     way: Way,
 }
 
@@ -41,6 +42,7 @@ enum Way {
 struct Done {
     delivery: Delivery,
     call: Call,
+    which: Which,
     answer: Answer,
     latency_micros: i64,
 }
@@ -133,13 +135,14 @@ async fn step(
         Way::Mail(letter) => *blake3::hash(&letter.bytes).as_bytes(),
         Way::Hook(hook) => *blake3::hash(&hook.body).as_bytes(),
     };
+    let which = if delivery.is_repeat() { Which::Repeat } else { Which::First };
     let marks = Marks { rendered: Some(seal(delivery, &kept)?), ..Marks::default() };
     let calling = delivery.progress.call(claim_end(app, ledger.now()))?;
     if !ledger.advance(delivery, calling, marks).await? {
         return Ok(None);
     }
     let attempt = app.ids.next(ledger.now());
-    Ok(Some(Under { delivery: delivery.clone(), call: Call { attempt, request_hash }, way }))
+    Ok(Some(Under { delivery: delivery.clone(), call: Call { attempt, request_hash }, which, way }))
 }
 
 async fn put_into_inbox(tx: &Tx, ledger: &Ledger<'_>, delivery: &mut Delivery, sealed: Vec<u8>) -> Result<(), Error> {
@@ -158,7 +161,7 @@ fn spoken(words: &Rendered) -> Result<Vec<u8>, Failure> {
 
 /// Makes one call, if a whole provider time-out is left of the claim.
 async fn call(app: &App, sent: Steady, under: Under) -> Done {
-    let Under { delivery, call, way } = under;
+    let Under { delivery, call, which, way } = under;
     let began = app.clock.steady();
     let longest = match &way {
         Way::Mail(_) => app.config.mail.timeout(),
@@ -173,7 +176,7 @@ async fn call(app: &App, sent: Steady, under: Under) -> Done {
         }
     };
     let latency = app.clock.steady().since(began).as_micros();
-    Done { delivery, call, answer, latency_micros: i64::try_from(latency).unwrap_or(i64::MAX) }
+    Done { delivery, call, which, answer, latency_micros: i64::try_from(latency).unwrap_or(i64::MAX) }
 }
 
 /// Writes down outcomes.
@@ -191,13 +194,13 @@ async fn end(app: &App, done: Vec<Done>) -> Result<(), Error> {
 }
 
 async fn settle(tx: &Tx, ledger: &Ledger<'_>, done: Done) -> Result<(), Error> {
-    let Done { mut delivery, call, answer, latency_micros } = done;
+    let Done { mut delivery, call, which, answer, latency_micros } = done;
     let outcome = (answer.outcome.number(), answer.code.as_str());
     ledger::end_call(tx, &delivery, &call, outcome, latency_micros).await?;
     let marks = Marks { code: Some(answer.code.clone()), rendered: None };
-    let next = delivery.progress.settle(delivery.terms(), answer.outcome, ledger.now())?;
+    let next = delivery.progress.settle(delivery.terms(), which, answer.outcome, ledger.now())?;
     if !ledger.advance(&mut delivery, next, marks.clone()).await? {
-        late(tx, ledger, &delivery, answer.outcome, marks).await?;
+        late(tx, ledger, &delivery, (which, answer.outcome), marks).await?;
     }
     if answer.gone {
         disable(tx, &delivery).await?;
@@ -206,12 +209,18 @@ async fn settle(tx: &Tx, ledger: &Ledger<'_>, done: Done) -> Result<(), Error> {
 }
 
 /// The claim had ended before the answer came: it still settles what is unknown, and changes nothing else.
-async fn late(tx: &Tx, ledger: &Ledger<'_>, delivery: &Delivery, outcome: Outcome, marks: Marks) -> Result<(), Error> {
+async fn late(
+    tx: &Tx,
+    ledger: &Ledger<'_>,
+    delivery: &Delivery,
+    (which, outcome): (Which, Outcome),
+    marks: Marks,
+) -> Result<(), Error> {
     let Some(mut now_is) = claims::one(tx, delivery.tenant, delivery.id).await? else { return Ok(()) };
     if now_is.progress.state != State::Unknown {
         return Ok(());
     }
-    let next = now_is.progress.settle(now_is.terms(), outcome, ledger.now())?;
+    let next = now_is.progress.settle(now_is.terms(), which, outcome, ledger.now())?;
     if next.state != State::Unknown {
         ledger.advance(&mut now_is, next, marks).await?;
     }

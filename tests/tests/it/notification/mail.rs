@@ -11,6 +11,10 @@ use uuid::Uuid;
 
 use super::desk::{Desk, at_each_desk, fresh};
 
+/// How many different letters about tasks were handed to the mail server.
+const DIFFERENT_MAILS: &str = "SELECT count(DISTINCT request_hash) AS n FROM attempt WHERE delivery_id IN \
+                               (SELECT delivery_id FROM delivery WHERE channel = 'email' AND task_id IS NOT NULL)";
+
 async fn mail(desk: &Desk, task: Uuid) -> pb::Delivery {
     let request =
         pb::GetDeliveryRequest { delivery_id: desk.of_task(task).await[&pb::Channel::Email].delivery_id.clone() };
@@ -111,9 +115,25 @@ async fn a_lost_mail_stays_what_it_is_while_nobody_can_decide_and_is_repeated_wo
         desk.advance(Duration::from_secs(60)).await;
         let sent = mail(desk, task).await;
         assert_eq!((sent.state(), sent.tries), (pb::DeliveryState::Accepted, 2));
-        let attempts = "SELECT count(DISTINCT request_hash) AS n FROM attempt WHERE delivery_id IN \
-                        (SELECT delivery_id FROM delivery WHERE channel = 'email' AND task_id IS NOT NULL)";
-        assert_eq!(desk.number(attempts).await, 1, "the same bytes");
+        assert_eq!(desk.number(DIFFERENT_MAILS).await, 1, "the same bytes");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeat_that_is_refused_for_now_is_repeated_in_the_same_words() {
+    at_each_desk(async |desk: &Desk| {
+        desk.grant(&[Action::DeliveryView]).await;
+        let task = reminded(desk, &[Trouble::Silence, Trouble::Later]).await;
+        desk.advance(Duration::from_secs(5)).await;
+        let refused = mail(desk, task).await;
+        let shown = (refused.state(), refused.reason.as_str(), refused.tries);
+        assert_eq!(shown, (pb::DeliveryState::Unknown, "transient", 2), "the first may have arrived");
+        desk.played.names.lock().expect("no panic").values_mut().for_each(|name| *name = "Green Tea".into());
+        desk.advance(Duration::from_secs(60)).await;
+        let sent = mail(desk, task).await;
+        assert_eq!((sent.state(), sent.tries), (pb::DeliveryState::Accepted, 3));
+        assert_eq!(desk.number(DIFFERENT_MAILS).await, 1, "the same bytes");
     })
     .await;
 }

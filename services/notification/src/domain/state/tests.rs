@@ -8,7 +8,7 @@ use super::*;
 enum Step {
     Go(State),
     Call,
-    Settle(Outcome),
+    Settle(Outcome, Call),
     Reap,
     Wait(u32),
 }
@@ -26,7 +26,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => proptest::sample::select(State::ALL.to_vec()).prop_map(Step::Go),
         2 => Just(Step::Call),
-        4 => outcome.prop_map(Step::Settle),
+        4 => (outcome, proptest::sample::select(vec![Call::First, Call::Repeat]))
+            .prop_map(|(outcome, call)| Step::Settle(outcome, call)),
         1 => Just(Step::Reap),
         1 => (1..10_000_u32).prop_map(Step::Wait),
     ];
@@ -46,7 +47,7 @@ fn walk(channel: Channel, steps: Vec<Step>) -> Result<(), TestCaseError> {
             // Outcomes and lost claims have their own moves; everything else is a plain edge.
             Step::Go(State::Calling) | Step::Call => at.call(now + CLAIM_MARGIN),
             Step::Go(state) => at.to(state, "", (!state.is_settled()).then_some(now)),
-            Step::Settle(outcome) => at.settle(terms, outcome, now),
+            Step::Settle(outcome, call) => at.settle(terms, call, outcome, now),
             Step::Reap => at.reap(terms, now),
         };
         let Ok(next) = next else { continue };
@@ -59,13 +60,17 @@ fn walk(channel: Channel, steps: Vec<Step>) -> Result<(), TestCaseError> {
         if next.state == State::Ready && matches!(step, Step::Reap) {
             prop_assert_eq!(at.state, State::Claimed, "a lost call must not look as if nothing had been sent");
         }
+        if matches!(step, Step::Settle(_, Call::Repeat)) && channel == Channel::Email {
+            let may_follow = [State::Unknown, State::Accepted, State::Rejected];
+            prop_assert!(may_follow.contains(&next.state), "{:?} forgets that the first mail may be there", next.state);
+        }
         if next.state.is_settled() && next.state != State::Unknown {
             prop_assert_eq!(next.due_at, None, "nobody looks at {:?} again", next.state);
         }
         if !next.state.is_settled() && next.state != State::Planned {
             prop_assert!(next.due_at.is_some(), "{:?} would be forgotten", next.state);
         }
-        if matches!(step, Step::Settle(_)) && next.state == State::Ready && next.reason != "not_called" {
+        if matches!(step, Step::Settle(..)) && next.state == State::Ready && next.reason != "not_called" {
             prop_assert!(next.due_at.is_some_and(|due| due < terms.expires_at), "tried after its expiry");
         }
         at = next;
@@ -110,10 +115,10 @@ fn calling(channel: Channel) -> (Terms, Progress) {
 fn mail_without_an_answer_is_repeated_once_and_then_left() {
     let now = Timestamp::from_seconds(1);
     let (terms, call) = calling(Channel::Email);
-    let unknown = call.settle(terms, Outcome::Ambiguous, now).expect("an edge");
+    let unknown = call.settle(terms, Call::First, Outcome::Ambiguous, now).expect("an edge");
     assert!(unknown.due_at.is_some(), "one repeat");
     let again = unknown.to(State::Claimed, "", Some(now)).and_then(|claimed| claimed.call(now)).expect("edges");
-    let unknown = again.settle(terms, Outcome::Ambiguous, now).expect("an edge");
+    let unknown = again.settle(terms, Call::First, Outcome::Ambiguous, now).expect("an edge");
     assert_eq!((unknown.state, unknown.due_at), (State::Unknown, None));
 }
 
@@ -123,7 +128,7 @@ fn a_webhook_without_an_answer_is_repeated_by_its_schedule() {
     let (terms, mut call) = calling(Channel::Webhook);
     let mut repeats = 0;
     loop {
-        let unknown = call.settle(terms, Outcome::Ambiguous, now).expect("an edge");
+        let unknown = call.settle(terms, Call::First, Outcome::Ambiguous, now).expect("an edge");
         if unknown.due_at.is_none() {
             break;
         }
@@ -139,6 +144,6 @@ fn a_late_acceptance_settles_what_was_unknown() {
     let (terms, call) = calling(Channel::Email);
     let unknown = call.reap(terms, now).expect("an edge");
     assert_eq!(unknown.state, State::Unknown);
-    assert_eq!(unknown.settle(terms, Outcome::Accepted, now).expect("an edge").state, State::Accepted);
-    assert_eq!(unknown.settle(terms, Outcome::Transient, now).expect("stays"), unknown);
+    assert_eq!(unknown.settle(terms, Call::First, Outcome::Accepted, now).expect("an edge").state, State::Accepted);
+    assert_eq!(unknown.settle(terms, Call::First, Outcome::Transient, now).expect("stays"), unknown);
 }
