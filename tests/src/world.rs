@@ -1,5 +1,7 @@
 //! A whole Revisit inside a test: four services on a clock that stands still, a mail sink, a webhook receiver, people.
 
+mod restart;
+
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicU32, Ordering},
@@ -18,6 +20,8 @@ use revisit_standalone::{
 use sea_orm::ConnectionTrait;
 
 use crate::databases::Backend;
+
+pub use restart::Fate;
 
 /// Password of everybody.
 pub const PASSWORD: &str = "a-password-for-tests";
@@ -61,6 +65,9 @@ pub struct World {
     pub root: String,
     positions: BTreeMap<String, String>,
     databases: Databases,
+    /// What it starts again from, and the clock that it stands still on.
+    setup: Setup,
+    manual: Option<ManualClock>,
     _folder: ScratchFolder,
 }
 
@@ -123,7 +130,7 @@ impl World {
             .and_then(|setup| if ground.only.is_empty() { Ok(setup) } else { setup.only(&ground.only) })
             .expect("the configuration is valid");
         let setup = ground.beside.iter().cloned().fold(setup, Setup::beside);
-        let running = setup.start(manual, Shutdown::new()).await.expect("it starts");
+        let running = setup.clone().start(manual.clone(), Shutdown::new()).await.expect("it starts");
         let first = running.first_log_ins().expect("the databases were empty").clone();
         let accept = async |tenant: &str, username: &str, link: String| {
             let who = credentials(tenant, username);
@@ -135,7 +142,7 @@ impl World {
         let tenant = answer(admin.directory().get_tenant(tenant).await).expect("the own company");
         let root = tenant.root_department_id;
         let positions = positions(&admin, &root).await;
-        Self { running, sink, receiver, admin, operator, root, positions, databases, _folder: folder }
+        Self { running, sink, receiver, admin, operator, root, positions, databases, setup, manual, _folder: folder }
     }
 
     /// The settings that name its databases, to start something else on the same data.

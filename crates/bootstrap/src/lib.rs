@@ -26,6 +26,7 @@ pub mod server;
 pub mod service;
 pub mod settings;
 pub mod shutdown;
+pub mod snapshots;
 pub mod status;
 mod streams;
 pub mod telemetry;

@@ -100,6 +100,7 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
         .serve(pb::calendars_server::CalendarsServer::new(served.clone()))
         .serve(pb::metrics_server::MetricsServer::new(served.clone()))
         .serve(pb::today_server::TodayServer::new(served.clone()))
+        .serve(pb::projections_server::ProjectionsServer::new(served.clone()))
         .serve(identity::task_hand_over_server::TaskHandOverServer::new(served))
         .outbox(&database, &runtime)
         .work(Work::new("consume", applying))

@@ -7,6 +7,7 @@ pub mod endpoints;
 pub mod inbox;
 pub mod intake;
 pub mod preferences;
+pub mod rebuild;
 pub mod templates;
 pub mod words;
 

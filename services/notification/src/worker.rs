@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::{
     App, NAME,
     domain::{Channel, Error},
-    operations::{consume, digest},
+    operations::{consume, digest, rebuild},
     store::{claims, digests, history, now, replays},
 };
 
@@ -37,9 +37,13 @@ const TICK: Duration = Duration::from_secs(1);
 /// Adds the workers to what is served.
 pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
     let consumer = Consumer::new(runtime, database).from("identity").from("customer").from("followup");
-    let (consuming, worker) = (Arc::clone(app), app.workers.consume);
-    let applying =
-        consumer.run(worker, async move |tx: &Tx, event: &Envelope| consume::apply(&consuming, tx, event).await);
+    let (consuming, rebuilding, worker) = (Arc::clone(app), Arc::clone(app), app.workers.consume);
+    let applying = consumer
+        .rebuilt_by(move |source| {
+            let app = Arc::clone(&rebuilding);
+            async move { rebuild::from_source(&app, source).await }
+        })
+        .run(worker, async move |tx: &Tx, event: &Envelope| consume::apply(&consuming, tx, event).await);
     started
         .work(Work::new("notification consume", applying))
         .work(Work::new("notification dispatch", dispatch(Arc::clone(app), runtime.clone())))

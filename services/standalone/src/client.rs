@@ -155,6 +155,11 @@ impl Person {
         Ok(())
     }
 
+    /// Logs the same person in over another line: what they talked to has started again elsewhere.
+    pub async fn over(&self, channel: Channel) -> Result<Self, Failure> {
+        Self::log_in(channel, self.clock.clone(), &self.credentials).await
+    }
+
     /// The instant of now, as this person's watch has it.
     #[must_use]
     pub fn now(&self) -> Timestamp {

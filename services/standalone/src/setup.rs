@@ -51,6 +51,7 @@ pub struct FirstLogIns {
 }
 
 /// A configured process that has not started.
+#[derive(Clone)]
 pub struct Setup {
     layers: Layers,
     first: First,

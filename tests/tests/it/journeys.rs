@@ -8,3 +8,4 @@ mod follow_up;
 mod merge;
 mod modules;
 mod people;
+mod recovery;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::{
     domain::{
         plan::{EnrolmentState, PlanState},
-        task::Channel,
+        task::{Channel, Task},
     },
     operations::figures::Day,
     schedule,
@@ -16,11 +16,12 @@ use chrono_tz::Tz;
 use revisit_bootstrap::wire;
 use revisit_core::{
     Failure, Input, Timestamp,
-    id::{DepartmentId, Id, SubjectId, TenantId},
+    id::{DepartmentId, Id, SubjectId, TaskId, TenantId},
     page::Page,
 };
 use revisit_permission::Layer;
 use revisit_proto::{followup::v1 as pb, identity::v1 as identity};
+use uuid::Uuid;
 
 /// Minutes of thirty days.
 pub const MINUTES_MAX: i32 = 43_200;
@@ -226,6 +227,42 @@ pub fn days(message: &pb::CountTodayRequest) -> Result<(TenantId, Vec<Day>), Fai
     }
     input.finish()?;
     Ok((tenant, days))
+}
+
+/// Open tasks of one answer.
+const TASKS_MAX: usize = 500;
+
+/// Which open tasks: of one tenant or all, and with ids only those.
+pub struct OpenTasks {
+    pub tenant: Option<TenantId>,
+    pub ids: Vec<TaskId>,
+    pub after: Option<(TenantId, TaskId)>,
+    pub page: Page,
+}
+
+/// Which open tasks, and which page of them.
+pub fn open_tasks(message: &pb::ListOpenTasksRequest) -> Result<OpenTasks, Failure> {
+    let mut input = Input::default();
+    let tenant = input.id_optional("tenant_id", &message.tenant_id);
+    input.require(message.task_ids.len() <= TASKS_MAX, "task_ids", "must have at most 500 entries");
+    let ids = message.task_ids.iter().take(TASKS_MAX).enumerate();
+    let ids: Vec<TaskId> = ids.map(|(index, id)| input.id(&format!("task_ids[{index}]"), id)).collect();
+    let named = message.task_ids.join(",");
+    let page = Page::read(&mut input, message.page_size, &message.page_token, &[&message.tenant_id, &named]);
+    input.finish()?;
+    let after = page.after.as_deref().map(task_key).transpose()?;
+    Ok(OpenTasks { tenant, ids, after, page })
+}
+
+fn task_key(bytes: &[u8]) -> Result<(TenantId, TaskId), Failure> {
+    let (tenant, task) = bytes.split_at_checked(16).ok_or_else(Page::unreadable)?;
+    let id = |bytes: &[u8]| Uuid::from_slice(bytes).map_err(|_| Page::unreadable());
+    Ok((Id::from_uuid(id(tenant)?), Id::from_uuid(id(task)?)))
+}
+
+/// The token of the page that follows a task.
+pub fn task_token(page: &Page, last: &Task) -> String {
+    page.token(&[last.tenant.uuid().into_bytes(), last.id.uuid().into_bytes()].concat())
 }
 
 type Whose = ((TenantId, SubjectId), Option<DepartmentId>);

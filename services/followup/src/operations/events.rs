@@ -25,15 +25,19 @@ fn draft<M: prost::Name>(task: &Task, message: &M) -> Draft {
 
 /// The task lends its assignee access from now on; nothing to say without a customer.
 pub fn opened(task: &Task, now: Timestamp) -> Option<Draft> {
-    let message = pb::TaskOpened {
+    Some(draft(task, &opening(task, now)?))
+}
+
+/// What is told of an open task.
+pub fn opening(task: &Task, now: Timestamp) -> Option<pb::TaskOpened> {
+    Some(pb::TaskOpened {
         task_id: task.id.to_string(),
         customer_id: task.customer?.to_string(),
         assignee_id: task.assignee?.to_string(),
         generation: task.version,
         layers: task.lent.iter().map(|layer: &Layer| layer.name().to_owned()).collect(),
         until_micros: task.lend_until(now).micros(),
-    };
-    Some(draft(task, &message))
+    })
 }
 
 /// The task is over, and with it the access that it lent and every reminder that has not left.

@@ -1,13 +1,10 @@
 //! Building the projection anew from what identity and customer know: for a database that has lost, or never had, events
 //! that their outboxes have let go. Events that arrive meanwhile are newer or the same, and versions tell.
 
-use revisit_bootstrap::{answer, database::Tx};
+use revisit_bootstrap::{database::Tx, snapshots::Pages};
 use revisit_core::Failure;
 use revisit_permission::Worker;
-use revisit_proto::{
-    customer::v1::{self as customer, projections_client::ProjectionsClient},
-    identity::v1::{self as identity, directory_client::DirectoryClient},
-};
+use revisit_proto::customer::v1 as customer;
 
 use super::{
     consume::{department, facts_of, learn, required},
@@ -17,11 +14,6 @@ use crate::{
     App,
     store::{people, plans, projection},
 };
-
-/// Rows of one page and one transaction.
-const PAGE: i32 = 500;
-/// Pages of one list: a bound against a peer that never ends.
-const PAGES_MAX: usize = 100_000;
 
 /// Reads anew what is known of a source.
 pub async fn from_source(app: &App, worker: &Worker, source: &str) -> Result<(), Failure> {
@@ -34,38 +26,11 @@ pub async fn from_source(app: &App, worker: &Worker, source: &str) -> Result<(),
     }
 }
 
-/// A walk over the pages of a list.
-struct Pages {
-    /// What the next page is asked for with; none after the last.
-    token: Option<String>,
-    left: usize,
-}
-
-impl Pages {
-    const fn new() -> Self {
-        Self { token: Some(String::new()), left: PAGES_MAX }
-    }
-
-    /// The token of the next page, unless the last was read.
-    fn next(&mut self) -> Result<Option<String>, Failure> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| Failure::internal("a snapshot never ends"))?;
-        Ok(self.token.take())
-    }
-
-    /// A page was taken in; it names the next one, unless it is the last.
-    fn turn(&mut self, next_page_token: String) {
-        self.token = Some(next_page_token).filter(|token| !token.is_empty());
-    }
-}
-
 async fn users(app: &App, worker: &Worker) -> Result<(), Failure> {
-    let mut pages = Pages::new();
-    while let Some(page_token) = pages.next()? {
-        let request = identity::ListUserFactsRequest { page_size: PAGE, page_token, ..Default::default() };
-        let mut client = DirectoryClient::new(app.peers.channel("identity"));
-        let page = answer(client.list_user_facts(request).await)?;
+    let mut pages = Pages::of(&app.peers);
+    while let Some(page) = pages.users().await? {
         let write = app.database.write(worker, async |tx: &Tx| {
-            for fact in &page.users {
+            for fact in &page {
                 if let Some(user) = &fact.user {
                     learn(app, tx, required(&fact.tenant_id)?, user).await?;
                 }
@@ -73,19 +38,15 @@ async fn users(app: &App, worker: &Worker) -> Result<(), Failure> {
             Ok::<_, Failure>(())
         });
         write.await?;
-        pages.turn(page.next_page_token);
     }
     Ok(())
 }
 
 async fn departments(app: &App, worker: &Worker) -> Result<(), Failure> {
-    let mut pages = Pages::new();
-    while let Some(page_token) = pages.next()? {
-        let request = identity::ListDepartmentFactsRequest { page_size: PAGE, page_token, ..Default::default() };
-        let mut client = DirectoryClient::new(app.peers.channel("identity"));
-        let page = answer(client.list_department_facts(request).await)?;
+    let mut pages = Pages::of(&app.peers);
+    while let Some(page) = pages.departments().await? {
         let write = app.database.write(worker, async |tx: &Tx| {
-            for fact in &page.departments {
+            for fact in &page {
                 if let Some(found) = &fact.department {
                     people::save_department(tx, required(&fact.tenant_id)?, &department(found)?).await?;
                 }
@@ -93,19 +54,15 @@ async fn departments(app: &App, worker: &Worker) -> Result<(), Failure> {
             Ok::<_, Failure>(())
         });
         write.await?;
-        pages.turn(page.next_page_token);
     }
     Ok(())
 }
 
 async fn customers(app: &App, worker: &Worker) -> Result<(), Failure> {
-    let mut pages = Pages::new();
-    while let Some(page_token) = pages.next()? {
-        let request = customer::ListCustomerFactsRequest { page_size: PAGE, page_token, ..Default::default() };
-        let mut client = ProjectionsClient::new(app.peers.channel("customer"));
-        let page = answer(client.list_customer_facts(request).await)?;
+    let mut pages = Pages::of(&app.peers);
+    while let Some(page) = pages.customers().await? {
         let write = app.database.write(worker, async |tx: &Tx| {
-            for fact in &page.customers {
+            for fact in &page {
                 if let Some(facts) = &fact.facts {
                     customers::take_in(app, tx, facts_of(required(&fact.tenant_id)?, facts)?, "").await?;
                 }
@@ -113,25 +70,20 @@ async fn customers(app: &App, worker: &Worker) -> Result<(), Failure> {
             Ok::<_, Failure>(())
         });
         write.await?;
-        pages.turn(page.next_page_token);
     }
     Ok(())
 }
 
 async fn members(app: &App, worker: &Worker) -> Result<(), Failure> {
-    let mut pages = Pages::new();
-    while let Some(page_token) = pages.next()? {
-        let request = customer::ListSegmentMembersRequest { page_size: PAGE, page_token, ..Default::default() };
-        let mut client = ProjectionsClient::new(app.peers.channel("customer"));
-        let page = answer(client.list_segment_members(request).await)?;
+    let mut pages = Pages::of(&app.peers);
+    while let Some(page) = pages.members().await? {
         let write = app.database.write(worker, async |tx: &Tx| {
-            for member in &page.members {
+            for member in &page {
                 join(app, tx, member).await?;
             }
             Ok::<_, Failure>(())
         });
         write.await?;
-        pages.turn(page.next_page_token);
     }
     Ok(())
 }

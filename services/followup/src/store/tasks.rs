@@ -128,6 +128,33 @@ pub async fn live_of_customer(tx: &Tx, tenant: TenantId, customer: CustomerId) -
     all(tx, tenant, condition).await
 }
 
+/// The next open tasks on customers after one, by tenant and id: of one tenant or all, and with ids only those.
+pub async fn open_page(
+    tx: &Tx,
+    (tenant, ids): (Option<TenantId>, &[TaskId]),
+    after: Option<(TenantId, TaskId)>,
+    limit: u64,
+) -> Result<Vec<Task>, Failure> {
+    let key = Expr::tuple([Expr::col(Column::TenantId), Expr::col(Column::TaskId)]);
+    let behind = after.map(|(tenant, task)| key.gt(Expr::tuple([Expr::val(tenant.uuid()), Expr::val(task.uuid())])));
+    let some = (!ids.is_empty()).then(|| Column::TaskId.is_in(ids.iter().map(|task| task.uuid())));
+    let narrowed = Condition::all()
+        .add_option(tenant.map(|tenant| Column::TenantId.eq(tenant.uuid())))
+        .add_option(some)
+        .add_option(behind);
+    let rows = Entity::find()
+        .filter(narrowed)
+        .filter(Column::State.eq(TaskState::Open.name()))
+        .filter(Column::CustomerId.is_not_null())
+        .order_by_asc(Column::TenantId)
+        .order_by_asc(Column::TaskId)
+        .limit(limit)
+        .all(&**tx)
+        .await
+        .map_err(fault)?;
+    rows.into_iter().map(task_rows::task).collect()
+}
+
 /// Whose live tasks are looked for, and where.
 pub struct Held<'a> {
     pub tenant: TenantId,

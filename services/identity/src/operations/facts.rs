@@ -25,6 +25,8 @@ pub fn user(account: &Account, snapshot: &Snapshot) -> pb::UserChanged {
         manager_id: manager.map(|manager| manager.to_string()).unwrap_or_default(),
         department_id: account.department.to_string(),
         revision: snapshot.revision,
+        // Told without a change: nobody begins or stops by it.
+        former_state: state(account.state).into(),
     }
 }
 

@@ -37,7 +37,9 @@ pub async fn tell(tx: &Tx, book: &Book, after: &Snapshot) -> Result<(), Error> {
         changed.extend(led);
     }
     for account in accounts::by_ids(tx, book.tenant.id, &changed.into_iter().collect::<Vec<_>>()).await? {
-        let event = facts::user(&account, after);
+        let was = book.facts_before().subject(account.id).map(|was| facts::state(was.state));
+        let former_state = was.unwrap_or(pb::SubjectState::Unspecified).into();
+        let event = pb::UserChanged { former_state, ..facts::user(&account, after) };
         tx.emit(Draft::new(book.tenant.id, account.id.uuid(), after.revision, &event));
     }
     for department in departments.into_iter().filter_map(|id| book.facts().department(id)) {

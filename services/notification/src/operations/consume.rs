@@ -83,12 +83,12 @@ fn id<K>(text: &str) -> Option<Id<K>> {
 }
 
 /// An id without which the event means nothing.
-fn required<K>(text: &str, what: &str) -> Result<Id<K>, Failure> {
+pub fn required<K>(text: &str, what: &str) -> Result<Id<K>, Failure> {
     text.parse().map_err(|_| Failure::internal(format!("the event's {what} is no UUID")))
 }
 
-async fn user_changed(app: &App, tx: &Tx, event: &Envelope, message: &UserChanged) -> Result<(), Failure> {
-    let tenant = event.tenant()?;
+/// Takes in what is known of a user; older news changes nothing.
+pub async fn learn_user(app: &App, tx: &Tx, tenant: TenantId, message: &UserChanged) -> Result<(), Failure> {
     let person = Person {
         user: required(&message.user_id, "user_id")?,
         version: message.version,
@@ -109,16 +109,28 @@ async fn user_changed(app: &App, tx: &Tx, event: &Envelope, message: &UserChange
     if moved {
         digest::set_timer(app, tx, tenant, &person).await?;
     }
-    if person.active && !person.email.is_empty() {
-        // The user's id instead of the event's: whatever happens to an account, it is welcomed once.
-        let welcome = Told {
-            event: EventId::from_uuid(person.user.uuid()),
-            expires_at: NEVER,
-            ..told(event, MessageKind::Welcome, Values::new())?
-        };
-        intake::tell(app, tx, &welcome, person.user).await?;
-    }
     Ok(())
+}
+
+/// Who begins to work here is welcomed. That the change makes them begin is told by the event: what is remembered of
+/// them may have been read from a snapshot, before the event or long after their welcome.
+async fn user_changed(app: &App, tx: &Tx, event: &Envelope, message: &UserChanged) -> Result<(), Failure> {
+    let tenant = event.tenant()?;
+    let user: SubjectId = required(&message.user_id, "user_id")?;
+    let before = people::find(tx, tenant, user).await?;
+    learn_user(app, tx, tenant, message).await?;
+    let reached = before.is_some_and(|before| before.email.is_empty());
+    let begins = matches!(message.former_state(), SubjectState::Unspecified | SubjectState::Invited);
+    if message.state() != SubjectState::Active || message.email.is_empty() || !(begins || reached) {
+        return Ok(());
+    }
+    // The user's id instead of the event's: whatever happens to an account, it is welcomed once.
+    let welcome = Told {
+        event: EventId::from_uuid(user.uuid()),
+        expires_at: NEVER,
+        ..told(event, MessageKind::Welcome, Values::new())?
+    };
+    intake::tell(app, tx, &welcome, user).await
 }
 
 async fn password_link_drawn(app: &App, tx: &Tx, event: &Envelope, message: &PasswordLinkDrawn) -> Result<(), Failure> {
@@ -176,15 +188,25 @@ async fn manager_of(app: &App, tx: &Tx, tenant: TenantId, assignee: SubjectId) -
     manager.ok_or_else(|| Failure::unavailable("MANAGER_UNKNOWN", "the assignee is not known here yet"))
 }
 
-async fn task_opened(app: &App, tx: &Tx, event: &Envelope, message: &TaskOpened) -> Result<(), Failure> {
-    let tenant = event.tenant()?;
-    let task = Task {
+fn open_task(message: &TaskOpened) -> Result<Task, Failure> {
+    Ok(Task {
         id: required(&message.task_id, "task_id")?,
         customer: id(&message.customer_id),
         assignee: required(&message.assignee_id, "assignee_id")?,
         generation: message.generation,
         closed: false,
-    };
+    })
+}
+
+/// Takes in what is known of an open task; older news changes nothing.
+pub async fn learn_task(tx: &Tx, tenant: TenantId, message: &TaskOpened) -> Result<(), Failure> {
+    people::keep_task(tx, tenant, &open_task(message)?).await?;
+    Ok(())
+}
+
+async fn task_opened(app: &App, tx: &Tx, event: &Envelope, message: &TaskOpened) -> Result<(), Failure> {
+    let tenant = event.tenant()?;
+    let task = open_task(message)?;
     let before = people::task(tx, tenant, task.id).await?;
     if !people::keep_task(tx, tenant, &task).await? {
         return Ok(());
@@ -210,7 +232,12 @@ async fn task_closed(tx: &Tx, event: &Envelope, message: &TaskClosed) -> Result<
         generation: message.generation,
         closed: true,
     };
-    people::keep_task(tx, tenant, &task).await?;
+    close_task(tx, tenant, &task).await
+}
+
+/// Takes in that a task is over, and takes back what is still to be told of it.
+pub async fn close_task(tx: &Tx, tenant: TenantId, task: &Task) -> Result<(), Failure> {
+    people::keep_task(tx, tenant, &Task { closed: true, ..*task }).await?;
     intake::cancel(tx, (tenant, task.id), "task_closed", |delivery| delivery.kind.ends_with_task()).await
 }
 
@@ -267,10 +294,17 @@ fn customer_of(facts: &CustomerFacts) -> Result<Customer, Failure> {
     })
 }
 
-async fn customer_changed(tx: &Tx, event: &Envelope, facts: Option<&CustomerFacts>) -> Result<(), Failure> {
-    let Some(facts) = facts else { return Ok(()) };
-    people::keep_customer(tx, event.tenant()?, &customer_of(facts)?).await?;
+/// Takes in what is known of a customer; older news changes nothing.
+pub async fn learn_customer(tx: &Tx, tenant: TenantId, facts: &CustomerFacts) -> Result<(), Failure> {
+    people::keep_customer(tx, tenant, &customer_of(facts)?).await?;
     Ok(())
+}
+
+async fn customer_changed(tx: &Tx, event: &Envelope, facts: Option<&CustomerFacts>) -> Result<(), Failure> {
+    match facts {
+        Some(facts) => learn_customer(tx, event.tenant()?, facts).await,
+        None => Ok(()),
+    }
 }
 
 async fn customer_created(app: &App, tx: &Tx, event: &Envelope, facts: Option<&CustomerFacts>) -> Result<(), Failure> {

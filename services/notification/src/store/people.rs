@@ -7,7 +7,7 @@ use revisit_core::{
     Failure,
     id::{CustomerId, DepartmentId, SubjectId, TaskId, TeamId, TenantId},
 };
-use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{entity, execute, from_json, id, to_json, uuid};
@@ -190,10 +190,29 @@ pub async fn keep_task(tx: &Tx, tenant: TenantId, task: &Task) -> Result<bool, F
     Ok(execute(tx, text, values).await? > 0)
 }
 
+/// The next tasks that are believed to be open, after one, by tenant and id.
+pub async fn open_tasks(
+    tx: &Tx,
+    after: Option<(TenantId, TaskId)>,
+    max: u64,
+) -> Result<Vec<(TenantId, Task)>, Failure> {
+    use entity::task::Column;
+    let key = Expr::tuple([Expr::col(Column::TenantId), Expr::col(Column::TaskId)]);
+    let behind = after.map(|(tenant, task)| key.gt(Expr::tuple([Expr::val(tenant.uuid()), Expr::val(task.uuid())])));
+    let rows = entity::task::Entity::find()
+        .filter(Expr::col(Column::Closed).not())
+        .filter(Condition::all().add_option(behind))
+        .order_by_asc(Column::TenantId)
+        .order_by_asc(Column::TaskId)
+        .limit(max)
+        .all(&**tx)
+        .await
+        .map_err(fault)?;
+    Ok(rows.into_iter().map(|row| (row.tenant_id.into(), task_of(row))).collect())
+}
+
 /// Who holds an open task on a customer.
 pub async fn assignees(tx: &Tx, tenant: TenantId, customer: CustomerId, max: u64) -> Result<Vec<SubjectId>, Failure> {
-    use sea_orm::QuerySelect;
-
     use entity::task::Column;
     let rows = entity::task::Entity::find()
         .filter(Column::TenantId.eq(tenant.uuid()))

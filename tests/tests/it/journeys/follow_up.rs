@@ -10,7 +10,7 @@ use revisit_tests::world::{World, in_each_world};
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A store with its manager and one representative, who owns one customer; the conversion track runs for it.
-async fn store(world: &World) -> (Person, Person) {
+pub async fn store(world: &World) -> (Person, Person) {
     let store = world.department("上海徐汇店", &world.root).await;
     let manager = world.hire("hui", "sales_manager", &store).await;
     world.appoint(&manager, &store).await;
@@ -32,7 +32,7 @@ fn is_reminder(kind: notification::MessageKind) -> bool {
     [M::TaskOpened, M::TaskBefore, M::TaskDue, M::TaskOverdue, M::TaskEscalated].contains(&kind)
 }
 
-async fn complete(who: &Person, task: &pb::Task) {
+pub async fn complete(who: &Person, task: &pb::Task) {
     let request = pb::CompleteTaskRequest {
         task_id: task.task_id.clone(),
         result: "reached".to_owned(),
