@@ -1,8 +1,8 @@
 //! Enrolments by hand: looking at them, pausing, resuming, moving to the newest version.
 
 use revisit_bootstrap::{Principal, database::Tx};
-use revisit_core::id::{CustomerId, EnrolmentId, PlanId, TenantId};
-use revisit_permission::Action;
+use revisit_core::id::{CustomerId, EnrolmentId, PlanId};
+use revisit_permission::{Action, Permits, Scope};
 use revisit_proto::followup::v1 as pb;
 
 use super::planner;
@@ -11,7 +11,7 @@ use crate::{
     domain::{
         Error,
         people::Customer,
-        plan::{Enrolment, EnrolmentState, Reason},
+        plan::{Enrolment, EnrolmentState, Plan, Reason},
     },
     show,
     store::{
@@ -28,20 +28,20 @@ pub async fn viewed_customer(app: &App, who: &Principal, id: CustomerId) -> Resu
     let scope = who.scope(Action::CustomerView).map_err(|failure| hidden(failure, Error::NoSuchCustomer))?;
     app.freshness.require("customer")?;
     app.database
-        .read(&scope, async |tx: &Tx| {
-            let found = projection::customer(tx, scope.tenant(), id, projection::Hold::Look).await?;
-            let found = found.filter(|customer| !customer.deleted && scope.levels(&customer.row()).is_some());
-            found.ok_or(Error::NoSuchCustomer)
-        })
+        .read(&scope, async |tx: &Tx| seen(tx, &scope, id, projection::Hold::Look).await?.ok_or(Error::NoSuchCustomer))
         .await
+}
+
+/// A customer that lies in the scope.
+async fn seen(tx: &Tx, scope: &Scope, id: CustomerId, hold: projection::Hold) -> Result<Option<Customer>, Error> {
+    let found = projection::customer(tx, scope.tenant(), id, hold).await?;
+    Ok(found.filter(|customer| !customer.deleted && scope.levels(&customer.row()).is_some()))
 }
 
 /// The same customer held, so that its owner does not change until the transaction ends; the caller may still view it.
 pub async fn held_customer(tx: &Tx, who: &Principal, id: CustomerId) -> Result<Customer, Error> {
     let scope = who.scope(Action::CustomerView).map_err(|failure| hidden(failure, Error::NoSuchCustomer))?;
-    let found = projection::customer(tx, scope.tenant(), id, projection::Hold::Share).await?;
-    let found = found.filter(|customer| !customer.deleted && scope.levels(&customer.row()).is_some());
-    found.ok_or(Error::NoSuchCustomer)
+    seen(tx, &scope, id, projection::Hold::Share).await?.ok_or(Error::NoSuchCustomer)
 }
 
 /// Who can see no row of a kind at all learns no more than who cannot see this one.
@@ -49,7 +49,8 @@ fn hidden(failure: revisit_core::Failure, instead: Error) -> Error {
     if failure.kind == revisit_core::Kind::Denied { instead } else { failure.into() }
 }
 
-/// A page of enrolments: of a plan that the caller may see, or of a customer.
+/// A page of enrolments: of a plan that the caller may see, or of a customer; in either case of customers that they may
+/// see, because that somebody is followed up, and why no longer, is told of the customer.
 pub async fn list(
     app: &App,
     who: &Principal,
@@ -59,13 +60,15 @@ pub async fn list(
     if let Some(customer) = which.customer {
         viewed_customer(app, who, customer).await?;
     }
-    let scope = who.scope(Action::PlanView)?;
+    let plans = who.scope(Action::PlanView)?;
+    let customers = who.scope(Action::CustomerView)?;
+    app.freshness.require("customer")?;
     app.database
-        .read(&scope, async |tx: &Tx| {
+        .read(&customers, async |tx: &Tx| {
             if let Some(plan) = which.plan {
-                plans::find(tx, &scope, plan).await?.ok_or(Error::NoSuchPlan)?;
+                plans::find(tx, &plans, plan).await?.ok_or(Error::NoSuchPlan)?;
             }
-            let mut rows = enrolments::list(tx, scope.tenant(), which, after, u64::from(limit) + 1).await?;
+            let mut rows = enrolments::list(tx, &customers, which, after, limit as usize + 1).await?;
             let more = rows.len() > limit as usize;
             rows.truncate(limit as usize);
             let next = rows.last().filter(|_| more).map(|row| row.id);
@@ -83,10 +86,10 @@ pub struct Change {
 /// Stops planning for one customer in one plan. Pausing twice changes nothing.
 pub async fn pause(app: &App, who: &Principal, change: Change) -> Result<pb::Enrolment, Error> {
     let found = find(app, who, change.id).await?;
-    let permit = who.decide(Action::EnrolmentManage, &found.1.row())?;
+    let permit = found.decide(who)?;
     app.database
         .write(&permit, async |tx: &Tx| {
-            let (_, enrolment) = lock(tx, permit.tenant(), &found.0).await?;
+            let (_, enrolment) = lock(tx, who, &found.enrolment).await?;
             match enrolment.state {
                 EnrolmentState::Paused => return Ok(show::enrolment(&enrolment)),
                 EnrolmentState::Released => return Err(Error::EnrolmentState),
@@ -103,9 +106,9 @@ pub async fn pause(app: &App, who: &Principal, change: Change) -> Result<pb::Enr
 /// Plans again from now on. Resuming what runs changes nothing.
 pub async fn resume(app: &App, who: &Principal, change: Change) -> Result<pb::Enrolment, Error> {
     let found = find(app, who, change.id).await?;
-    let permit = who.decide(Action::EnrolmentManage, &found.1.row())?;
+    let permit = found.decide(who)?;
     let resumed = app.database.write(&permit, async |tx: &Tx| {
-        let (customer, enrolment) = lock(tx, permit.tenant(), &found.0).await?;
+        let (customer, enrolment) = lock(tx, who, &found.enrolment).await?;
         match enrolment.state {
             EnrolmentState::Active => return Ok(show::enrolment(&enrolment)),
             EnrolmentState::Released => return Err(Error::EnrolmentState),
@@ -125,23 +128,48 @@ fn unchanged(enrolment: &Enrolment, etag: Option<i64>) -> Result<(), Error> {
     if etag.is_none_or(|etag| etag == enrolment.version) { Ok(()) } else { Err(Error::Stale) }
 }
 
-/// An enrolment of a plan that the caller may see.
-async fn find(app: &App, who: &Principal, id: EnrolmentId) -> Result<(Enrolment, crate::domain::plan::Plan), Error> {
-    let scope = who.scope(Action::PlanView)?;
+/// An enrolment with what it is decided on.
+struct Found {
+    enrolment: Enrolment,
+    plan: Plan,
+    customer: Customer,
+}
+
+impl Found {
+    /// Pausing leaves out all that is planned for a customer, and resuming plans it anew: beside the right over the
+    /// plan's enrolments it takes what leaving out a single task of that customer takes.
+    fn decide(&self, who: &Principal) -> Result<Permits, Error> {
+        let plan = who.decide(Action::EnrolmentManage, &self.plan.row())?;
+        Ok(Permits(vec![plan, who.decide(Action::TaskUpdate, &self.customer.row())?]))
+    }
+}
+
+/// An enrolment of a customer that the caller may see, in a plan that they may see.
+async fn find(app: &App, who: &Principal, id: EnrolmentId) -> Result<Found, Error> {
+    let plans = who.scope(Action::PlanView)?;
+    let customers = who.scope(Action::CustomerView).map_err(|failure| hidden(failure, Error::NoSuchEnrolment))?;
+    app.freshness.require("customer")?;
     app.database
-        .read(&scope, async |tx: &Tx| {
-            let enrolment = enrolments::find(tx, scope.tenant(), id).await?.ok_or(Error::NoSuchEnrolment)?;
-            let plan = plans::find(tx, &scope, enrolment.plan).await?.ok_or(Error::NoSuchEnrolment)?;
-            Ok((enrolment, plan))
+        .read(&customers, async |tx: &Tx| {
+            let enrolment = enrolments::find(tx, plans.tenant(), id).await?.ok_or(Error::NoSuchEnrolment)?;
+            let plan = plans::find(tx, &plans, enrolment.plan).await?.ok_or(Error::NoSuchEnrolment)?;
+            let customer = seen(tx, &customers, enrolment.customer, projection::Hold::Look).await?;
+            Ok(Found { enrolment, plan, customer: customer.ok_or(Error::NoSuchEnrolment)? })
         })
         .await
 }
 
-/// Customer first, then enrolment: the order that all follow.
-async fn lock(tx: &Tx, tenant: TenantId, read: &Enrolment) -> Result<(Customer, Enrolment), Error> {
-    let customer = projection::customer(tx, tenant, read.customer, projection::Hold::Change).await?;
-    let enrolment = enrolments::lock(tx, tenant, read.id).await?;
-    Ok((customer.ok_or(Error::NoSuchCustomer)?, enrolment.ok_or(Error::NoSuchEnrolment)?))
+/// Customer first, then enrolment: the order that all follow. The customer may have changed hands since it was read:
+/// who was allowed then and is not now has lost a race.
+async fn lock(tx: &Tx, who: &Principal, read: &Enrolment) -> Result<(Customer, Enrolment), Error> {
+    let customer = projection::customer(tx, who.tenant(), read.customer, projection::Hold::Change).await?;
+    let customer = customer.ok_or(Error::NoSuchCustomer)?;
+    match who.decide(Action::TaskUpdate, &customer.row()).map_err(Error::from) {
+        Err(Error::Denied(_)) => return Err(Error::Stale),
+        decided => drop(decided?),
+    }
+    let enrolment = enrolments::lock(tx, who.tenant(), read.id).await?;
+    Ok((customer, enrolment.ok_or(Error::NoSuchEnrolment)?))
 }
 
 /// Moves all enrolments of a plan to its newest version, in the background.

@@ -102,9 +102,8 @@ async fn release(tx: &Tx, plan: &Plan, sweep: &Sweep, now: Timestamp) -> Result<
 
 /// These sweeps walk by enrolment; the cursor holds whichever id the walk goes by.
 async fn batch(tx: &Tx, plan: &Plan, sweep: &Sweep) -> Result<Vec<Enrolment>, Failure> {
-    let which = enrolments::Which { plan: Some(plan.id), ..enrolments::Which::default() };
     let after: EnrolmentId = Id::from_uuid(sweep.cursor.uuid());
-    enrolments::list(tx, plan.tenant, which, Some(after), BATCH).await
+    enrolments::of_plan(tx, plan.tenant, plan.id, Some(after), BATCH).await
 }
 
 fn reached(batch: &[Enrolment]) -> Cursor {

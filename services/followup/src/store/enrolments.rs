@@ -7,12 +7,17 @@ use revisit_core::{
     Failure, Id,
     id::{CustomerId, EnrolmentId, PlanId, TenantId},
 };
+use revisit_permission::{Scope, merge_pages};
 use sea_orm::{
     ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, LockBehavior, LockType},
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query},
 };
 
-use super::{ROWS_MAX, at, entity::enrolment, unreadable, upsert};
+use super::{
+    ROWS_MAX, at,
+    entity::{customer, enrolment},
+    projection, unreadable, upsert,
+};
 use crate::domain::plan::{Enrolment, EnrolmentState, Reason};
 
 fn read(row: enrolment::Model) -> Result<Enrolment, Failure> {
@@ -86,22 +91,52 @@ pub struct Which {
     pub state: Option<EnrolmentState>,
 }
 
-/// The next enrolments after one, by id.
-pub async fn list(
+/// The next enrolments of a plan after one, by id, for who carries the plan out.
+pub async fn of_plan(
     tx: &Tx,
     tenant: TenantId,
-    which: Which,
+    plan: PlanId,
     after: Option<EnrolmentId>,
     limit: u64,
 ) -> Result<Vec<Enrolment>, Failure> {
-    let rows = narrowed(tenant, which)
-        .filter(enrolment::Column::EnrolmentId.gt(after.map_or(uuid::Uuid::nil(), Id::uuid)))
-        .order_by_asc(enrolment::Column::EnrolmentId)
-        .limit(limit)
-        .all(&**tx)
-        .await
-        .map_err(fault)?;
+    let which = Which { plan: Some(plan), ..Which::default() };
+    let rows = behind(narrowed(tenant, which), after, limit).all(&**tx).await.map_err(fault)?;
     rows.into_iter().map(read).collect()
+}
+
+/// The next enrolments after one, by id, of customers that lie in the scope: one query per clause, merged.
+pub async fn list(
+    tx: &Tx,
+    customers: &Scope,
+    which: Which,
+    after: Option<EnrolmentId>,
+    limit: usize,
+) -> Result<Vec<Enrolment>, Failure> {
+    let mut pages = Vec::new();
+    for clause in customers.conditions(&projection::columns()) {
+        let own = Expr::col((customer::Entity, customer::Column::CustomerId))
+            .equals((enrolment::Entity, enrolment::Column::CustomerId));
+        let seen = Query::select()
+            .expr(Expr::val(1))
+            .from(customer::Entity)
+            .cond_where(clause)
+            .and_where(own)
+            .and_where(customer::Column::Deleted.eq(false))
+            .to_owned();
+        let find = narrowed(customers.tenant(), which).filter(Expr::exists(seen));
+        let rows = behind(find, after, limit as u64).all(&**tx).await.map_err(fault)?;
+        pages.push(rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(merge_pages(pages, |enrolment| enrolment.id, limit))
+}
+
+fn behind(
+    find: sea_orm::Select<enrolment::Entity>,
+    after: Option<EnrolmentId>,
+    limit: u64,
+) -> sea_orm::Select<enrolment::Entity> {
+    let after = after.map_or(uuid::Uuid::nil(), Id::uuid);
+    find.filter(enrolment::Column::EnrolmentId.gt(after)).order_by_asc(enrolment::Column::EnrolmentId).limit(limit)
 }
 
 fn narrowed(tenant: TenantId, which: Which) -> sea_orm::Select<enrolment::Entity> {

@@ -8,9 +8,10 @@ use revisit_core::{
     Failure, Id,
     id::{CustomerId, SegmentId, TenantId},
 };
+use revisit_permission::{Columns, SideTable};
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, LockBehavior, LockType},
+    sea_query::{ColumnRef, Expr, ExprTrait, IntoColumnRef, IntoTableRef, LockBehavior, LockType},
 };
 
 use super::{
@@ -38,6 +39,29 @@ fn read(row: customer::Model, teams: Vec<customer_team::Model>) -> Customer {
         tags: row.tags.split('\n').filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
         auth_rev: row.auth_rev,
         last_inbound_at: row.last_inbound_at.map(at),
+    }
+}
+
+/// Where the projection of customers keeps what policy looks at.
+pub(super) fn columns() -> Columns {
+    use customer::Column;
+    let column = |column: Column| -> ColumnRef { (customer::Entity, column).into_column_ref() };
+    let team = |column: customer_team::Column| -> ColumnRef { (customer_team::Entity, column).into_column_ref() };
+    Columns {
+        owner: Some(column(Column::OwnerId)),
+        department: Some(column(Column::DepartmentId)),
+        stage: Some(column(Column::Stage)),
+        grade: Some(column(Column::Grade)),
+        vip: Some(column(Column::Vip)),
+        pooled: Some(column(Column::Pooled)),
+        auth_rev: Some(column(Column::AuthRev)),
+        teams: Some(SideTable {
+            table: customer_team::Entity.into_table_ref(),
+            tenant: team(customer_team::Column::TenantId),
+            row: team(customer_team::Column::CustomerId),
+            value: team(customer_team::Column::TeamId),
+        }),
+        ..Columns::new(column(Column::TenantId), column(Column::CustomerId))
     }
 }
 

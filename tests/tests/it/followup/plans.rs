@@ -188,6 +188,37 @@ async fn a_birthday_comes_every_year_and_a_changed_date_moves_it() {
 }
 
 #[tokio::test]
+async fn who_may_not_see_a_customer_neither_finds_nor_pauses_its_enrolment() {
+    in_each_company(async |company: &Company| {
+        let segment: SegmentId = company.new_id();
+        let plan = company.publish("grade_a_weekly", segment).await;
+        let (own, other) = (company.new_id(), company.new_id());
+        company.enter(segment, company.facts(own, 1, "rep"), 1).await;
+        let elsewhere = company.new_id::<revisit_core::id::kind::Department>().to_string();
+        let facts = customer::CustomerFacts { department_id: elsewhere, ..company.facts(other, 1, "boss") };
+        company.enter(segment, facts, 1).await;
+        company.settle().await;
+        let of_plan = pb::ListEnrolmentsRequest { plan_id: plan.plan_id, ..Default::default() };
+        let list = async |who: &str| {
+            let listed = company.plans().list_enrolments(company.by(who, of_plan.clone())).await.expect("a page");
+            listed.into_inner().enrolments
+        };
+        let seen: Vec<_> = list("manager").await.into_iter().map(|one| one.customer_id).collect();
+        assert_eq!(seen, [own.to_string()], "the list says what the check says");
+        let all = list("boss").await;
+        assert_eq!(all.len(), 2);
+        let hidden = all.into_iter().find(|one| one.customer_id == other.to_string()).expect("it is enrolled");
+        let pause = pb::PauseEnrolmentRequest { enrolment_id: hidden.enrolment_id.clone(), ..Default::default() };
+        let refused = company.plans().pause_enrolment(company.by("manager", pause)).await.expect_err("out of sight");
+        assert_eq!((refused.code(), reason(&refused)), (Code::NotFound, "ENROLMENT_NOT_FOUND"));
+        let resume = pb::ResumeEnrolmentRequest { enrolment_id: hidden.enrolment_id, ..Default::default() };
+        let refused = company.plans().resume_enrolment(company.by("manager", resume)).await.expect_err("out of sight");
+        assert_eq!(reason(&refused), "ENROLMENT_NOT_FOUND");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_paused_enrolment_plans_nothing_until_it_is_resumed() {
     in_each_company(async |company: &Company| {
         let segment: SegmentId = company.new_id();
