@@ -4,6 +4,7 @@
 pub mod databases;
 pub mod fake_identity;
 pub mod measure;
+pub mod meter;
 pub mod naive;
 pub mod speaker;
 pub mod world;

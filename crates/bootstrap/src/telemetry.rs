@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use opentelemetry::{
     Context, KeyValue, global,
-    metrics::{Gauge, Histogram},
+    metrics::{Counter, Gauge, Histogram},
     propagation::{Extractor, Injector},
     trace::TracerProvider as _,
 };
@@ -139,6 +139,46 @@ impl Level {
     /// What it is now.
     pub fn set(&self, of: &str, value: i64) {
         self.gauge.record(value, &[KeyValue::new(self.label, of.to_owned())]);
+    }
+}
+
+/// How long something takes, again and again.
+#[derive(Clone, Debug)]
+pub struct Spread(Histogram<f64>);
+
+impl Spread {
+    /// Measures with the process's meter, in seconds.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self(global::meter("revisit").f64_histogram(name).with_unit("s").with_boundaries(SECONDS.to_vec()).build())
+    }
+
+    /// It took so long once.
+    pub fn record(&self, span: Duration) {
+        self.0.record(span.as_secs_f64(), &[]);
+    }
+}
+
+/// Bounds of a [`Spread`]: from a millisecond to a quarter of an hour.
+const SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0, 900.0];
+
+/// A number that only rises, told apart by one label.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    counter: Counter<u64>,
+    label: &'static str,
+}
+
+impl Tally {
+    /// Measures with the process's meter.
+    #[must_use]
+    pub fn new(name: &'static str, label: &'static str) -> Self {
+        Self { counter: global::meter("revisit").u64_counter(name).build(), label }
+    }
+
+    /// So many more.
+    pub fn add(&self, of: &str, count: u64) {
+        self.counter.add(count, &[KeyValue::new(self.label, of.to_owned())]);
     }
 }
 

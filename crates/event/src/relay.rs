@@ -5,6 +5,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use opentelemetry::{KeyValue, global, metrics::Gauge};
 use revisit_core::{Failure, Steady, Timestamp};
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::OnceCell;
@@ -48,6 +49,8 @@ struct Inner {
     bus: Bus,
     lease_time: LeaseTime,
     incarnation: OnceCell<Uuid>,
+    /// Rows that some consumer has not acknowledged.
+    gap: Gauge<i64>,
 }
 
 impl fmt::Debug for Relay {
@@ -119,7 +122,8 @@ impl Relay {
     /// The relay of `outbox`.
     #[must_use]
     pub fn new(outbox: Outbox, pools: Pools, bus: Bus, lease_time: LeaseTime) -> Self {
-        Self(Arc::new(Inner { outbox, pools, bus, lease_time, incarnation: OnceCell::new() }))
+        let gap = global::meter("revisit").i64_gauge("outbox.relay.gap").build();
+        Self(Arc::new(Inner { outbox, pools, bus, lease_time, incarnation: OnceCell::new(), gap }))
     }
 
     /// Passes until `shutdown`: on each hint of a commit and every half second.
@@ -198,6 +202,8 @@ impl Relay {
     async fn carry_over(&self, look: &Look) -> Result<Passed, RelayError> {
         let Inner { outbox, pools, bus, incarnation, .. } = &*self.0;
         let incarnation = *incarnation.get_or_try_init(|| outbox.incarnation(&pools.writer)).await?;
+        let gap = look.heads.iter().map(|head| (head.newest - head.acknowledged).max(0)).sum();
+        self.0.gap.record(gap, &[KeyValue::new("source", outbox.source())]);
         let result = self.carry_all(incarnation, &look.heads).await;
         // After the events, so that who sees it need not wait for them; and also when they cannot be carried: a
         // consumer that is behind must know that it is.

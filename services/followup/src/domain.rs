@@ -49,6 +49,8 @@ pub enum Error {
     NoReview,
     /// The result is not one that the plan names.
     UnknownResult,
+    /// As many calendars as a company may have.
+    TooManyCalendars(usize),
     /// Bad input that only stored rows can show.
     Invalid(Vec<Violation>),
     /// The decision said no.
@@ -81,6 +83,7 @@ impl Error {
             Self::OwnReview => (Kind::Denied, "OWN_OUTCOME"),
             Self::NoReview => (Kind::Precondition, "OUTCOME_WITHOUT_REVIEW"),
             Self::UnknownResult => (Kind::Invalid, "RESULT_UNKNOWN"),
+            Self::TooManyCalendars(_) => (Kind::Exhausted, "TOO_MANY_CALENDARS"),
             Self::Invalid(_) => (Kind::Invalid, "INVALID_ARGUMENT"),
             Self::Denied(_) => (Kind::Denied, "PERMISSION_DENIED"),
             Self::Failed(failure) => (failure.kind, failure.reason),
@@ -113,6 +116,7 @@ impl Error {
             Self::OwnReview => "nobody reviews an outcome of their own".into(),
             Self::NoReview => "the outcome waits for no review".into(),
             Self::UnknownResult => "result: must be one that the plan names".into(),
+            Self::TooManyCalendars(max) => format!("a company may have {max} calendars"),
             Self::Invalid(_) | Self::Denied(_) | Self::Failed(_) => String::new(),
         }
     }
@@ -144,6 +148,7 @@ impl From<Error> for Failure {
             | Error::LayersRefused(_)
             | Error::LayerNotWritable(_)
             | Error::EnrolmentState
+            | Error::TooManyCalendars(_)
             | Error::OwnReview
             | Error::NoReview => None,
         };

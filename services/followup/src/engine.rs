@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::{
     App, fire,
+    measures::Measures,
     operations::{hand_over, sweeps},
     store::{hand_overs, plans, timers},
 };
@@ -77,7 +78,7 @@ async fn sooner(planned: &mut watch::Receiver<Option<Timestamp>>, next: Option<T
 struct Outlook {
     now: Timestamp,
     /// Shards whose first timer is due.
-    due: Vec<u32>,
+    due: Vec<timers::Due>,
     /// The first timer of all.
     timer: Option<Timestamp>,
     sweeping: bool,
@@ -93,7 +94,7 @@ impl Outlook {
             let heads = timers::heads(tx).await?;
             Ok::<_, Failure>(Self {
                 now,
-                due: heads.iter().filter(|(_, at)| *at <= now).map(|(shard, _)| *shard).collect(),
+                due: heads.iter().copied().filter(|(_, at)| *at <= now).collect(),
                 timer: heads.iter().map(|(_, at)| *at).min(),
                 sweeping: plans::has_sweep(tx).await?,
                 hand_over: hand_overs::next_at(tx).await?,
@@ -111,6 +112,13 @@ impl Outlook {
         self.due.is_empty() && !self.sweeping && !self.hands_over() && !self.forgetting
     }
 
+    /// How long the oldest work of each kind has waited.
+    fn tell_waits(&self, measures: &Measures) {
+        let wait = |at: Option<Timestamp>| at.map_or(Duration::ZERO, |at| self.now.since(at));
+        measures.waits("timer", wait(self.timer));
+        measures.waits("hand_over", wait(self.hand_over));
+    }
+
     fn next(&self) -> Option<Timestamp> {
         [self.timer, self.hand_over].into_iter().flatten().min()
     }
@@ -121,6 +129,7 @@ impl Outlook {
 pub async fn pass(app: &App, worker: &Worker) -> Result<Option<Timestamp>, Failure> {
     for _ in 0..ROUNDS_MAX {
         let found = Outlook::read(app, worker).await?;
+        found.tell_waits(&app.measures);
         if found.is_quiet() {
             return Ok(found.next());
         }

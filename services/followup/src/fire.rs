@@ -37,21 +37,30 @@ use crate::{
 pub const BATCH: u64 = 500;
 
 /// What one transaction did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Fired {
     /// Timers that were due and free.
     pub claimed: usize,
     /// Of these, left for later because their customer or enrolment was busy.
     pub skipped: usize,
+    /// When the others were due.
+    pub due_at: Vec<Timestamp>,
 }
 
-/// Fires what is due in some shards.
-pub async fn fire(app: &App, worker: &Worker, shards: &[u32]) -> Result<Fired, Failure> {
-    app.database.write(worker, async |tx: &Tx| fire_in(app, tx, shards).await).await
+/// Fires what is due in some shards, each from the key of its first timer on.
+pub async fn fire(app: &App, worker: &Worker, due: &[timers::Due]) -> Result<Fired, Failure> {
+    let fired = app.database.write(worker, async |tx: &Tx| fire_in(app, tx, due).await).await?;
+    // Only now has it left: the wait for the commit is part of being late.
+    let now = app.clock.wall();
+    fired.due_at.iter().for_each(|due| app.measures.fired(now.since(*due)));
+    app.measures.skipped("busy", fired.skipped);
+    Ok(fired)
 }
 
-async fn fire_in(app: &App, tx: &Tx, shards: &[u32]) -> Result<Fired, Failure> {
-    let mine = timers::try_fire_locks(tx, shards).await?;
+async fn fire_in(app: &App, tx: &Tx, due: &[timers::Due]) -> Result<Fired, Failure> {
+    let wanted: Vec<u32> = due.iter().map(|(shard, _)| *shard).collect();
+    let locked = timers::try_fire_locks(tx, &wanted).await?;
+    let mine: Vec<timers::Due> = due.iter().copied().filter(|(shard, _)| locked.contains(shard)).collect();
     if mine.is_empty() {
         return Ok(Fired::default());
     }
@@ -67,7 +76,7 @@ async fn fire_in(app: &App, tx: &Tx, shards: &[u32]) -> Result<Fired, Failure> {
     for timer in claimed {
         batch.take(timer, &read, &around);
     }
-    batch.write(tx, &around).await
+    batch.write(app, tx, &around).await
 }
 
 /// What a batch changes.
@@ -100,15 +109,16 @@ impl Batch {
         }
     }
 
-    async fn write(self, tx: &Tx, around: &Around) -> Result<Fired, Failure> {
+    async fn write(self, app: &App, tx: &Tx, around: &Around) -> Result<Fired, Failure> {
         timers::delete(tx, &self.gone).await?;
         let changed: Vec<&Task> = self.changed.iter().collect();
         tasks::save(tx, &changed).await?;
         timers::plant(tx, &changed).await?;
-        tasks::add(tx, self.new).await?;
+        planner::add(app, tx, self.new).await?;
         self.drafts.into_iter().for_each(|draft| tx.emit(draft));
         tracing::debug!(claimed = self.claimed, skipped = self.skipped, at = ?around.now, "timers fired");
-        Ok(Fired { claimed: self.claimed, skipped: self.skipped })
+        let due_at = self.gone.iter().map(|timer| timer.moment.at).collect();
+        Ok(Fired { claimed: self.claimed, skipped: self.skipped, due_at })
     }
 }
 

@@ -6,6 +6,7 @@ mod domain;
 mod engine;
 mod fire;
 mod grpc;
+mod measures;
 mod operations;
 mod schedule;
 mod sealed;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 
 pub use config::{Config, DEFAULTS};
 use continuity::Monitor;
+use measures::Measures;
 use sealed::Sealed;
 use versions::Versions;
 
@@ -41,6 +43,7 @@ pub(crate) struct App {
     pub versions: Versions,
     pub freshness: Freshness,
     pub continuity: Monitor,
+    pub measures: Measures,
     /// Wakes the engine: a timer may have been planted that is due before the one it waits for.
     pub wake: Arc<Notify>,
 }
@@ -78,6 +81,7 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
         versions: Versions::default(),
         freshness: consumer.freshness(),
         continuity: Monitor::default(),
+        measures: Measures::default(),
         wake: Arc::default(),
     };
     // The workers of this service, all of them.

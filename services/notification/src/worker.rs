@@ -3,6 +3,7 @@
 
 mod claim;
 mod greet;
+mod measure;
 mod prepare;
 mod replay;
 mod send;
@@ -48,6 +49,7 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
         .work(Work::new("notification consume", applying))
         .work(Work::new("notification dispatch", dispatch(Arc::clone(app), runtime.clone())))
         .work(Work::new("notification clockwork", clockwork(Arc::clone(app), runtime.clone())))
+        .work(Work::new("notification measure", measure::run(Arc::clone(app), runtime.clone())))
         .work(Work::new("notification sweep", sweep(Arc::clone(app), runtime.clone())))
         .rest(rest(app))
 }

@@ -86,7 +86,7 @@ impl Agenda {
         self.0.iter().copied().find(|later| *later > moment)
     }
 
-    #[must_use]
+    #[cfg(test)]
     pub fn moments(&self) -> &[Moment] {
         &self.0
     }

@@ -333,6 +333,7 @@ pub fn task(enrolment: &Enrolment, definition: &Definition, occurrence: Occurren
         due_at: occurrence.due_at,
         agenda: occurrence.agenda,
         remind_open: step.reminders.at_open,
+        before_minutes: Vec::new(),
         timer: None,
         lent: definition.lent.clone(),
         lent_until: occurrence.due_at,

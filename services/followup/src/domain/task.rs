@@ -149,6 +149,8 @@ pub struct Task {
     pub due_at: Timestamp,
     pub agenda: Agenda,
     pub remind_open: bool,
+    /// How long before due its maker wants to be reminded; empty where a plan says so.
+    pub before_minutes: Vec<u32>,
     /// The one timer that it owns; none after its last kind.
     pub timer: Option<Moment>,
     pub lent: Vec<Layer>,

@@ -41,7 +41,12 @@ pub fn create(message: pb::CreatePlanRequest) -> Result<New, Failure> {
         Wanted::Own(Box::new(own))
     } else {
         let key = input.text("template_key", &message.template_key, 1..=60);
-        let bare = given.steps.is_empty() && given.results.is_empty() && given.lent_layers.is_empty();
+        let bare = pb::PlanDefinition {
+            segment_id: given.segment_id.clone(),
+            calendar_id: given.calendar_id.clone(),
+            time_zone: given.time_zone.clone(),
+            ..Default::default()
+        } == given;
         input.require(bare, "definition", "may name only segment_id, calendar_id and time_zone beside template_key");
         let mut inner = Input::default();
         let frame = frame(&mut inner, &given);

@@ -165,6 +165,7 @@ impl Draft {
             due_at: new.due_at,
             agenda: Agenda::default(),
             remind_open: new.reminders.at_open,
+            before_minutes: new.reminders.before_minutes.clone(),
             timer: None,
             lent: self.lent.clone(),
             lent_until: new.due_at,

@@ -15,6 +15,9 @@ use crate::{
     store::calendars,
 };
 
+/// Calendars of one company: they are read whole and changed together.
+const CALENDARS_MAX: usize = 100;
+
 /// What a caller writes of a calendar.
 pub struct Write {
     pub name: String,
@@ -41,6 +44,9 @@ pub async fn create(app: &App, who: &Principal, new: Write, repeat: Option<Repea
             let id = app.ids.next(app.now(tx).await?);
             let calendar = Calendar { tenant: permit.tenant(), id, name, hours, is_default, version: 1 };
             let others = calendars::lock(tx, permit.tenant()).await?;
+            if others.len() >= CALENDARS_MAX {
+                return Err(Error::TooManyCalendars(CALENDARS_MAX));
+            }
             calendars::save(tx, &calendar, others).await?;
             let shown = show::calendar(&calendar);
             if let Some(repeat) = &repeat {

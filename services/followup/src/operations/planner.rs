@@ -25,6 +25,15 @@ use crate::{
     store::{calendars, enrolments, people, plans, projection, tasks},
 };
 
+/// Adds planned tasks, and counts the occurrences among them that are left out. Answers those that are new.
+pub async fn add(app: &App, tx: &Tx, planned: Vec<Task>) -> Result<Vec<Task>, Failure> {
+    let added = tasks::add(tx, planned).await?;
+    for task in added.iter().filter(|task| task.state == TaskState::Cancelled) {
+        app.measures.skipped(task.reason.name(), 1);
+    }
+    Ok(added)
+}
+
 /// A published version; it never changes, so that what was read once is kept.
 pub async fn version(app: &App, tx: &Tx, key: (TenantId, PlanId, i32)) -> Result<Option<Arc<PlanVersion>>, Failure> {
     if let Some(known) = app.versions.get(&key) {
@@ -161,12 +170,12 @@ pub async fn enrol(app: &App, tx: &Tx, plan: &Plan, customer: &Customer, now: Ti
     let live = live_of(tx, &enrolment).await?;
     let mut new = ground.tasks(&enrolment, ground.free_of(occurrences, &live));
     new.extend(ground.triggered(&enrolment, &TriggerEvent::Enrolled, &planning::entry_key(enrolment.id)));
-    tasks::add(tx, new).await?;
+    add(app, tx, new).await?;
     Ok(())
 }
 
 /// The zone of the plan, else of the customer's owner, else the configured one.
-async fn zone(app: &App, tx: &Tx, named: Option<&str>, customer: &Customer) -> Result<String, Failure> {
+pub async fn zone(app: &App, tx: &Tx, named: Option<&str>, customer: &Customer) -> Result<String, Failure> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
@@ -200,7 +209,7 @@ pub async fn replan(
         Enrolment { generation: enrolment.generation + 1, version: enrolment.version + 1, reason, ..enrolment };
     enrolments::save(tx, &enrolment).await?;
     let occurrences = ground.standing.occurrences(definition, &ground.calendar);
-    tasks::add(tx, ground.tasks(&enrolment, ground.free_of(occurrences, &live))).await?;
+    add(app, tx, ground.tasks(&enrolment, ground.free_of(occurrences, &live))).await?;
     Ok(enrolment)
 }
 
@@ -234,7 +243,7 @@ pub async fn trigger(
         let ground = ground(app, tx, enrolment, customer, now).await?;
         new.extend(ground.triggered(enrolment, happened, key));
     }
-    tasks::add(tx, new).await?;
+    add(app, tx, new).await?;
     Ok(())
 }
 
@@ -258,7 +267,7 @@ pub async fn heard(app: &App, tx: &Tx, customer: &Customer, enrolments: &[Enrolm
         let steps: BTreeMap<&str, &Task> =
             waiting.iter().filter_map(|task| Some((step_of(task)?.key.as_str(), *task))).collect();
         let next = steps.values().flat_map(|task| ground.successors(enrolment, task, &[])).collect();
-        tasks::add(tx, next).await?;
+        add(app, tx, next).await?;
     }
     Ok(())
 }

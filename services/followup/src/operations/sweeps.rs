@@ -7,7 +7,10 @@ use revisit_permission::Worker;
 use super::planner;
 use crate::{
     App,
-    domain::plan::{Enrolment, EnrolmentState, Plan, PlanState, Reason},
+    domain::{
+        Error,
+        plan::{Enrolment, EnrolmentState, Plan, PlanState, Reason},
+    },
     store::{
         enrolments, plans,
         plans::{Sweep, SweepKind},
@@ -61,6 +64,8 @@ async fn enrol(app: &App, tx: &Tx, plan: &Plan, sweep: &Sweep, now: Timestamp) -
 
 async fn migrate(app: &App, tx: &Tx, plan: &Plan, sweep: &Sweep) -> Result<Cursor, Failure> {
     let batch = batch(tx, plan, sweep).await?;
+    let version = planner::version(app, tx, (plan.tenant, plan.id, plan.published)).await?;
+    let definition = &version.ok_or_else(|| Failure::from(Error::NoSuchVersion))?.definition;
     for found in &batch {
         let customer = projection::customer(tx, plan.tenant, found.customer, projection::Hold::Change).await?;
         let enrolment = enrolments::lock(tx, plan.tenant, found.id).await?;
@@ -68,11 +73,14 @@ async fn migrate(app: &App, tx: &Tx, plan: &Plan, sweep: &Sweep) -> Result<Curso
         if enrolment.plan_version >= plan.published {
             continue;
         }
-        let enrolment = Enrolment { plan_version: plan.published, ..enrolment };
-        match enrolment.state {
-            EnrolmentState::Active => drop(planner::replan(app, tx, enrolment, &customer, Reason::Migrated).await?),
+        let zone = planner::zone(app, tx, definition.zone.as_deref(), &customer).await?;
+        let moved = Enrolment { plan_version: plan.published, zone, ..enrolment };
+        match moved.state {
+            EnrolmentState::Active => drop(planner::replan(app, tx, moved, &customer, Reason::Migrated).await?),
             // It is planned when it is resumed.
-            EnrolmentState::Paused => enrolments::save(tx, &enrolment).await?,
+            EnrolmentState::Paused => {
+                enrolments::save(tx, &Enrolment { version: moved.version + 1, ..moved }).await?;
+            }
             EnrolmentState::Released => {}
         }
     }

@@ -218,10 +218,7 @@ async fn reminders_of(app: &App, tx: &Tx, locked: &Locked) -> Result<Reminders, 
     if let Some(parent) = &locked.parent {
         return by_hand::follow_on(app, tx, parent, task.kind).await;
     }
-    // Of a task without a plan the offsets are read back from where its reminders lie.
-    let before = task.agenda.moments().iter().filter(|moment| moment.at < task.due_at);
-    let minutes = before.map(|moment| u32::try_from(task.due_at.since(moment.at).as_secs() / 60).unwrap_or(0));
-    Ok(by_hand::reminders(task.kind, minutes.filter(|minutes| *minutes > 0).collect()))
+    Ok(by_hand::reminders(task.kind, task.before_minutes.clone()))
 }
 
 async fn calendar_of(app: &App, tx: &Tx, task: &Task) -> Result<schedule::WorkCalendar, Error> {
@@ -346,8 +343,8 @@ pub async fn plant_next(app: &App, tx: &Tx, locked: &Locked, now: Timestamp) -> 
     }
     let ground = planner::ground(app, tx, enrolment, customer, now).await?;
     let live = planner::live_of(tx, enrolment).await?;
-    let added = tasks::add(tx, ground.successors(enrolment, &locked.task, &live)).await?;
-    Ok(added.into_iter().next())
+    let added = planner::add(app, tx, ground.successors(enrolment, &locked.task, &live)).await?;
+    Ok(added.into_iter().find(|task| task.state.is_live()))
 }
 
 /// Tells customer directly that an access has ended; within a second when all is well, and the event follows anyway.

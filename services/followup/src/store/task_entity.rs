@@ -32,6 +32,7 @@ pub mod task {
         pub due_at: i64,
         pub agenda: String,
         pub remind_open: bool,
+        pub before_minutes: String,
         pub timer_at: Option<i64>,
         pub timer_kind: Option<i16>,
         pub lent: String,

@@ -57,6 +57,7 @@ pub(super) fn task(row: Model) -> Result<Task, Failure> {
         due_at: at(row.due_at),
         agenda: Agenda::parse(&row.agenda).ok_or_else(|| unreadable("agenda"))?,
         remind_open: row.remind_open,
+        before_minutes: minutes(&row.before_minutes)?,
         timer,
         lent: layers(&row.lent)?,
         lent_until: at(row.lent_until),
@@ -73,6 +74,10 @@ pub(super) fn task(row: Model) -> Result<Task, Failure> {
         created_at: at(row.created_at),
         created_by: id(row.created_by),
     })
+}
+
+fn minutes(text: &str) -> Result<Vec<u32>, Failure> {
+    text.split_whitespace().map(|number| number.parse().map_err(|_| unreadable("offset"))).collect()
 }
 
 pub(super) fn row(task: &Task) -> Model {
@@ -102,6 +107,7 @@ pub(super) fn row(task: &Task) -> Model {
         due_at: task.due_at.micros(),
         agenda: task.agenda.text(),
         remind_open: task.remind_open,
+        before_minutes: task.before_minutes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         timer_at: task.timer.map(|timer| timer.at.micros()),
         timer_kind: task.timer.map(|timer| timer.kind.code()),
         lent: layers_text(&task.lent),

@@ -9,7 +9,7 @@ use revisit_event::SHARDS;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, Order, QueryFilter, QueryOrder,
     QuerySelect, Statement, Value,
-    sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query},
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
 };
 
 use super::{ROWS_MAX, at, task_entity::timer, unreadable};
@@ -58,18 +58,41 @@ pub async fn try_fire_locks(tx: &Tx, shards: &[u32]) -> Result<Vec<u32>, Failure
 /// First half of the two-part key of the fire locks: a name that no other lock uses.
 const FIRE_LOCK: i32 = 0x4669_7265;
 
-/// The due timers of some shards, oldest first in each, locked; those that somebody else holds are skipped.
-pub async fn claim(tx: &Tx, shards: &[u32], now: Timestamp, limit: u64) -> Result<Vec<Timer>, Failure> {
-    let rows = timer::Entity::find()
-        .filter(timer::Column::Shard.is_in(shards.iter().map(|shard| shard.cast_signed())))
-        .filter(timer::Column::FireAt.lte(now.micros()))
-        .order_by_asc(timer::Column::FireAt)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .all(&**tx)
-        .await
-        .map_err(fault)?;
-    rows.into_iter().map(read).collect()
+/// A shard, and the key of its first timer when it was looked at: nothing is claimed before it.
+pub type Due = (u32, Timestamp);
+
+/// The claim on PostgreSQL: each shard is scanned from its floor in the order of its key, and nothing is sorted.
+const CLAIM: &str = "SELECT t.* FROM unnest($1::int[], $2::bigint[]) AS s (shard, floor)
+    CROSS JOIN LATERAL (SELECT * FROM timer WHERE timer.shard = s.shard AND fire_at >= s.floor AND fire_at <= $3
+        ORDER BY fire_at, task_id LIMIT $4 FOR UPDATE SKIP LOCKED) AS t";
+
+/// The due timers of some shards, oldest first in each, locked; those that somebody else holds are skipped. Each shard
+/// has its part of the limit, so that one with a backlog does not keep the others waiting.
+pub async fn claim(tx: &Tx, due: &[Due], now: Timestamp, limit: u64) -> Result<Vec<Timer>, Failure> {
+    let each = limit.div_ceil(due.len().max(1) as u64);
+    if tx.is_postgres() {
+        let shards: Vec<i32> = due.iter().map(|(shard, _)| shard.cast_signed()).collect();
+        let floors: Vec<i64> = due.iter().map(|(_, floor)| floor.micros()).collect();
+        let each = i64::try_from(each).unwrap_or(i64::MAX);
+        let values: [Value; 4] = [shards.into(), floors.into(), now.micros().into(), each.into()];
+        let claim = Statement::from_sql_and_values(DbBackend::Postgres, CLAIM, values);
+        let rows = timer::Entity::find().from_raw_sql(claim).all(&**tx).await.map_err(fault)?;
+        return rows.into_iter().map(read).collect();
+    }
+    let mut claimed = Vec::new();
+    for (shard, floor) in due {
+        let rows = timer::Entity::find()
+            .filter(timer::Column::Shard.eq(shard.cast_signed()))
+            .filter(timer::Column::FireAt.between(floor.micros(), now.micros()))
+            .order_by_asc(timer::Column::FireAt)
+            .order_by_asc(timer::Column::TaskId)
+            .limit(each)
+            .all(&**tx)
+            .await
+            .map_err(fault)?;
+        claimed.extend(rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(claimed)
 }
 
 fn read(row: timer::Model) -> Result<Timer, Failure> {
@@ -159,7 +182,7 @@ pub const PLANNED: &str = "(SELECT MIN(at) FROM (
     UNION ALL SELECT h.next_at FROM hand_over h WHERE s.shard = 0 AND NOT h.done) AS planned)";
 
 /// The first timer of each shard that has one: a single descent per shard, whatever is pending.
-pub async fn heads(tx: &Tx) -> Result<Vec<(u32, Timestamp)>, Failure> {
+pub async fn heads(tx: &Tx) -> Result<Vec<Due>, Failure> {
     let text = format!(
         "WITH RECURSIVE s(shard) AS (SELECT 0 UNION ALL SELECT shard + 1 FROM s WHERE shard < {}) \
          SELECT shard, (SELECT t.fire_at FROM timer t WHERE t.shard = s.shard ORDER BY t.fire_at LIMIT 1) AS fire_at FROM s",

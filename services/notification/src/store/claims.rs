@@ -30,6 +30,21 @@ pub async fn due_lanes(tx: &Tx, now: Timestamp, max: i64) -> Result<Vec<String>,
     rows.iter().map(|row| column(row, "lane")).collect()
 }
 
+/// Of each channel that has something to do, since when its oldest delivery has been due.
+pub async fn oldest_due(tx: &Tx, now: Timestamp) -> Result<Vec<(String, Timestamp)>, Failure> {
+    let text = "SELECT channel, MIN(due_at) AS first FROM delivery WHERE due_at IS NOT NULL AND due_at <= $1
+        GROUP BY channel";
+    let rows = query(tx, text, [now.micros().into()]).await?;
+    rows.iter().map(|row| Ok((column(row, "channel")?, time(column(row, "first")?)))).collect()
+}
+
+/// Of each channel that has some, how many deliveries may have arrived, and nobody knows.
+pub async fn unknown(tx: &Tx) -> Result<Vec<(String, i64)>, Failure> {
+    let text = "SELECT channel, COUNT(*) AS number FROM delivery WHERE state = 'unknown' GROUP BY channel";
+    let rows = query(tx, text, []).await?;
+    rows.iter().map(|row| Ok((column(row, "channel")?, column(row, "number")?))).collect()
+}
+
 /// The earliest instant at which a delivery has to be looked at.
 pub async fn next_due(tx: &Tx) -> Result<Option<Timestamp>, Failure> {
     let row = query_one(tx, "SELECT MIN(due_at) AS first FROM delivery WHERE due_at IS NOT NULL", []).await?;

@@ -132,7 +132,7 @@ const TABLES: [(&str, &str); 16] = [
 ];
 
 /// Work is found by time over all tenants, so these indexes do not begin with one; lists of rows do.
-const INDEXES: [&str; 12] = [
+const INDEXES: [&str; 13] = [
     "CREATE INDEX delivery_due ON delivery (lane, due_at) WHERE due_at IS NOT NULL",
     "CREATE INDEX delivery_due_first ON delivery (due_at) WHERE due_at IS NOT NULL",
     "CREATE INDEX delivery_by_time ON delivery (tenant_id, created_at, delivery_id)",
@@ -140,6 +140,7 @@ const INDEXES: [&str; 12] = [
     "CREATE INDEX delivery_by_department ON delivery (tenant_id, department_id, created_at, delivery_id)",
     "CREATE INDEX delivery_by_task ON delivery (tenant_id, task_id) WHERE due_at IS NOT NULL",
     "CREATE INDEX delivery_dead ON delivery (tenant_id, delivery_id) WHERE state = 'dead'",
+    "CREATE INDEX delivery_unknown ON delivery (channel) WHERE state = 'unknown'",
     "CREATE INDEX delivery_ended ON delivery (created_at) WHERE due_at IS NULL",
     "CREATE INDEX inbox_unread ON inbox_message (tenant_id, recipient_id, sequence) WHERE read_at IS NULL",
     "CREATE INDEX task_by_customer ON task (tenant_id, customer_id) WHERE NOT closed",

@@ -1,11 +1,29 @@
 //! When the next task comes: after leaving and entering again, over free days, and at night.
 
-use revisit_core::id::SegmentId;
+use revisit_core::id::{CustomerId, SegmentId};
 use revisit_proto::{customer::v1 as customer, followup::v1 as pb};
 
 use super::support::{Company, in_each_company, instant, shanghai};
 
 const LIVE: [pb::TaskState; 2] = [pb::TaskState::Scheduled, pb::TaskState::Open];
+
+/// Tells when a customer was born.
+async fn born(company: &Company, id: CustomerId, day: &str) {
+    let (customer_id, field, value) = (id.to_string(), "birthday".into(), day.into());
+    let born = customer::FactChanged { customer_id, field, value, version: 1 };
+    company.event("customer", id.uuid(), &born).await;
+}
+
+/// Pauses the only enrolment of a plan and resumes it, which plans its future anew.
+async fn plan_anew(company: &Company, plan: pb::Plan) {
+    let request = pb::ListEnrolmentsRequest { plan_id: plan.plan_id, ..Default::default() };
+    let listed = company.plans().list_enrolments(company.by("manager", request)).await.expect("a page");
+    let enrolment_id = listed.into_inner().enrolments[0].enrolment_id.clone();
+    let pause = pb::PauseEnrolmentRequest { enrolment_id: enrolment_id.clone(), ..Default::default() };
+    company.plans().pause_enrolment(company.by("manager", pause)).await.expect("it pauses");
+    let resume = pb::ResumeEnrolmentRequest { enrolment_id, ..Default::default() };
+    company.plans().resume_enrolment(company.by("manager", resume)).await.expect("it resumes");
+}
 
 #[tokio::test]
 async fn a_customer_who_leaves_with_an_open_task_and_enters_again_keeps_one_cadence() {
@@ -39,22 +57,10 @@ async fn a_date_on_a_free_day_survives_a_new_plan_before_the_next_working_day() 
         let plan = company.publish_changed("birthday", segment, forward).await;
         let id = company.new_id();
         company.enter(segment, company.facts(id, 1, "rep"), 1).await;
-        let born = customer::FactChanged {
-            customer_id: id.to_string(),
-            field: "birthday".into(),
-            value: "1992-03-07".into(),
-            version: 1,
-        };
-        company.event("customer", id.uuid(), &born).await;
+        born(company, id, "1992-03-07").await;
         // The birthday is a Saturday; its task waits for Monday.
         company.advance_to_local("2026-03-08T12:00").await;
-        let request = pb::ListEnrolmentsRequest { plan_id: plan.plan_id, ..Default::default() };
-        let listed = company.plans().list_enrolments(company.by("manager", request)).await.expect("a page");
-        let enrolment_id = listed.into_inner().enrolments[0].enrolment_id.clone();
-        let pause = pb::PauseEnrolmentRequest { enrolment_id: enrolment_id.clone(), ..Default::default() };
-        company.plans().pause_enrolment(company.by("manager", pause)).await.expect("it pauses");
-        let resume = pb::ResumeEnrolmentRequest { enrolment_id, ..Default::default() };
-        company.plans().resume_enrolment(company.by("manager", resume)).await.expect("it resumes");
+        plan_anew(company, plan).await;
         let planned = company.list("rep", &LIVE).await;
         assert_eq!((planned.len(), instant(planned[0].open_time)), (1, shanghai("2026-03-09T09:00")), "this year's");
         company.advance_to_local("2026-03-09T09:00").await;
@@ -74,24 +80,12 @@ async fn a_date_that_was_settled_before_it_came_is_not_planned_again() {
         let plan = company.publish("birthday", segment).await;
         let id = company.new_id();
         company.enter(segment, company.facts(id, 1, "rep"), 1).await;
-        let born = customer::FactChanged {
-            customer_id: id.to_string(),
-            field: "birthday".into(),
-            value: "1992-03-05".into(),
-            version: 1,
-        };
-        company.event("customer", id.uuid(), &born).await;
+        born(company, id, "1992-03-05").await;
         company.settle().await;
         let task_id = company.list("rep", &LIVE).await.remove(0).task_id;
         let skip = pb::SkipTaskRequest { task_id, reason: "greeted in person".into(), ..Default::default() };
         company.tasks().skip_task(company.by("rep", skip)).await.expect("it is left out");
-        let request = pb::ListEnrolmentsRequest { plan_id: plan.plan_id, ..Default::default() };
-        let listed = company.plans().list_enrolments(company.by("manager", request)).await.expect("a page");
-        let enrolment_id = listed.into_inner().enrolments[0].enrolment_id.clone();
-        let pause = pb::PauseEnrolmentRequest { enrolment_id: enrolment_id.clone(), ..Default::default() };
-        company.plans().pause_enrolment(company.by("manager", pause)).await.expect("it pauses");
-        let resume = pb::ResumeEnrolmentRequest { enrolment_id, ..Default::default() };
-        company.plans().resume_enrolment(company.by("manager", resume)).await.expect("it resumes");
+        plan_anew(company, plan).await;
         let planned = company.list("rep", &LIVE).await;
         assert_eq!((planned.len(), instant(planned[0].open_time)), (1, shanghai("2027-03-05T09:00")));
     })

@@ -3,6 +3,8 @@
 use revisit_core::id::SegmentId;
 use revisit_proto::followup::v1 as pb;
 
+use revisit_tests::meter::Meter;
+
 use super::support::{Company, in_each_company, instant, shanghai};
 
 /// A plan that goes by fixed dates, every day at a local time of a zone.
@@ -54,6 +56,26 @@ async fn a_local_time_that_does_not_exist_is_left_out_with_its_reason() {
         let next = company.list("rep", &[pb::TaskState::Scheduled]).await;
         assert_eq!(instant(next[0].open_time), shanghai("2026-03-09T14:30"), "02:30 in summer time");
         company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn operators_see_how_late_the_engine_is_and_what_it_has_left_out() {
+    let meter = Meter::set();
+    in_each_company(async |company: &Company| {
+        daily(company, "Asia/Shanghai", "09:00", pb::GapPolicy::Shift).await;
+        // Nobody fires for five days.
+        company.clock.set_wall(shanghai("2026-03-07T12:00"));
+        company.settle().await;
+        let days = |days: u32| f64::from(days * 86_400);
+        assert!(
+            meter.value("followup.fire.lateness").is_some_and(|late| late >= days(4)),
+            "the first was due days ago"
+        );
+        assert!(meter.value("followup.skipped{coalesced}").is_some_and(|count| count >= 5.0), "each that was left out");
+        assert_eq!(meter.value("followup.oldest_due.millis{timer}"), Some(0.0), "nothing waits any more");
+        assert!(meter.value("outbox.relay.gap").is_none_or(|gap| gap > 0.0));
     })
     .await;
 }

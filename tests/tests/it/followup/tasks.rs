@@ -308,3 +308,55 @@ async fn a_leavers_work_goes_to_the_successor_and_nothing_stays_behind() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_task_that_is_put_off_reminds_as_long_before_as_its_maker_wanted() {
+    in_each_company(async |company: &Company| {
+        // An hour before is no working time: the reminder is due when people go home on Friday.
+        let request = pb::CreateTaskRequest {
+            kind: pb::TaskKind::Todo.into(),
+            title: "prepare the offer".into(),
+            due_time: wire(shanghai("2026-03-09T09:30")),
+            remind_before_minutes: vec![60],
+            ..Default::default()
+        };
+        let made = company.tasks().create_task(company.by("rep", request)).await.expect("a to-do").into_inner();
+        let later = pb::SnoozeTaskRequest {
+            task_id: made.task_id,
+            due_time: wire(shanghai("2026-03-11T15:00")),
+            ..Default::default()
+        };
+        company.tasks().snooze_task(company.by("rep", later)).await.expect("it waits");
+        company.advance_to_local("2026-03-11T13:59").await;
+        assert_eq!(reminders(company).await, []);
+        company.advance_to_local("2026-03-11T14:00").await;
+        assert_eq!(reminders(company).await, [(pb::ReminderKind::Before, 0)]);
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_to_do_is_given_to_somebody_shown_beside_their_visits_and_done() {
+    in_each_company(async |company: &Company| {
+        company.with_open_task().await;
+        let to_do = pb::CreateTaskRequest {
+            kind: pb::TaskKind::Todo.into(),
+            title: "send the catalogue".into(),
+            assignee_id: company.who("rep").to_string(),
+            due_time: wire(shanghai("2026-03-09T17:00")),
+            ..Default::default()
+        };
+        let to_do = company.tasks().create_task(company.by("manager", to_do)).await.expect("a to-do").into_inner();
+        let day = pb::ListTodayTasksRequest::default();
+        let day = company.tasks().list_today_tasks(company.by("rep", day)).await.expect("a day").into_inner();
+        let shown: Vec<_> = day.tasks.iter().map(|task| (task.kind(), task.assignee_id.clone())).collect();
+        let rep = company.who("rep").to_string();
+        assert_eq!(shown, [(pb::TaskKind::Todo, rep.clone()), (pb::TaskKind::Plan, rep)]);
+        let done = pb::CompleteTaskRequest { task_id: to_do.task_id, result: "done".into(), ..Default::default() };
+        let done = company.tasks().complete_task(company.by("rep", done)).await.expect("done").into_inner();
+        assert_eq!(done.task.expect("the task").state(), pb::TaskState::Done);
+        company.assert_timers_fit().await;
+    })
+    .await;
+}

@@ -6,10 +6,10 @@ use revisit_bootstrap::answer;
 use revisit_permission::Action;
 use revisit_proto::{followup::v1::ReminderKind, notification::v1 as pb};
 use revisit_standalone::mail_sink::Trouble;
-use revisit_tests::fake_identity::unknown_id;
+use revisit_tests::{fake_identity::unknown_id, meter::Meter};
 use uuid::Uuid;
 
-use super::desk::{Desk, at_each_desk, fresh};
+use super::desk::{Desk, PATIENCE, at_each_desk, fresh};
 
 /// How many different letters about tasks were handed to the mail server.
 const DIFFERENT_MAILS: &str = "SELECT count(DISTINCT request_hash) AS n FROM attempt WHERE delivery_id IN \
@@ -83,6 +83,26 @@ async fn a_lost_answer_is_repeated_once_under_the_same_id_and_then_left_unknown(
         let left = mail(desk, task).await;
         assert_eq!((left.state(), left.tries, left.next_time), (pb::DeliveryState::Unknown, 2, None));
         assert_eq!(ids_of_mails(desk), [left.token.clone(), left.token]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn operators_see_how_many_mails_are_in_doubt() {
+    let meter = Meter::set();
+    at_each_desk(async |desk: &Desk| {
+        reminded(desk, &[Trouble::Silence]).await;
+        // The next look at the channels is a quarter of a minute away; the repeat comes before it.
+        desk.sink.expect_trouble(&[Trouble::Silence]);
+        desk.advance(Duration::from_secs(5)).await;
+        desk.advance(Duration::from_secs(15)).await;
+        let seen = async {
+            while meter.value("notification.unknown{email}") != Some(1.0) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.expect("it is seen");
+        assert_eq!(meter.value("notification.oldest_due.millis{email}"), Some(0.0), "nothing waits");
     })
     .await;
 }

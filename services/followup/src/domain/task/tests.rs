@@ -33,6 +33,7 @@ fn task(due_in_hours: i64, reminders: &[(i64, TimerKind)]) -> Task {
         due_at: at(due_in_hours),
         agenda: Agenda::of(reminders.iter().map(|(hours, kind)| Moment { at: at(*hours), kind: *kind }).collect()),
         remind_open: true,
+        before_minutes: Vec::new(),
         timer: None,
         lent: Vec::new(),
         lent_until: at(due_in_hours),
