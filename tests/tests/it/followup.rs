@@ -2,7 +2,9 @@
 
 mod asked;
 mod cadence;
+mod differences;
 mod engine;
+mod figures;
 mod lending;
 mod limits;
 mod news;

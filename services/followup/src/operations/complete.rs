@@ -103,7 +103,7 @@ async fn complete_in(
     }
     let after = after.done(done, now)?;
     if locked.task.state == TaskState::Open {
-        tx.emit(events::closed(&after, true));
+        tx.emit(events::closed(&after, true, now));
     }
     tx.emit(events::recorded(&after, &outcome));
     task_operations::close_issue(tx, locked, &after, now).await?;

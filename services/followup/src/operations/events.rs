@@ -37,16 +37,30 @@ pub fn opening(task: &Task, now: Timestamp) -> Option<pb::TaskOpened> {
         generation: task.version,
         layers: task.lent.iter().map(|layer: &Layer| layer.name().to_owned()).collect(),
         until_micros: task.lend_until(now).micros(),
+        account: Some(account(task)),
     })
 }
 
+fn account(task: &Task) -> pb::TaskAccount {
+    let text = |id: Option<String>| id.unwrap_or_default();
+    pb::TaskAccount {
+        assignee_id: text(task.assignee.map(|id| id.to_string())),
+        department_id: text(task.department.map(|id| id.to_string())),
+        grade: text(task.grade.clone()),
+        plan_id: text(task.origin.as_ref().map(|origin| origin.plan.to_string())),
+        due_time_micros: task.due_at.micros(),
+    }
+}
+
 /// The task is over, and with it the access that it lent and every reminder that has not left.
-pub fn closed(task: &Task, done: bool) -> Draft {
+pub fn closed(task: &Task, done: bool, now: Timestamp) -> Draft {
     let message = pb::TaskClosed {
         task_id: task.id.to_string(),
         customer_id: task.customer.map(|customer| customer.to_string()).unwrap_or_default(),
         generation: task.version,
         done,
+        time_micros: now.micros(),
+        account: Some(account(task)),
     };
     draft(task, &message)
 }

@@ -283,7 +283,7 @@ pub async fn cancel(tx: &Tx, read: &[&Task], reason: Reason, now: Timestamp) -> 
         let was_open = task.state == TaskState::Open;
         let after = task.clone().cancelled(reason, now).map_err(Failure::from)?;
         if was_open {
-            tx.emit(events::closed(&after, false));
+            tx.emit(events::closed(&after, false, now));
         }
         cancelled.push(after);
     }

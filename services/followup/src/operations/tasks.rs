@@ -312,7 +312,7 @@ async fn end_in(app: &App, tx: &Tx, locked: Locked, reason: &str) -> Result<(pb:
     let after = locked.task.clone().cancelled(Reason::Caller, now)?;
     let after = app.sealed.explain(tx, after, reason).await?;
     if was_open {
-        tx.emit(events::closed(&after, false));
+        tx.emit(events::closed(&after, false, now));
     }
     close_issue(tx, &locked, &after, now).await?;
     plant_next(app, tx, &locked, now).await?;

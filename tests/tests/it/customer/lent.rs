@@ -34,6 +34,7 @@ impl Task<'_> {
             generation,
             layers: layers.iter().map(|layer| (*layer).to_owned()).collect(),
             until_micros: until.micros(),
+            ..Default::default()
         };
         self.office.event("followup", self.customer.parse().expect("an id"), &opened).await;
     }
@@ -44,6 +45,7 @@ impl Task<'_> {
             customer_id: self.customer.to_owned(),
             generation,
             done: true,
+            ..Default::default()
         };
         self.office.event("followup", self.customer.parse().expect("an id"), &closed).await;
     }

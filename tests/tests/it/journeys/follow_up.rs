@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use revisit_bootstrap::status::answer;
-use revisit_proto::{followup::v1 as pb, notification::v1 as notification};
+use revisit_core::Kind;
+use revisit_proto::{
+    customer::v1 as customer, followup::v1 as pb, identity::v1 as identity, notification::v1 as notification,
+};
 use revisit_standalone::client::Person;
 use revisit_tests::world::{World, in_each_world};
 
@@ -101,6 +104,57 @@ async fn a_task_that_is_done_before_it_is_due_is_never_reminded_of_again() {
         assert_eq!(kinds(&rep).await, [M::TaskOpened]);
         assert!(kinds(&manager).await.is_empty());
         assert_eq!(world.tasks(&rep, pb::TaskState::Done).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_task_lends_is_over_when_its_completion_is_answered() {
+    in_each_world(async |world: &World| {
+        let (manager, rep) = store(world).await;
+        let department = manager.directory().get_own_profile(identity::GetOwnProfileRequest {}).await;
+        let department = answer(department).expect("a profile").department_id;
+        let colleague = world.hire("lan", "sales_rep", &department).await;
+        world.advance(2 * HOUR).await;
+        let task = world.tasks(&rep, pb::TaskState::Open).await.remove(0);
+        let hidden = world.ask(&colleague, &task.customer_id).await.expect_err("not theirs");
+        assert_eq!(hidden.kind, Kind::NotFound);
+        let given = pb::ReassignTaskRequest {
+            task_id: task.task_id.clone(),
+            assignee_id: colleague.id.to_string(),
+            ..Default::default()
+        };
+        answer(manager.fresh().await.expect("a session").tasks().reassign_task(given).await).expect("it is given");
+        world.settle().await;
+        let lent = world.ask(&colleague, &task.customer_id).await.expect("it is lent");
+        assert_eq!(lent.contact_points[0].normal_form, "+8613800001001");
+        complete(&colleague, &task).await;
+        // Nothing has settled: whoever has the answer has no access any more.
+        let over = world.ask(&colleague, &task.customer_id).await.expect_err("it is over");
+        assert_eq!(over.kind, Kind::NotFound);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_stands_in_the_customers_timeline_with_its_channel_once() {
+    in_each_world(async |world: &World| {
+        let (_, rep) = store(world).await;
+        world.advance(2 * HOUR).await;
+        let task = world.tasks(&rep, pb::TaskState::Open).await.remove(0);
+        complete(&rep, &task).await;
+        world.settle().await;
+        let request = customer::ListTimelineRequest { customer_id: task.customer_id.clone(), ..Default::default() };
+        let timeline = rep.fresh().await.expect("a session").timeline().list_timeline(request).await;
+        let entries = answer(timeline).expect("a timeline").entries;
+        let told: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.kind() == customer::EntryKind::FollowUp)
+            .map(|entry| {
+                (entry.to.as_str(), entry.channel.as_str(), entry.actor_id.as_str(), entry.reference_id.as_str())
+            })
+            .collect();
+        assert_eq!(told, [("reached", "phone", &*rep.id, task.task_id.as_str())]);
     })
     .await;
 }

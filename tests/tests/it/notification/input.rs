@@ -3,6 +3,7 @@
 use revisit_bootstrap::{answer, failure};
 use revisit_permission::Action;
 use revisit_proto::{followup::v1::ReminderKind, notification::v1 as pb};
+use revisit_tests::fake_identity::unknown_id;
 use tonic::{Code, Response, Status};
 
 use super::desk::{Desk, at_each_desk, fresh, reason};
@@ -232,6 +233,37 @@ async fn without_a_right_templates_endpoints_and_the_policy_are_denied() {
         for status in denied {
             assert_eq!(status.expect("it is denied").code(), Code::PermissionDenied);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_that_its_template_cannot_put_into_words_is_dead_and_holds_up_nobody_elses() {
+    at_each_desk(async |desk: &Desk| {
+        everything(desk).await;
+        let shipped = template(desk, pb::MessageKind::TaskDue, pb::Channel::Inbox).await;
+        let text = "title = { $customer_name } { $customer_name }\nbody = Go.".to_owned();
+        let twice = pb::UpdateTemplateRequest {
+            template: Some(pb::Template { text, ..shipped }),
+            update_mask: mask(&["text"]),
+        };
+        answer(desk.templates().update_template(desk.as_user(twice)).await).expect("it holds for usual names");
+        let lin = desk.colleague("lin").await;
+        let (long, short) = (unknown_id::<()>().uuid(), unknown_id::<()>().uuid());
+        desk.show(desk.identity.user, long, &"x".repeat(200));
+        desk.show(lin, short, "Tea");
+        let mut tasks = Vec::new();
+        for (recipient, customer) in [(desk.identity.user, long), (lin, short)] {
+            let task = unknown_id::<()>().uuid();
+            let mut reminder = desk.reminder(task, customer, ReminderKind::Due);
+            reminder.recipient_id = recipient.to_string();
+            desk.publish("followup", task, &reminder).await;
+            tasks.push(task);
+        }
+        desk.settle().await;
+        let dead = &desk.of_task(tasks[0]).await[&pb::Channel::Inbox];
+        assert_eq!((dead.state(), dead.reason.as_str()), (pb::DeliveryState::Dead, "template"));
+        assert_eq!(desk.messages_of(lin).await[0].title, "Tea Tea");
     })
     .await;
 }
