@@ -14,14 +14,15 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 use super::kind::{Channel, MessageKind, Sample};
 
-mod scan;
-
-use scan::unknown_in_text;
+mod layout;
+mod text;
 
 /// Bytes of a text or a layout at the most.
 pub const SOURCE_MAX: usize = 8_192;
 /// Bytes of a title at the most.
 const TITLE_MAX: usize = 256;
+/// Bytes of all messages of a text together at the most.
+const MESSAGES_MAX: usize = 64 << 10;
 /// Instructions that a layout may use up: enough for any letter, too few to burn a worker's time.
 const FUEL: u64 = 20_000;
 
@@ -113,7 +114,8 @@ impl Template {
     ) -> Result<(Self, Rendered), Vec<Flaw>> {
         let template = Self::compile(channel, locale, text, layout).map_err(|flaw| vec![flaw])?;
         let known: BTreeSet<&str> = kind.variables().iter().map(|(name, _)| *name).collect();
-        let mut flaws = unknown_in_text(text, &known);
+        let resource = parse(text).map_err(|flaw| vec![flaw])?;
+        let mut flaws = text::unknown_in_text(&resource, &known);
         flaws.extend(template.unknown_in_layout(&known));
         if !flaws.is_empty() {
             return Err(flaws);
@@ -130,8 +132,7 @@ impl Template {
         if layout.len() > SOURCE_MAX {
             return Err(Flaw::layout("must have at most 8192 bytes"));
         }
-        let resource = FluentResource::try_new(text.to_owned())
-            .map_err(|(_, errors)| Flaw::text(errors.first().map_or_else(String::new, ToString::to_string)))?;
+        let resource = parse(text)?;
         let messages: BTreeSet<String> = resource.entries().filter_map(message_name).collect();
         for required in ["title", "body"] {
             if !messages.contains(required) {
@@ -144,6 +145,7 @@ impl Template {
         bundle.set_use_isolating(false);
         bundle.add_builtins().map_err(|error| Flaw::text(error.to_string()))?;
         bundle.add_resource(resource).map_err(|_| Flaw::text("must define each message once"))?;
+        layout::forbidden(layout)?;
         environment().template_from_str(layout).map_err(|error| Flaw::layout(error.to_string()))?;
         Ok(Self { bundle, messages, layout: layout.to_owned(), bytes_max: bytes_max(channel) })
     }
@@ -158,8 +160,11 @@ impl Template {
             }
         }
         let mut text = BTreeMap::new();
+        let mut left = MESSAGES_MAX;
         for name in &self.messages {
-            text.insert(name.as_str(), self.format(name, &arguments)?);
+            let message = self.format(name, &arguments)?;
+            left = left.checked_sub(message.len()).ok_or_else(|| Flaw::text("must make at most 64 KiB of messages"))?;
+            text.insert(name.as_str(), message);
         }
         let title = text.get("title").map(|title| title.trim().to_owned()).unwrap_or_default();
         if title.is_empty() || title.len() > TITLE_MAX || title.chars().any(char::is_control) {
@@ -237,8 +242,17 @@ const fn bytes_max(channel: Channel) -> usize {
     }
 }
 
+fn parse(text: &str) -> Result<FluentResource, Flaw> {
+    text::require_few_placeables(text)?;
+    let resource = FluentResource::try_new(text.to_owned())
+        .map_err(|(_, errors)| Flaw::text(errors.first().map_or_else(String::new, ToString::to_string)))?;
+    text::require_small_options(&resource)?;
+    Ok(resource)
+}
+
+/// Without filters, functions and tests: see `layout.rs`.
 fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
+    let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     // Messages are plain text on every channel.
@@ -350,10 +364,17 @@ mod tests {
             (good, "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}x"),
             (good, "{{ 'x' * 30000 }}"),
             (good, "{% include 'other' %}"),
+            (good, "{{ range(9) }}"),
+            (good, "{{ text.body.upper() }}"),
+            ("title = Today\nbody = { NUMBER(1, minimumFractionDigits: 1000000000) }", LAYOUT),
         ] {
             assert!(check(text, layout).is_err(), "{text} / {layout}");
         }
         assert!(check(good, &"x".repeat(SOURCE_MAX + 1)).is_err());
+        let nested = format!("title = Today\nbody = {}\"x\"{}", "{".repeat(4_000), "}".repeat(4_000));
+        assert!(check(&nested, LAYOUT).is_err());
+        let many: String = (0..9).map(|number| format!("m{number} = {{ long }}\n")).collect();
+        assert!(check(&format!("{good}\nlong = {}\n{many}", "x".repeat(7_900)), LAYOUT).is_err());
         assert!(check(good, LAYOUT).is_ok());
     }
 }

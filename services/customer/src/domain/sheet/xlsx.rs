@@ -14,6 +14,13 @@ const UNPACKED_MAX: u64 = 256 << 20;
 const ENTRIES_MAX: usize = 10_000;
 /// Characters of a cell at the most, as spreadsheet programs have it: one long text may stand in millions of cells.
 const CELL_MAX: usize = 32_767;
+/// Name of the part with the texts of all cells.
+const STRINGS: &str = "sharedstrings.xml";
+/// The attribute by which that part says how many texts it has.
+const COUNT: &[u8] = b"uniqueCount";
+/// Bytes of a text in that part at the least: `<si/>`.
+const STRING_MIN: usize = 5;
+const UNREADABLE: &str = "is not a readable XLSX workbook";
 /// Bytes of CSV that are handed on together.
 const PIECE: usize = 64 << 10;
 /// Columns of a sheet at the most; what stands beyond is left out.
@@ -22,14 +29,13 @@ const COLUMNS_MAX: u32 = 200;
 /// Writes the rows of the first sheet as CSV in UTF-8; `take` is called with pieces of it, and its refusal ends it.
 /// Whatever the workbook says of itself, no more is held than its strings, one row and one piece.
 pub fn to_csv(workbook: &[u8], mut take: impl FnMut(String) -> Result<(), &'static str>) -> Result<(), &'static str> {
-    const RULE: &str = "is not a readable XLSX workbook";
     require_unpacked_within(workbook, UNPACKED_MAX)?;
-    let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(workbook)).map_err(|_| RULE)?;
+    let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(workbook)).map_err(|_| UNREADABLE)?;
     let sheet = book.sheet_names().first().cloned().ok_or("has no sheet")?;
-    let mut reader = book.worksheet_cells_reader(&sheet).map_err(|_| RULE)?;
+    let mut reader = book.worksheet_cells_reader(&sheet).map_err(|_| UNREADABLE)?;
     let (mut row, mut cells, mut piece, mut written) = (0, Vec::new(), String::new(), 0);
     loop {
-        let cell = reader.next_cell().map_err(|_| RULE)?;
+        let cell = reader.next_cell().map_err(|_| UNREADABLE)?;
         let position = cell.as_ref().map(calamine::Cell::get_position);
         if position.is_none_or(|(at, _)| at != row) && !cells.is_empty() {
             let line = line(std::mem::take(&mut cells));
@@ -77,18 +83,47 @@ fn date(days: f64) -> String {
         .map_or_else(String::new, |date| date.format("%Y-%m-%d").to_string())
 }
 
-/// Unpacks everything once into nothing, as it will be unpacked, and counts.
+/// Unpacks everything once, as it will be unpacked, and counts.
 fn require_unpacked_within(workbook: &[u8], most: u64) -> Result<(), &'static str> {
-    const RULE: &str = "is not a readable XLSX workbook";
-    let mut archive = zip::ZipArchive::new(Cursor::new(workbook)).map_err(|_| RULE)?;
+    let mut archive = zip::ZipArchive::new(Cursor::new(workbook)).map_err(|_| UNREADABLE)?;
     if archive.len() > ENTRIES_MAX {
         return Err("has too many parts");
     }
     let mut left = most;
     for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(|_| RULE)?;
-        let counted = std::io::copy(&mut entry.take(left + 1), &mut std::io::sink()).map_err(|_| RULE)?;
+        let entry = archive.by_index(index).map_err(|_| UNREADABLE)?;
+        let strings = entry.name().map_err(|_| UNREADABLE)?.to_ascii_lowercase().ends_with(STRINGS);
+        let mut unpacked = entry.take(left + 1);
+        let counted = if strings {
+            let mut part = Vec::new();
+            unpacked.read_to_end(&mut part).map_err(|_| UNREADABLE)?;
+            require_room_for_strings(&part)?;
+            part.len() as u64
+        } else {
+            std::io::copy(&mut unpacked, &mut std::io::sink()).map_err(|_| UNREADABLE)?
+        };
         left = left.checked_sub(counted).ok_or("is too large when unpacked")?;
+    }
+    Ok(())
+}
+
+/// The reader makes room for as many strings as this part says it has, before it has seen one: a part of a few bytes
+/// could ask for all memory.
+fn require_room_for_strings(part: &[u8]) -> Result<(), &'static str> {
+    // In an encoding of two bytes a letter the number could not be found below.
+    if part.contains(&0) {
+        return Err(UNREADABLE);
+    }
+    let said = part.windows(COUNT.len()).enumerate().filter(|(_, window)| *window == COUNT);
+    for (at, _) in said {
+        let after = part[at + COUNT.len()..].trim_ascii_start();
+        let Some(after) = after.strip_prefix(b"=") else { continue };
+        let after = after.trim_ascii_start();
+        let digits = after.get(1..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit());
+        let said = digits.fold(0_usize, |sum, digit| sum.saturating_mul(10).saturating_add(usize::from(digit - b'0')));
+        if said > part.len() / STRING_MIN {
+            return Err("says that it has more texts than it can hold");
+        }
     }
     Ok(())
 }
@@ -136,6 +171,38 @@ mod tests {
             bytes[at + 24..at + 28].copy_from_slice(&1_u32.to_le_bytes());
         }
         assert!(require_unpacked_within(&bytes, 20_000).is_err(), "it is counted");
+    }
+
+    #[test]
+    fn no_room_is_made_for_texts_that_a_workbook_only_says_to_have() {
+        let part = |attribute: &str| format!("<sst count=\"1\" {attribute}><si><t>x</t></si></sst>").into_bytes();
+        assert_eq!(require_room_for_strings(&part("uniqueCount=\"1\"")), Ok(()));
+        assert_eq!(require_room_for_strings(&part("")), Ok(()));
+        for attribute in
+            ["uniqueCount=\"4000000000\"", "uniqueCount \n = '4000000000'", "uniqueCount=\"99999999999999999999999\""]
+        {
+            assert!(require_room_for_strings(&part(attribute)).is_err(), "{attribute}");
+        }
+        let wide: Vec<u8> = part("uniqueCount=\"9\"").into_iter().flat_map(|byte| [byte, 0]).collect();
+        assert!(require_room_for_strings(&wide).is_err());
+
+        let mut book = rust_xlsxwriter::Workbook::new();
+        book.add_worksheet().write(0, 0, "x").expect("writes");
+        let good = book.save_to_buffer().expect("saves");
+        let mut source = zip::ZipArchive::new(Cursor::new(good.as_slice())).expect("a workbook is an archive");
+        let mut lying = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for index in 0..source.len() {
+            let mut entry = source.by_index(index).expect("an entry");
+            let mut text = String::new();
+            entry.read_to_string(&mut text).expect("it is XML");
+            lying
+                .start_file(entry.name().expect("a name"), zip::write::SimpleFileOptions::default())
+                .expect("it begins");
+            let text = text.replace("uniqueCount=\"1\"", "uniqueCount=\"4000000000\"");
+            std::io::Write::write_all(&mut lying, text.as_bytes()).expect("it is written");
+        }
+        let lying = lying.finish().expect("it ends").into_inner();
+        assert_eq!(csv(&lying), Err("says that it has more texts than it can hold"));
     }
 
     #[test]
