@@ -25,10 +25,10 @@ pub mod seal;
 pub mod server;
 pub mod service;
 pub mod settings;
+mod shares;
 pub mod shutdown;
 pub mod snapshots;
 pub mod status;
-mod streams;
 pub mod telemetry;
 pub mod wire;
 

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,7 +11,10 @@ use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame};
 use revisit_core::{Failure, Kind};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tonic::{Status, body::Body};
 
 use crate::{
@@ -78,30 +81,57 @@ impl Step for Deadlines {
 /// caller wait for answers that come too late.
 #[derive(Clone)]
 pub struct Shed {
+    gate: Gate,
     outside: Arc<Semaphore>,
     services: Arc<Semaphore>,
+    public: Arc<Semaphore>,
+}
+
+/// A call's place among those that are worked on. Found in the request's extensions.
+#[derive(Clone)]
+pub(crate) struct Room(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Room {
+    /// Leaves it to another call.
+    pub(crate) fn leave(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
 }
 
 impl Shed {
-    /// With the bound of the configuration.
+    /// With the bounds of the configuration.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
-        let room = || Arc::new(Semaphore::new(limits.concurrency_max));
-        Self { outside: room(), services: room() }
+    pub fn new(gate: Gate, limits: &Limits) -> Self {
+        let room = |places| Arc::new(Semaphore::new(places));
+        let (outside, services) = (room(limits.concurrency_max), room(limits.concurrency_max));
+        Self { gate, outside, services, public: room(limits.public_concurrency_max) }
     }
 }
 
 impl Step for Shed {
-    async fn step<S: Inner>(self, request: Request<Body>, next: S) -> Response<Body> {
+    async fn step<S: Inner>(self, mut request: Request<Body>, next: S) -> Response<Body> {
         // An overloaded server must still be able to say that it lives.
         if is_about_server(request.uri().path()) {
             return pass(next, request).await;
         }
         // Services have room of their own: users' calls wait for theirs (a lease, say), so that sharing it could leave
-        // both without. A false service token takes room only until it is looked at.
-        let room = if request.headers().contains_key(CALLER_HEADER) { &self.services } else { &self.outside };
-        match room.try_acquire() {
-            Ok(_running) => pass(next, request).await,
+        // both without. A false service token takes room only until it is looked at. Calls that anybody may make have a
+        // small one: who sends a log-in and withholds its body keeps nobody out who is logged in.
+        let room = if request.headers().contains_key(CALLER_HEADER) {
+            &self.services
+        } else if self.gate.is_public(request.uri().path()) {
+            &self.public
+        } else {
+            &self.outside
+        };
+        match Arc::clone(room).try_acquire_owned() {
+            Ok(permit) => {
+                let room = Room(Arc::new(Mutex::new(Some(permit))));
+                request.extensions_mut().insert(room.clone());
+                let response = pass(next, request).await;
+                room.leave();
+                response
+            }
             Err(_) => refuse(Failure::new(Kind::Exhausted, "OVERLOADED", "too many calls at once; try again later")),
         }
     }

@@ -35,8 +35,8 @@ use crate::{
     panics::Panics,
     runtime::Started,
     settings::Settings,
+    shares::Shares,
     shutdown::Shutdown,
-    streams::Streams,
     telemetry::Traces,
 };
 
@@ -220,13 +220,13 @@ pub async fn serve(bound: Bound, settings: &Settings, auth: Auth, shutdown: &Shu
         // Around everything that answers by a stream.
         .layer(Front(Endings::new(gate.clone(), shutdown.clone())))
         // Before the token is looked at: checking signatures is what an overload would be made of.
-        .layer(Front(Shed::new(&settings.limits)))
+        .layer(Front(Shed::new(gate.clone(), &settings.limits)))
         // Before anything reads the body; it looks at announced lengths only.
         .layer(Front(Messages::new(&settings.limits)))
         // What lies behind knows who calls.
         .layer(Front(auth.behind(gate.clone())))
         // It counts by who calls.
-        .layer(Front(Streams::new(gate.clone(), &settings.limits)))
+        .layer(Front(Shares::new(gate.clone(), &settings.limits)))
         // Innermost: it sees who calls, and how every handler ends.
         .layer(Front(Enforced::new(gate.clone())));
     let router = Server::builder()

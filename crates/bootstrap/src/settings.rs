@@ -55,6 +55,10 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Calls at once.
     pub concurrency_max: usize,
+    /// The same of calls that need no token.
+    pub public_concurrency_max: usize,
+    /// Calls of one subject at once.
+    pub calls_per_subject_max: usize,
     /// Endless answers at once.
     pub streams_max: usize,
     /// The same of one subject.
@@ -193,6 +197,8 @@ impl Settings {
         input.number("server.notice_seconds", self.server.notice_seconds, 0..=60);
         input.number("limits.message_bytes_max", self.limits.message_bytes_max, 1_024..=64 << 20);
         input.number("limits.concurrency_max", self.limits.concurrency_max, 1..=100_000);
+        input.number("limits.public_concurrency_max", self.limits.public_concurrency_max, 1..=100_000);
+        input.number("limits.calls_per_subject_max", self.limits.calls_per_subject_max, 1..=100_000);
         input.number("limits.streams_max", self.limits.streams_max, 1..=1_000_000);
         input.number("limits.streams_per_subject_max", self.limits.streams_per_subject_max, 1..=1_000);
         input.number("limits.deadline_millis_max", self.limits.deadline_millis_max, 10..=5_000);

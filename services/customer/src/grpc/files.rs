@@ -174,6 +174,8 @@ fn job_id(text: &str) -> Result<JobId, Failure> {
 
 /// Takes the parts of a file: first its header, then its bytes.
 async fn upload(app: &App, who: &Principal, mut parts: Streaming<pb::UploadFileRequest>) -> Result<Job, Error> {
+    // Before anything is awaited: who may not import holds no place by sending nothing.
+    imports::may_import(who)?;
     let first = parts.message().await.map_err(|status| unreadable(&status))?;
     let Some(pb::UploadFileRequest { part: Some(Part::Header(header)) }) = first else {
         return Err(Error::invalid("header", "must be the first message"));

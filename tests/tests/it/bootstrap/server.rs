@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use revisit_bootstrap::{Process, Shutdown, Sources};
 use revisit_proto::{
-    customer::v1::{ListTimelineRequest, timeline_client::TimelineClient},
+    customer::v1::{ListTimelineRequest, ListTimelineResponse, timeline_client::TimelineClient},
     identity::v1::{WatchChangesRequest, leases_client::LeasesClient},
 };
 use revisit_tests::fake_identity::FakeIdentity;
@@ -18,7 +18,7 @@ use tonic_reflection::pb::v1::{
 use tonic_reflection::pb::v1alpha as draft;
 use tonic_types::StatusExt;
 
-use super::support::{World, layers, note, reason, services, with_token};
+use super::support::{PUBLIC, World, layers, note, reason, services, with_token};
 
 async fn health(channel: Channel, service: &str) -> ServingStatus {
     let request = HealthCheckRequest { service: service.to_owned() };
@@ -116,6 +116,46 @@ async fn what_is_too_much_at_once_is_refused_and_health_still_answers() {
     world.notes.release.add_permits(1);
     first.await.expect("no panic").expect("the first one ends");
     world.note("").await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn one_subject_has_a_share_of_the_calls_and_gets_it_back() {
+    let world = World::with("limits.calls_per_subject_max = 1").await;
+    let token = world.identity.token();
+    let mut client = TimelineClient::new(world.channel());
+    let first = tokio::spawn(async move { client.add_note(with_token(note("wait"), &token)).await });
+    world.begun().await;
+    let status = world.note("").await.expect_err("the subject has its share");
+    assert_eq!((status.code(), reason(&status)), (Code::ResourceExhausted, "CALLS_TOO_MANY"));
+    let anybody = TimelineClient::new(world.channel()).list_timeline(ListTimelineRequest::default()).await;
+    anybody.expect("there is room for others");
+    world.notes.release.add_permits(1);
+    first.await.expect("no panic").expect("the first one ends");
+    world.note("").await.expect("its share is free again");
+}
+
+#[tokio::test]
+async fn who_calls_without_a_token_and_sends_nothing_keeps_out_nobody_who_has_one() {
+    let world = World::with("limits.public_concurrency_max = 1\nlimits.deadline_millis_max = 5000").await;
+    let body = tokio_stream::pending::<ListTimelineRequest>();
+    let path = tonic::codegen::http::uri::PathAndQuery::from_static(PUBLIC[0]);
+    let mut silent = tonic::client::Grpc::new(world.channel());
+    let codec = tonic_prost::ProstCodec::<ListTimelineRequest, ListTimelineResponse>::default();
+    silent.ready().await.expect("a connection");
+    let silent = tokio::spawn(async move { silent.client_streaming(Request::new(body), path, codec).await.map(drop) });
+    let mut client = TimelineClient::new(world.channel());
+    let ask = async |client: &mut TimelineClient<_>| client.list_timeline(ListTimelineRequest::default()).await;
+    let refused = async {
+        loop {
+            if let Err(status) = ask(&mut client).await {
+                return status;
+            }
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(4), refused).await.expect("the silent call has the room");
+    assert_eq!((status.code(), reason(&status)), (Code::ResourceExhausted, "OVERLOADED"));
+    world.note("").await.expect("who has a token has other room");
+    silent.abort();
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Bounds of answers that go on until the caller ends them: how many there are at once, of all and of each subject.
+//! What each subject may have at once: calls, and the few that last (uploads, answers that go on until the caller ends
+//! them). One that is stuck, or means harm, leaves room for all others.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -20,59 +21,78 @@ use tonic::{Status, body::Body};
 use crate::{
     auth::Principal,
     front::{Inner, Step, pass},
-    limits::refuse,
+    limits::{Room, refuse},
     server::Gate,
     settings::Limits,
 };
 
 type Subject = (TenantId, SubjectId);
 
-/// Gives each endless answer a place, which it has until it ends. The room of [`crate::limits::Shed`] is free again as
-/// soon as an answer begins.
+/// Counts the calls of each subject, and gives what lasts a place, which it has until it ends.
 #[derive(Clone)]
-pub struct Streams {
+pub struct Shares {
     gate: Gate,
     users: Arc<Semaphore>,
     services: Arc<Semaphore>,
-    counts: Arc<Counts>,
-    per_subject_max: usize,
+    streams: Arc<Counts>,
+    streams_max: usize,
+    calls: Arc<Counts>,
+    calls_max: usize,
 }
 
-impl Streams {
+impl Shares {
     /// With the bounds of the configuration.
     #[must_use]
     pub fn new(gate: Gate, limits: &Limits) -> Self {
         let room = || Arc::new(Semaphore::new(limits.streams_max));
         let (users, services) = (room(), room());
-        Self { gate, users, services, counts: Arc::default(), per_subject_max: limits.streams_per_subject_max }
+        Self {
+            gate,
+            users,
+            services,
+            streams: Arc::default(),
+            streams_max: limits.streams_per_subject_max,
+            calls: Arc::default(),
+            calls_max: limits.calls_per_subject_max,
+        }
     }
 
     fn place(&self, subject: Option<Subject>) -> Option<Place> {
         let room = if subject.is_some() { &self.users } else { &self.services };
         let permit = Arc::clone(room).try_acquire_owned().ok()?;
         let counted = match subject {
-            Some(subject) => Some(self.counts.add(subject, self.per_subject_max)?),
+            Some(subject) => Some(self.streams.add(subject, self.streams_max)?),
             None => None,
         };
         Some(Place { _permit: permit, _counted: counted })
     }
 }
 
-impl Step for Streams {
-    async fn step<S: Inner>(self, request: Request<Body>, next: S) -> Response<Body> {
-        if !self.gate.is_endless(request.uri().path()) {
+impl Step for Shares {
+    async fn step<S: Inner>(self, mut request: Request<Body>, next: S) -> Response<Body> {
+        let subject = request.extensions().get::<Principal>().map(|who| (who.tenant(), who.subject()));
+        let (endless, long) = (self.gate.is_endless(request.uri().path()), self.gate.is_long(request.uri().path()));
+        if !endless && !long {
+            let running = subject.map(|subject| self.calls.add(subject, self.calls_max));
+            let Some(_running) = running.map_or(Some(None), |counted| counted.map(Some)) else {
+                let message = "too many calls of one subject at once; try again when some have ended";
+                return refuse(Failure::new(Kind::Exhausted, "CALLS_TOO_MANY", message));
+            };
             return pass(next, request).await;
         }
-        let subject = request.extensions().get::<Principal>().map(|who| (who.tenant(), who.subject()));
         let Some(place) = self.place(subject) else {
             let message = "too many streams at once; end one or try again later";
             return refuse(Failure::new(Kind::Exhausted, "STREAMS_TOO_MANY", message));
         };
+        // Its sender may take minutes over it. Who waits for an answer to begin keeps the room until then.
+        if let Some(room) = request.extensions_mut().remove::<Room>().filter(|_| long) {
+            room.leave();
+        }
         pass(next, request).await.map(|body| Body::new(Placed { body, _place: place }))
     }
 }
 
-/// Streams of each subject that has some.
+/// How many each subject has, of those that have some.
 #[derive(Default)]
 struct Counts(Mutex<HashMap<Subject, usize>>);
 
@@ -93,7 +113,7 @@ impl Counts {
     }
 }
 
-/// One of a subject's streams.
+/// One of a subject's calls or streams.
 struct Counted {
     counts: Arc<Counts>,
     subject: Subject,
@@ -110,7 +130,7 @@ impl Drop for Counted {
     }
 }
 
-/// What an endless answer takes up.
+/// What a call that lasts takes up.
 struct Place {
     _permit: OwnedSemaphorePermit,
     _counted: Option<Counted>,
