@@ -13,7 +13,7 @@ use http_body::{Body as HttpBody, Frame};
 use revisit_core::{Failure, Kind};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, Sleep, sleep},
 };
 use tonic::{Status, body::Body};
 
@@ -137,24 +137,29 @@ impl Step for Shed {
     }
 }
 
-/// Bounds each request message by the length that its frame announces, before a byte of it is kept.
+/// Time for the whole request of a call that needs no token: its room is small, and nobody answers for who withholds it.
+const PUBLIC_REQUEST_MAX: Duration = Duration::from_secs(1);
+
+/// Bounds each request message by the length that its frame announces, before a byte of it is kept, and the time that
+/// strangers may take over theirs.
 #[derive(Clone)]
 pub struct Messages {
+    gate: Gate,
     bytes_max: usize,
 }
 
 impl Messages {
     /// With the bound of the configuration.
     #[must_use]
-    pub const fn new(limits: &Limits) -> Self {
-        Self { bytes_max: limits.message_bytes_max }
+    pub const fn new(gate: Gate, limits: &Limits) -> Self {
+        Self { gate, bytes_max: limits.message_bytes_max }
     }
 }
 
 impl Step for Messages {
     async fn step<S: Inner>(self, request: Request<Body>, next: S) -> Response<Body> {
-        let bounded =
-            request.map(|body| Body::new(Bounded { body, bytes_max: self.bytes_max, header: Vec::new(), left: 0 }));
+        let late = self.gate.is_public(request.uri().path()).then(|| Box::pin(sleep(PUBLIC_REQUEST_MAX)));
+        let bounded = request.map(|body| Body::new(Bounded { late, ..Bounded::new(body, self.bytes_max) }));
         pass(next, bounded).await
     }
 }
@@ -172,9 +177,15 @@ struct Bounded {
     bytes_max: usize,
     header: Vec<u8>,
     left: usize,
+    /// When the rest of it comes too late, if ever.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl Bounded {
+    const fn new(body: Body, bytes_max: usize) -> Self {
+        Self { body, bytes_max, header: Vec::new(), left: 0, late: None }
+    }
+
     /// Reads over the announced lengths in a piece of the body.
     fn check(&mut self, mut piece: &[u8]) -> Result<(), Status> {
         while !piece.is_empty() {
@@ -202,7 +213,14 @@ impl HttpBody for Bounded {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            if let Some(late) = &mut self.late {
+                ready!(late.as_mut().poll(context));
+                let failure = Failure::new(Kind::Deadline, "REQUEST_LATE", "the request did not come whole in time");
+                return Poll::Ready(Some(Err(status::status(failure))));
+            }
+            return Poll::Pending;
+        };
         if let Some(Ok(frame)) = &frame
             && let Some(piece) = frame.data_ref()
             && let Err(too_large) = self.check(&piece.clone())
@@ -244,7 +262,7 @@ mod tests {
         let mut stream = vec![0, 0, 0, 0, 3, 1, 2, 3];
         stream.extend([0, 0, 0, 0, 9]);
         for cut in 1..stream.len() {
-            let mut bounded = Bounded { body: Body::empty(), bytes_max: 8, header: Vec::new(), left: 0 };
+            let mut bounded = Bounded::new(Body::empty(), 8);
             let results: Vec<_> = stream.chunks(cut).map(|piece| bounded.check(piece).is_ok()).collect();
             assert_eq!(results.iter().filter(|ok| !**ok).count(), 1, "cut at {cut}");
             assert_eq!(results.last(), Some(&false));

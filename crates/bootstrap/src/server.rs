@@ -222,7 +222,7 @@ pub async fn serve(bound: Bound, settings: &Settings, auth: Auth, shutdown: &Shu
         // Before the token is looked at: checking signatures is what an overload would be made of.
         .layer(Front(Shed::new(gate.clone(), &settings.limits)))
         // Before anything reads the body; it looks at announced lengths only.
-        .layer(Front(Messages::new(&settings.limits)))
+        .layer(Front(Messages::new(gate.clone(), &settings.limits)))
         // What lies behind knows who calls.
         .layer(Front(auth.behind(gate.clone())))
         // It counts by who calls.

@@ -301,7 +301,7 @@ pub async fn list(app: &App, who: &Principal, list: List) -> Result<(Vec<View>, 
         let fields = Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
         let filter = read_filter(&list.filter, &fields)?;
         let deleted = if list.deleted { Deleted::Only } else { Deleted::Without };
-        let wanted = Wanted { filter: &filter, order: list.order, deleted, only: None };
+        let wanted = Wanted { order: list.order, deleted, ..Wanted::matching(&filter) };
         let (mut seen, more) = store::load::page(tx, &scope, wanted, list.after.clone(), list.size).await?;
         store::load::unseal(tx, &app.store, &mut seen).await?;
         let next = seen.last().filter(|_| more).map(|(customer, _)| Place::of(customer, list.order.key));

@@ -1,4 +1,5 @@
 //! Export: what may leave is decided anew for every chunk, marked with who took it, and audited before the first byte.
+//! Nothing leaves that its taker could not see: a guard on viewing holds here too.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::{
     domain::{Error, field::Field},
     store::{
         self,
-        load::{Deleted, Order, Place, SortKey, Wanted},
+        load::{Place, SortKey, Wanted},
     },
 };
 
@@ -45,11 +46,12 @@ pub async fn export(
     who: Principal,
     wish: Wish,
 ) -> Result<impl Stream<Item = Result<Chunk, Error>> + Send + 'static, Error> {
-    let scope = who.scope(Action::CustomerExport)?;
+    let (scope, view) = (who.scope(Action::CustomerExport)?, who.scope(Action::CustomerView)?);
     let id: JobId = app.ids.next(app.clock.wall());
     let read = app.store.database.read(&scope, async |tx| {
         let fields = store::catalogue::fields(tx, scope.tenant()).await?;
-        store::load::count(tx, &scope, &read_filter(&wish.filter, &fields)?).await
+        let filter = read_filter(&wish.filter, &fields)?;
+        store::load::count_wanted(tx, &scope, Wanted { within: Some(&view), ..Wanted::matching(&filter) }).await
     });
     let count = u64::try_from(read.await?).unwrap_or(0);
     if count > app.config.export_rows_max {
@@ -94,12 +96,12 @@ async fn chunk(
     wish: &Wish,
     after: Option<Place>,
 ) -> Result<(Vec<View>, Arc<Vec<Field>>, Option<Place>), Error> {
-    let scope = who.scope(Action::CustomerExport)?;
+    let (scope, view) = (who.scope(Action::CustomerExport)?, who.scope(Action::CustomerView)?);
     let clear = Clear { contact_points: wish.clear, all_fields: wish.clear, fields: Vec::new() };
     let read = app.store.database.read(&scope, async |tx| {
         let fields = Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
         let filter = read_filter(&wish.filter, &fields)?;
-        let wanted = Wanted { filter: &filter, order: Order::OLDEST_FIRST, deleted: Deleted::Without, only: None };
+        let wanted = Wanted { within: Some(&view), ..Wanted::matching(&filter) };
         let (mut seen, more) = store::load::page(tx, &scope, wanted, after, CHUNK_ROWS).await?;
         store::load::unseal(tx, &app.store, &mut seen).await?;
         let next = seen.last().filter(|_| more).map(|(customer, _)| Place::of(customer, SortKey::CreateTime));

@@ -24,7 +24,7 @@ use crate::{
     },
     store::{
         self,
-        load::{Deleted, Order, Wanted},
+        load::{Deleted, Wanted},
         save::{Change, Handover},
     },
 };
@@ -145,7 +145,7 @@ async fn find_deleted(app: &App, who: &Principal, id: CustomerId) -> Result<Opti
         let fields = Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
         let filter = Filter::Always(true);
         let only = [id];
-        let wanted = Wanted { filter: &filter, order: Order::OLDEST_FIRST, deleted: Deleted::Only, only: Some(&only) };
+        let wanted = Wanted { deleted: Deleted::Only, only: Some(&only), ..Wanted::matching(&filter) };
         let (seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
         Ok::<_, Error>(seen.into_iter().next().map(|(customer, levels)| View::new(customer, levels, &fields)))
     });
@@ -176,7 +176,7 @@ pub async fn restore(app: &App, who: &Principal, id: CustomerId) -> Result<View,
     let read = app.store.database.read(&scope, async |tx| {
         let filter = Filter::Always(true);
         let only = [id];
-        let wanted = Wanted { filter: &filter, order: Order::OLDEST_FIRST, deleted: Deleted::Also, only: Some(&only) };
+        let wanted = Wanted { deleted: Deleted::Also, only: Some(&only), ..Wanted::matching(&filter) };
         let (mut seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
         store::load::unseal(tx, &app.store, &mut seen).await?;
         Ok::<_, Error>(seen.pop())

@@ -18,7 +18,7 @@ use crate::{
     store::{
         self,
         duty::OrphanReport,
-        load::{Deleted, Order as Sort, Place, SortKey, Wanted},
+        load::{Place, SortKey, Wanted},
         save::{Change, Handover},
         transfers::{Former, Job, Row, Settled, State, Target},
     },
@@ -40,14 +40,15 @@ pub struct Order {
 
 /// Writes the job down; a worker does it.
 pub async fn create(app: &App, who: &Principal, order: Order, repeat: Option<Repeatable>) -> Result<Job, Error> {
-    let scope = who.scope(Action::CustomerTransfer)?;
+    // Who may transfer nothing is told so before anything about owners and departments.
+    who.scope(Action::CustomerTransfer)?;
     let reading = app.reading(who)?;
     living(&reading, order.owner)?;
     if order.department.is_some_and(|department| !is_open(&reading, department)) {
         return Err(Error::invalid("department_id", "is not an open department"));
     }
     let ids = match order.from {
-        Some(from) => owned(app, &scope, from).await?,
+        Some(from) => owned(app, who, from).await?,
         None => order.ids,
     };
     begin(app, who, (Target::To(order.owner, order.department), ids), order.reason, repeat).await
@@ -113,12 +114,13 @@ async fn begin(
     Ok(job)
 }
 
-/// Everything of an owner that the caller may transfer.
-async fn owned(app: &App, scope: &revisit_permission::Scope, from: SubjectId) -> Result<Vec<CustomerId>, Error> {
+/// Everything of an owner that the caller may see and transfer.
+async fn owned(app: &App, who: &Principal, from: SubjectId) -> Result<Vec<CustomerId>, Error> {
+    let (scope, view) = (&who.scope(Action::CustomerTransfer)?, who.scope(Action::CustomerView)?);
     let filter = crate::domain::filter::parse(&format!("owner_id == \"{from}\""), &[]).unwrap_or(Filter::Always(false));
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
-        let wanted = Wanted { filter: &filter, order: Sort::OLDEST_FIRST, deleted: Deleted::Without, only: None };
+        let wanted = Wanted { within: Some(&view), ..Wanted::matching(&filter) };
         let read = app
             .store
             .database

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use revisit_bootstrap::database::Tx;
 use revisit_core::id::{CustomerId, TenantId};
-use revisit_permission::{Levels, Scope, Worker, merge_pages};
+use revisit_permission::{Levels, Row, Scope, Worker, merge_pages};
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Condition, Expr, ExprTrait, Order as Direction},
@@ -53,6 +53,23 @@ pub struct Wanted<'a> {
     pub deleted: Deleted,
     /// Only these, when some are named.
     pub only: Option<&'a [CustomerId]>,
+    /// No row and no level beyond what this scope gives, when there is one: to take out is no way to see more.
+    pub within: Option<&'a Scope>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Living rows that a filter matches, the oldest first.
+    pub const fn matching(filter: &'a Filter) -> Self {
+        Self { filter, order: Order::OLDEST_FIRST, deleted: Deleted::Without, only: None, within: None }
+    }
+
+    fn levels(&self, scope: &Scope, row: &Row) -> Option<Levels> {
+        let levels = scope.levels(row)?;
+        match self.within {
+            Some(within) => Some(levels.cap(within.levels(row)?)),
+            None => Some(levels),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,7 +162,7 @@ pub async fn find_all(
     depth: Depth,
 ) -> Result<Vec<Seen>, Error> {
     let only = Some(ids);
-    let wanted = Wanted { filter: &Filter::Always(true), order: Order::OLDEST_FIRST, deleted: Deleted::Without, only };
+    let wanted = Wanted { only, ..Wanted::matching(&Filter::Always(true)) };
     let mut seen = page(tx, scope, wanted, None, ids.len()).await?.0;
     if depth == Depth::Sealed {
         unseal(tx, store, &mut seen).await?;
@@ -178,7 +195,7 @@ pub async fn page(
         let last = candidates.len() < limit;
         after = candidates.last().map(|customer| Place::of(customer, wanted.order.key));
         for customer in complete(tx, scope.tenant(), candidates).await? {
-            if let Some(levels) = scope.levels(&customer.row())
+            if let Some(levels) = wanted.levels(scope, &customer.row())
                 && evaluate(wanted.filter, &customer, &levels) == Truth::True
             {
                 kept.push((customer, levels));
@@ -197,8 +214,13 @@ pub async fn page(
 
 /// How many living rows of the scope the filter matches, as its caller may read them.
 pub async fn count(tx: &Tx, scope: &Scope, filter: &Filter) -> Result<i64, Error> {
-    let wanted = Wanted { filter, order: Order::OLDEST_FIRST, deleted: Deleted::Without, only: None };
-    if filter.is_basic() && scope.reads(revisit_permission::Layer::Basic) {
+    count_wanted(tx, scope, Wanted::matching(filter)).await
+}
+
+/// The same for wishes that say more than a filter.
+pub async fn count_wanted(tx: &Tx, scope: &Scope, wanted: Wanted<'_>) -> Result<i64, Error> {
+    let filter = wanted.filter;
+    if wanted.within.is_none() && filter.is_basic() && scope.reads(revisit_permission::Layer::Basic) {
         return Ok(count_in_database(tx, scope, filter).await?);
     }
     // A field that some rows hide is looked at row by row, page by page.

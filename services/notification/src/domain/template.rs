@@ -373,6 +373,8 @@ mod tests {
         assert!(check(good, &"x".repeat(SOURCE_MAX + 1)).is_err());
         let nested = format!("title = Today\nbody = {}\"x\"{}", "{".repeat(4_000), "}".repeat(4_000));
         assert!(check(&nested, LAYOUT).is_err());
+        let called = format!("title = Today\nbody = {{ {}1{} }}", "NUMBER(".repeat(1_100), ")".repeat(400));
+        assert!(check(&called, LAYOUT).is_err());
         let many: String = (0..9).map(|number| format!("m{number} = {{ long }}\n")).collect();
         assert!(check(&format!("{good}\nlong = {}\n{many}", "x".repeat(7_900)), LAYOUT).is_err());
         assert!(check(good, LAYOUT).is_ok());

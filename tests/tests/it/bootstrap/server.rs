@@ -155,7 +155,10 @@ async fn who_calls_without_a_token_and_sends_nothing_keeps_out_nobody_who_has_on
     let status = tokio::time::timeout(Duration::from_secs(4), refused).await.expect("the silent call has the room");
     assert_eq!((status.code(), reason(&status)), (Code::ResourceExhausted, "OVERLOADED"));
     world.note("").await.expect("who has a token has other room");
-    silent.abort();
+    let late = tokio::time::timeout(Duration::from_secs(4), silent).await.expect("before the call's own deadline");
+    let late = late.expect("no panic").expect_err("it never sent anything");
+    assert_eq!(reason(&late), "REQUEST_LATE", "{late:?}");
+    ask(&mut client).await.expect("there is room for strangers again");
 }
 
 #[tokio::test]

@@ -75,6 +75,39 @@ async fn an_export_has_the_callers_rows_and_levels_and_more_rows_need_an_approva
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_exported_or_counted_that_a_guard_on_viewing_hides() {
+    in_each_office(async |office: &Office| {
+        let (rep, manager) = (office.seat("rep"), office.seat("manager"));
+        rep.create(person("王芳", "13800001001")).await.expect("made");
+        let vip = pb::Customer { vip: true, ..person("李强", "13800001003") };
+        rep.create(vip).await.expect("made");
+        let guard = |effect| Guard {
+            id: office.new_id(),
+            whom: Whom::Everyone,
+            except: Exceptions { owner: true, ..Exceptions::default() },
+            actions: ActionSet::of(&[Action::CustomerView]),
+            condition: RowCondition { vip: true, ..RowCondition::default() },
+            effect,
+            from: Timestamp::MIN,
+            until: Timestamp::MAX,
+            reason: "VIP".to_owned(),
+        };
+        let capped = guard(Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked)));
+        office.commit(vec![Change::Guard(capped)]).await;
+        let lines = export(&manager, "").await.expect("a file");
+        assert!(lines.iter().any(|line| line.contains("李强") && line.contains("138****1003")), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("+8613800001001")), "{lines:?}");
+        office.commit(vec![Change::Guard(guard(Effect::Deny))]).await;
+        let lines = export(&manager, "").await.expect("a file");
+        assert!(lines.len() == 1 && lines[0].contains("王芳"), "{lines:?}");
+        let told = office.audited("customer.export").await;
+        let whole: Vec<i64> = told.iter().filter(|entry| entry.fields.is_empty()).map(|entry| entry.count).collect();
+        assert_eq!(whole, [2, 1], "what is hidden is not counted");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_export_stops_at_the_chunk_after_the_right_to_it_was_taken() {
     in_each_office(async |office: &Office| {
         let manager = office.seat("manager");

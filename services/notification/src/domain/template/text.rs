@@ -7,15 +7,16 @@ use fluent_syntax::ast;
 
 use super::Flaw;
 
-/// Placeables of a text at the most: the parser follows one into the other, and each may stand for a whole message.
+/// Placeables and arguments of a text at the most: the parser follows one into the other, and each may stand for a whole
+/// message.
 const PLACEABLES_MAX: usize = 100;
 /// Characters of a number that a function is given at the most: `NUMBER` writes as many digits as it is told.
 const OPTION_MAX: usize = 2;
 
 /// Asked before a text is parsed.
 pub(super) fn require_few_placeables(text: &str) -> Result<(), Flaw> {
-    if text.matches('{').count() > PLACEABLES_MAX {
-        return Err(Flaw::text(format!("may have at most {PLACEABLES_MAX} placeables")));
+    if text.matches(['{', '(']).count() > PLACEABLES_MAX {
+        return Err(Flaw::text(format!("may have at most {PLACEABLES_MAX} placeables and parentheses")));
     }
     Ok(())
 }
