@@ -15,6 +15,7 @@ use tonic_types::StatusExt;
 
 mod accepted;
 mod bytes;
+mod least;
 mod raw;
 mod wire;
 

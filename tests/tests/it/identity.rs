@@ -7,6 +7,7 @@ mod directory;
 mod escalation;
 mod first_links;
 mod log_in;
+mod posts;
 mod saga;
 mod sub_accounts;
 mod support;

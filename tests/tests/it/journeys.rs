@@ -8,4 +8,6 @@ mod follow_up;
 mod merge;
 mod modules;
 mod people;
+mod reach;
 mod recovery;
+mod verbs;
