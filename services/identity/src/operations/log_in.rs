@@ -253,8 +253,8 @@ pub async fn set_password(app: &App, token: &str, password: String) -> Result<Re
         refuse_own_name(&password, &user.account.username)?;
         match user.account.state {
             SubjectState::Invited => user.account.state = SubjectState::Active,
-            SubjectState::Active | SubjectState::Suspended => (),
-            SubjectState::Left => return Err(Error::PasswordLinkRefused),
+            SubjectState::Active => (),
+            SubjectState::Suspended | SubjectState::Left => return Err(Error::PasswordLinkRefused),
         }
         user.secret_hash = Some(kept);
         accounts::drop_links(tx, tenant, id).await?;

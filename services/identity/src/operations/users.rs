@@ -284,13 +284,14 @@ pub async fn turn(
     .await
 }
 
-/// Suspends a user inside a revision, and ends its sessions.
+/// Suspends a user inside a revision, and ends its sessions and links: what leaked is worth nothing afterwards.
 pub async fn suspend(tx: &Tx, book: &mut Book, kept: &mut Kept) -> Result<(), Error> {
     if book.tenant.administrator == kept.account.id {
         return Err(Error::Administrator);
     }
     kept.account.turn(SubjectState::Active, SubjectState::Suspended)?;
     sessions::end_all(tx, book, kept.account.id, None).await?;
+    accounts::drop_links(tx, book.tenant.id, kept.account.id).await?;
     save(tx, book, kept).await
 }
 
@@ -303,7 +304,7 @@ pub async fn link(app: &App, who: &Principal, id: SubjectId) -> Result<Link, Err
         .write(&permit, async |tx| {
             let now = crate::store::now(tx).await?;
             let kept = accounts::by_id(tx, who.tenant(), id).await?.ok_or(Error::NoSuchUser)?;
-            if kept.account.state == SubjectState::Left {
+            if matches!(kept.account.state, SubjectState::Suspended | SubjectState::Left) {
                 return Err(Error::UserState);
             }
             let (revision, facts) = app.ledgers.read(tx, who.tenant()).await?;

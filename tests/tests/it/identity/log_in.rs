@@ -37,6 +37,28 @@ async fn an_invited_user_logs_in_only_after_setting_a_password_with_a_link_that_
 }
 
 #[tokio::test]
+async fn a_suspension_ends_password_links_and_lets_none_be_drawn() {
+    on_each(async |world| {
+        let mei = world.user("mei", &world.tenant.root_department_id, "Sales representative").await.user_id;
+        let draw = async || {
+            let request = pb::CreatePasswordLinkRequest { user_id: mei.clone() };
+            world.admin.directory().create_password_link(request).await.map(tonic::Response::into_inner)
+        };
+        let leaked = draw().await.expect("she has lost her password").password_token;
+        let request = pb::SuspendUserRequest { user_id: mei.clone(), ..pb::SuspendUserRequest::default() };
+        world.admin.directory().suspend_user(request).await.expect("she is stopped");
+        let dead = refused(Code::Unauthenticated, "PASSWORD_LINK_REFUSED");
+        assert_eq!(refusal(set_password(&world.channel, &leaked).await), dead);
+        assert_eq!(refusal(draw().await), refused(Code::FailedPrecondition, "USER_STATE"));
+        let request = pb::ReactivateUserRequest { user_id: mei.clone(), ..pb::ReactivateUserRequest::default() };
+        world.admin.directory().reactivate_user(request).await.expect("she works again");
+        assert_eq!(refusal(set_password(&world.channel, &leaked).await), dead);
+        world.log_in("mei").await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn wrong_passwords_and_unknown_names_are_refused_alike_and_delay_the_next_attempt() {
     on_each(async |world| {
         let wrong =
