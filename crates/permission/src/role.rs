@@ -73,22 +73,22 @@ pub enum Duty {
 const CONFLICTS: [(Duty, Duty); 1] = [(Duty::FinanceWrite, Duty::SalesWrite)];
 
 impl Duty {
-    /// Whether a template is part of it.
-    fn includes(self, template: &Template) -> bool {
+    /// Whether a right is part of it.
+    pub(crate) fn includes(self, actions: ActionSet, levels: Levels) -> bool {
         match self {
             Self::FinanceWrite => {
-                template.levels.writes(Financial)
-                    && template.actions.resource() == Some(Resource::Customer)
-                    && template.actions.iter().any(Action::writes)
+                levels.writes(Financial)
+                    && actions.resource() == Some(Resource::Customer)
+                    && actions.iter().any(Action::writes)
             }
-            Self::SalesWrite => template.levels.writes(Basic) && template.actions.iter().any(|it| SELLING.contains(it)),
+            Self::SalesWrite => levels.writes(Basic) && actions.iter().any(|it| SELLING.contains(it)),
         }
     }
 
     /// Whether any template of a role is part of it.
     #[must_use]
     pub fn held_by(self, templates: &[Template]) -> bool {
-        templates.iter().any(|template| self.includes(template))
+        templates.iter().any(|template| self.includes(template.actions, template.levels))
     }
 }
 
@@ -98,7 +98,11 @@ const SELLING: ActionSet =
 
 /// The first pair of duties that these roles hold together, if any.
 pub fn conflict<'a>(roles: impl IntoIterator<Item = &'a Role> + Clone) -> Option<(Duty, Duty)> {
-    let held = |duty: Duty| roles.clone().into_iter().any(|role| duty.held_by(&role.templates));
+    clash(|duty| roles.clone().into_iter().any(|role| duty.held_by(&role.templates)))
+}
+
+/// The first pair of duties of which both are held, if any.
+pub(crate) fn clash(held: impl Fn(Duty) -> bool) -> Option<(Duty, Duty)> {
     CONFLICTS.into_iter().find(|(one, other)| held(*one) && held(*other))
 }
 

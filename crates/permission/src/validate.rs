@@ -14,7 +14,7 @@ use crate::{
     level::Levels,
     model::{Assigned, Change, Department, Position, Removed, RoleAssignment, Subject, SubjectState, Team},
     registry::Attribute,
-    role::{Duty, conflict},
+    role::{Duty, clash},
     row::NameSet,
     rule::{Effect, Extent, Grant, Guard, Origin, Place, Template, Whom},
     snapshot::Snapshot,
@@ -309,11 +309,12 @@ impl Facts {
         }
     }
 
-    /// That nobody whose roles the change touches comes to hold two duties that exclude each other.
+    /// That nobody whose roles or grants the change touches comes to hold two duties that exclude each other.
     fn validate_duties(&self, change: &Change) -> Result<(), Refusal> {
         let touched: Box<dyn Fn(&Subject) -> bool> = match change {
             Change::Subject(new) => Box::new(|subject| subject.id == new.id),
             Change::RoleAssignment(new) => Box::new(|subject| subject.id == new.subject),
+            Change::Grant(new) => Box::new(|subject| subject.id == new.holder),
             Change::Position(new) => Box::new(|subject| subject.positions.contains(&new.id)),
             Change::Role(_) => Box::new(|_| true),
             // What was withheld is held again.
@@ -323,7 +324,6 @@ impl Facts {
             Change::Tenant(_)
             | Change::Department(_)
             | Change::Team(_)
-            | Change::Grant(_)
             | Change::Guard(_)
             | Change::SessionRevoked { .. }
             | Change::Removed(_) => return Ok(()),
@@ -334,7 +334,11 @@ impl Facts {
         for subject in after.subjects.values().filter(|subject| touched(subject)) {
             let held = snapshot.subject(subject.id).map_or(&[][..], |facts| &facts.roles);
             let roles: Vec<_> = held.iter().filter_map(|held| after.role(held.role)).collect();
-            if let Some((one, other)) = conflict(roles) {
+            let held = |duty: Duty| {
+                roles.iter().any(|role| duty.held_by(&role.templates))
+                    || after.grants_of(subject.id).any(|grant| duty.includes(grant.actions, grant.levels))
+            };
+            if let Some((one, other)) = clash(held) {
                 return Err(Refusal::RoleConflict(one, other));
             }
         }

@@ -139,6 +139,11 @@ fn roles_that_exclude_each_other_do_not_meet_by_whatever_way() {
     let mut templates = rep.templates.clone();
     templates[0].levels = Levels::WRITE;
     assert_eq!(facts.validate(&Change::Role(Role { templates, ..rep })).err(), conflict);
+    let orders =
+        Template { actions: actions(&[Action::CustomerOrderRecord]), levels: Levels::WRITE, ..right(Extent::Own) };
+    assert_eq!(refusal(Change::Grant(grant(orders.clone()))), conflict, "by a grant");
+    let read = Template { levels: Levels::READ, ..orders };
+    assert_eq!(refusal(Change::Grant(grant(read))), None);
 }
 
 #[test]
