@@ -12,7 +12,7 @@ use revisit_core::{
     id::{DepartmentId, GrantId, JobId, PositionId, SubjectId, TenantId, kind},
 };
 use revisit_event::Draft;
-use revisit_permission::{Action, Change, Decided, Refusal, Removed, Scope, SubjectState};
+use revisit_permission::{Action, Change, Decided, Facts, Refusal, Removed, STAGES, Scope, Snapshot, SubjectState};
 use revisit_proto::identity::v1::{
     self as pb, customer_hand_over_client::CustomerHandOverClient, task_hand_over_client::TaskHandOverClient,
 };
@@ -31,7 +31,7 @@ use crate::{
     store::{
         self,
         accounts::{self, Kept},
-        hand_overs,
+        hand_overs, organisation,
         seen::{BATCH, Filling, Seen},
         sessions as session_rows,
     },
@@ -87,7 +87,8 @@ pub async fn start<M: Message + Default>(
         if hand_overs::running(tx, tenant, order.user).await?.is_some() {
             return Err(Error::HandOverRunning);
         }
-        check(book, &order, &kept.account)?;
+        check((book.tenant.administrator, book.facts()), &order, &kept.account)?;
+        refuse_taking(&book.snapshot(), who, (&order, &kept.account), book.now)?;
         let kind = kind(&order, &kept.account);
         let revoked_grants = take_rights(tx, book, &mut kept.account).await?;
         let ended = sessions::end_all(tx, book, order.user, None).await?;
@@ -121,8 +122,8 @@ fn planted(app: &App, book: &Book, user: SubjectId, plan: Plan) -> HandOver {
     }
 }
 
-fn check(book: &Book, order: &Order, account: &Account) -> Result<(), Error> {
-    if book.tenant.administrator == account.id {
+fn check((administrator, facts): (SubjectId, &Facts), order: &Order, account: &Account) -> Result<(), Error> {
+    if administrator == account.id {
         return Err(Error::Administrator);
     }
     match (account.state, &order.transfer) {
@@ -132,17 +133,58 @@ fn check(book: &Book, order: &Order, account: &Account) -> Result<(), Error> {
     match order.successor {
         Successor::DepartmentHead => Ok(()),
         Successor::User(successor) => {
-            let subject = book.facts().subject(successor).ok_or(Refusal::UnknownSubject(successor))?;
+            let subject = facts.subject(successor).ok_or(Refusal::UnknownSubject(successor))?;
             if subject.state != SubjectState::Active || successor == account.id {
                 return Err(Error::SuccessorInactive { successor });
             }
             Ok(())
         }
         Successor::HeadOf(department) | Successor::RoundRobin(department) => {
-            book.facts().department(department).ok_or(Refusal::UnknownDepartment(department))?;
+            facts.department(department).ok_or(Refusal::UnknownDepartment(department))?;
             Ok(())
         }
     }
+}
+
+/// Refuses an order that makes its author the owner of what the author could not have transferred: to own is a right.
+/// Without a rule the work goes to the head of its department, whoever orders it.
+fn refuse_taking(
+    snapshot: &Snapshot,
+    who: &Principal,
+    (order, account): (&Order, &Account),
+    now: Timestamp,
+) -> Result<(), Error> {
+    let author = who.subject();
+    let works_in = |id| snapshot.subject(author).is_some_and(|it| it.subject.department == Some(id));
+    let takes = match order.successor {
+        Successor::DepartmentHead => false,
+        Successor::User(successor) => successor == author,
+        Successor::HeadOf(department) => snapshot.head(department) == Some(author),
+        Successor::RoundRobin(department) => works_in(department),
+    };
+    // A customer of the leaver in any stage.
+    let may = |stage: &str| {
+        let row = account.row(who.tenant()).with_stage(Some(stage.into()));
+        snapshot.decide(author, Action::CustomerTransfer, &row, now).allowed
+    };
+    if takes && !STAGES.into_iter().any(may) { Err(Error::OwnRights) } else { Ok(()) }
+}
+
+/// Plants the saga of a program that ends with this revision, and takes its rights: what it owned goes to the heads of
+/// the departments.
+pub async fn leave(
+    app: &App,
+    tx: &Tx,
+    book: &mut Book,
+    account: &mut Account,
+    (ordered_by, reason): (SubjectId, String),
+) -> Result<(), Error> {
+    let revoked_grants = take_rights(tx, book, account).await?;
+    let ended = sessions::end_all(tx, book, account.id, None).await?;
+    let revoked_sessions = i32::try_from(ended).unwrap_or(i32::MAX);
+    let (kind, successor) = (Kind::Leave, Successor::DepartmentHead);
+    let plan = Plan { kind, successor, ordered_by, reason, revoked_grants, revoked_sessions };
+    Ok(hand_overs::add(tx, book.tenant.id, &planted(app, book, account.id, plan)).await?)
 }
 
 /// Everything that the user holds beside the positions dies at once.
@@ -187,8 +229,11 @@ pub async fn preview(app: &App, who: &Principal, order: Order) -> Result<Preview
         .store
         .read(&permit, async |tx| {
             let kept = accounts::by_id(tx, tenant, order.user).await?.ok_or(Error::NoSuchUser)?;
-            let (_, facts) = app.ledgers.read(tx, tenant).await?;
+            let (revision, facts) = app.ledgers.read(tx, tenant).await?;
             let now = store::now(tx).await?;
+            let company = organisation::tenant_by_id(tx, tenant).await?.ok_or(Error::NoSuchTenant)?;
+            check((company.administrator, &facts), &order, &kept.account)?;
+            refuse_taking(&Snapshot::compile(&facts, revision), who, (&order, &kept.account), now)?;
             let live = session_rows::live(tx, tenant, order.user, now, sessions::SESSIONS_MAX).await?;
             Ok(Plan {
                 kind: kind(&order, &kept.account),

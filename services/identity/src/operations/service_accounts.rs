@@ -4,11 +4,11 @@ use prost::Message;
 use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::Timestamp;
 use revisit_core::id::{DepartmentId, RoleId, SubjectId, kind};
-use revisit_permission::{Action, Assigned, Change, Decided, Removed, RoleAssignment, Row, SubjectKind, SubjectState};
+use revisit_permission::{Action, Assigned, Change, Decided, RoleAssignment, Row, SubjectKind, SubjectState};
 
 use super::{
     book::{Book, Cause, Once, Revised},
-    departments, sessions, users,
+    departments, hand_overs, sessions, users,
 };
 use crate::{
     App,
@@ -139,18 +139,17 @@ pub async fn rotate(app: &App, who: &Principal, id: SubjectId, why: String) -> R
     .await
 }
 
-/// Ends a service account for good.
+/// Ends a service account for good; what it owned is handed over.
 pub async fn delete(app: &App, who: &Principal, id: SubjectId, why: String) -> Result<Revised<()>, Error> {
     let permit = managed(app, who, id).await?;
-    app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, why), async |tx, book| {
+    let ended = app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, why.clone()), async |tx, book| {
         let mut kept = find(tx, book, id).await?;
         kept.secret_hash = None;
         kept.account.state = SubjectState::Left;
-        for role in std::mem::take(&mut kept.account.added_roles) {
-            book.add(Change::Removed(Removed::RoleAssignment { subject: id, role }))?;
-        }
-        sessions::end_all(tx, book, id, None).await?;
+        hand_overs::leave(app, tx, book, &mut kept.account, (who.subject(), why)).await?;
         users::save(tx, book, &mut kept).await
-    })
-    .await
+    });
+    let ended = ended.await?;
+    app.hand_overs.notify_one();
+    Ok(ended)
 }

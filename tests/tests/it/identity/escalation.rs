@@ -208,6 +208,33 @@ async fn a_sub_account_hands_out_no_more_than_the_account_above_it_may() {
 }
 
 #[tokio::test]
+async fn nobody_hands_a_leavers_work_over_to_the_own_hands_without_the_right_to_transfer_it() {
+    on_each(async |world| {
+        let root = &world.tenant.root_department_id;
+        let rights: [&[&str]; 1] = [&["user.view", "user.hand_over_manage"]];
+        let clerk = clerk(world, "clerk", (root, "Sales representative"), &rights).await.user_id;
+        let mei = world.user("mei", root, "Sales representative").await.user_id;
+        let jun = world.user("jun", root, "Sales representative").await.user_id;
+        let person = world.log_in("clerk").await;
+        let ordered = async |to: pb::successor_rule::Rule| {
+            let request = pb::StartHandOverRequest {
+                user_id: jun.clone(),
+                kind: pb::HandOverKind::Leave.into(),
+                successor: Some(pb::SuccessorRule { rule: Some(to) }),
+                reason: "leaves".to_owned(),
+                ..pb::StartHandOverRequest::default()
+            };
+            person.hand_overs().start_hand_over(request).await.map(drop)
+        };
+        use pb::successor_rule::Rule;
+        assert_eq!(refusal(ordered(Rule::UserId(clerk)).await), needs_another());
+        assert_eq!(refusal(ordered(Rule::RoundRobinDepartmentId(root.clone())).await), needs_another());
+        ordered(Rule::UserId(mei)).await.expect("to a colleague");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_role_that_is_withheld_does_not_come_back_beside_one_that_it_excludes() {
     on_each(async |world| {
         let root = &world.tenant.root_department_id;

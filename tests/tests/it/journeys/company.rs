@@ -5,7 +5,7 @@ use std::time::Duration;
 use revisit_bootstrap::status::answer;
 use revisit_core::Kind;
 use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity::v1 as identity};
-use revisit_standalone::client::Person;
+use revisit_standalone::client::{Credentials, Person};
 use revisit_tests::world::{World, in_each_world};
 
 /// Steps of the clock that a hand-over may take.
@@ -40,6 +40,39 @@ async fn a_sale_gives_the_customer_to_service_and_ends_the_sellers_rights_at_tha
         assert_eq!(after.kind, Kind::NotFound);
         let served = world.ask(&service, &row.customer_id).await.expect("hers now");
         assert_eq!(served.owner_id, *service.id);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_program_owned_goes_to_the_head_of_the_department_when_it_ends() {
+    in_each_world(async |world: &World| {
+        let store = world.department("上海徐汇店", &world.root).await;
+        let manager = world.hire("hui", "sales_manager", &store).await;
+        world.appoint(&manager, &store).await;
+        let roles = answer(world.admin.access().list_roles(identity::ListRolesRequest::default()).await);
+        let roles = roles.expect("the shipped ones").roles;
+        let rep = roles.into_iter().find(|role| role.key == "sales_rep").expect("it ships").role_id;
+        let request = identity::CreateServiceAccountRequest {
+            display_name: "shop".to_owned(),
+            department_id: store.clone(),
+            role_ids: vec![rep],
+            ..Default::default()
+        };
+        let made = answer(world.admin.directory().create_service_account(request).await).expect("an account");
+        let id = made.service_account.expect("the account").service_account_id;
+        world.settle().await;
+        let who = Credentials::account(&id, &made.secret);
+        let shop = Person::log_in(world.running.channel(), world.running.clock(), &who).await.expect("a session");
+        let row = world.customer(&shop, "王芳", "13800001001").await;
+        let request = identity::DeleteServiceAccountRequest { service_account_id: id, ..Default::default() };
+        let admin = world.admin.fresh().await.expect("a session");
+        answer(admin.directory().delete_service_account(request).await).expect("it ends");
+        for _ in 0..STEPS {
+            world.advance(Duration::from_secs(5)).await;
+        }
+        let seen = world.ask(&manager, &row.customer_id).await.expect("it is below her");
+        assert_eq!(*seen.owner_id, *manager.id);
     })
     .await;
 }

@@ -25,6 +25,30 @@ fn remaining(of: &identity::HandOver) -> Vec<(identity::HandOverPart, i64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_refuses_what_the_order_would_refuse() {
+    in_each_world(async |world: &World| {
+        let jun = world.hire("jun", "sales_rep", &world.root).await;
+        let mut reasons = Vec::new();
+        for dry_run in [true, false] {
+            let nobody = "0190a0a0-0000-7000-8000-000000000001".to_owned();
+            let request = identity::StartHandOverRequest {
+                user_id: jun.id.to_string(),
+                kind: identity::HandOverKind::Leave as i32,
+                successor: Some(identity::SuccessorRule { rule: Some(identity::successor_rule::Rule::UserId(nobody)) }),
+                dry_run,
+                reason: "leaves".to_owned(),
+                ..Default::default()
+            };
+            let refused = answer(world.admin.hand_overs().start_hand_over(request).await);
+            let refused = refused.expect_err("there is no such successor");
+            reasons.push((refused.kind, refused.reason));
+        }
+        assert_eq!(reasons[0], reasons[1]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_tells_the_customers_tasks_grants_and_sessions_that_would_go_and_leaves_them() {
     in_each_world(async |world: &World| {
         let store = world.department("徐汇店", &world.root).await;
