@@ -115,15 +115,17 @@ pub async fn advance(tx: &DatabaseTransaction, consumer: &str, stream: &Stream) 
         }
     }
     if reached == begun {
-        return Ok(reached);
+        // Another replica may have moved it since it was read, and removed what it passed: what this one has seen would
+        // never count as passed here.
+        return progress(tx, consumer, stream).await;
     }
     // First the progress: its row's lock makes two replicas remove rows one after the other.
     begin_at(tx, consumer, stream, reached).await?;
     let text = "DELETE FROM inbox
         WHERE consumer = $1 AND source = $2 AND incarnation = $3 AND shard = $4 AND position <= $5";
-    let [consumer, source, incarnation, shard] = place(consumer, stream);
-    tx.execute_raw(statement(tx, text, [consumer, source, incarnation, shard, reached.into()])).await?;
-    Ok(reached)
+    let [by, source, incarnation, shard] = place(consumer, stream);
+    tx.execute_raw(statement(tx, text, [by, source, incarnation, shard, reached.into()])).await?;
+    progress(tx, consumer, stream).await
 }
 
 async fn applied_after(
