@@ -94,9 +94,18 @@ pub struct Definition {
     pub asks_satisfaction: bool,
     /// Reminders of what an outcome plants; none: the shipped ones.
     pub follow_on: Option<Reminders>,
+    /// What an issue lends to whom it is dispatched; never less than the name.
+    pub issue_lent: Vec<Layer>,
 }
 
 impl Definition {
+    /// All layers that its tasks may lend to somebody.
+    #[must_use]
+    pub fn lends(&self) -> Vec<Layer> {
+        let further = self.issue_lent.iter().filter(|layer| !self.lent.contains(layer));
+        self.lent.iter().chain(further).copied().collect()
+    }
+
     /// The customer's date fields that its triggers read.
     #[must_use]
     pub fn watched_fields(&self) -> BTreeSet<&str> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::NaiveTime;
 use revisit_bootstrap::idempotency::Repeatable;
 use revisit_core::{Failure, Input, id::SegmentId};
+use revisit_permission::Layer;
 use revisit_proto::followup::v1 as pb;
 
 use super::{
@@ -85,16 +86,10 @@ pub fn update(message: pb::UpdatePlanRequest) -> Result<Update, Failure> {
 fn frame(input: &mut Input, given: &pb::PlanDefinition) -> Definition {
     let segment: SegmentId = input.id("segment_id", &given.segment_id);
     let zone = (!given.time_zone.is_empty()).then(|| zone(input, "time_zone", &given.time_zone).name().to_owned());
-    let mut lent = Vec::new();
-    for (index, name) in given.lent_layers.iter().take(NAMES_MAX).enumerate() {
-        let layer = layer(input, &format!("lent_layers[{index}]"), name);
-        if !lent.contains(&layer) {
-            lent.push(layer);
-        }
-    }
     Definition {
         segment,
-        lent,
+        lent: layers(input, "lent_layers", &given.lent_layers),
+        issue_lent: layers(input, "issue_layers", &given.issue_layers),
         calendar: input.id_optional("calendar_id", &given.calendar_id),
         zone,
         steps: Vec::new(),
@@ -102,6 +97,18 @@ fn frame(input: &mut Input, given: &pb::PlanDefinition) -> Definition {
         asks_satisfaction: given.asks_satisfaction,
         follow_on: given.follow_on_reminders.as_ref().map(|given| reminders(input, "follow_on_reminders", given)),
     }
+}
+
+/// Names of layers, each once.
+fn layers(input: &mut Input, field: &str, given: &[String]) -> Vec<Layer> {
+    let mut read = Vec::new();
+    for (index, name) in given.iter().take(NAMES_MAX).enumerate() {
+        let layer = layer(input, &format!("{field}[{index}]"), name);
+        if !read.contains(&layer) {
+            read.push(layer);
+        }
+    }
+    read
 }
 
 fn definition(input: &mut Input, given: &pb::PlanDefinition) -> Definition {

@@ -166,7 +166,8 @@ async fn rule_of(app: &App, tx: &Tx, task: &Task, result: &str) -> Result<Result
 
 /// Raises the issues as open tasks with their own time limit. One that nobody was named for follows the customer like
 /// any other task. It lends what the follow-up lent to whom the recorder may give work; an issue that is dispatched to
-/// somebody else lends the name of the customer and no more, or anybody could be let in by whoever records an outcome.
+/// somebody else lends what the plan's publisher has granted for that, or anybody could be let in by whoever records an
+/// outcome.
 async fn raise(app: &App, tx: &Tx, who: &Principal, locked: &Locked, record: &Record) -> Result<(), Error> {
     let customer = locked.customer.as_ref();
     let now = app.now(tx).await?;
@@ -191,11 +192,21 @@ async fn raise(app: &App, tx: &Tx, who: &Principal, locked: &Locked, record: &Re
         let key = format!("{}/{index}", locked.task.id);
         let mut draft = draft(locked, TaskKind::Issue, &key, who.subject());
         if who.decide(Action::TaskCreate, &draft.task(&new, customer, now).row(customer)).is_err() {
-            draft.lent = vec![Layer::Basic];
+            draft.lent = dispatched(app, tx, &locked.task).await?;
         }
         by_hand::plant(app, tx, &draft, &new, customer).await?;
     }
     Ok(())
+}
+
+/// What an issue of a task lends to whoever it is dispatched to: the name at least.
+async fn dispatched(app: &App, tx: &Tx, task: &Task) -> Result<Vec<Layer>, Error> {
+    let version = match &task.origin {
+        Some(origin) => planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?,
+        None => None,
+    };
+    let granted = version.iter().flat_map(|version| version.definition.issue_lent.iter().copied());
+    Ok(std::iter::once(Layer::Basic).chain(granted.filter(|layer| *layer != Layer::Basic)).collect())
 }
 
 async fn next_contact(

@@ -178,7 +178,9 @@ pub async fn preview(app: &App, who: &Principal, id: PlanId) -> Result<pb::Previ
         .read(&scope, async |tx: &Tx| {
             let plan = plans::find(tx, &scope, id).await?.ok_or(Error::NoSuchPlan)?;
             let published = planner::version(app, tx, (plan.tenant, plan.id, plan.published)).await?;
-            let former = published.as_ref().map_or(&[][..], |version| &version.definition.lent);
+            let former = published.as_ref().map(|version| &version.definition);
+            let former_lent = former.map_or(&[][..], |former| &former.lent);
+            let former_issues = former.map_or(&[][..], |former| &former.issue_lent);
             let next = plan.draft.as_ref().or(published.as_ref().map(|version| &version.definition));
             let next = next.ok_or(Error::NoDraft)?;
             let without = |these: &[Layer], those: &[Layer]| -> Vec<Layer> {
@@ -186,9 +188,11 @@ pub async fn preview(app: &App, who: &Principal, id: PlanId) -> Result<pb::Previ
             };
             let count = enrolments::count(tx, plan.tenant, plan.id, None).await?;
             Ok(pb::PreviewPlanResponse {
-                added_layers: show::layers(&without(&next.lent, former)),
-                removed_layers: show::layers(&without(former, &next.lent)),
-                refused_layers: show::layers(&refused(who, &next.lent)),
+                added_layers: show::layers(&without(&next.lent, former_lent)),
+                removed_layers: show::layers(&without(former_lent, &next.lent)),
+                refused_layers: show::layers(&refused(who, &next.lends())),
+                added_issue_layers: show::layers(&without(&next.issue_lent, former_issues)),
+                removed_issue_layers: show::layers(&without(former_issues, &next.issue_lent)),
                 watched_fields: next.watched_fields().into_iter().map(str::to_owned).collect(),
                 enrolment_count: i64::try_from(count).unwrap_or(i64::MAX),
             })
@@ -208,7 +212,7 @@ pub async fn publish(
     let published = app.database.write(&permit, async |tx: &Tx| {
         let mut plan = lock(tx, &found, etag).await?;
         let definition = plan.draft.take().ok_or(Error::NoDraft)?;
-        let refused = refused(who, &definition.lent);
+        let refused = refused(who, &definition.lends());
         if !refused.is_empty() {
             return Err(Error::LayersRefused(refused));
         }

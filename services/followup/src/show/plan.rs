@@ -15,6 +15,7 @@ pub fn definition(definition: &Definition) -> pb::PlanDefinition {
         // A shipped template leaves the segment to the tenant.
         segment_id: if named { definition.segment.to_string() } else { String::new() },
         lent_layers: layers(&definition.lent),
+        issue_layers: layers(&definition.issue_lent),
         calendar_id: definition.calendar.map(|calendar| calendar.to_string()).unwrap_or_default(),
         time_zone: definition.zone.clone().unwrap_or_default(),
         steps: definition.steps.iter().map(step).collect(),

@@ -291,7 +291,7 @@ fn plausible_text(name: &str) -> &'static str {
         "url" => "https://example.com/hook",
         "value" => "13800001001",
         "actions" | "action" => "customer.view",
-        "layer" | "layers" | "lent_layers" => "basic",
+        "layer" | "layers" | "lent_layers" | "issue_layers" => "basic",
         "currency" => "CNY",
         "start_time" | "end_time" | "time_of_day" | "start" | "end" => "09:30",
         "date" | "start_date" | "end_date" | "birthday" | "contract_end" => "2027-01-05",

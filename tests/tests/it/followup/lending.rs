@@ -108,6 +108,43 @@ async fn an_issue_lends_more_than_the_name_only_to_whom_the_recorder_may_give_wo
 }
 
 #[tokio::test]
+async fn an_issue_lends_to_whom_it_is_dispatched_what_the_publisher_of_the_plan_has_granted() {
+    in_each_company(async |company: &Company| {
+        let segment = company.new_id();
+        let plan = company
+            .publish_changed("grade_a_weekly", segment, |plan| {
+                plan.lent_layers = vec!["basic".into()];
+                plan.issue_layers = vec!["sensitive".into()];
+            })
+            .await;
+        company.enter(segment, company.facts(company.new_id(), 1, "rep"), 1).await;
+        company.advance_to_local("2026-03-09T09:00").await;
+        let task = company.list("rep", &[pb::TaskState::Open]).await.remove(0);
+        let colleague = company.who("colleague").to_string();
+        let request = pb::CompleteTaskRequest { issues: vec![issue(colleague.clone())], ..done(&task) };
+        company.tasks().complete_task(company.by("rep", request)).await.expect("done");
+        let opened = company.heard::<pb::TaskOpened>().await;
+        let theirs = opened.into_iter().find(|one| one.assignee_id == colleague).expect("it was dispatched");
+        assert_eq!(theirs.layers, ["basic", "sensitive"]);
+
+        // Whoever may publish but not grant is refused for what only issues would lend.
+        let definition = pb::PlanDefinition {
+            issue_layers: vec!["sensitive".into(), "history".into()],
+            ..plan.definition.clone().expect("one")
+        };
+        let changed = pb::Plan { plan_id: plan.plan_id.clone(), definition: Some(definition), ..Default::default() };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["definition".into()] });
+        let update = pb::UpdatePlanRequest { plan: Some(changed), update_mask };
+        company.plans().update_plan(company.by("admin", update)).await.expect("a draft");
+        let preview = pb::PreviewPlanRequest { plan_id: plan.plan_id };
+        let shown = company.plans().preview_plan(company.by("manager", preview)).await.expect("shown").into_inner();
+        assert_eq!((shown.added_layers, shown.added_issue_layers), (Vec::new(), vec!["history".to_owned()]));
+        assert_eq!(shown.refused_layers, ["basic", "sensitive", "history"], "a manager grants nothing company-wide");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_task_given_by_name_is_not_given_back_by_whom_it_was_given_to() {
     in_each_company(async |company: &Company| {
         let (_, task) = company.with_open_task().await;

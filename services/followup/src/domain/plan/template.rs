@@ -91,6 +91,7 @@ fn definition(steps: Vec<Step>) -> Definition {
         results: results(),
         asks_satisfaction: true,
         follow_on: None,
+        issue_lent: Vec::new(),
     }
 }
 
