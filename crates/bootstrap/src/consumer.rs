@@ -166,12 +166,18 @@ impl Consumer {
     /// Moves the progress over what was applied, and only then tells the bus and the producers: what the bus is told
     /// too late is offered again and changes nothing, what it was told too early would leave the progress behind.
     async fn settle(&self, worker: &Worker, subscription: &Subscription, memory: &mut Memory) -> Result<(), Failure> {
+        let idle = memory.applied.is_empty();
         self.advance(worker, memory).await?;
         for event in memory.applied.drain(..) {
             subscription.acknowledge(&event).await?;
         }
         self.acknowledge(memory).await;
-        self.look_at_watermarks().await
+        self.look_at_watermarks().await?;
+        // What is missing here another replica may have applied; then only the database knows, and nothing will come.
+        if idle && self.freshness.is_behind() {
+            self.remember_progress(memory).await?;
+        }
+        Ok(())
     }
 
     /// All in one transaction; if that fails, one by one.

@@ -76,6 +76,12 @@ impl Passage {
         }
     }
 
+    /// Whether some event that a watermark speaks of is not known to be applied.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.shards.iter().any(|shard| !shard.ahead.is_empty())
+    }
+
     /// The lease time up to which everything of `shard` is known; none before the first watermark was passed.
     #[must_use]
     pub fn known_until(&self, shard: u32) -> Option<Timestamp> {

@@ -7,6 +7,7 @@ mod denials;
 mod events;
 mod lease;
 mod process;
+mod replicas;
 mod seal;
 mod server;
 mod support;

@@ -58,6 +58,11 @@ impl Freshness {
         if now.since(known) <= AGE_MAX { Ok(()) } else { Err(stale()) }
     }
 
+    /// Whether something that a source has told of is not known to be applied.
+    pub(super) fn is_behind(&self) -> bool {
+        self.passages().values().any(Passage::is_behind)
+    }
+
     pub(super) async fn look(&self, bus: &Bus, source: &'static str) -> Result<(), Failure> {
         if let Some(watermark) = bus.watermark(source).await? {
             self.passages().entry(source).or_default().seen(&watermark);

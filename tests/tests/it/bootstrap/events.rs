@@ -39,13 +39,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Pair {
     /// The process.
     pub running: Running,
-    producer: Database,
-    consumer: Database,
-    freshness: Freshness,
+    /// Its producer's database.
+    pub producer: Database,
+    /// Its consumer's database.
+    pub consumer: Database,
+    /// How old what the consumer knows is.
+    pub freshness: Freshness,
     /// Whether events with the sequence 13 fail.
-    unlucky: Arc<AtomicBool>,
+    pub unlucky: Arc<AtomicBool>,
     /// How often an effect was tried.
-    tried: Arc<AtomicU32>,
+    pub tried: Arc<AtomicU32>,
     /// How often a snapshot was read.
     rebuilt: Arc<AtomicU32>,
     folder: tempfile::TempDir,
@@ -106,7 +109,8 @@ impl Pair {
         Self { running, producer, consumer, freshness, unlucky, tried, rebuilt, folder }
     }
 
-    async fn emit(&self, sequences: std::ops::Range<i64>) {
+    /// Emits an event for each sequence.
+    pub async fn emit(&self, sequences: std::ops::Range<i64>) {
         let emitted = self.producer.write(&WORKER, async |tx: &Tx| {
             for sequence in sequences {
                 let customer = unknown_id::<()>().uuid();
