@@ -75,8 +75,16 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
         new.assignee.or_else(|| customer.as_ref().and_then(|customer| customer.owner)).unwrap_or(who.subject());
     let (department, zone) = whereabouts(app, who, assignee).await?;
     let id = app.ids.next(app.clock.wall());
-    let draft =
-        Draft { tenant: who.tenant(), id, zone, department, created_by: who.subject(), parent: None, lent: Vec::new() };
+    let draft = Draft {
+        tenant: who.tenant(),
+        id,
+        zone,
+        department,
+        created_by: who.subject(),
+        parent: None,
+        lent: Vec::new(),
+        lent_until: None,
+    };
     let row = |customer: Option<&Customer>, assignee: SubjectId| {
         draft.task(&new, customer, app.clock.wall()).row(customer).with_owner(assignee)
     };
@@ -132,6 +140,8 @@ pub struct Draft {
     pub created_by: SubjectId,
     pub parent: Option<TaskId>,
     pub lent: Vec<Layer>,
+    /// When it lends no longer, if that is before it is due.
+    pub lent_until: Option<Timestamp>,
 }
 
 impl Draft {
@@ -168,7 +178,7 @@ impl Draft {
             before_minutes: new.reminders.before_minutes.clone(),
             timer: None,
             lent: self.lent.clone(),
-            lent_until: new.due_at,
+            lent_until: self.lent_until.map_or(new.due_at, |until| until.min(new.due_at)),
             title: Vec::new(),
             reason: Reason::None,
             reason_text: Vec::new(),

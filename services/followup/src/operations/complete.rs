@@ -18,7 +18,7 @@ use crate::{
         Error,
         outcome::{Issue, Note, Outcome, Review},
         plan::{EnrolmentState, Reason, ResultRule},
-        task::{Channel, Done, Task, TaskKind, TaskState},
+        task::{Channel, Done, Lending, Task, TaskKind, TaskState},
     },
     schedule, show,
     store::{enrolments, outcomes as outcome_store},
@@ -110,7 +110,7 @@ async fn complete_in(
     outcome_store::save(tx, &outcome).await?;
     outcomes::save_notes(app, tx, &after, &record.notes).await?;
     raise(app, tx, who, locked, record).await?;
-    let contact = next_contact(app, tx, locked, &outcome, who.subject()).await?;
+    let contact = next_contact(app, tx, who, locked, &outcome).await?;
     let following = follow(app, tx, locked, &rule, now).await?;
     let reader = outcomes::Reader::of(who, &after, locked.customer.as_ref(), Levels::HIDDEN)?;
     let next = contact.or(following);
@@ -191,6 +191,7 @@ async fn raise(app: &App, tx: &Tx, who: &Principal, locked: &Locked, record: &Re
         };
         let key = format!("{}/{index}", locked.task.id);
         let mut draft = draft(locked, TaskKind::Issue, &key, who.subject());
+        lend_no_longer(who, locked, &new, &mut draft);
         if who.decide(Action::TaskCreate, &draft.task(&new, customer, now).row(customer)).is_err() {
             draft.lent = dispatched(app, tx, &locked.task).await?;
         }
@@ -212,9 +213,9 @@ async fn dispatched(app: &App, tx: &Tx, task: &Task) -> Result<Vec<Layer>, Error
 async fn next_contact(
     app: &App,
     tx: &Tx,
+    who: &Principal,
     locked: &Locked,
     outcome: &Outcome,
-    by: SubjectId,
 ) -> Result<Option<Task>, Error> {
     let Some(due_at) = outcome.next_contact_at else { return Ok(None) };
     let new = by_hand::New {
@@ -227,8 +228,21 @@ async fn next_contact(
         reminders: by_hand::follow_on(app, tx, &locked.task, TaskKind::NextContact).await?,
         repeat: None,
     };
-    let draft = draft(locked, TaskKind::NextContact, &locked.task.id.to_string(), by);
+    let mut draft = draft(locked, TaskKind::NextContact, &locked.task.id.to_string(), who.subject());
+    lend_no_longer(who, locked, &new, &mut draft);
     by_hand::plant(app, tx, &draft, &new, locked.customer.as_ref()).await.map(Some)
+}
+
+/// Whoever works on lent access lends on no more than it: beyond the end of the window that was first given, what follows
+/// lends the name alone, and to the recorder not even that. Else each outcome would begin the window anew.
+fn lend_no_longer(who: &Principal, locked: &Locked, new: &by_hand::New, draft: &mut by_hand::Draft) {
+    if task_operations::lending(who, locked) == Lending::Follows || new.due_at <= locked.task.lent_until {
+        return;
+    }
+    draft.lent = vec![Layer::Basic];
+    if new.assignee == Some(who.subject()) {
+        draft.lent_until = Some(locked.task.lent_until);
+    }
 }
 
 /// A task that an outcome makes has the follow-up's id in its own, so that it is made once.
@@ -240,6 +254,7 @@ fn draft(locked: &Locked, kind: TaskKind, key: &str, by: SubjectId) -> by_hand::
         department: locked.task.department,
         created_by: by,
         parent: Some(locked.task.id),
+        lent_until: None,
         lent: if locked.task.lent.is_empty() { vec![Layer::Basic] } else { locked.task.lent.clone() },
     }
 }

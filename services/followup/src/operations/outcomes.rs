@@ -1,4 +1,6 @@
-//! Who sees what of an outcome. A sensitive one belongs to supervisors: the others see that it exists.
+//! Who sees what of an outcome. What was said with a customer is the customer's and not the task's: it is read by who may
+//! view the customer now, a successor too, and no longer by who could then. A sensitive one belongs to supervisors: the
+//! others see that it exists.
 
 use revisit_bootstrap::{Principal, audit, database::Tx};
 use revisit_core::{
@@ -115,6 +117,10 @@ impl Reader {
 pub async fn get(app: &App, who: &Principal, id: TaskId, clear: bool) -> Result<pb::Outcome, Error> {
     let Found { task, customer, levels } = find(app, who, id).await?;
     let scope = who.scope(Action::TaskView)?;
+    let levels = match &customer {
+        Some(customer) => levels.cap(viewed(who, customer)?.ok_or(Error::NoSuchOutcome)?),
+        None => levels,
+    };
     let mut reader = Reader::of(who, &task, customer.as_ref(), levels)?;
     reader.clear = clear && levels.reads(Layer::Sensitive);
     let read = async |tx: &Tx| {
@@ -129,7 +135,13 @@ pub async fn get(app: &App, who: &Principal, id: TaskId, clear: bool) -> Result<
     if reader.clear { app.database.write(&scope, read).await } else { app.database.read(&scope, read).await }
 }
 
-/// Outcomes of a customer, newest first. Tasks that the caller may not see are left out.
+/// The levels at which a customer may be viewed, if at all.
+fn viewed(who: &Principal, customer: &Customer) -> Result<Option<Levels>, Error> {
+    Ok(who.scope(Action::CustomerView)?.levels(&customer.row()))
+}
+
+/// Outcomes of a customer, newest first. Who may read nothing of the customer's history finds those of their own tasks
+/// only, without what was said.
 pub async fn list(
     app: &App,
     who: &Principal,
@@ -141,6 +153,9 @@ pub async fn list(
     app.database
         .read(&scope, async |tx: &Tx| {
             let known = projection::customer(tx, scope.tenant(), customer, projection::Hold::Look).await?;
+            let Some(levels) = known.as_ref().map(|known| viewed(who, known)).transpose()?.flatten() else {
+                return Err(Error::NoSuchCustomer);
+            };
             let (mut rows, mut after) = (Vec::new(), before);
             let limit = limit as usize;
             // Rows that are not the caller's are passed over until the page is full or the list ends; a page that
@@ -151,7 +166,9 @@ pub async fn list(
                 for outcome in some {
                     after = Some((outcome.recorded_at, outcome.task));
                     let Some(task) = tasks::find(tx, scope.tenant(), outcome.task).await? else { continue };
-                    let Some(levels) = scope.levels(&task.row(known.as_ref())) else { continue };
+                    if !levels.reads(Layer::History) && scope.levels(&task.row(known.as_ref())).is_none() {
+                        continue;
+                    }
                     let reader = Reader::of(who, &task, known.as_ref(), levels)?;
                     rows.push(shown(app, tx, &task, &outcome, &reader).await?);
                     if rows.len() == limit {

@@ -202,7 +202,7 @@ pub async fn snooze(app: &App, who: &Principal, change: Change, due_at: Timestam
 
 /// Whether the lent access moves with the due time: for the customer's owner, who has it anyway, and for supervisors
 /// of the task. Anybody else who works on it would prolong their own access.
-fn lending(who: &Principal, locked: &Locked) -> Lending {
+pub fn lending(who: &Principal, locked: &Locked) -> Lending {
     let owns = locked.customer.as_ref().is_some_and(|customer| customer.owner == Some(who.subject()));
     if owns || locked.decide(who, Action::TaskReview).is_ok() { Lending::Follows } else { Lending::Stays }
 }

@@ -67,6 +67,37 @@ async fn who_was_lent_access_does_not_prolong_it_by_putting_the_task_off() {
 }
 
 #[tokio::test]
+async fn what_an_outcome_plants_prolongs_nothing_for_whoever_was_lent_access() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        let first_end = instant(task.due_time).micros();
+        let colleague = company.who("colleague").to_string();
+        let give = pb::ReassignTaskRequest {
+            task_id: task.task_id.clone(),
+            assignee_id: colleague.clone(),
+            ..Default::default()
+        };
+        company.tasks().reassign_task(company.by("manager", give)).await.expect("it is given");
+        let long = |assignee| pb::Issue { due_within_minutes: 43_200, ..issue(assignee) };
+        let request = pb::CompleteTaskRequest {
+            issues: vec![long(colleague.clone()), long(String::new())],
+            next_contact_time: wire(shanghai("2026-05-25T18:00")),
+            ..done(&task)
+        };
+        company.tasks().complete_task(company.by("colleague", request)).await.expect("done");
+        company.advance_to_local("2026-05-25T09:00").await;
+        assert_eq!(company.list("colleague", &[pb::TaskState::Open]).await.len(), 2, "the issue and the next contact");
+        assert!(!company.list("rep", &[pb::TaskState::Open]).await.is_empty(), "the owner's issue");
+        for opened in company.heard::<pb::TaskOpened>().await {
+            assert!(opened.layers == ["basic"] || opened.until_micros <= first_end, "{opened:?}");
+            assert!(opened.assignee_id != colleague || opened.until_micros <= first_end, "{opened:?}");
+        }
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_issue_that_nobody_was_named_for_leaves_with_the_customer() {
     in_each_company(async |company: &Company| {
         let (id, task) = company.with_open_task().await;

@@ -63,6 +63,32 @@ async fn one_call_closes_the_task_plants_the_next_and_tells_the_others() {
 }
 
 #[tokio::test]
+async fn what_was_said_goes_with_the_customer_to_who_may_view_it_now() {
+    in_each_company(async |company: &Company| {
+        let (id, task) = company.with_open_task().await;
+        company.tasks().complete_task(company.by("rep", record(&task, "reached"))).await.expect("done");
+        let list = async |who: &str| {
+            let request = pb::ListOutcomesRequest { customer_id: id.to_string(), ..Default::default() };
+            company.tasks().list_outcomes(company.by(who, request)).await.map(|page| page.into_inner().outcomes)
+        };
+        let get = async |who: &str| {
+            let request = pb::GetOutcomeRequest { task_id: task.task_id.clone(), ..Default::default() };
+            company.tasks().get_outcome(company.by(who, request)).await.map(tonic::Response::into_inner)
+        };
+        assert_eq!(list("rep").await.expect("her customer")[0].notes[0].text, "likes the blue one");
+        assert_eq!(get("rep").await.expect("her task").notes[0].text, "likes the blue one");
+        company.change_owner(id, 2, "colleague").await;
+        let gone = list("rep").await.expect_err("it is hers no longer");
+        assert_eq!((gone.code(), reason(&gone)), (Code::NotFound, "CUSTOMER_NOT_FOUND"));
+        let gone = get("rep").await.expect_err("the task was hers, what was said is not");
+        assert_eq!((gone.code(), reason(&gone)), (Code::NotFound, "OUTCOME_NOT_FOUND"));
+        let theirs = list("colleague").await.expect("the successor's");
+        assert_eq!((theirs.len(), theirs[0].notes[0].text.as_str()), (1, "likes the blue one"));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_sensitive_result_is_seen_and_approved_by_supervisors_only() {
     in_each_company(async |company: &Company| {
         let task = open_task(company).await;
