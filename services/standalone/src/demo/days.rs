@@ -12,6 +12,8 @@ use crate::{Running, client::Person};
 
 /// Days that are lived through.
 pub const DAYS: u64 = 90;
+/// Days behind the last one that are known too: tasks of the last days are due then, and remind before.
+const BEYOND: u64 = 60;
 /// Local times at which people sit down; at the first of a day they look at the own list, too.
 const SITTINGS: [(u32, u32); 4] = [(9, 30), (11, 0), (14, 30), (17, 0)];
 /// Roles that follow customers up.
@@ -45,7 +47,7 @@ pub async fn working_days(who: &Person, calendar_id: &str) -> Result<BTreeSet<Na
     let request = pb::ListCalendarDaysRequest {
         calendar_id: calendar_id.to_owned(),
         start_date: first_day().to_string(),
-        end_date: end_day().to_string(),
+        end_date: (end_day() + Days::new(BEYOND)).to_string(),
     };
     let days = answer(who.calendars().list_calendar_days(request).await)?.days;
     Ok(days.into_iter().filter(|day| day.working).filter_map(|day| day.date.parse().ok()).collect())

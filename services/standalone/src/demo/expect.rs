@@ -139,8 +139,9 @@ impl<'a> Expected<'a> {
         None
     }
 
-    /// The last working minute at or before a local time; none before the days that are known.
+    /// The last working minute at or before a local time; none outside the days that are known.
     fn back(&self, from: NaiveDateTime) -> Option<NaiveDateTime> {
+        self.working.last().filter(|last| from.date() <= **last)?;
         for day in self.working.range(..=from.date()).rev() {
             let until = if *day == from.date() { minute(from) } else { u32::MAX };
             let span = SPANS.iter().rev().find(|(start, _)| *start <= until);
@@ -164,7 +165,18 @@ fn shipped(kind: TaskKind) -> Reminders {
 }
 
 fn told(task: &Task, kind: MessageKind, when: Timestamp, what: &str) -> String {
-    format!("task {}: {kind:?} of {} {what}", task.task_id, local::written(when))
+    let written = |time| local::written(at(time));
+    format!(
+        "{:?} {} ({:?}, made {}, opened {}, due {}, done {}): {kind:?} of {} {what}",
+        task.kind(),
+        task.task_id,
+        task.state(),
+        written(task.create_time),
+        written(task.open_time),
+        written(task.due_time),
+        task.done_time.map_or_else(|| "never".to_owned(), |done| written(Some(done))),
+        local::written(when)
+    )
 }
 
 fn at(time: Option<prost_types::Timestamp>) -> Timestamp {
@@ -203,5 +215,7 @@ mod tests {
         assert_eq!(expected.back(time(11, 8, 30)), Some(time(8, 17, 59)));
         assert_eq!(expected.back(time(11, 12, 30)), Some(time(11, 11, 59)));
         assert_eq!(expected.back(time(11, 10, 0)), Some(time(11, 10, 0)));
+        assert_eq!(expected.back(time(10, 10, 0)), Some(time(8, 17, 59)));
+        assert_eq!(expected.back(time(12, 10, 0)), None, "nobody knows whether that is a working day");
     }
 }
