@@ -10,9 +10,8 @@ use super::Tx;
 impl Tx {
     /// That a column is among `values`.
     ///
-    /// PostgreSQL is given them as one array: a statement of a few texts at most, planned as for few values, so that it
-    /// looks each of them up. A list of parameters has a text for every length, and one that was planned while its
-    /// table was small reads that table from end to end for as long as the connection lives.
+    /// PostgreSQL is given them as one array: one text whatever their number, planned as for few values. A list of
+    /// parameters has a text for every length, which fills the statement cache of each connection.
     pub fn among<V>(&self, column: impl IntoSimpleExpr, values: impl IntoIterator<Item = V>) -> Expr
     where
         V: Into<Value> + ValueType,
