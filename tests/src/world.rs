@@ -225,6 +225,24 @@ impl World {
         person
     }
 
+    /// Hires somebody and takes the only role away.
+    pub async fn roleless(&self, username: &str) -> Person {
+        let person = self.hire(username, "sales_rep", &self.root).await;
+        let request = identity::ListRoleAssignmentsRequest { user_id: person.id.to_string() };
+        let held = answer(self.admin.access().list_role_assignments(request).await).expect("roles").assignments;
+        for assignment in held {
+            let request = identity::SetRoleOverrideRequest {
+                user_id: person.id.to_string(),
+                role_id: assignment.role_id,
+                source: identity::RoleSource::Removed.into(),
+                ..Default::default()
+            };
+            answer(self.admin.access().set_role_override(request).await).expect("it is taken away");
+        }
+        self.settle().await;
+        person
+    }
+
     /// Makes somebody the head of a department.
     pub async fn appoint(&self, head: &Person, department_id: &str) {
         let department = identity::Department {

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use revisit_bootstrap::status::answer;
-use revisit_proto::identity::v1 as identity;
-use revisit_standalone::client::Person;
 use revisit_tests::{
     databases::Backend,
     world::{TENANT, World},
@@ -65,28 +62,10 @@ const MADE_UP: [&str; 26] = [
     "notification.v1.Templates/UpdateTemplate",
 ];
 
-/// Somebody whose only role was taken away.
-async fn roleless(world: &World) -> Person {
-    let mei = world.hire("mei", "sales_rep", &world.root).await;
-    let request = identity::ListRoleAssignmentsRequest { user_id: mei.id.to_string() };
-    let held = answer(world.admin.access().list_role_assignments(request).await).expect("roles").assignments;
-    for assignment in held {
-        let request = identity::SetRoleOverrideRequest {
-            user_id: mei.id.to_string(),
-            role_id: assignment.role_id,
-            source: identity::RoleSource::Removed.into(),
-            ..Default::default()
-        };
-        answer(world.admin.access().set_role_override(request).await).expect("it is taken away");
-    }
-    world.settle().await;
-    mei
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn who_holds_no_role_is_refused_every_call_that_is_not_about_oneself() {
     let world = World::start(Backend::Sqlite).await;
-    roleless(&world).await;
+    world.roleless("mei").await;
     let (channel, contract) = (world.running.channel(), Contract::read());
     let (mut open, mut made_up, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for rpc in contract.rpcs.iter().filter(|rpc| !PUBLIC.contains(&rpc.path.as_str())) {

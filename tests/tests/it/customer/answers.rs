@@ -11,7 +11,7 @@ use revisit_proto::customer::v1 as pb;
 
 use super::{
     fields, person,
-    support::{Office, Seat, in_each_office},
+    support::{Office, Seat, everywhere, in_each_office},
 };
 
 /// Tries of what happens at once.
@@ -45,13 +45,7 @@ async fn counting_is_a_right_of_its_own_and_counts_no_row_that_a_guard_denies() 
         let rep = office.seat("rep");
         rep.create(person("王芳", "13800001001")).await.expect("made");
         rep.create(pb::Customer { vip: true, ..person("李强", "13800001002") }).await.expect("made");
-        let looks = Template {
-            actions: ActionSet::of(&[Action::CustomerView]),
-            extent: Extent::Tenant,
-            stages: None,
-            grades: None,
-            levels: Levels::HIDDEN.with(Layer::Basic, Level::Read),
-        };
+        let looks = everywhere(&[Action::CustomerView], Levels::HIDDEN.with(Layer::Basic, Level::Read));
         office.grant("admin", vec![looks]).await;
         let (admin, boss) = (office.seat("admin"), office.seat("boss"));
         assert_eq!(admin.list("").await.expect("a list").len(), 2);

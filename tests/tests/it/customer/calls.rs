@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use revisit_bootstrap::{status::answer, wire};
 use revisit_core::{Failure, Kind};
-use revisit_permission::{Action, ActionSet, Extent, Layer, Level, Levels, Template};
+use revisit_permission::{Action, Layer, Level, Levels};
 use revisit_proto::customer::v1 as pb;
 
 use super::{
     person,
-    support::{Office, Seat, in_each_office},
+    support::{Office, Seat, everywhere, in_each_office},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,13 +177,10 @@ const DONE: &str = "SELECT (SELECT count(*) FROM customer) + (SELECT CAST(sum(ve
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_is_sent_again_answers_the_first_and_does_nothing_and_another_one_under_its_id_is_refused() {
     in_each_office(async |office: &Office| {
-        let records = Template {
-            actions: ActionSet::of(&[Action::CustomerOrderRecord]),
-            extent: Extent::Tenant,
-            stages: None,
-            grades: None,
-            levels: Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
-        };
+        let records = everywhere(
+            &[Action::CustomerOrderRecord],
+            Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
+        );
         office.grant("boss", vec![records]).await;
         let id = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;
         let calls = ["update", "create", "upsert", "stage", "transfer", "bulk", "note", "order", "field", "segment"];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use revisit_bootstrap::status::answer;
 use revisit_core::Kind;
-use revisit_permission::{Action, ActionSet, Extent, Layer, Level, Levels, Template};
+use revisit_permission::{Action, Layer, Level, Levels};
 use revisit_proto::{
     customer::v1 as pb,
     identity::v1::{PreviewHandOverRequest, customer_hand_over_client::CustomerHandOverClient},
@@ -12,7 +12,7 @@ use revisit_proto::{
 
 use super::{
     person,
-    support::{Office, Seat, in_each_office},
+    support::{Office, Seat, everywhere, in_each_office},
 };
 
 async fn several(owner: &Seat, count: usize) -> Vec<String> {
@@ -100,13 +100,7 @@ async fn customers_of_a_leaver_are_counted_named_to_who_may_view_them_and_given_
         let owned = answer(manager.ownership().assign_customer(assign(&orphans[0], "colleague")).await);
         assert_eq!(owned.expect_err("its owner lives").reason, "HAS_OWNER");
         // Counts and names nobody: an analyst.
-        let counts = Template {
-            actions: ActionSet::of(&[Action::CustomerAggregate]),
-            extent: Extent::Tenant,
-            stages: None,
-            grades: None,
-            levels: Levels::HIDDEN.with(Layer::Basic, Level::Read),
-        };
+        let counts = everywhere(&[Action::CustomerAggregate], Levels::HIDDEN.with(Layer::Basic, Level::Read));
         office.grant("outsider", vec![counts]).await;
         let preview = PreviewHandOverRequest {
             tenant_id: office.identity.tenant.to_string(),

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use encoding_rs::GB18030;
 use revisit_bootstrap::status::answer;
-use revisit_permission::{Action, ActionSet, Extent, Layer, Level, Levels, Template};
+use revisit_permission::{Action, Layer, Level, Levels};
 use revisit_proto::customer::v1 as pb;
 
 use super::{
     person, point,
-    support::{Office, Seat, in_each_office, in_each_office_with},
+    support::{Office, Seat, everywhere, in_each_office, in_each_office_with},
 };
 
 const KILLS: i64 = 4;
@@ -91,13 +91,7 @@ async fn an_import_tells_of_customers_of_others_for_two_percent_of_its_rows_and_
         let entry = entries.last().expect("it is audited");
         assert_eq!((entry.resource_ids.len(), entry.reason_code.as_str()), (2, "DUPLICATE_BUDGET"));
         assert_eq!(entry.subject_id, manager.id.to_string());
-        let probe = Template {
-            actions: ActionSet::of(&[Action::CustomerProbe]),
-            extent: Extent::Tenant,
-            stages: None,
-            grades: None,
-            levels: Levels::HIDDEN.with(Layer::Basic, Level::Read),
-        };
+        let probe = everywhere(&[Action::CustomerProbe], Levels::HIDDEN.with(Layer::Basic, Level::Read));
         office.grant("manager", vec![probe]).await;
         let done = manager.import(office, file.as_bytes()).await;
         assert_eq!(state(&done), (pb::ImportState::Done, ""), "a grant raises it");
@@ -173,13 +167,7 @@ async fn a_row_is_merged_only_into_what_the_importer_may_write_and_an_external_i
         let own = pb::Customer { external_id: "E-1".to_owned(), ..person("王芳", "13800001001") };
         let own = rep.create(own).await.expect("made").customer_id;
         let seen = outsider.create(person("李强", "13800001002")).await.expect("made").customer_id;
-        let looks = Template {
-            actions: ActionSet::of(&[Action::CustomerView]),
-            extent: Extent::Tenant,
-            stages: None,
-            grades: None,
-            levels: Levels::HIDDEN.with(Layer::Basic, Level::Read),
-        };
+        let looks = everywhere(&[Action::CustomerView], Levels::HIDDEN.with(Layer::Basic, Level::Read));
         office.grant("manager", vec![looks]).await;
         let file = "姓名,手机号,城市,客户编号\n王芳,13800001001,上海,\n李强,13800001002,杭州,\n\
                     张敏,13800001003,,E-1\n赵磊,13800001004,,E-2\n钱多,13800001005,,E-2\n";

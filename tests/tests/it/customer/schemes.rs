@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use revisit_bootstrap::{status::answer, wire};
 use revisit_core::Kind;
-use revisit_permission::{Action, ActionSet, Extent, Layer, Level, Levels, Template};
+use revisit_permission::{Action, Layer, Level, Levels};
 use revisit_proto::customer::v1::{self as pb, field_value::Value};
 
 use super::{
     fields, person,
-    support::{Office, in_each_office},
+    support::{Office, everywhere, in_each_office},
 };
 
 fn stage(name: &str, next: &[&str]) -> pb::Stage {
@@ -63,13 +63,10 @@ async fn a_company_declares_its_stages_and_each_move_is_told_with_where_it_came_
 async fn a_company_declares_its_grades_and_who_they_are_is_judged_by_amount_repurchase_and_recency() {
     in_each_office(async |office: &Office| {
         let (admin, boss) = (office.seat("admin"), office.seat("boss"));
-        let records = Template {
-            actions: ActionSet::of(&[Action::CustomerOrderRecord]),
-            extent: Extent::Tenant,
-            stages: None,
-            grades: None,
-            levels: Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
-        };
+        let records = everywhere(
+            &[Action::CustomerOrderRecord],
+            Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
+        );
         office.grant("boss", vec![records]).await;
         let rule = |grade: &str, amount_min: i64, orders_min: i32, recency_days_max: i32| pb::GradeRule {
             grade: grade.to_owned(),

@@ -6,13 +6,13 @@ use std::time::Duration;
 use revisit_bootstrap::{status::answer, wire};
 use revisit_core::{Kind, Timestamp};
 use revisit_permission::{
-    Action, ActionSet, Change, Effect, Exceptions, Extent, Guard, Layer, Level, Levels, RowCondition, Template, Whom,
+    Action, ActionSet, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom,
 };
 use revisit_proto::customer::v1::{self as pb, field_value::Value};
 
 use super::{
     fields, person,
-    support::{Office, Seat, in_each_office},
+    support::{Office, Seat, everywhere, in_each_office},
 };
 
 fn value(key: &str, value: Value) -> pb::FieldValue {
@@ -124,13 +124,7 @@ async fn reading_and_recording_orders_are_two_rights_and_a_grade_that_has_grown_
     in_each_office(async |office: &Office| {
         let customer = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;
         let amounts = Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write);
-        let right = |action: Action| Template {
-            actions: ActionSet::of(&[action]),
-            extent: Extent::Tenant,
-            stages: None,
-            grades: None,
-            levels: amounts,
-        };
+        let right = |action: Action| everywhere(&[action], amounts);
         office.grant("colleague", vec![right(Action::CustomerOrderRecord)]).await;
         office.grant("outsider", vec![right(Action::CustomerOrderView)]).await;
         let (records, reads) = (office.seat("colleague"), office.seat("outsider"));

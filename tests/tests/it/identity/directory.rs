@@ -14,6 +14,16 @@ fn mask(paths: &[&str]) -> Option<FieldMask> {
     Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
 }
 
+/// Gives a department a head.
+async fn appoint(world: &World, department: pb::Department, head_id: &str) {
+    let request = pb::UpdateDepartmentRequest {
+        department: Some(pb::Department { head_id: head_id.to_owned(), ..department }),
+        update_mask: mask(&["head_id"]),
+        ..pb::UpdateDepartmentRequest::default()
+    };
+    world.admin.directory().update_department(request).await.expect("it has a head");
+}
+
 #[tokio::test]
 async fn a_new_branch_has_the_presets_of_the_root_the_moment_it_is_created() {
     on_each(async |world| {
@@ -223,13 +233,7 @@ async fn a_new_head_of_more_people_than_one_change_tells_of_is_told_of_all_the_s
             let name = format!("rep-{number}");
             led.push(world.user(&name, &branch.department_id, "Sales representative").await.user_id);
         }
-        let department = pb::Department { head_id: head.clone(), ..branch };
-        let request = pb::UpdateDepartmentRequest {
-            department: Some(department),
-            update_mask: mask(&["head_id"]),
-            ..pb::UpdateDepartmentRequest::default()
-        };
-        world.admin.directory().update_department(request).await.expect("it has a head");
+        appoint(world, branch, &head).await;
         world
             .eventually("everybody's new manager is told", async || {
                 let told = told_managers(world).await;
@@ -248,13 +252,7 @@ async fn the_head_of_a_department_manages_who_names_no_manager() {
         let head = world.user("head", &branch.department_id, "Sales manager").await;
         let mei = world.user("mei", &branch.department_id, "Sales representative").await;
         assert_eq!(mei.resolved_manager_id, world.tenant.administrator_id, "nobody heads the branch yet");
-        let department = pb::Department { head_id: head.user_id.clone(), ..branch };
-        let request = pb::UpdateDepartmentRequest {
-            department: Some(department),
-            update_mask: mask(&["head_id"]),
-            ..pb::UpdateDepartmentRequest::default()
-        };
-        world.admin.directory().update_department(request).await.expect("it has a head");
+        appoint(world, branch, &head.user_id).await;
         world
             .eventually("the head manages the branch", async || {
                 let request = pb::GetUserRequest { user_id: mei.user_id.clone(), read_mask: None };

@@ -22,23 +22,6 @@ const VERBS: [&str; 9] = [
     "customer.delete",
 ];
 
-/// Somebody who holds no role.
-async fn roleless(world: &World) -> Person {
-    let mei = world.hire("mei", "sales_rep", &world.root).await;
-    let request = identity::ListRoleAssignmentsRequest { user_id: mei.id.to_string() };
-    let held = answer(world.admin.access().list_role_assignments(request).await).expect("roles").assignments;
-    for assignment in held {
-        let request = identity::SetRoleOverrideRequest {
-            user_id: mei.id.to_string(),
-            role_id: assignment.role_id,
-            source: identity::RoleSource::Removed.into(),
-            ..Default::default()
-        };
-        answer(world.admin.access().set_role_override(request).await).expect("it is taken away");
-    }
-    mei
-}
-
 /// Gives one action on every customer of the company, every layer to write; answers the grant's id. Amounts are for the
 /// one verb that records them: to write those excludes selling.
 async fn grant(world: &World, holder: &Person, action: &str) -> String {
@@ -148,7 +131,7 @@ async fn each_verb_is_a_right_of_its_own_and_gives_the_calls_that_it_names() {
     in_each_world(async |world: &World| {
         let han = world.hire("han", "regional_manager", &world.root).await;
         let jun = world.hire("jun", "sales_rep", &world.root).await;
-        let mei = roleless(world).await;
+        let mei = world.roleless("mei").await;
         grant(world, &mei, "customer.view").await;
         let row = world.customer(&han, "王芳", "13800001001").await;
         assert_eq!(allowed(world, &mei, &row.customer_id, &jun).await, BTreeSet::new());
@@ -167,7 +150,7 @@ async fn each_verb_is_a_right_of_its_own_and_gives_the_calls_that_it_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_a_layer_everywhere_sorts_by_nothing_of_it() {
     in_each_world(async |world: &World| {
-        let mei = roleless(world).await;
+        let mei = world.roleless("mei").await;
         let read = identity::Level::Read.into();
         let levels = identity::LayerLevels { sensitive: read, ..Default::default() };
         let unnamed = grant_at(world, &mei, "customer.view", levels).await;

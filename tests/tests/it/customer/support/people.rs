@@ -6,7 +6,8 @@ use revisit_core::{
     id::{DepartmentId, SubjectId},
 };
 use revisit_permission::{
-    Assigned, Change, Department, Role, RoleAssignment, Subject, SubjectState, Template, Tenant, shipped_roles,
+    Action, ActionSet, Assigned, Change, Department, Extent, Levels, Role, RoleAssignment, Subject, SubjectState,
+    Template, Tenant, shipped_roles,
 };
 use revisit_proto::customer::v1::{
     self as pb, catalogue_client::CatalogueClient, customers_client::CustomersClient, export_client::ExportClient,
@@ -24,6 +25,11 @@ use tonic::{
 };
 
 use super::Office;
+
+/// A right on every customer of the company, in whatever stage and grade.
+pub fn everywhere(actions: &[Action], levels: Levels) -> Template {
+    Template { actions: ActionSet::of(actions), extent: Extent::Tenant, stages: None, grades: None, levels }
+}
 
 #[derive(Clone, Copy)]
 pub(super) enum At {
@@ -101,7 +107,7 @@ impl Office {
         lease.force_renew().await.expect("identity answers");
     }
 
-    /// Gives somebody these rights beside their own.
+    /// Gives somebody these rights beside their own: see [`everywhere`].
     pub async fn grant(&self, person: &str, templates: Vec<Template>) {
         self.commit(self.role(person, templates).to_vec()).await;
     }
