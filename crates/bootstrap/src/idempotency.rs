@@ -1,6 +1,6 @@
-//! Repeated requests: a create that is sent again with the same `request_id` answers what it answered first, for a
-//! day. The row is written in the transaction of the create, so that both are there or neither. Of the request it keeps a
-//! keyed digest, and the answer sealed.
+//! Repeated requests: a write that is sent again with the same `request_id` does nothing more and answers what it
+//! answered first, for a day. The row is written in the transaction of the write, so that both are there or neither. Of
+//! the request it keeps a keyed digest, and the answer sealed.
 
 use std::time::Duration;
 
@@ -12,7 +12,10 @@ use revisit_core::{
 use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
-use crate::database::{Tx, fault};
+use crate::{
+    auth::Principal,
+    database::{Tx, fault},
+};
 
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
@@ -36,6 +39,14 @@ impl Repeatable {
         }
         let id = input.id::<revisit_core::id::kind::Event>("request_id", request_id).uuid();
         Some(Self { id, rpc, body: *blake3::hash(&message.encode_to_vec()).as_bytes() })
+    }
+
+    /// The same request with what follows its first message.
+    #[must_use]
+    pub fn followed_by(mut self, rest: &Rest) -> Self {
+        let body = [self.body, *rest.0.finalize().as_bytes()].concat();
+        self.body = *blake3::hash(&body).as_bytes();
+        self
     }
 
     /// The first answer, if this is a repeat. Another request under the same id is refused.
@@ -95,6 +106,75 @@ impl Repeatable {
     /// What a kept answer is bound to.
     fn place(&self, subject: SubjectId) -> Vec<u8> {
         [subject.uuid().as_bytes().as_slice(), self.id.as_bytes(), self.rpc.as_bytes()].concat()
+    }
+}
+
+/// What follows the first message of a request that comes in several: part of the request, however it was cut.
+#[derive(Default)]
+pub struct Rest(Box<blake3::Hasher>);
+
+impl Rest {
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+}
+
+/// A write by somebody, which is done once however often it is sent.
+#[derive(Clone, Copy)]
+pub struct Once<'a> {
+    who: &'a Principal,
+    repeat: Option<&'a Repeatable>,
+}
+
+impl<'a> Once<'a> {
+    /// A write of `who`; without `repeat` it is not to be repeated.
+    pub const fn new(who: &'a Principal, repeat: Option<&'a Repeatable>) -> Self {
+        Self { who, repeat }
+    }
+
+    /// Whose write it is.
+    pub const fn who(self) -> &'a Principal {
+        self.who
+    }
+
+    /// Whether it may be sent again.
+    pub const fn is_kept(self) -> bool {
+        self.repeat.is_some()
+    }
+
+    /// Does the work, and keeps which row it wrote. A repeat has the row found instead, as it is now: for answers that
+    /// hold values under a permission, which the caller may have lost since.
+    ///
+    /// Versions are to be compared within `work`: a repeat names the one that the first request has replaced.
+    pub async fn row<T, E: From<Failure>>(
+        self,
+        tx: &Tx,
+        find: impl AsyncFnOnce(Uuid) -> Result<T, E>,
+        work: impl AsyncFnOnce() -> Result<(Uuid, T), E>,
+    ) -> Result<T, E> {
+        if let Some(kept) = self.first(tx).await? {
+            return find(Uuid::from_slice(&kept).map_err(Failure::internal)?).await;
+        }
+        let (row, answer) = work().await?;
+        self.keep(tx, row.as_bytes()).await?;
+        Ok(answer)
+    }
+
+    /// What was kept of the first answer, if this is a repeat.
+    pub async fn first(self, tx: &Tx) -> Result<Option<Vec<u8>>, Failure> {
+        match self.repeat {
+            Some(repeat) => repeat.first_answer(tx, self.who.tenant(), self.who.subject()).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps the answer, or what it can be found again by.
+    pub async fn keep(self, tx: &Tx, answer: &[u8]) -> Result<(), Failure> {
+        match self.repeat {
+            Some(repeat) => repeat.keep(tx, self.who.tenant(), self.who.subject(), answer.to_vec()).await,
+            None => Ok(()),
+        }
     }
 }
 

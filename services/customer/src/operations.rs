@@ -1,5 +1,6 @@
 //! What callers and workers can have done: each operation decides first, then moves rows in one transaction.
 
+pub mod batch_delete;
 pub mod catalogue;
 pub mod change;
 pub mod consume;
@@ -10,6 +11,7 @@ pub mod imports;
 pub mod lifecycle;
 pub mod matching;
 pub mod nightly;
+pub mod once;
 pub mod orders;
 pub mod segments;
 pub mod timeline;
@@ -58,6 +60,11 @@ impl Clear {
 impl View {
     pub fn new(customer: Customer, levels: Levels, fields: &std::sync::Arc<Vec<Field>>) -> Self {
         Self { customer, levels, clear: Clear::default(), fields: std::sync::Arc::clone(fields) }
+    }
+
+    /// A customer that the caller may not view.
+    pub fn unseen(tenant: TenantId, id: CustomerId, version: i64) -> Self {
+        Self::new(Customer::unseen(tenant, id, version), Levels::HIDDEN, &std::sync::Arc::default())
     }
 
     pub fn with_clear(mut self, clear: &Clear) -> Self {

@@ -15,9 +15,10 @@ use tonic_types::StatusExt;
 
 mod accepted;
 mod bytes;
+pub mod keys;
 mod least;
 mod raw;
-mod wire;
+pub mod wire;
 
 use accepted::is_accepted;
 use bytes::malformed;

@@ -16,6 +16,7 @@ mod matching;
 mod ownership;
 mod recall;
 mod records;
+mod repeats;
 mod schemes;
 mod sealing;
 mod segments;

@@ -76,6 +76,42 @@ pub struct Customer {
 }
 
 impl Customer {
+    /// One of whom nothing is told but the id and the version.
+    pub const fn unseen(tenant: TenantId, id: CustomerId, version: i64) -> Self {
+        Self {
+            tenant,
+            id,
+            kind: CustomerKind::Person,
+            name: String::new(),
+            contact_points: Vec::new(),
+            owner: None,
+            department: None,
+            teams: Vec::new(),
+            task_holders: Vec::new(),
+            ownership_epoch: 0,
+            stage: String::new(),
+            grade: None,
+            grade_reason: None,
+            graded_at: Timestamp::MIN,
+            vip: false,
+            pooled: false,
+            tags: Vec::new(),
+            fields: Vec::new(),
+            city: None,
+            source: None,
+            birthday: None,
+            contract_end: None,
+            external_id: None,
+            created_at: Timestamp::MIN,
+            updated_at: Timestamp::MIN,
+            deleted_at: None,
+            version,
+            auth_rev: 0,
+            import_job: None,
+            import_version: None,
+        }
+    }
+
     /// What policy may look at.
     pub fn row(&self) -> Row {
         Row::new(self.tenant, self.id)

@@ -44,10 +44,11 @@ impl Catalogue for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "UpdateField", &message);
                 let etag = read::etag_required(&mut input, &message.etag).unwrap_or_default();
                 let field = read_field(&mut input, message.field, false);
                 input.finish()?;
-                catalogue::update_field(&self.0, &who, field, etag).await.map(|field| show_field(&field))
+                catalogue::update_field(&self.0, &who, (field, etag), repeat).await.map(|field| show_field(&field))
             }
             .await,
         )
@@ -58,9 +59,10 @@ impl Catalogue for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "RetireField", &message);
                 let key = input.text("key", &message.key, 1..=40);
                 input.finish()?;
-                catalogue::retire_field(&self.0, &who, &key).await.map(|field| show_field(&field))
+                catalogue::retire_field(&self.0, &who, &key, repeat).await.map(|field| show_field(&field))
             }
             .await,
         )
@@ -81,8 +83,8 @@ impl Catalogue for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let scheme = read_stages(message)?;
-                catalogue::set_stages(&self.0, &who, scheme).await.map(show_stages)
+                let (scheme, repeat) = read_stages(message)?;
+                catalogue::set_stages(&self.0, &who, scheme, repeat).await.map(show_stages)
             }
             .await,
         )
@@ -97,8 +99,8 @@ impl Catalogue for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let scheme = read_grades(message)?;
-                catalogue::set_grades(&self.0, &who, scheme).await.map(show_grades)
+                let (scheme, repeat) = read_grades(message)?;
+                catalogue::set_grades(&self.0, &who, scheme, repeat).await.map(show_grades)
             }
             .await,
         )
@@ -175,8 +177,9 @@ fn show_field(field: &Field) -> pb::Field {
     }
 }
 
-fn read_stages(message: pb::SetStagesRequest) -> Result<stage::Scheme, Failure> {
+fn read_stages(message: pb::SetStagesRequest) -> Result<(stage::Scheme, Option<Repeatable>), Failure> {
     let mut input = Input::default();
+    let repeat = Repeatable::read(&mut input, &message.request_id, "SetStages", &message);
     let version = read::etag_required(&mut input, &message.etag).unwrap_or_default();
     let sent = input.required("scheme", message.scheme).unwrap_or_default();
     let mut scheme = stage::Scheme { stages: Vec::new(), version: version + 1 };
@@ -187,7 +190,7 @@ fn read_stages(message: pb::SetStagesRequest) -> Result<stage::Scheme, Failure> 
     }
     scheme.check(&mut input);
     input.finish()?;
-    Ok(scheme)
+    Ok((scheme, repeat))
 }
 
 fn show_stages(scheme: stage::Scheme) -> pb::StageScheme {
@@ -201,8 +204,9 @@ fn show_stages(scheme: stage::Scheme) -> pb::StageScheme {
     }
 }
 
-fn read_grades(message: pb::SetGradesRequest) -> Result<grade::Scheme, Failure> {
+fn read_grades(message: pb::SetGradesRequest) -> Result<(grade::Scheme, Option<Repeatable>), Failure> {
     let mut input = Input::default();
+    let repeat = Repeatable::read(&mut input, &message.request_id, "SetGrades", &message);
     let version = read::etag_required(&mut input, &message.etag).unwrap_or_default();
     let sent = input.required("scheme", message.scheme).unwrap_or_default();
     let rules = sent.rules.into_iter().take(grade::RULES_MAX + 1).map(|rule| grade::Rule {
@@ -219,7 +223,7 @@ fn read_grades(message: pb::SetGradesRequest) -> Result<grade::Scheme, Failure> 
     };
     scheme.check(&mut input);
     input.finish()?;
-    Ok(scheme)
+    Ok((scheme, repeat))
 }
 
 fn show_grades(scheme: grade::Scheme) -> pb::GradeScheme {

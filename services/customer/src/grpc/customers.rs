@@ -16,6 +16,7 @@ use crate::{
     domain::{Error, contact::ContactPoint, customer::CustomerKind, matching},
     operations::{
         Clear, View,
+        batch_delete::{Answer, delete_all},
         change::{self, Asked},
         customers, lifecycle, matching as duplicates,
     },
@@ -121,10 +122,11 @@ impl Customers for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "DeleteCustomer", &message);
                 let id = input.id("customer_id", &message.customer_id);
                 let etag = read::etag(&mut input, &message.etag);
                 input.finish()?;
-                let asked = Asked { etag, repeat: None };
+                let asked = Asked { etag, repeat };
                 lifecycle::delete(&self.0, &who, id, asked).await.map(|view| show::customer(&view))
             }
             .await,
@@ -139,15 +141,14 @@ impl Customers for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "BatchDeleteCustomers", &message);
                 input.require(!message.customer_ids.is_empty(), "customer_ids", "is required");
                 let ids: Vec<CustomerId> = input.ids("customer_ids", &message.customer_ids, BATCH_MAX);
                 let expected = usize::try_from(message.expected_count).unwrap_or_default();
                 input.require(message.expected_count > 0, "expected_count", "is required");
                 input.finish()?;
-                let answers = lifecycle::delete_all(&self.0, &who, ids, expected).await?;
-                Ok::<_, Error>(pb::BatchDeleteCustomersResponse {
-                    answers: answers.into_iter().map(|(id, result)| answer(id, result)).collect(),
-                })
+                let answers = delete_all(&self.0, &who, (ids, expected), repeat).await?;
+                Ok::<_, Error>(pb::BatchDeleteCustomersResponse { answers: answers.into_iter().map(answer).collect() })
             }
             .await,
         )
@@ -158,9 +159,10 @@ impl Customers for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "RestoreCustomer", &message);
                 let id = input.id("customer_id", &message.customer_id);
                 input.finish()?;
-                lifecycle::restore(&self.0, &who, id).await.map(|view| show::customer(&view))
+                lifecycle::restore(&self.0, &who, id, repeat).await.map(|view| show::customer(&view))
             }
             .await,
         )
@@ -188,12 +190,14 @@ impl Customers for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "TagCustomer", &message);
                 let id = input.id("customer_id", &message.customer_id);
                 input.require(message.add.len() + message.remove.len() > 0, "add", "is required");
                 input.require(message.add.len() <= TAGS_MAX, "add", "must have at most 50 entries");
                 input.require(message.remove.len() <= TAGS_MAX, "remove", "must have at most 50 entries");
                 input.finish()?;
-                lifecycle::tag(&self.0, &who, id, message.add, message.remove).await.map(|view| show::customer(&view))
+                let tags = (message.add, message.remove);
+                lifecycle::tag(&self.0, &who, id, tags, repeat).await.map(|view| show::customer(&view))
             }
             .await,
         )
@@ -266,15 +270,10 @@ pub fn answers(ids: &[CustomerId], views: &[View]) -> pb::BatchGetCustomersRespo
     pb::BatchGetCustomersResponse { answers: answers.collect() }
 }
 
-fn answer(id: CustomerId, result: Result<View, Error>) -> pb::CustomerAnswer {
-    match result {
-        Ok(view) => pb::CustomerAnswer {
-            customer_id: id.to_string(),
-            customer: Some(show::customer(&view)),
-            reason: String::new(),
-        },
-        Err(error) => {
-            pb::CustomerAnswer { customer_id: id.to_string(), customer: None, reason: error.reason().to_owned() }
-        }
-    }
+fn answer((id, result): Answer) -> pb::CustomerAnswer {
+    let (customer, reason) = match result {
+        Ok(view) => (Some(show::customer(&view)), String::new()),
+        Err(reason) => (None, reason),
+    };
+    pb::CustomerAnswer { customer_id: id.to_string(), customer, reason }
 }

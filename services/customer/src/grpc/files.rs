@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use revisit_bootstrap::{
-    Principal, Reply, Streamed, authenticated, idempotency::Repeatable, reply, reply_stream, unreadable, wire,
+    Principal, Reply, Streamed, authenticated,
+    idempotency::{Repeatable, Rest},
+    reply, reply_stream, unreadable, wire,
 };
 use revisit_core::{Failure, Input, id::JobId, page::Page};
 use revisit_proto::customer::v1::{self as pb, import_server::Import, upload_file_request::Part};
@@ -48,6 +50,7 @@ impl Import for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "SetMapping", &message);
                 let id = input.id("job_id", &message.job_id);
                 input.require(!message.mapping.is_empty(), "mapping", "is required");
                 input.require(message.mapping.len() <= COLUMNS_MAX, "mapping", "must have at most 200 entries");
@@ -59,7 +62,7 @@ impl Import for Served {
                     .mapping
                     .into_iter()
                     .map(|entry| (usize::try_from(entry.column).unwrap_or(usize::MAX), entry.target));
-                let job = imports::set_mapping(&self.0, &who, id, mapping.collect()).await?;
+                let job = imports::set_mapping(&self.0, &who, (id, mapping.collect()), repeat).await?;
                 self.shown_with_preview(&who, job).await
             }
             .await,
@@ -70,8 +73,11 @@ impl Import for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let id = job_id(&message.job_id)?;
-                imports::start(&self.0, &who, id).await.map(|job| show_job(&job))
+                let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "StartImport", &message);
+                let id = input.id("job_id", &message.job_id);
+                input.finish()?;
+                imports::start(&self.0, &who, id, repeat).await.map(|job| show_job(&job))
             }
             .await,
         )
@@ -149,8 +155,11 @@ impl Import for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let id = job_id(&message.job_id)?;
-                imports::revert(&self.0, &who, id).await.map(|job| show_job(&job))
+                let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "RevertImport", &message);
+                let id = input.id("job_id", &message.job_id);
+                input.finish()?;
+                imports::revert(&self.0, &who, id, repeat).await.map(|job| show_job(&job))
             }
             .await,
         )
@@ -194,14 +203,18 @@ async fn upload(app: &App, who: &Principal, mut parts: Streaming<pb::UploadFileR
     };
     input.finish()?;
     let mut upload = Upload::begin(app, who, file_name, xlsx).await?;
+    let mut rest = Rest::default();
     while let Some(message) = parts.message().await.map_err(|status| unreadable(&status))? {
         match message.part {
-            Some(Part::Data(bytes)) => upload.push(&bytes).await?,
+            Some(Part::Data(bytes)) => {
+                rest.push(&bytes);
+                upload.push(&bytes).await?;
+            }
             Some(Part::Header(_)) => return Err(Error::invalid("header", "must be sent once")),
             None => return Err(Error::invalid("data", "is required")),
         }
     }
-    imports::finish(upload, repeat).await
+    imports::finish(upload, repeat.map(|repeat| repeat.followed_by(&rest))).await
 }
 
 /// The job whenever it has moved, until it rests.

@@ -43,10 +43,11 @@ impl Orders for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "CancelOrder", &message);
                 let order = input.id("order_id", &message.order_id);
                 let customer = input.id("customer_id", &message.customer_id);
                 input.finish()?;
-                orders::cancel(&self.0, &who, customer, order).await.map(|order| show(&order, true))
+                orders::cancel(&self.0, &who, (customer, order), repeat).await.map(|order| show(&order, true))
             }
             .await,
         )

@@ -72,12 +72,13 @@ impl Segments for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "UpdateSegment", &message);
                 let etag = read::etag_required(&mut input, &message.etag).unwrap_or_default();
                 let sent = input.required("segment", message.segment).unwrap_or_default();
                 let id = input.id("segment.segment_id", &sent.segment_id);
                 let named = named(&mut input, &sent);
                 input.finish()?;
-                segments::update(&self.0, &who, id, named, etag).await.map(show)
+                segments::update(&self.0, &who, (id, etag), named, repeat).await.map(show)
             }
             .await,
         )
@@ -88,9 +89,10 @@ impl Segments for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = Repeatable::read(&mut input, &message.request_id, "DeleteSegment", &message);
                 let id = input.id("segment_id", &message.segment_id);
                 input.finish()?;
-                segments::delete(&self.0, &who, id).await.map(show)
+                segments::delete(&self.0, &who, id, repeat).await.map(show)
             }
             .await,
         )

@@ -1,9 +1,11 @@
 //! Declaring fields, stages and grade rules.
 
-use revisit_bootstrap::{Principal, audit, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal, Tx, audit,
+    idempotency::{Once, Repeatable},
+};
 use revisit_permission::{Action, Decided, Row};
 
-use super::customers::keep_answer;
 use crate::{
     App,
     domain::{
@@ -39,33 +41,47 @@ pub async fn create_field(
     mut field: Field,
     repeat: Option<Repeatable>,
 ) -> Result<Field, Error> {
-    let decided = decide(who, Action::FieldManage)?;
     field.tenant = who.tenant();
     field.id = app.ids.next(app.clock.wall());
     field.version = 1;
-    let write = app.store.database.write(&decided, async |tx| {
-        let known = store::catalogue::fields(tx, who.tenant()).await?;
-        if let Some(repeat) = &repeat
-            && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
-        {
-            let first = known.iter().find(|field| field.id.uuid().as_bytes().as_slice() == first);
-            return first.cloned().ok_or_else(|| Error::NoSuchField(field.key.clone()));
-        }
-        if known.len() >= FIELDS_MAX {
+    write_field(app, who, &field.key, repeat, async |tx, decided| {
+        if store::catalogue::fields(tx, who.tenant()).await?.len() >= FIELDS_MAX {
             return Err(Error::TooMany { what: "fields", max: FIELDS_MAX });
         }
-        store::catalogue::insert_field(tx, &decided, &field).await?;
-        keep_answer(tx, who, repeat.as_ref(), field.id).await?;
+        store::catalogue::insert_field(tx, decided, &field).await?;
         note(app, tx, who, Action::FieldManage, &field.key).await?;
         Ok(field.clone())
+    })
+    .await
+}
+
+/// Writes one field, once; keys never change, so that a repeat finds it by its own.
+async fn write_field(
+    app: &App,
+    who: &Principal,
+    key: &str,
+    repeat: Option<Repeatable>,
+    work: impl AsyncFnOnce(&Tx, &Decided) -> Result<Field, Error>,
+) -> Result<Field, Error> {
+    let decided = decide(who, Action::FieldManage)?;
+    let write = app.store.database.write(&decided, async |tx| {
+        let work = async || {
+            let field = work(tx, &decided).await?;
+            Ok((field.id.uuid(), field))
+        };
+        Once::new(who, repeat.as_ref()).row(tx, async |_| known(tx, who, key).await, work).await
     });
     write.await
 }
 
 /// Title, requirement and bounds are replaced, choices are added: what values name never goes away.
-pub async fn update_field(app: &App, who: &Principal, sent: Field, etag: i64) -> Result<Field, Error> {
-    let decided = decide(who, Action::FieldManage)?;
-    let write = app.store.database.write(&decided, async |tx| {
+pub async fn update_field(
+    app: &App,
+    who: &Principal,
+    (sent, etag): (Field, i64),
+    repeat: Option<Repeatable>,
+) -> Result<Field, Error> {
+    write_field(app, who, &sent.key, repeat, async |tx, decided| {
         let mut field = known(tx, who, &sent.key).await?;
         if field.version != etag {
             return Err(Error::EtagStale { newest: field.version });
@@ -87,36 +103,35 @@ pub async fn update_field(app: &App, who: &Principal, sent: Field, etag: i64) ->
             return Err(Error::TooMany { what: "choices", max: CHOICES_MAX });
         }
         field.version += 1;
-        store::catalogue::update_field(tx, &decided, &field).await?;
+        store::catalogue::update_field(tx, decided, &field).await?;
         note(app, tx, who, Action::FieldManage, &field.key).await?;
         Ok(field)
-    });
-    write.await
+    })
+    .await
 }
 
-pub async fn retire_field(app: &App, who: &Principal, key: &str) -> Result<Field, Error> {
-    let decided = decide(who, Action::FieldManage)?;
-    let write = app.store.database.write(&decided, async |tx| {
+pub async fn retire_field(app: &App, who: &Principal, key: &str, repeat: Option<Repeatable>) -> Result<Field, Error> {
+    write_field(app, who, key, repeat, async |tx, decided| {
         let mut field = known(tx, who, key).await?;
         if field.retired_at.is_some() {
             return Ok(field);
         }
         field.retired_at = Some(tx.now().await?);
         field.version += 1;
-        store::catalogue::update_field(tx, &decided, &field).await?;
+        store::catalogue::update_field(tx, decided, &field).await?;
         note(app, tx, who, Action::FieldManage, &field.key).await?;
         Ok(field)
-    });
-    write.await
+    })
+    .await
 }
 
-async fn known(tx: &revisit_bootstrap::Tx, who: &Principal, key: &str) -> Result<Field, Error> {
+async fn known(tx: &Tx, who: &Principal, key: &str) -> Result<Field, Error> {
     let fields = store::catalogue::fields(tx, who.tenant()).await?;
     fields.into_iter().find(|field| field.key == key).ok_or_else(|| Error::NoSuchField(key.to_owned()))
 }
 
 /// What is declared changes what everybody may write: the audit names what.
-async fn note(app: &App, tx: &revisit_bootstrap::Tx, who: &Principal, action: Action, what: &str) -> Result<(), Error> {
+async fn note(app: &App, tx: &Tx, who: &Principal, action: Action, what: &str) -> Result<(), Error> {
     let entry = audit::Entry::new(&who.caller, action.name(), "field").fields([what]);
     Ok(audit::record(tx, &app.ids, entry).await?)
 }
@@ -126,13 +141,23 @@ pub async fn stages(app: &App, who: &Principal) -> Result<stage::Scheme, Error> 
     app.store.database.read(&scope, async |tx| Ok(store::catalogue::stages(tx, scope.tenant()).await?)).await
 }
 
-pub async fn set_stages(app: &App, who: &Principal, scheme: stage::Scheme) -> Result<stage::Scheme, Error> {
-    let decided = decide(who, Action::StageManage)?;
+pub async fn set_stages(
+    app: &App,
+    who: &Principal,
+    scheme: stage::Scheme,
+    repeat: Option<Repeatable>,
+) -> Result<stage::Scheme, Error> {
+    let (decided, tenant) = (decide(who, Action::StageManage)?, who.tenant());
     let write = app.store.database.write(&decided, async |tx| {
-        let stages = scheme.clone();
-        store::catalogue::set_stages(tx, &decided, who.tenant(), &stages).await?;
-        note(app, tx, who, Action::StageManage, "stages").await?;
-        Ok(stages)
+        // A company has one scheme, so it is found by the company.
+        let find = async |_| Ok(store::catalogue::stages(tx, tenant).await?);
+        let work = async || {
+            store::catalogue::set_stages(tx, &decided, tenant, &scheme).await?;
+            note(app, tx, who, Action::StageManage, "stages").await?;
+            // As it lies there: where a stage leads has no order of its own.
+            Ok((tenant.uuid(), store::catalogue::stages(tx, tenant).await?))
+        };
+        Once::new(who, repeat.as_ref()).row(tx, find, work).await
     });
     write.await
 }
@@ -142,13 +167,21 @@ pub async fn grades(app: &App, who: &Principal) -> Result<grade::Scheme, Error> 
     app.store.database.read(&scope, async |tx| Ok(store::catalogue::grades(tx, scope.tenant()).await?)).await
 }
 
-pub async fn set_grades(app: &App, who: &Principal, scheme: grade::Scheme) -> Result<grade::Scheme, Error> {
-    let decided = decide(who, Action::GradeManage)?;
+pub async fn set_grades(
+    app: &App,
+    who: &Principal,
+    scheme: grade::Scheme,
+    repeat: Option<Repeatable>,
+) -> Result<grade::Scheme, Error> {
+    let (decided, tenant) = (decide(who, Action::GradeManage)?, who.tenant());
     let write = app.store.database.write(&decided, async |tx| {
-        let grades = scheme.clone();
-        store::catalogue::set_grades(tx, &decided, who.tenant(), &grades).await?;
-        note(app, tx, who, Action::GradeManage, "grades").await?;
-        Ok(grades)
+        let find = async |_| Ok(store::catalogue::grades(tx, tenant).await?);
+        let work = async || {
+            store::catalogue::set_grades(tx, &decided, tenant, &scheme).await?;
+            note(app, tx, who, Action::GradeManage, "grades").await?;
+            Ok((tenant.uuid(), scheme.clone()))
+        };
+        Once::new(who, repeat.as_ref()).row(tx, find, work).await
     });
     write.await
 }

@@ -1,13 +1,16 @@
 //! Changing customers: each change is decided on the row before and after it, and lost races begin again.
 
-use revisit_bootstrap::{Principal, audit, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal, audit,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{Input, id::CustomerId};
 use revisit_permission::{Action, Decided, Layer, Level, Levels, Permits, Scope};
 
 use super::{
     TRIES_MAX, View,
     customers::{self, Catalogue},
-    matching, require_write,
+    matching, once, require_write,
     widening::refuse_widening,
 };
 use crate::{
@@ -49,6 +52,12 @@ pub struct Asking<'a> {
     pub asked: &'a Asked,
 }
 
+impl<'a> Asking<'a> {
+    pub fn once(&self) -> Once<'a> {
+        Once::new(self.who, self.asked.repeat.as_ref())
+    }
+}
+
 /// Reads, decides, writes; begins again when somebody else was faster and the caller named no version.
 pub async fn apply(
     app: &App,
@@ -56,23 +65,23 @@ pub async fn apply(
     plan: impl Fn(Customer, &Catalogue) -> Result<Planned, Error> + Send + Sync,
 ) -> Result<View, Error> {
     let scope = view_scope(app, asking.who, asking.id)?;
-    if let Some(first) = customers::first_answer(app, asking.who, &scope, asking.asked.repeat.as_ref()).await? {
-        return Ok(first);
-    }
-    let catalogue = customers::catalogue(app, &scope).await?;
-    let mut tries = 1;
-    loop {
-        let result = apply_once(app, asking, &catalogue, &plan).await;
-        let lost = match &result {
-            Err(Error::EtagStale { .. }) => asking.asked.etag.is_none(),
-            Err(Error::Told(failure)) => failure.reason == MATCH_RACE,
-            Err(_) | Ok(_) => false,
-        };
-        if !lost || tries >= TRIES_MAX {
-            return result;
+    once::view(app, &scope, asking.once(), async |_| {
+        let catalogue = customers::catalogue(app, &scope).await?;
+        let mut tries = 1;
+        loop {
+            let result = apply_once(app, asking, &catalogue, &plan).await;
+            let lost = match &result {
+                Err(Error::EtagStale { .. }) => asking.asked.etag.is_none(),
+                Err(Error::Told(failure)) => failure.reason == MATCH_RACE,
+                Err(_) | Ok(_) => false,
+            };
+            if !lost || tries >= TRIES_MAX {
+                return result;
+            }
+            tries += 1;
         }
-        tries += 1;
-    }
+    })
+    .await
 }
 
 /// Who may view nobody learns no more than who may not view this one.
@@ -83,10 +92,11 @@ pub fn view_scope(app: &App, who: &Principal, id: CustomerId) -> Result<Scope, E
 
 async fn apply_once(
     app: &App,
-    Asking { who, id, action, asked }: Asking<'_>,
+    asking: Asking<'_>,
     catalogue: &Catalogue,
     plan: &(impl Fn(Customer, &Catalogue) -> Result<Planned, Error> + Send + Sync),
 ) -> Result<View, Error> {
+    let Asking { who, id, action, asked } = asking;
     let scope = view_scope(app, who, id)?;
     let read =
         app.store.database.read(&scope, async |tx| store::load::find(tx, &app.store, &scope, id, Depth::Sealed).await);
@@ -110,13 +120,13 @@ async fn apply_once(
         refuse_widening(who, action, (&before.row(), &planned.change.after.row()))?;
     }
     let permits = Permits(std::iter::once(decided).chain(planned.also).collect());
-    let customer = commit(app, who, &permits, planned.change, asked.repeat.as_ref()).await?;
+    let customer = commit(app, who, &permits, planned.change, asking.once()).await?;
     let levels = view_levels(who, &customer, &levels);
     Ok(View::new(customer, levels, &catalogue.fields))
 }
 
 /// What the caller sees of a row that it has just changed: what viewing gives, or what the change itself gave.
-fn view_levels(who: &Principal, customer: &Customer, changed: &Levels) -> Levels {
+pub fn view_levels(who: &Principal, customer: &Customer, changed: &Levels) -> Levels {
     match who.decide(Action::CustomerView, &customer.row()) {
         Ok(decided) => decided.levels(),
         // Handed away: what was read before this call may be answered, and no layer more.
@@ -129,7 +139,7 @@ pub async fn commit(
     who: &Principal,
     permits: &Permits,
     mut change: Change,
-    repeat: Option<&Repeatable>,
+    once: Once<'_>,
 ) -> Result<Customer, Error> {
     let id = change.after.id;
     let decided = permits.0.first().ok_or(Error::NoSuchCustomer(id))?;
@@ -147,11 +157,9 @@ pub async fn commit(
                 audit::record(tx, &app.ids, entry).await?;
             }
         }
-        let saved = store::save::save(tx, &app.store, permits, vec![change]).await?;
-        customers::keep_answer(tx, who, repeat, id).await?;
-        Ok::<_, Error>(saved)
+        once::saved(tx, &app.store, once, permits, change).await
     });
-    write.await?.pop().ok_or(Error::NoSuchCustomer(id))
+    write.await
 }
 
 fn require_version(asked: &Asked, before: &Customer) -> Result<(), Error> {

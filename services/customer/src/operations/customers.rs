@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use revisit_bootstrap::{Principal, Tx, audit, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal, audit,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{Input, Timestamp, id::CustomerId};
 use revisit_permission::{Action, Decision, Layer, Permits, Scope};
 
-use super::{Clear, TRIES_MAX, View, is_open, living, matching, require_write};
+use super::{Clear, TRIES_MAX, View, is_open, living, matching, once, require_write};
 use crate::{
     App,
     domain::{
@@ -45,21 +48,17 @@ pub async fn catalogue(app: &App, scope: &Scope) -> Result<Catalogue, Error> {
 /// Creates a customer unless it is somebody already.
 pub async fn create(app: &App, who: &Principal, draft: Draft, repeat: Option<Repeatable>) -> Result<View, Error> {
     let scope = who.scope(Action::CustomerCreate)?;
-    if let Some(first) = first_answer(app, who, &scope, repeat.as_ref()).await? {
-        return Ok(first);
-    }
-    let catalogue = catalogue(app, &scope).await?;
-    let mut tries = 1;
-    loop {
-        match create_once(app, who, &scope, (&draft, &catalogue), repeat.as_ref()).await {
-            Err(Error::Told(failure)) if failure.reason == MATCH_RACE && tries < TRIES_MAX => tries += 1,
-            // The customer in the way may be the one that this very request has made meanwhile.
-            Err(error) => {
-                return first_answer(app, who, &scope, repeat.as_ref()).await?.ok_or(error);
+    once::view(app, &scope, Once::new(who, repeat.as_ref()), async |once| {
+        let catalogue = catalogue(app, &scope).await?;
+        let mut tries = 1;
+        loop {
+            match create_once(app, who, &scope, (&draft, &catalogue), once).await {
+                Err(Error::Told(failure)) if failure.reason == MATCH_RACE && tries < TRIES_MAX => tries += 1,
+                answer => return answer,
             }
-            Ok(view) => return Ok(view),
         }
-    }
+    })
+    .await
 }
 
 async fn create_once(
@@ -67,7 +66,7 @@ async fn create_once(
     who: &Principal,
     scope: &Scope,
     (draft, catalogue): (&Draft, &Catalogue),
-    repeat: Option<&Repeatable>,
+    once: Once<'_>,
 ) -> Result<View, Error> {
     let mut customer = compose(app, who, draft, catalogue)?;
     let decided = who.decide(Action::CustomerCreate, &customer.row())?;
@@ -84,12 +83,9 @@ async fn create_once(
         let customer = customer.clone();
         let entry = entry(app, EntryKind::Record, &customer, tx.now().await?).by(who.subject());
         let entry = entry.change(None, Some("created".to_owned()));
-        let id = customer.id;
-        let saved = store::save::save(tx, &app.store, &permits, vec![Change::create(customer).entry(entry)]).await?;
-        keep_answer(tx, who, repeat, id).await?;
-        Ok::<_, Error>(saved)
+        once::saved(tx, &app.store, once, &permits, Change::create(customer).entry(entry)).await
     });
-    let customer = created.await?.pop().ok_or(Error::NoSuchCustomer(customer.id))?;
+    let customer = created.await?;
     Ok(View::new(customer, levels, &catalogue.fields))
 }
 
@@ -195,35 +191,6 @@ pub fn require_draft_writable(
 /// A timeline entry about a customer.
 pub fn entry(app: &App, kind: EntryKind, customer: &Customer, at: Timestamp) -> Entry {
     Entry::new(kind, customer.tenant, customer.id, app.ids.next(at), at)
-}
-
-/// What a repeated request answered first: the same customer, as the caller may see it now.
-pub async fn first_answer(
-    app: &App,
-    who: &Principal,
-    scope: &Scope,
-    repeat: Option<&Repeatable>,
-) -> Result<Option<View>, Error> {
-    let Some(repeat) = repeat else { return Ok(None) };
-    let (tenant, subject) = (who.tenant(), who.subject());
-    let kept = app.store.database.read(scope, async |tx| repeat.first_answer(tx, tenant, subject).await).await?;
-    match kept.and_then(|kept| uuid::Uuid::from_slice(&kept).ok()) {
-        Some(id) => Ok(Some(get(app, who, CustomerId::from_uuid(id), &Clear::default()).await?)),
-        None => Ok(None),
-    }
-}
-
-/// Remembers what a request made.
-pub async fn keep_answer(
-    tx: &Tx,
-    who: &Principal,
-    repeat: Option<&Repeatable>,
-    id: impl Into<uuid::Uuid>,
-) -> Result<(), Error> {
-    if let Some(repeat) = repeat {
-        repeat.keep(tx, who.tenant(), who.subject(), id.into().as_bytes().to_vec()).await?;
-    }
-    Ok(())
 }
 
 /// One customer.

@@ -5,7 +5,10 @@ mod clear;
 mod take_back;
 mod upload;
 
-use revisit_bootstrap::Principal;
+use revisit_bootstrap::{
+    Principal, Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{Input, id::JobId};
 use revisit_permission::{Action, Row as PolicyRow, Scope};
 
@@ -60,11 +63,14 @@ async fn find(app: &App, who: &Principal, id: JobId) -> Result<Option<Job>, Erro
 }
 
 /// Sets where the columns go; only before the start.
-pub async fn set_mapping(app: &App, who: &Principal, id: JobId, mapping: Vec<(usize, String)>) -> Result<Job, Error> {
-    let before = own(app, who, id).await?;
-    require_state(&before, State::Ready)?;
-    let scope = who.scope(Action::CustomerImport)?;
-    let write = app.store.database.write(&scope, async |tx| {
+pub async fn set_mapping(
+    app: &App,
+    who: &Principal,
+    (id, mapping): (JobId, Vec<(usize, String)>),
+    repeat: Option<Repeatable>,
+) -> Result<Job, Error> {
+    change(app, who, id, repeat, async |tx, before| {
+        require_state(before, State::Ready)?;
         let fields = store::catalogue::fields(tx, who.tenant()).await?;
         let mut input = Input::default();
         let mut job = before.clone();
@@ -79,42 +85,56 @@ pub async fn set_mapping(app: &App, who: &Principal, id: JobId, mapping: Vec<(us
             }
         }
         input.finish()?;
-        store::imports::update(tx, &scope, &before, &job).await?;
-        Ok::<_, Error>(job)
-    });
-    write.await
+        Ok(Some(job))
+    })
+    .await
 }
 
 /// Starts a job, once.
-pub async fn start(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
-    let before = own(app, who, id).await?;
-    if before.state != State::Ready {
-        return Ok(before);
-    }
-    let named = before.mapping.iter().any(|target| target == "name" || target == "company");
-    if !named {
-        return Err(Error::invalid("mapping", "must have a column for name or company"));
-    }
-    let job = Job { state: State::Running, ..before.clone() };
-    move_to(app, who, &before, job).await
+pub async fn start(app: &App, who: &Principal, id: JobId, repeat: Option<Repeatable>) -> Result<Job, Error> {
+    change(app, who, id, repeat, async |_, before| {
+        if before.state != State::Ready {
+            return Ok(None);
+        }
+        let named = before.mapping.iter().any(|target| target == "name" || target == "company");
+        if !named {
+            return Err(Error::invalid("mapping", "must have a column for name or company"));
+        }
+        Ok(Some(Job { state: State::Running, ..before.clone() }))
+    })
+    .await
 }
 
 /// Begins to take an import back, once.
-pub async fn revert(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
-    let before = own(app, who, id).await?;
-    match before.state {
-        State::Reverting | State::Reverted => Ok(before),
-        State::Done | State::Stopped => {
-            let job = Job { state: State::Reverting, ended_at: None, ..before.clone() };
-            move_to(app, who, &before, job).await
-        }
+pub async fn revert(app: &App, who: &Principal, id: JobId, repeat: Option<Repeatable>) -> Result<Job, Error> {
+    change(app, who, id, repeat, async |_, before| match before.state {
+        State::Reverting | State::Reverted => Ok(None),
+        State::Done | State::Stopped => Ok(Some(Job { state: State::Reverting, ended_at: None, ..before.clone() })),
         State::Ready | State::Running => Err(Error::ImportState { state: before.state.name() }),
-    }
+    })
+    .await
 }
 
-async fn move_to(app: &App, who: &Principal, before: &Job, job: Job) -> Result<Job, Error> {
+/// Changes a job that the caller uploaded, once, to what `plan` makes of it; to `None` when there is nothing to do.
+async fn change(
+    app: &App,
+    who: &Principal,
+    id: JobId,
+    repeat: Option<Repeatable>,
+    plan: impl AsyncFnOnce(&Tx, &Job) -> Result<Option<Job>, Error>,
+) -> Result<Job, Error> {
+    let before = own(app, who, id).await?;
     let scope = who.scope(Action::CustomerImport)?;
-    app.store.database.write(&scope, async |tx| store::imports::update(tx, &scope, before, &job).await).await?;
+    let write = app.store.database.write(&scope, async |tx| {
+        let find = async |_| store::imports::find(tx, &scope, who.tenant(), id).await?.ok_or(Error::NoSuchJob(id));
+        let work = async || {
+            let Some(job) = plan(tx, &before).await? else { return Ok((id.uuid(), before)) };
+            store::imports::update(tx, &scope, &before, &job).await?;
+            Ok((id.uuid(), job))
+        };
+        Once::new(who, repeat.as_ref()).row(tx, find, work).await
+    });
+    let job = write.await?;
     app.wake.notify_one();
     Ok(job)
 }

@@ -2,23 +2,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use revisit_bootstrap::Principal;
+use revisit_bootstrap::{
+    Principal,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{
     Input, Timestamp,
     id::{CustomerId, DepartmentId, SubjectId},
 };
-use revisit_permission::{Action, Layer, Permits};
+use revisit_permission::{Action, Layer, Levels, Permits, Scope};
 
 use super::{
     View,
-    change::{Asked, Asking, Planned, apply, commit, view_scope},
-    customers, is_open, living, matching, require_write,
+    change::{Asked, Asking, Planned, apply, commit, view_levels, view_scope},
+    customers, is_open, living, matching, once, require_write,
 };
 use crate::{
     App,
     domain::{
         Error,
-        customer::{RESTORE_DAYS, clean_tags},
+        customer::{Customer, RESTORE_DAYS, clean_tags},
         filter::Expr as Filter,
         timeline::EntryKind,
     },
@@ -99,10 +102,10 @@ pub async fn tag(
     app: &App,
     who: &Principal,
     id: CustomerId,
-    add: Vec<String>,
-    remove: Vec<String>,
+    (add, remove): (Vec<String>, Vec<String>),
+    repeat: Option<Repeatable>,
 ) -> Result<View, Error> {
-    let asked = Asked::default();
+    let asked = Asked { etag: None, repeat };
     let asking = Asking { who, id, action: Action::CustomerTag, asked: &asked };
     apply(app, asking, |before, _| {
         let mut after = before.clone();
@@ -120,13 +123,8 @@ pub async fn tag(
 
 /// Deletes softly. The contact points of a deleted customer are free for others.
 pub async fn delete(app: &App, who: &Principal, id: CustomerId, asked: Asked) -> Result<View, Error> {
-    view_scope(app, who, id)?;
-    // A repeat finds the row deleted already and answers it.
-    if let Some(deleted) = find_deleted(app, who, id).await? {
-        return Ok(deleted);
-    }
     let asking = Asking { who, id, action: Action::CustomerDelete, asked: &asked };
-    apply(app, asking, |before, _| {
+    let deleted = apply(app, asking, |before, _| {
         let now = app.clock.wall();
         let mut after = before.clone();
         after.deleted_at = Some(now);
@@ -136,61 +134,67 @@ pub async fn delete(app: &App, who: &Principal, id: CustomerId, asked: Asked) ->
         let change = Change::update(before, after).with_contents().entry(entry);
         Ok(Planned { change, layers: vec![(Layer::Basic, "delete_time".to_owned())], also: Vec::new() })
     })
-    .await
+    .await;
+    match deleted {
+        // Who was deleted before is answered as it is, and stays so however often this very request is sent.
+        Err(Error::NoSuchCustomer(_)) => {
+            let found = find_deleted(app, who, id).await?.ok_or(Error::NoSuchCustomer(id))?;
+            once::keep(app, &view_scope(app, who, id)?, asking.once(), found).await
+        }
+        answer => answer,
+    }
 }
 
-async fn find_deleted(app: &App, who: &Principal, id: CustomerId) -> Result<Option<View>, Error> {
+/// A deleted customer, for who may delete it.
+pub async fn find_deleted(app: &App, who: &Principal, id: CustomerId) -> Result<Option<View>, Error> {
     let Ok(scope) = who.scope(Action::CustomerDelete) else { return Ok(None) };
     let read = app.store.database.read(&scope, async |tx| {
         let fields = Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
         let filter = Filter::Always(true);
         let only = [id];
         let wanted = Wanted { deleted: Deleted::Only, only: Some(&only), ..Wanted::matching(&filter) };
-        let (seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
-        Ok::<_, Error>(seen.into_iter().next().map(|(customer, levels)| View::new(customer, levels, &fields)))
+        let (mut seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
+        store::load::unseal(tx, &app.store, &mut seen).await?;
+        Ok::<_, Error>(seen.pop().map(|(customer, levels)| {
+            let levels = view_levels(who, &customer, &levels);
+            View::new(customer, levels, &fields)
+        }))
     });
     read.await
 }
 
-/// Deletes several; each answer stands alone. The typed number guards against a slip.
-pub async fn delete_all(
-    app: &App,
-    who: &Principal,
-    ids: Vec<CustomerId>,
-    expected: usize,
-) -> Result<Vec<(CustomerId, Result<View, Error>)>, Error> {
-    if ids.len() != expected {
-        return Err(Error::CountMismatch { expected: ids.len() });
-    }
-    let mut answers = Vec::new();
-    for id in ids {
-        answers.push((id, delete(app, who, id, Asked::default()).await));
-    }
-    Ok(answers)
+/// Takes a deletion back, unless the time is over or somebody else has become this customer.
+pub async fn restore(app: &App, who: &Principal, id: CustomerId, repeat: Option<Repeatable>) -> Result<View, Error> {
+    let scope = who.scope(Action::CustomerRestore)?;
+    once::view(app, &scope, Once::new(who, repeat.as_ref()), async |once| restore_once(app, &scope, id, once).await)
+        .await
 }
 
-/// Takes a deletion back, unless the time is over or somebody else has become this customer.
-pub async fn restore(app: &App, who: &Principal, id: CustomerId) -> Result<View, Error> {
-    let scope = who.scope(Action::CustomerRestore)?;
-    let catalogue = customers::catalogue(app, &scope).await?;
-    let read = app.store.database.read(&scope, async |tx| {
+async fn restore_once(app: &App, scope: &Scope, id: CustomerId, once: Once<'_>) -> Result<View, Error> {
+    let who = once.who();
+    let catalogue = customers::catalogue(app, scope).await?;
+    let read = app.store.database.read(scope, async |tx| {
         let filter = Filter::Always(true);
         let only = [id];
         let wanted = Wanted { deleted: Deleted::Also, only: Some(&only), ..Wanted::matching(&filter) };
-        let (mut seen, _) = store::load::page(tx, &scope, wanted, None, 1).await?;
+        let (mut seen, _) = store::load::page(tx, scope, wanted, None, 1).await?;
         store::load::unseal(tx, &app.store, &mut seen).await?;
         Ok::<_, Error>(seen.pop())
     });
     let (before, levels) = read.await?.ok_or(Error::NoSuchCustomer(id))?;
-    let Some(deleted_at) = before.deleted_at else { return Ok(View::new(before, levels, &catalogue.fields)) };
+    let shown = |customer: Customer, levels: &Levels| {
+        let levels = view_levels(who, &customer, levels);
+        View::new(customer, levels, &catalogue.fields)
+    };
+    let Some(deleted_at) = before.deleted_at else { return once::keep(app, scope, once, shown(before, &levels)).await };
     let now = app.clock.wall();
     if now.since(deleted_at) > DAY * RESTORE_DAYS {
         return Err(Error::RestoreTimeOver);
     }
     let mut after = before.clone();
     after.deleted_at = None;
-    matching::refuse_duplicate(app, who, &scope, &after, Some(id)).await?;
-    matching::refuse_taken(app, who, &scope, &after, Some(id)).await?;
+    matching::refuse_duplicate(app, who, scope, &after, Some(id)).await?;
+    matching::refuse_taken(app, who, scope, &after, Some(id)).await?;
     let decided = who.caller.decide_change(&who.leases, Action::CustomerRestore, &before.row(), &after.row())?;
     let levels = decided.levels();
     require_write(&levels, Layer::Basic, "delete_time")?;
@@ -198,8 +202,8 @@ pub async fn restore(app: &App, who: &Principal, id: CustomerId) -> Result<View,
         .by(who.subject())
         .change(None, Some("restored".to_owned()));
     let change = Change::update(before, after).with_contents().entry(entry);
-    let customer = commit(app, who, &Permits(vec![decided]), change, None).await?;
-    Ok(View::new(customer, levels, &catalogue.fields))
+    let customer = commit(app, who, &Permits(vec![decided]), change, once).await?;
+    Ok(shown(customer, &levels))
 }
 
 /// Moves a customer to another owner. `action` is transfer, or assign for a customer that nobody alive owns.

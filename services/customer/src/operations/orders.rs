@@ -1,11 +1,14 @@
 //! Orders: recorded once, counted in the grade in the same commit.
 
-use revisit_bootstrap::{Principal, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal, Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{
     Timestamp,
     id::{CustomerId, OrderId},
 };
-use revisit_permission::{Action, Layer};
+use revisit_permission::{Action, Decided, Layer};
 use revisit_proto::customer::v1 as pb;
 
 use super::{TRIES_MAX, customers, matching::refuse_order_taken, require_write, widening::refuse_widening};
@@ -32,25 +35,16 @@ pub async fn record(app: &App, who: &Principal, order: Order, repeat: Option<Rep
 }
 
 async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&Repeatable>) -> Result<Order, Error> {
-    let customer = find(app, who, order.customer).await?;
-    let decided = who.decide(Action::CustomerOrderRecord, &customer.row())?;
-    require_write(&decided.levels(), Layer::Financial, "order.amount")?;
+    let (customer, decided) = may_record(app, who, order.customer).await?;
     refuse_order_taken(app, who, &who.scope(Action::CustomerOrderRecord)?, &order).await?;
-    let write = app.store.database.write(&decided, async |tx| {
-        if let Some(repeat) = repeat
-            && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
-        {
-            let id = OrderId::from_uuid(uuid::Uuid::from_slice(&first).unwrap_or_default());
-            let first = store::orders::find(tx, &app.store, &decided, customer.id, Which::Id(id)).await?;
-            return first.ok_or(Error::NoSuchOrder(id));
-        }
+    write_order(app, (who, repeat), (customer, decided), async |tx, customer, decided| {
         if let Some(external) = &order.external_id
             && let Some(known) =
-                store::orders::find(tx, &app.store, &decided, customer.id, Which::External(external)).await?
+                store::orders::find(tx, &app.store, decided, customer.id, Which::External(external)).await?
         {
             return Ok(known);
         }
-        store::orders::insert(tx, &app.store, &decided, &order).await?;
+        store::orders::insert(tx, &app.store, decided, &order).await?;
         tx.emit(
             revisit_event::Draft::new(
                 who.tenant(),
@@ -65,37 +59,71 @@ async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&R
             .keyed(order.customer.uuid()),
         );
         let amount = format!("{}.{:02} {}", order.amount_minor / 100, order.amount_minor % 100, order.currency);
-        regrade_after((app, who), tx, &decided, customer, (order.id, order.placed_at, Some(amount))).await?;
-        customers::keep_answer(tx, who, repeat, order.id).await?;
+        regrade_after((app, who), tx, decided, customer, (order.id, order.placed_at, Some(amount))).await?;
         Ok(order)
+    })
+    .await
+}
+
+/// The customer and the right to record orders of it: who has it reads what it records.
+async fn may_record(app: &App, who: &Principal, id: CustomerId) -> Result<(Customer, Decided), Error> {
+    let customer = find(app, who, id).await?;
+    let decided = who.decide(Action::CustomerOrderRecord, &customer.row())?;
+    require_write(&decided.levels(), Layer::Financial, "order.amount")?;
+    Ok((customer, decided))
+}
+
+/// Writes one order of a customer, once.
+async fn write_order(
+    app: &App,
+    (who, repeat): (&Principal, Option<&Repeatable>),
+    (customer, decided): (Customer, Decided),
+    work: impl AsyncFnOnce(&Tx, Customer, &Decided) -> Result<Order, Error>,
+) -> Result<Order, Error> {
+    let of = customer.id;
+    let write = app.store.database.write(&decided, async |tx| {
+        let find = async |id| {
+            let id = OrderId::from_uuid(id);
+            let found = store::orders::find(tx, &app.store, &decided, of, Which::Id(id)).await?;
+            found.ok_or(Error::NoSuchOrder(id))
+        };
+        let work = async || {
+            // Boxed: with what stands around it a write outgrows the stack's share of one future.
+            let order = Box::pin(work(tx, customer, &decided)).await?;
+            Ok((order.id.uuid(), order))
+        };
+        Once::new(who, repeat).row(tx, find, work).await
     });
     write.await
 }
 
 /// Cancels an order: it counts no longer.
-pub async fn cancel(app: &App, who: &Principal, customer: CustomerId, id: OrderId) -> Result<Order, Error> {
-    let customer = find(app, who, customer).await?;
-    let decided = who.decide(Action::CustomerOrderRecord, &customer.row())?;
-    require_write(&decided.levels(), Layer::Financial, "order.amount")?;
-    let write = app.store.database.write(&decided, async |tx| {
-        let found = store::orders::find(tx, &app.store, &decided, customer.id, Which::Id(id)).await?;
+pub async fn cancel(
+    app: &App,
+    who: &Principal,
+    (customer, id): (CustomerId, OrderId),
+    repeat: Option<Repeatable>,
+) -> Result<Order, Error> {
+    let may = may_record(app, who, customer).await?;
+    write_order(app, (who, repeat.as_ref()), may, async |tx, customer, decided| {
+        let found = store::orders::find(tx, &app.store, decided, customer.id, Which::Id(id)).await?;
         let mut order = found.ok_or(Error::NoSuchOrder(id))?;
         if order.cancelled_at.is_none() {
             let now = tx.now().await?;
             order.cancelled_at = Some(now);
-            store::orders::cancel(tx, &decided, id, now).await?;
-            regrade_after((app, who), tx, &decided, customer, (id, now, None)).await?;
+            store::orders::cancel(tx, decided, id, now).await?;
+            regrade_after((app, who), tx, decided, customer, (id, now, None)).await?;
         }
         Ok(order)
-    });
-    write.await
+    })
+    .await
 }
 
 /// Judges the customer anew and writes what the order said on its timeline.
 async fn regrade_after(
     (app, who): (&App, &Principal),
-    tx: &revisit_bootstrap::Tx,
-    decided: &revisit_permission::Decided,
+    tx: &Tx,
+    decided: &Decided,
     before: Customer,
     (order, at, amount): (OrderId, Timestamp, Option<String>),
 ) -> Result<(), Error> {

@@ -1,11 +1,14 @@
 //! Segments: saved filters over basic fields; workers keep who is in them.
 
-use revisit_bootstrap::{Principal, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal, Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::id::SegmentId;
-use revisit_permission::{Action, Layer, Row, Scope};
+use revisit_permission::{Action, Decided, Layer, Row, Scope};
 use uuid::Uuid;
 
-use super::{allowed, customers::keep_answer};
+use super::allowed;
 use crate::{
     App,
     domain::{Error, filter},
@@ -16,14 +19,35 @@ use crate::{
 pub type Counted = (Segment, i64);
 
 /// A segment says to everybody who uses it who is in it, so it may ask about basic fields only.
-async fn check_filter(app: &App, scope: &Scope, source: &str) -> Result<(), Error> {
-    let read = app.store.database.read(scope, async |tx| {
-        let fields = store::catalogue::fields(tx, scope.tenant()).await?;
-        let refused = |rule: String| Error::invalid("segment.filter", rule);
-        let filter = filter::parse(source, &fields).map_err(|refusal| refused(refusal.to_string()))?;
-        if filter.is_basic() { Ok(()) } else { Err(refused("must ask about basic-layer fields only".to_owned())) }
+async fn check_filter(tx: &Tx, who: &Principal, source: &str) -> Result<(), Error> {
+    let fields = store::catalogue::fields(tx, who.tenant()).await?;
+    let refused = |rule: String| Error::invalid("segment.filter", rule);
+    let filter = filter::parse(source, &fields).map_err(|refusal| refused(refusal.to_string()))?;
+    if filter.is_basic() { Ok(()) } else { Err(refused("must ask about basic-layer fields only".to_owned())) }
+}
+
+/// Writes one segment, once. A repeat finds it whether or not it was deleted since.
+async fn write(
+    app: &App,
+    who: &Principal,
+    repeat: Option<Repeatable>,
+    work: impl AsyncFnOnce(&Tx, &Decided) -> Result<Segment, Error>,
+) -> Result<Segment, Error> {
+    let decided = who.decide(Action::SegmentManage, &Row::of_tenant(who.tenant()))?;
+    let write = app.store.database.write(&decided, async |tx| {
+        let find = async |id| {
+            let id = SegmentId::from_uuid(id);
+            store::segment_rows::find_any(tx, &decided, who.tenant(), id).await?.ok_or(Error::NoSuchSegment(id))
+        };
+        let work = async || {
+            let segment = work(tx, &decided).await?;
+            Ok((segment.id.uuid(), segment))
+        };
+        Once::new(who, repeat.as_ref()).row(tx, find, work).await
     });
-    read.await
+    let segment = write.await?;
+    app.wake.notify_one();
+    Ok(segment)
 }
 
 pub async fn create(
@@ -32,26 +56,14 @@ pub async fn create(
     (name, filter): (String, String),
     repeat: Option<Repeatable>,
 ) -> Result<Counted, Error> {
-    let scope = who.scope(Action::SegmentManage)?;
-    let decided = who.decide(Action::SegmentManage, &Row::of_tenant(who.tenant()))?;
-    check_filter(app, &scope, &filter).await?;
     let now = app.clock.wall();
     let segment = Segment { id: app.ids.next(now), name, filter, updated_at: now, version: 1 };
-    let write = app.store.database.write(&decided, async |tx| {
-        if let Some(repeat) = &repeat
-            && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
-        {
-            let id = SegmentId::from_uuid(Uuid::from_slice(&first).unwrap_or_default());
-            let first = store::segment_rows::find(tx, &decided, who.tenant(), id).await?;
-            return first.ok_or(Error::NoSuchSegment(id));
-        }
-        store::segment_rows::insert(tx, &decided, who.tenant(), &segment).await?;
-        keep_answer(tx, who, repeat.as_ref(), segment.id).await?;
+    let segment = write(app, who, repeat, async |tx, decided| {
+        check_filter(tx, who, &segment.filter).await?;
+        store::segment_rows::insert(tx, decided, who.tenant(), &segment).await?;
         Ok(segment)
     });
-    let segment = write.await?;
-    app.wake.notify_one();
-    counted(app, who, segment).await
+    counted(app, who, segment.await?).await
 }
 
 fn reader(who: &Principal) -> Result<Scope, Error> {
@@ -100,40 +112,33 @@ async fn counted(app: &App, who: &Principal, segment: Segment) -> Result<Counted
 pub async fn update(
     app: &App,
     who: &Principal,
-    id: SegmentId,
+    (id, etag): (SegmentId, i64),
     (name, filter): (String, String),
-    etag: i64,
+    repeat: Option<Repeatable>,
 ) -> Result<Counted, Error> {
-    let scope = who.scope(Action::SegmentManage)?;
-    let decided = who.decide(Action::SegmentManage, &Row::of_tenant(who.tenant()))?;
-    check_filter(app, &scope, &filter).await?;
-    let write = app.store.database.write(&decided, async |tx| {
-        let known = store::segment_rows::find(tx, &decided, who.tenant(), id).await?.ok_or(Error::NoSuchSegment(id))?;
+    let segment = write(app, who, repeat, async |tx, decided| {
+        check_filter(tx, who, &filter).await?;
+        let known = store::segment_rows::find(tx, decided, who.tenant(), id).await?.ok_or(Error::NoSuchSegment(id))?;
         if known.version != etag {
             return Err(Error::EtagStale { newest: known.version });
         }
         let segment = Segment { id, name, filter, updated_at: tx.now().await?, version: etag + 1 };
-        store::segment_rows::update(tx, &decided, who.tenant(), &segment, None).await?;
+        store::segment_rows::update(tx, decided, who.tenant(), &segment, None).await?;
         Ok(segment)
     });
-    let segment = write.await?;
-    app.wake.notify_one();
-    counted(app, who, segment).await
+    counted(app, who, segment.await?).await
 }
 
-pub async fn delete(app: &App, who: &Principal, id: SegmentId) -> Result<Counted, Error> {
-    let decided = who.decide(Action::SegmentManage, &Row::of_tenant(who.tenant()))?;
-    let write = app.store.database.write(&decided, async |tx| {
-        let known = store::segment_rows::find(tx, &decided, who.tenant(), id).await?.ok_or(Error::NoSuchSegment(id))?;
+pub async fn delete(app: &App, who: &Principal, id: SegmentId, repeat: Option<Repeatable>) -> Result<Counted, Error> {
+    let segment = write(app, who, repeat, async |tx, decided| {
+        let known = store::segment_rows::find(tx, decided, who.tenant(), id).await?.ok_or(Error::NoSuchSegment(id))?;
         if store::segment_rows::is_watched(tx, who.tenant(), id).await? {
             return Err(Error::SegmentWatched(id));
         }
         let now = tx.now().await?;
         let segment = Segment { updated_at: now, version: known.version + 1, ..known };
-        store::segment_rows::update(tx, &decided, who.tenant(), &segment, Some(now)).await?;
+        store::segment_rows::update(tx, decided, who.tenant(), &segment, Some(now)).await?;
         Ok(segment)
     });
-    let segment = write.await?;
-    app.wake.notify_one();
-    Ok((segment, 0))
+    Ok((segment.await?, 0))
 }

@@ -1,12 +1,15 @@
 //! Notes, touches and the history of a customer; each entry is filtered by its layer like any field.
 
-use revisit_bootstrap::{Principal, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::id::{CustomerId, TimelineEntryId};
 use revisit_event::Draft;
 use revisit_permission::{Action, Layer, Level, Mask};
 use revisit_proto::customer::v1 as pb;
 
-use super::{customers, require_write};
+use super::require_write;
 use crate::{
     App,
     domain::{
@@ -30,24 +33,24 @@ pub async fn add(app: &App, who: &Principal, entry: Entry, repeat: Option<Repeat
     let decided = who.decide(Action::CustomerNote, &customer.row())?;
     require_write(&decided.levels(), Layer::History, "text")?;
     let write = app.store.database.write(&decided, async |tx| {
-        if let Some(repeat) = &repeat
-            && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
-        {
-            let first = TimelineEntryId::from_uuid(uuid::Uuid::from_slice(&first).unwrap_or_default());
+        let find = async |first| {
+            let first = TimelineEntryId::from_uuid(first);
             let first = store::timeline::find(tx, &app.store, &decided, id, first).await?;
-            return first.ok_or(Error::NoSuchCustomer(id));
-        }
-        store::timeline::add(tx, &app.store, &decided, &entry).await?;
-        if entry.direction == Some(Direction::Inbound) {
-            let inbound = pb::InboundReceived {
-                customer_id: id.to_string(),
-                entry_id: entry.id.to_string(),
-                time_micros: entry.happened_at.micros(),
-            };
-            tx.emit(Draft::new(who.tenant(), entry.id.uuid(), 1, &inbound).keyed(id.uuid()));
-        }
-        customers::keep_answer(tx, who, repeat.as_ref(), entry.id).await?;
-        Ok::<_, Error>(entry)
+            first.ok_or(Error::NoSuchCustomer(id))
+        };
+        let work = async || {
+            store::timeline::add(tx, &app.store, &decided, &entry).await?;
+            if entry.direction == Some(Direction::Inbound) {
+                let inbound = pb::InboundReceived {
+                    customer_id: id.to_string(),
+                    entry_id: entry.id.to_string(),
+                    time_micros: entry.happened_at.micros(),
+                };
+                tx.emit(Draft::new(who.tenant(), entry.id.uuid(), 1, &inbound).keyed(id.uuid()));
+            }
+            Ok((entry.id.uuid(), entry))
+        };
+        Once::new(who, repeat.as_ref()).row(tx, find, work).await
     });
     write.await
 }

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use revisit_bootstrap::{Principal, Tx, audit, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal, Tx, audit,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{
     Failure,
     id::{CustomerId, DepartmentId, JobId, SubjectId, TenantId},
@@ -42,11 +45,6 @@ pub struct Order {
 pub async fn create(app: &App, who: &Principal, order: Order, repeat: Option<Repeatable>) -> Result<Job, Error> {
     // Who may transfer nothing is told so before anything about owners and departments.
     who.scope(Action::CustomerTransfer)?;
-    let reading = app.reading(who)?;
-    living(&reading, order.owner)?;
-    if order.department.is_some_and(|department| !is_open(&reading, department)) {
-        return Err(Error::invalid("department_id", "is not an open department"));
-    }
     let ids = match order.from {
         Some(from) => owned(app, who, from).await?,
         None => order.ids,
@@ -98,20 +96,31 @@ async fn begin(
         ended_at: None,
     };
     let write = app.store.database.write(&scope, async |tx| {
-        if let Some(repeat) = &repeat
-            && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
-        {
-            let id = JobId::from_uuid(Uuid::from_slice(&first).unwrap_or_default());
-            let first = store::transfers::find(tx, &scope, who.tenant(), id).await?;
-            return first.ok_or(Error::NoSuchJob(id));
-        }
-        store::transfers::insert(tx, &scope, &job, &ids).await?;
-        super::customers::keep_answer(tx, who, repeat.as_ref(), job.id).await?;
-        Ok::<_, Error>(job)
+        let find = async |id| {
+            let id = JobId::from_uuid(id);
+            store::transfers::find(tx, &scope, who.tenant(), id).await?.ok_or(Error::NoSuchJob(id))
+        };
+        let work = async || {
+            require_open(app, who, &job.to)?;
+            store::transfers::insert(tx, &scope, &job, &ids).await?;
+            Ok((job.id.uuid(), job))
+        };
+        Once::new(who, repeat.as_ref()).row(tx, find, work).await
     });
     let job = write.await?;
     app.wake.notify_one();
     Ok(job)
+}
+
+/// Refuses a target that takes nobody.
+fn require_open(app: &App, who: &Principal, to: &Target) -> Result<(), Error> {
+    let Target::To(owner, department) = to else { return Ok(()) };
+    let reading = app.reading(who)?;
+    living(&reading, *owner)?;
+    if department.is_some_and(|department| !is_open(&reading, department)) {
+        return Err(Error::invalid("department_id", "is not an open department"));
+    }
+    Ok(())
 }
 
 /// Everything of an owner that the caller may see and transfer.

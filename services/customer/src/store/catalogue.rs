@@ -139,6 +139,7 @@ pub async fn stages(tx: &Tx, tenant: TenantId) -> Result<stages::Scheme, DbErr> 
         .await?;
     let transitions = stage_transition::Entity::find()
         .filter(stage_transition::Column::TenantId.eq(tenant.uuid()))
+        .order_by_asc(stage_transition::Column::ToStage)
         .all(&**tx)
         .await?;
     let stages = rows.into_iter().map(|row| stages::Stage {

@@ -64,12 +64,22 @@ pub async fn insert(tx: &Tx, _permit: &impl Permit, tenant: TenantId, segment: &
     Ok(())
 }
 
-pub async fn find(tx: &Tx, _permit: &impl Permit, tenant: TenantId, id: SegmentId) -> Result<Option<Segment>, Error> {
-    let row = segment::Entity::find_by_id((tenant.uuid(), id.uuid()))
-        .filter(segment::Column::DeletedAt.is_null())
-        .one(&**tx)
-        .await?;
-    Ok(row.map(read))
+pub async fn find(tx: &Tx, permit: &impl Permit, tenant: TenantId, id: SegmentId) -> Result<Option<Segment>, Error> {
+    Ok(row(tx, permit, tenant, id).await?.filter(|row| row.deleted_at.is_none()).map(read))
+}
+
+/// A living or a deleted one.
+pub async fn find_any(
+    tx: &Tx,
+    permit: &impl Permit,
+    tenant: TenantId,
+    id: SegmentId,
+) -> Result<Option<Segment>, Error> {
+    Ok(row(tx, permit, tenant, id).await?.map(read))
+}
+
+async fn row(tx: &Tx, _permit: &impl Permit, tenant: TenantId, id: SegmentId) -> Result<Option<segment::Model>, Error> {
+    Ok(segment::Entity::find_by_id((tenant.uuid(), id.uuid())).one(&**tx).await?)
 }
 
 /// A page of living segments in the order of their ids.

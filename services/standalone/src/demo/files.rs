@@ -97,7 +97,7 @@ pub async fn import(importer: &Person) -> Result<Imported, Failure> {
         let job = map(importer, job).await?;
         let changes = job.preview.iter().flat_map(|row| row.changes.iter());
         imported.cleaning.extend(changes.take(2).cloned());
-        let request = pb::StartImportRequest { job_id: job.job_id.clone() };
+        let request = pb::StartImportRequest { job_id: job.job_id.clone(), ..Default::default() };
         answer(importer.imports().start_import(request).await)?;
         let job = followed(importer, &job.job_id).await?;
         for row in rows(importer, &job.job_id, "created").await? {
@@ -128,6 +128,7 @@ async fn map(importer: &Person, job: pb::ImportJob) -> Result<pb::ImportJob, Fai
     let request = pb::SetMappingRequest {
         job_id: job.job_id,
         mapping: mapping.filter(|column| !column.target.is_empty()).collect(),
+        ..Default::default()
     };
     answer(importer.imports().set_mapping(request).await)
 }

@@ -180,7 +180,9 @@ pub async fn import(company: &Company, rows: u64, progress: &watch::Sender<u64>)
     let stream = tokio_stream::iter(messages(rows, company.owners.clone()));
     let job = answer(who.imports().upload_file(stream).await).expect("the file is taken");
     assert!(job.mapping.iter().all(|column| !column.target.is_empty()), "a column has no target: {:?}", job.mapping);
-    let started = answer(who.imports().start_import(pb::StartImportRequest { job_id: job.job_id.clone() }).await);
+    let started = answer(
+        who.imports().start_import(pb::StartImportRequest { job_id: job.job_id.clone(), ..Default::default() }).await,
+    );
     started.expect("it starts");
     let job = ended(who, &job.job_id, progress).await;
     assert_eq!(job.state(), pb::ImportState::Done, "{job:?}");

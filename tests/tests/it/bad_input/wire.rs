@@ -101,6 +101,17 @@ impl Contract {
         Self { rpcs, messages, comments }
     }
 
+    /// Whether a request of that type, or what it begins with when it comes in several messages, has a field for the
+    /// key under which it may be sent again.
+    pub fn has_key(&self, message: &str) -> bool {
+        let parts = |field: &FieldDescriptorProto| {
+            let part = field.oneof_index.is_some() && field.r#type() == Type::Message;
+            part && self.has_key(field.type_name().trim_start_matches('.'))
+        };
+        let is_key = |field: &FieldDescriptorProto| field.name() == "request_id" && field.r#type() == Type::String;
+        self.messages[message].field.iter().any(|field| is_key(field) || parts(field))
+    }
+
     /// A request of that type with what is wrong in it; plausible without.
     pub fn make(&self, message: &str, evil: Option<(Evil, Place)>) -> Made {
         let mut maker = Maker { contract: self, evil, fields: 0, spoilt: None };
@@ -280,8 +291,8 @@ fn text(field: &FieldDescriptorProto, evil: Option<Evil>) -> String {
 
 fn plausible_text(name: &str) -> &'static str {
     match name {
-        // A page token and a version are either the server's own or wrong.
-        "page_token" | "etag" => "",
+        // A page token and a version are either the server's own or wrong; under a key that was used the first answer comes.
+        "page_token" | "etag" | "request_id" => "",
         "time_zone" => "Asia/Shanghai",
         "filter" => "stage == \"lead\"",
         "stage" | "stages" => "lead",

@@ -35,7 +35,7 @@ async fn a_new_field_is_used_at_once_in_records_and_filters_and_a_retired_one_re
         assert_eq!(rich.iter().map(|customer| customer.name.as_str()).collect::<Vec<_>>(), ["王芳"]);
         let outside = list(&jun, "fields.budget + 1 > 2", 10).await.expect_err("outside the subset");
         assert!(outside.violations[0].rule.starts_with("column "), "{:?}", outside.violations);
-        let retire = pb::RetireFieldRequest { key: "budget".to_owned() };
+        let retire = pb::RetireFieldRequest { key: "budget".to_owned(), ..Default::default() };
         answer(world.admin.catalogue().retire_field(retire).await).expect("retired");
         assert!(create(&jun, with("张敏", "13800001003", "1")).await.is_err());
         assert_eq!(list(&jun, "fields.budget > 1000", 10).await.expect("the data stays").len(), 1);
@@ -61,6 +61,7 @@ async fn an_undeclared_move_of_stage_is_refused_by_name_and_tags_are_a_set() {
             customer_id: made.customer_id.clone(),
             add: vec!["团购".to_owned(), "试听".to_owned(), "团购".to_owned()],
             remove: vec!["试听".to_owned()],
+            ..Default::default()
         };
         assert_eq!(answer(jun.customers().tag_customer(tag).await).expect("tagged").tags, ["团购"]);
         assert_eq!(list(&jun, "\"团购\" in tags && stage == \"contacted\"", 10).await.expect("a list").len(), 1);
@@ -110,7 +111,11 @@ async fn orders_regrade_at_once_and_say_why_to_who_reads_amounts() {
         let orders = answer(finance.orders().list_orders(orders).await).expect("amounts").orders;
         assert_eq!(orders.iter().filter_map(|order| order.amount.as_ref()).count(), 2);
         assert!(graded.grade_reason.starts_with("2 orders, 30000.00 CNY"), "{}", graded.grade_reason);
-        let cancel = pb::CancelOrderRequest { order_id: first.order_id, customer_id: made.customer_id.clone() };
+        let cancel = pb::CancelOrderRequest {
+            order_id: first.order_id,
+            customer_id: made.customer_id.clone(),
+            ..Default::default()
+        };
         answer(cashier.orders().cancel_order(cancel).await).expect("cancelled");
         assert_eq!(get(&boss, &made.customer_id).await.expect("hers").grade, "B");
     })

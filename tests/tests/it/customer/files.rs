@@ -21,7 +21,7 @@ async fn upload(who: &Person, bytes: &[u8]) -> Result<pb::ImportJob, Failure> {
 
 /// Starts a job and waits for its end.
 async fn run(who: &Person, job_id: &str) -> pb::ImportJob {
-    let request = pb::StartImportRequest { job_id: job_id.to_owned() };
+    let request = pb::StartImportRequest { job_id: job_id.to_owned(), ..Default::default() };
     answer(who.imports().start_import(request).await).expect("it starts");
     let request = pb::GetImportRequest { job_id: job_id.to_owned() };
     let mut states = answer(who.imports().watch_import(request).await).expect("a stream");
@@ -84,7 +84,7 @@ async fn an_import_merges_into_what_the_importer_may_write_and_is_taken_back_as_
             ..Default::default()
         };
         answer(director.customers().tag_customer(tag).await).expect("tagged");
-        let request = pb::RevertImportRequest { job_id: job.job_id.clone() };
+        let request = pb::RevertImportRequest { job_id: job.job_id.clone(), ..Default::default() };
         answer(director.imports().revert_import(request).await).expect("it begins");
         world.settle().await;
         let request = pb::GetImportRequest { job_id: job.job_id };

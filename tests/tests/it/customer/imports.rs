@@ -142,7 +142,7 @@ async fn an_import_that_repeats_itself_in_a_later_batch_is_still_taken_back_as_a
         let touched = director.list("\"续费\" in tags").await.expect("a list").pop().expect("乙").customer_id;
         let change = pb::Customer { customer_id: touched.clone(), city: "上海".to_owned(), ..Default::default() };
         director.update(change, &["city"]).await.expect("somebody works with it");
-        let request = pb::RevertImportRequest { job_id: done.job_id.clone() };
+        let request = pb::RevertImportRequest { job_id: done.job_id.clone(), ..Default::default() };
         answer(director.imports().revert_import(request).await).expect("it begins");
         office.settle().await;
         let reverted = director.job(&done.job_id).await;
@@ -184,7 +184,7 @@ async fn a_row_is_merged_only_into_what_the_importer_may_write_and_an_external_i
         answer(manager.customers().delete_customer(delete).await).expect("deleted");
         let again = manager.import(office, "姓名,手机号,客户编号\n张敏,13800001003,E-1\n".as_bytes()).await;
         assert_eq!(again.created_count, 1, "a deleted customer's external id is free");
-        let restore = pb::RestoreCustomerRequest { customer_id: own };
+        let restore = pb::RestoreCustomerRequest { customer_id: own, ..Default::default() };
         let taken = answer(manager.customers().restore_customer(restore).await).expect_err("it is another's now");
         assert_eq!(taken.reason, "EXTERNAL_ID_TAKEN");
     })

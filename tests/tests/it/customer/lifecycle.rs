@@ -72,7 +72,11 @@ async fn many_are_deleted_only_by_their_number_each_for_itself_and_come_back_for
         for (owner, phone) in [("rep", "13800001001"), ("rep", "13800001002"), ("outsider", "13800001003")] {
             ids.push(office.seat(owner).create(person("王芳", phone)).await.expect("made").customer_id);
         }
-        let order = |count: i32| pb::BatchDeleteCustomersRequest { customer_ids: ids.clone(), expected_count: count };
+        let order = |count: i32| pb::BatchDeleteCustomersRequest {
+            customer_ids: ids.clone(),
+            expected_count: count,
+            ..Default::default()
+        };
         for count in [2, 4] {
             let slip = answer(manager.customers().batch_delete_customers(order(count)).await).expect_err("a slip");
             assert_eq!((slip.kind, slip.reason), (Kind::Precondition, "COUNT_MISMATCH"));
@@ -88,7 +92,7 @@ async fn many_are_deleted_only_by_their_number_each_for_itself_and_come_back_for
         let request = pb::ListCustomersRequest { deleted: true, ..Default::default() };
         let bin = answer(manager.customers().list_customers(request).await).expect("what was deleted").customers;
         assert_eq!(bin.len(), 2);
-        let restore = |id: &str| pb::RestoreCustomerRequest { customer_id: id.to_owned() };
+        let restore = |id: &str| pb::RestoreCustomerRequest { customer_id: id.to_owned(), ..Default::default() };
         office.advance(Duration::from_hours(24 * 29)).await;
         let back = answer(manager.customers().restore_customer(restore(&ids[0])).await).expect("in time");
         assert_eq!((back.contact_points.len(), back.delete_time), (1, None));

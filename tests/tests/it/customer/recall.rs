@@ -34,7 +34,7 @@ async fn import(office: &Office, who: &Seat, (name, bytes): (&str, &[u8])) -> pb
     // The stores of the fixture are not departments here.
     mapping.retain(|column| column.target != "department");
     assert_eq!(mapping.len() + 1, job.mapping.len());
-    let request = pb::SetMappingRequest { job_id: job.job_id.clone(), mapping };
+    let request = pb::SetMappingRequest { job_id: job.job_id.clone(), mapping, ..Default::default() };
     answer(who.imports().set_mapping(request).await).expect("a mapping");
     who.start_import(&job.job_id).await;
     office.settle().await;

@@ -123,7 +123,7 @@ async fn a_deleted_customer_is_gone_frees_its_number_and_comes_back_with_everyth
         answer(manager.customers().delete_customer(delete()).await).expect("deleted");
         answer(manager.customers().delete_customer(delete()).await).expect("a repeat changes nothing");
         assert_eq!(get(&jun, &made.customer_id).await.map_err(|it| it.kind), Err(Kind::NotFound));
-        let restore = pb::RestoreCustomerRequest { customer_id: made.customer_id.clone() };
+        let restore = pb::RestoreCustomerRequest { customer_id: made.customer_id.clone(), ..Default::default() };
         answer(manager.customers().restore_customer(restore.clone()).await).expect("restored");
         assert_eq!(get(&jun, &made.customer_id).await.expect("back").contact_points.len(), 1);
         answer(manager.customers().delete_customer(delete()).await).expect("deleted again");

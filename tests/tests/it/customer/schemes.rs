@@ -27,6 +27,7 @@ async fn a_company_declares_its_stages_and_each_move_is_told_with_where_it_came_
         let set = |stages: Vec<pb::Stage>, etag: &str| pb::SetStagesRequest {
             scheme: Some(pb::StageScheme { stages, ..Default::default() }),
             etag: etag.to_owned(),
+            ..Default::default()
         };
         let own = || vec![stage("visited", &["quoted"]), stage("quoted", &["visited", "lead"]), stage("lead", &[])];
         let denied = answer(director.catalogue().set_stages(set(own(), &shipped.etag)).await).expect_err("not his");
@@ -80,7 +81,11 @@ async fn a_company_declares_its_grades_and_who_they_are_is_judged_by_amount_repu
         let scheme = pb::GradeScheme { rules, window_days: 60, currency: "CNY".to_owned(), ..Default::default() };
         let twice = vec![rule("gold", 1, 0, 0), rule("gold", 0, 0, 0)];
         let twice = pb::GradeScheme { rules: twice, ..scheme.clone() };
-        let set = |scheme: pb::GradeScheme| pb::SetGradesRequest { scheme: Some(scheme), etag: known.etag.clone() };
+        let set = |scheme: pb::GradeScheme| pb::SetGradesRequest {
+            scheme: Some(scheme),
+            etag: known.etag.clone(),
+            ..Default::default()
+        };
         let refused = answer(admin.catalogue().set_grades(set(twice)).await).expect_err("one name, two rules");
         assert_eq!(fields(&refused), ["scheme.rules[1].grade"]);
         answer(admin.catalogue().set_grades(set(scheme)).await).expect("declared");
@@ -120,8 +125,11 @@ async fn a_required_field_is_asked_of_every_new_customer_whatever_the_way_and_a_
         let mut field = admin.field("taste", pb::FieldType::Choice, "basic").await;
         field.required = true;
         field.choices = vec![pb::Choice { key: "green".to_owned(), title: "绿".to_owned() }];
-        let update =
-            |field: &pb::Field| pb::UpdateFieldRequest { field: Some(field.clone()), etag: field.etag.clone() };
+        let update = |field: &pb::Field| pb::UpdateFieldRequest {
+            field: Some(field.clone()),
+            etag: field.etag.clone(),
+            ..Default::default()
+        };
         let changed = answer(admin.catalogue().update_field(update(&field)).await).expect("changed");
         assert_eq!(changed.choices.len(), 3, "choices are added, none goes away");
         let stale = answer(admin.catalogue().update_field(update(&field)).await).expect_err("it has changed since");

@@ -40,7 +40,7 @@ async fn each_crossing_is_told_once_whether_a_change_or_the_sweep_finds_it() {
         }
         let delete = pb::DeleteCustomerRequest { customer_id: second.clone(), ..Default::default() };
         answer(director.customers().delete_customer(delete).await).expect("deleted");
-        let restore = pb::RestoreCustomerRequest { customer_id: second.clone() };
+        let restore = pb::RestoreCustomerRequest { customer_id: second.clone(), ..Default::default() };
         answer(director.customers().restore_customer(restore).await).expect("restored");
         rep.update(
             pb::Customer { customer_id: first.clone(), name: "王芳芳".to_owned(), ..Default::default() },
@@ -67,13 +67,14 @@ async fn each_crossing_is_told_once_whether_a_change_or_the_sweep_finds_it() {
         let update = pb::UpdateSegmentRequest {
             segment: Some(pb::Segment { filter: "stage == \"won\"".to_owned(), ..leads.clone() }),
             etag: leads.etag.clone(),
+            ..Default::default()
         };
         answer(admin.segments().update_segment(update).await).expect("another filter");
         office.settle().await;
         expected.get_mut(&first).expect("his").push((4, false));
         expected.get_mut(&second).expect("hers").push((5, true));
         assert_eq!(crossings(office, &leads).await, expected);
-        let delete = pb::DeleteSegmentRequest { segment_id: leads.segment_id.clone() };
+        let delete = pb::DeleteSegmentRequest { segment_id: leads.segment_id.clone(), ..Default::default() };
         answer(admin.segments().delete_segment(delete).await).expect("nobody watches it");
         office.settle().await;
         expected.get_mut(&second).expect("hers").push((6, false));
@@ -155,7 +156,7 @@ async fn a_published_plan_hears_the_dates_it_names_of_its_members_first_and_then
         later.fields = vec![date("signed", "2026-12-02")];
         rep.update(later, &["fields.signed"]).await.expect("changed");
         assert_eq!(facts(office).await.len(), 6, "nobody reads it any more");
-        let delete = pb::DeleteSegmentRequest { segment_id: everybody.segment_id };
+        let delete = pb::DeleteSegmentRequest { segment_id: everybody.segment_id, ..Default::default() };
         let kept = answer(admin.segments().delete_segment(delete).await).expect_err("a plan uses it");
         assert_eq!(kept.reason, "SEGMENT_WATCHED");
     })

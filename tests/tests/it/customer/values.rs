@@ -80,7 +80,7 @@ async fn a_field_of_any_type_is_checked_kept_found_imported_and_outlives_its_ret
         let budget = imported.fields.iter().find(|value| value.key == "budget").and_then(|it| it.value.clone());
         assert_eq!(budget, every_type().into_iter().find(|(key, ..)| *key == "budget").map(|(_, _, good, ..)| good));
         for (key, _, good, _, filter) in every_type() {
-            let retire = pb::RetireFieldRequest { key: key.to_owned() };
+            let retire = pb::RetireFieldRequest { key: key.to_owned(), ..Default::default() };
             answer(admin.catalogue().retire_field(retire).await).expect("retired");
             let row = pb::Customer { fields: vec![value(key, good)], ..person("孙丽", "13800001004") };
             let refused = rep.create(row).await.expect_err("a retired field is not written");

@@ -137,7 +137,7 @@ async fn who_may_only_look_hands_over_deletes_and_restores_nothing() {
         let refused = answer(finance.customers().delete_customer(delete.clone()).await).expect_err("below write");
         assert_eq!(refused.reason, "FIELD_NOT_WRITABLE");
         answer(director.customers().delete_customer(delete).await).expect("deleted");
-        let restore = pb::RestoreCustomerRequest { customer_id: customer_id.clone() };
+        let restore = pb::RestoreCustomerRequest { customer_id: customer_id.clone(), ..Default::default() };
         let refused = answer(finance.customers().restore_customer(restore.clone()).await).expect_err("below write");
         assert_eq!(refused.reason, "FIELD_NOT_WRITABLE");
         answer(director.customers().restore_customer(restore).await).expect("restored");

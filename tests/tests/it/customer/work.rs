@@ -82,7 +82,7 @@ async fn a_company_has_two_hundred_segments_at_the_most() {
         }
         let refused = admin.segment("stage == \"lead\"").await.expect_err("one too many");
         assert_eq!((refused.reason, refused.details.get("what").map(String::as_str)), ("TOO_MANY", Some("segments")));
-        let delete = pb::DeleteSegmentRequest { segment_id: first.segment_id };
+        let delete = pb::DeleteSegmentRequest { segment_id: first.segment_id, ..Default::default() };
         answer(admin.segments().delete_segment(delete).await).expect("nobody watches it");
         admin.segment("stage == \"lead\"").await.expect("there is room again");
     })
@@ -107,7 +107,7 @@ async fn a_row_that_repeats_an_earlier_one_adds_no_layer_that_its_importer_may_n
         let column =
             |column: i32, target: &str| pb::ColumnMapping { column, target: target.to_owned(), ..Default::default() };
         let mapping = vec![column(0, "name"), column(1, "kind"), column(2, "city"), column(3, "phone")];
-        let request = pb::SetMappingRequest { job_id: job.job_id.clone(), mapping };
+        let request = pb::SetMappingRequest { job_id: job.job_id.clone(), mapping, ..Default::default() };
         answer(finance.imports().set_mapping(request).await).expect("mapped");
         finance.start_import(&job.job_id).await;
         office.settle().await;

@@ -21,10 +21,10 @@ async fn a_dirty_file_makes_customers_finds_the_repeat_and_tells_why_rows_are_re
         let parts = parts.map(|part| pb::UploadFileRequest { part: Some(part) });
         let upload = tonic::Request::new(tokio_stream::iter(parts));
         let job = answer(director.imports().upload_file(upload).await).expect("a job");
-        let request = pb::SetMappingRequest { job_id: job.job_id.clone(), mapping: job.mapping };
+        let request = pb::SetMappingRequest { job_id: job.job_id.clone(), mapping: job.mapping, ..Default::default() };
         let job = answer(director.imports().set_mapping(request).await).expect("a preview");
         assert_eq!(job.preview.len(), 5);
-        let request = pb::StartImportRequest { job_id: job.job_id.clone() };
+        let request = pb::StartImportRequest { job_id: job.job_id.clone(), ..Default::default() };
         answer(director.imports().start_import(request).await).expect("it starts");
         let watch = pb::GetImportRequest { job_id: job.job_id.clone() };
         let mut states = answer(director.imports().watch_import(watch).await).expect("a stream");

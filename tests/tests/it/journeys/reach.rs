@@ -167,7 +167,11 @@ async fn people_of_one_store_find_nothing_of_another_by_any_call_about_a_custome
                 etag: etag.clone(),
                 ..Default::default()
             };
-            let delete = pb::DeleteCustomerRequest { customer_id: customer_id.clone(), etag: etag.clone() };
+            let delete = pb::DeleteCustomerRequest {
+                customer_id: customer_id.clone(),
+                etag: etag.clone(),
+                ..Default::default()
+            };
             let note =
                 pb::AddNoteRequest { customer_id: customer_id.clone(), text: "hm".to_owned(), ..Default::default() };
             let tag = pb::TagCustomerRequest {

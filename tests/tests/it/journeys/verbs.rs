@@ -95,7 +95,12 @@ async fn attempt(world: &World, who: &Person, verb: &str, (id, to): (&str, &Pers
             answer(who.timeline().add_note(request).await).map(drop)
         }
         "customer.tag" => {
-            let request = pb::TagCustomerRequest { customer_id, add: vec!["loyal".to_owned()], remove: Vec::new() };
+            let request = pb::TagCustomerRequest {
+                customer_id,
+                add: vec!["loyal".to_owned()],
+                remove: Vec::new(),
+                ..Default::default()
+            };
             answer(who.customers().tag_customer(request).await).map(drop)
         }
         "customer.stage" => {
@@ -120,7 +125,7 @@ async fn attempt(world: &World, who: &Person, verb: &str, (id, to): (&str, &Pers
             answer(who.ownership().transfer_customer(request).await).map(drop)
         }
         _ => {
-            let request = pb::DeleteCustomerRequest { customer_id, etag };
+            let request = pb::DeleteCustomerRequest { customer_id, etag, ..Default::default() };
             answer(who.customers().delete_customer(request).await).map(drop)
         }
     }

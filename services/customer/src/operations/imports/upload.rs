@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use revisit_bootstrap::{Principal, Tx, idempotency::Repeatable};
-use revisit_core::{Failure, id::JobId};
+use revisit_bootstrap::{
+    Principal, Tx,
+    idempotency::{Once, Repeatable},
+};
+use revisit_core::{Failure, Timestamp, id::JobId};
 use revisit_permission::{Action, Scope};
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 use crate::{
     App,
     domain::{
         Error,
+        field::Field,
         import::{self, COLUMNS_MAX, Target},
         sheet::{self, Encoding, FILE_MAX, SAMPLE, Splitter, WORKBOOK_MAX},
     },
@@ -194,6 +197,36 @@ impl<'a> Upload<'a> {
         self.front = Some(Front { encoding, delimiter, headers, first_row: header.end });
         Ok(())
     }
+
+    /// The job that the whole file makes, with a suggested mapping.
+    fn job(&self, front: Front, fields: &[Field], now: Timestamp) -> Job {
+        let suggested = import::suggest(&front.headers, fields);
+        Job {
+            tenant: self.who.tenant(),
+            id: self.id,
+            subject: self.who.subject(),
+            file_name: self.file_name.clone(),
+            is_xlsx: self.is_workbook.unwrap_or(false),
+            encoding: front.encoding,
+            delimiter: front.delimiter,
+            state: State::Ready,
+            mapping: suggested.iter().map(|target| target.as_ref().map_or_else(String::new, Target::name)).collect(),
+            headers: front.headers,
+            // The header is no row.
+            row_count: self.records - 1,
+            next_row: 0,
+            next_position: i64::try_from(front.first_row).unwrap_or(i64::MAX),
+            created: 0,
+            merged: 0,
+            duplicate: 0,
+            foreign: 0,
+            rejected: 0,
+            kept: 0,
+            stop_reason: String::new(),
+            created_at: now,
+            ended_at: None,
+        }
+    }
 }
 
 /// Ends an upload: the job is written with a suggested mapping. A repeat answers the first job and keeps no second file.
@@ -206,8 +239,7 @@ pub async fn finish(mut upload: Upload<'_>, repeat: Option<Repeatable>) -> Resul
 }
 
 async fn end(upload: &mut Upload<'_>, repeat: Option<Repeatable>) -> Result<Job, Error> {
-    let workbook = upload.is_workbook.unwrap_or(false);
-    if workbook {
+    if upload.is_workbook == Some(true) {
         upload.unpack().await?;
     }
     if upload.pending.is_empty() && upload.front.is_none() {
@@ -222,42 +254,17 @@ async fn end(upload: &mut Upload<'_>, repeat: Option<Repeatable>) -> Result<Job,
     let (app, who, scope) = (upload.app, upload.who, &upload.scope);
     let now = app.clock.wall();
     let write = app.store.database.write(scope, async |tx| {
-        if let Some(repeat) = &repeat
-            && let Some(first) = repeat.first_answer(tx, who.tenant(), who.subject()).await?
-        {
-            let id = JobId::from_uuid(Uuid::from_slice(&first).unwrap_or_default());
-            return store::imports::find(tx, scope, who.tenant(), id).await?.ok_or(Error::NoSuchJob(id));
-        }
-        let fields = store::catalogue::fields(tx, who.tenant()).await?;
-        let suggested = import::suggest(&front.headers, &fields);
-        let job = Job {
-            tenant: who.tenant(),
-            id: upload.id,
-            subject: who.subject(),
-            file_name: upload.file_name.clone(),
-            is_xlsx: workbook,
-            encoding: front.encoding,
-            delimiter: front.delimiter,
-            state: State::Ready,
-            mapping: suggested.iter().map(|target| target.as_ref().map_or_else(String::new, Target::name)).collect(),
-            headers: front.headers,
-            // The header is no row.
-            row_count: upload.records - 1,
-            next_row: 0,
-            next_position: i64::try_from(front.first_row).unwrap_or(i64::MAX),
-            created: 0,
-            merged: 0,
-            duplicate: 0,
-            foreign: 0,
-            rejected: 0,
-            kept: 0,
-            stop_reason: String::new(),
-            created_at: now,
-            ended_at: None,
+        let find = async |id| {
+            let id = JobId::from_uuid(id);
+            store::imports::find(tx, scope, who.tenant(), id).await?.ok_or(Error::NoSuchJob(id))
         };
-        store::imports::insert(tx, scope, &job).await?;
-        super::super::customers::keep_answer(tx, who, repeat.as_ref(), job.id).await?;
-        Ok(job)
+        let work = async || {
+            let fields = store::catalogue::fields(tx, who.tenant()).await?;
+            let job = upload.job(front, &fields, now);
+            store::imports::insert(tx, scope, &job).await?;
+            Ok((job.id.uuid(), job))
+        };
+        Once::new(who, repeat.as_ref()).row(tx, find, work).await
     });
     write.await
 }

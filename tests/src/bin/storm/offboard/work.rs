@@ -91,7 +91,7 @@ async fn import(people: &People, rows: usize) {
     let stream = tokio_stream::iter(parts.map(|part| customer::UploadFileRequest { part: Some(part) }));
     let lead = people.lead.fresh().await.expect("a session");
     let job = answer(lead.imports().upload_file(stream).await).expect("the file is taken");
-    let start = customer::StartImportRequest { job_id: job.job_id.clone() };
+    let start = customer::StartImportRequest { job_id: job.job_id.clone(), ..Default::default() };
     answer(lead.imports().start_import(start).await).expect("it starts");
     let watch = lead.imports().watch_import(customer::GetImportRequest { job_id: job.job_id }).await;
     let mut watched = answer(watch).expect("it can be watched");

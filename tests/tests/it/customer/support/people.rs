@@ -252,17 +252,28 @@ impl Seat {
 
     /// Sends a file in pieces of an odd size.
     pub async fn upload(&self, name: &str, bytes: &[u8]) -> Result<pb::ImportJob, Failure> {
+        self.upload_as("", name, bytes.chunks(100_003)).await
+    }
+
+    /// Sends a file in these pieces under a key.
+    pub async fn upload_as(
+        &self,
+        request_id: &str,
+        name: &str,
+        pieces: impl Iterator<Item = &[u8]>,
+    ) -> Result<pb::ImportJob, Failure> {
         use pb::upload_file_request::Part;
-        let header = Part::Header(pb::UploadHeader { file_name: name.to_owned(), ..Default::default() });
+        let (file_name, request_id) = (name.to_owned(), request_id.to_owned());
+        let header = Part::Header(pb::UploadHeader { file_name, request_id, ..Default::default() });
         let parts: Vec<_> = std::iter::once(header)
-            .chain(bytes.chunks(100_003).map(|piece| Part::Data(piece.to_vec())))
+            .chain(pieces.map(|piece| Part::Data(piece.to_vec())))
             .map(|part| pb::UploadFileRequest { part: Some(part) })
             .collect();
         answer(self.imports().upload_file(Request::new(tokio_stream::iter(parts))).await)
     }
 
     pub async fn start_import(&self, job_id: &str) -> pb::ImportJob {
-        let request = pb::StartImportRequest { job_id: job_id.to_owned() };
+        let request = pb::StartImportRequest { job_id: job_id.to_owned(), ..Default::default() };
         answer(self.imports().start_import(request).await).expect("it starts")
     }
 
