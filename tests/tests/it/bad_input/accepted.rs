@@ -20,10 +20,13 @@ const fn accepted(call: &'static str, field: &'static str, evils: &'static [Evil
     Accepted { call, field, evils, because }
 }
 
-use Evil::{Long, Malformed, Missing};
+use Evil::{Long, Malformed, Missing, Strange};
 
-const ACCEPTED: [Accepted; 11] = [
+const ACCEPTED: [Accepted; 14] = [
     accepted("", "page_size", &[Malformed], "a greater size than the maximum means the maximum"),
+    accepted("Segments/CreateSegment", "name", &[Malformed], "a name has any characters that can be printed"),
+    accepted("Endpoints/CreateEndpoint", "etag", &[Long, Malformed, Strange], "a new endpoint has no version yet"),
+    accepted("Endpoints/CreateEndpoint", "state", &[Malformed, Strange], "a new endpoint is enabled"),
     accepted("Projections/CloseTaskAccess", "generation", &[Malformed], "versions have no greatest"),
     accepted("Metrics/CheckContinuity", "grades", &[Malformed], "a grade that nobody has finds nobody"),
     accepted("Today/CountToday", "from_micros", &[Missing], "0 is an instant of 1970"),

@@ -210,7 +210,10 @@ impl Maker<'_> {
             if depth == DEPTH_MAX {
                 return bytes;
             }
-            let inner = self.message(field.type_name().trim_start_matches('.'), &path, depth + 1);
+            // What is not read has nothing in it that could be wrong.
+            let read = !place.comment.starts_with("Output only");
+            let name = field.type_name().trim_start_matches('.');
+            let inner = if read { self.message(name, &path, depth + 1) } else { Vec::new() };
             (0..entries).for_each(|_| length_delimited(field, &inner, &mut bytes));
             return bytes;
         }
@@ -230,6 +233,10 @@ impl Maker<'_> {
             bytes
         };
         let kind = field.r#type();
+        // Under a key that was used before, a repeat would be answered and nothing of it be checked.
+        if field.name() == "request_id" && evil.is_none() && !place.comment.starts_with("Required") {
+            return bytes;
+        }
         if kind == Type::Bool {
             // Both of its values are good.
             return varint(1);
@@ -291,8 +298,8 @@ fn text(field: &FieldDescriptorProto, evil: Option<Evil>) -> String {
 
 fn plausible_text(name: &str) -> &'static str {
     match name {
-        // A page token and a version are either the server's own or wrong; under a key that was used the first answer comes.
-        "page_token" | "etag" | "request_id" => "",
+        // A page token and a version are either the server's own or wrong.
+        "page_token" | "etag" => "",
         "time_zone" => "Asia/Shanghai",
         "filter" => "stage == \"lead\"",
         "stage" | "stages" => "lead",
