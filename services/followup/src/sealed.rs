@@ -1,7 +1,13 @@
 //! The free text of a task, sealed under the key of its customer: titles, reasons, notes. Destroying that key erases it.
 
-use revisit_bootstrap::{Sealer, Tx, seal::Place};
+use std::collections::BTreeSet;
+
+use revisit_bootstrap::{
+    Sealer, Tx,
+    seal::{Keys, Place},
+};
 use revisit_core::Failure;
+use uuid::Uuid;
 
 use crate::domain::{plan::Reason, task::Task};
 
@@ -32,6 +38,20 @@ impl Sealed {
         Ok(opened.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default())
     }
 
+    /// What opens the titles and reasons of a page of one company's tasks: their keys are read together, because a
+    /// look at the table for each of them would cost more than everything else about the page.
+    pub async fn texts<'a>(&self, tx: &Tx, tasks: impl IntoIterator<Item = &'a Task>) -> Result<Texts, Failure> {
+        let sealed = tasks.into_iter().filter(|task| !task.title.is_empty() || !task.reason_text.is_empty());
+        let mut owners: BTreeSet<Uuid> = BTreeSet::new();
+        let mut tenant = None;
+        for task in sealed {
+            tenant = Some(task.tenant);
+            owners.insert(task.shard_key());
+        }
+        let Some(tenant) = tenant else { return Ok(Texts(None)) };
+        Ok(Texts(Some(self.0.keys(tx, tenant, &owners.into_iter().collect::<Vec<_>>()).await?)))
+    }
+
     /// A task with what somebody said about a change of it.
     pub async fn explain(&self, tx: &Tx, mut task: Task, reason: &str) -> Result<Task, Failure> {
         if !reason.is_empty() {
@@ -39,6 +59,18 @@ impl Sealed {
         }
         task.reason_text = self.seal(tx, &task, "reason_text", reason).await?;
         Ok(task)
+    }
+}
+
+/// Opens texts of the tasks that it was made for.
+pub struct Texts(Option<Keys>);
+
+impl Texts {
+    /// A text of a task; empty when there is none or its key was destroyed.
+    pub fn open(&self, task: &Task, column: &'static str, sealed: &[u8]) -> Result<String, Failure> {
+        let (Some(keys), false) = (&self.0, sealed.is_empty()) else { return Ok(String::new()) };
+        let opened = keys.open(task.shard_key(), place(task, column), sealed)?;
+        Ok(opened.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default())
     }
 }
 

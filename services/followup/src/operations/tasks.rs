@@ -21,6 +21,7 @@ use crate::{
         task::{Lending, Task, TaskKind, TaskState},
     },
     schedule,
+    sealed::Texts,
     show::{self, Shown},
     store::{enrolments, lists, people, projection, tasks},
 };
@@ -68,18 +69,29 @@ pub async fn get(app: &App, who: &Principal, id: TaskId) -> Result<pb::Task, Err
 /// Makes a task ready to be shown: its title opened, its step named.
 pub async fn shown(app: &App, tx: &Tx, task: &Task, customer: Option<&Customer>) -> Result<pb::Task, Error> {
     let now = app.now(tx).await?;
-    let title = title(app, tx, task).await?;
+    let texts = app.sealed.texts(tx, [task]).await?;
+    legible(app, tx, (task, customer), &texts, now).await
+}
+
+async fn legible(
+    app: &App,
+    tx: &Tx,
+    (task, customer): (&Task, Option<&Customer>),
+    texts: &Texts,
+    now: Timestamp,
+) -> Result<pb::Task, Error> {
+    let title = title(app, tx, task, texts).await?;
     let reason = if task.reason == Reason::Caller {
-        app.sealed.open(tx, task, "reason_text", &task.reason_text).await?
+        texts.open(task, "reason_text", &task.reason_text)?
     } else {
         task.reason.words().to_owned()
     };
     Ok(show::task(Shown { task, customer, title, reason, now }))
 }
 
-async fn title(app: &App, tx: &Tx, task: &Task) -> Result<String, Error> {
+async fn title(app: &App, tx: &Tx, task: &Task, texts: &Texts) -> Result<String, Error> {
     let Some(origin) = &task.origin else {
-        let own = app.sealed.open(tx, task, "title", &task.title).await?;
+        let own = texts.open(task, "title", &task.title)?;
         return Ok(if own.is_empty() { events::list_name(task.kind).to_owned() } else { own });
     };
     let version = planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?;
@@ -94,9 +106,11 @@ pub async fn list(app: &App, who: &Principal, wish: lists::Wish) -> Result<(Vec<
     app.database
         .read(&scope, async |tx: &Tx| {
             let page = lists::tasks(tx, &scope, &wish).await?;
+            let now = app.now(tx).await?;
+            let texts = app.sealed.texts(tx, page.tasks.iter().map(|(task, _)| task)).await?;
             let mut rows = Vec::with_capacity(page.tasks.len());
             for (task, customer) in &page.tasks {
-                rows.push(shown(app, tx, task, customer.as_ref()).await?);
+                rows.push(legible(app, tx, (task, customer.as_ref()), &texts, now).await?);
             }
             Ok((rows, page.next))
         })
