@@ -14,4 +14,5 @@ mod responsible;
 mod skips;
 mod support;
 mod tasks;
+mod today;
 mod versions;

@@ -124,7 +124,7 @@ const TABLES: [(&str, &str); 16] = [
     ),
 ];
 
-const INDEXES: [&str; 11] = [
+const INDEXES: [&str; 12] = [
     "INDEX customer_grade ON customer (tenant_id, grade, customer_id)",
     "INDEX plan_segment ON plan (tenant_id, segment_id)",
     "INDEX enrolment_customer ON enrolment (tenant_id, customer_id, plan_id)",
@@ -133,6 +133,8 @@ const INDEXES: [&str; 11] = [
     "INDEX task_customer ON task (tenant_id, customer_id, due_at, task_id)",
     "INDEX task_assignee ON task (tenant_id, assignee_id, state, due_at, task_id)",
     "INDEX task_named ON task (tenant_id, named_id, state)",
+    // What opens on a day; a task leaves it when it opens.
+    "INDEX task_opening ON task (tenant_id, open_at) WHERE state = 'scheduled'",
     "INDEX task_parent ON task (tenant_id, parent_id) WHERE parent_id IS NOT NULL",
     "INDEX hand_over_open ON hand_over (next_at) WHERE NOT done",
     "INDEX outcome_customer ON outcome (tenant_id, customer_id, recorded_at, task_id)",
