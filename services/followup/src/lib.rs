@@ -31,6 +31,9 @@ use measures::Measures;
 use sealed::Sealed;
 use versions::Versions;
 
+/// Name of the service: its section of the configuration and the source of its events.
+pub const NAME: &str = "followup";
+
 /// What every operation works with. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -58,7 +61,7 @@ impl App {
 /// The service as a process runs it.
 #[must_use]
 pub fn service() -> Service {
-    Service::new("followup", DEFAULTS, start, migrate)
+    Service::new(NAME, DEFAULTS, start, migrate)
 }
 
 /// Applies the migrations that are missing.
@@ -117,7 +120,7 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
 fn resting(app: App, worker: Worker) -> Rest {
     let asked = app.clone();
     Rest::new(
-        "followup",
+        NAME,
         move || {
             let app = asked.clone();
             async move { engine::settled(&app, &worker).await.unwrap_or(false) }

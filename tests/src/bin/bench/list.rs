@@ -69,7 +69,7 @@ pub async fn measure(size: Size) {
 /// Asks in turns: everybody once, then everybody once more.
 async fn pages(company: &Company, sort: &str, rounds: usize, calls: usize) -> Rounds {
     let mut measured: Rounds = std::array::from_fn(|_| vec![Vec::with_capacity(calls); rounds]);
-    let people = [&company.rep, &company.manager, &company.boss, &company.boss];
+    let people = [&company.reps[0], &company.manager, &company.boss, &company.boss];
     // The first round of each only warms up.
     for round in 0..=rounds {
         for person in people {
@@ -120,7 +120,7 @@ async fn show(company: &Company, sort: &str, measured: &Rounds, table: &mut Tabl
         median(&pairs.map(|(page, plain)| percentile(page, 50) / percentile(plain, 50)).collect::<Vec<_>>())
     };
     for (who, name) in ASKING.into_iter().enumerate() {
-        let person = [&company.rep, &company.manager, &company.boss, &company.boss][who];
+        let person = [&company.reps[0], &company.manager, &company.boss, &company.boss][who];
         let count = answer(person.customers().count_customers(pb::CountCustomersRequest::default()).await);
         table.row(&[
             if sort.is_empty() { "newest first" } else { sort },

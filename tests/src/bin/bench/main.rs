@@ -5,13 +5,15 @@ use std::process::ExitCode;
 
 use revisit_tests::measure::{Asked, say};
 
+mod callers;
 mod check;
 mod floor;
 mod import;
 mod list;
 mod rows;
+mod rpc;
 
-const USAGE: &str = "usage: tests/bench import | list | check [--quick | --full]\n";
+const USAGE: &str = "usage: tests/bench import | list | check | rpc [--quick | --full]\n";
 
 fn main() -> ExitCode {
     let Some(asked) = Asked::read(std::env::args()) else {
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
             "import" => Box::pin(import::measure(asked.size)).await,
             "list" => Box::pin(list::measure(asked.size)).await,
             "check" => Box::pin(check::measure(asked.size)).await,
+            "rpc" => Box::pin(rpc::measure(asked.size)).await,
             _ => {
                 say(USAGE);
                 return ExitCode::FAILURE;

@@ -24,10 +24,10 @@ const GIVEN: [&str; 24] = [
     "芳", "伟", "娜", "敏", "静", "丽", "强", "磊", "军", "洋", "勇", "艳", "杰", "涛", "明", "超", "秀", "霞", "平",
     "刚", "桂", "英", "华", "玉",
 ];
-const CITIES: [&str; 12] =
+pub const CITIES: [&str; 12] =
     ["上海", "北京", "广州", "深圳", "杭州", "成都", "武汉", "南京", "西安", "重庆", "苏州", "天津"];
 const SOURCES: [&str; 4] = ["展会", "官网", "转介绍", "门店"];
-const TAGS: [&str; 3] = ["意向高", "老客户介绍", "对价格敏感"];
+pub const TAGS: [&str; 3] = ["意向高", "老客户介绍", "对价格敏感"];
 const PREFIXES: [&str; 6] = ["138", "139", "136", "158", "186", "188"];
 
 /// Regions, stores of each, and representatives of each store.
@@ -39,8 +39,8 @@ const REPRESENTATIVES: usize = 2;
 pub struct Company {
     /// Imports for all: leads the whole company.
     pub importer: Person,
-    /// A representative.
-    pub rep: Person,
+    /// The representatives, each with customers of their own.
+    pub reps: Vec<Person>,
     /// Leads the sales of the first region.
     pub manager: Person,
     /// Sees the whole company.
@@ -49,11 +49,11 @@ pub struct Company {
 }
 
 impl Company {
-    /// Founds it. With `people` only as many representatives as a small file needs.
+    /// Founds it. When `small` with only as many representatives as a small file needs.
     pub async fn found(world: &World, small: bool) -> Self {
         let importer = world.hire("importer", "regional_manager", &world.root).await;
         let boss = world.hire("boss", "executive", &world.root).await;
-        let (mut owners, mut manager, mut rep) = (Vec::new(), None, None);
+        let (mut owners, mut manager, mut reps) = (Vec::new(), None, Vec::new());
         for region in 0..if small { 2 } else { REGIONS } {
             let department = world.department(&format!("大区{region}"), &world.root).await;
             if manager.is_none() {
@@ -65,17 +65,17 @@ impl Company {
                 for number in 0..if small { 1 } else { REPRESENTATIVES } {
                     let one = world.hire(&format!("rep{region}{store}{number}"), "sales_rep", &department).await;
                     owners.push((one.id.to_string(), name.clone()));
-                    rep.get_or_insert(one);
+                    reps.push(one);
                 }
             }
         }
-        Self {
-            importer,
-            rep: rep.expect("there is a store"),
-            manager: manager.expect("there is a region"),
-            boss,
-            owners,
-        }
+        Self { importer, reps, manager: manager.expect("there is a region"), boss, owners }
+    }
+
+    /// The place among the representatives of who owns the customer of a row, and the customer's phone number; none
+    /// when the row is a planted duplicate.
+    pub fn known(&self, number: u64) -> Option<(usize, String)> {
+        (!is_planted(number)).then(|| (owner_of(number, self.owners.len()), phone(number)))
     }
 }
 
@@ -84,8 +84,12 @@ pub const fn planted(rows: u64) -> u64 {
     rows / DUPLICATE_EVERY
 }
 
+const fn is_planted(number: u64) -> bool {
+    number % DUPLICATE_EVERY == DUPLICATE_EVERY - 1
+}
+
 /// A number that looks drawn, always the same for the same input.
-const fn mixed(number: u64) -> u64 {
+pub const fn mixed(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -122,10 +126,19 @@ fn wechat(number: u64) -> String {
     format!("wx_{number:08}")
 }
 
+/// What a row's cells are drawn from.
+const fn drawn(number: u64) -> u64 {
+    mixed(number ^ 0x5EED)
+}
+
+fn owner_of(number: u64, owners: usize) -> usize {
+    usize::try_from(drawn(number) % owners as u64).unwrap_or(0)
+}
+
 /// Row `number` of the file.
 fn row(number: u64, owners: &[(String, String)], text: &mut String) {
-    let drawn = mixed(number ^ 0x5EED);
-    let is_planted = number % DUPLICATE_EVERY == DUPLICATE_EVERY - 1;
+    let drawn = drawn(number);
+    let is_planted = is_planted(number);
     let (phone, wechat) = match (is_planted, number % 2) {
         (true, _) => again(number),
         (false, 0) => (phone(number), wechat(number)),
@@ -133,7 +146,7 @@ fn row(number: u64, owners: &[(String, String)], text: &mut String) {
     };
     let mail =
         if !is_planted && number.is_multiple_of(3) { format!("c{number}@Mail.Example.com") } else { String::new() };
-    let (owner, store) = &owners[usize::try_from(drawn % owners.len() as u64).unwrap_or(0)];
+    let (owner, store) = &owners[owner_of(number, owners.len())];
     let tag = if number.is_multiple_of(4) { pick(&TAGS, drawn >> 8) } else { "" };
     let note = if number.is_multiple_of(5) { "来店看过样品，下周再联系" } else { "" };
     text.extend([pick(&SURNAMES, drawn >> 16), pick(&GIVEN, drawn >> 24), pick(&GIVEN, drawn >> 32)]);
@@ -229,7 +242,7 @@ mod tests {
     #[test]
     fn a_planted_duplicate_names_an_earlier_row_that_is_none_itself() {
         let owners = vec![("owner".to_owned(), "store".to_owned())];
-        for number in (0..10_000_u64).filter(|number| number % DUPLICATE_EVERY == DUPLICATE_EVERY - 1) {
+        for number in (0..10_000_u64).filter(|number| is_planted(*number)) {
             let mut text = String::new();
             row(number, &owners, &mut text);
             let cells: Vec<&str> = text.split(',').collect();
@@ -244,7 +257,7 @@ mod tests {
                 0 => cells[2].to_lowercase().trim_start_matches("wx_").parse().expect("a number"),
                 length => phone[length - 8..].parse().expect("a number"),
             };
-            assert!(earlier < number && earlier % DUPLICATE_EVERY != DUPLICATE_EVERY - 1, "{number}: {earlier}");
+            assert!(earlier < number && !is_planted(earlier), "{number}: {earlier}");
         }
     }
 

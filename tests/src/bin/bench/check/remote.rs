@@ -1,43 +1,24 @@
 //! The same question over gRPC: `Access.Check` beside an empty call that passes the same layers, in turns.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use prost::{
-    Message,
-    bytes::{Buf, BufMut, Bytes},
-};
 use revisit_bootstrap::status::answer;
-use revisit_core::Clock;
 use revisit_proto::identity::v1 as pb;
 use revisit_standalone::client::Person;
 use revisit_tests::{
     measure::{Size, Table, median, per_second, processor_time, say},
     world::World,
 };
-use tokio::runtime::{Builder, Runtime};
-use tonic::{
-    Request, Status,
-    client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    codegen::http::uri::PathAndQuery,
-    metadata::{Ascii, MetadataValue},
-    service::interceptor::InterceptedService,
-    transport::{Channel, Endpoint},
-};
+use tonic::Code;
 
-use crate::{floor, rows};
+use crate::{
+    callers::{Callers, Question, Until, Width},
+    floor, rows,
+};
 
 /// How the threads of the server are called.
 pub const SERVER: &str = "server";
-/// Connections, and calls that are under way on each.
-const CONNECTIONS: usize = 4;
-const STREAMS: usize = 16;
+const WIDTH: Width = Width { connections: 4, streams: 16 };
 const CHECK: &str = "/revisit.identity.v1.Access/Check";
 
 /// What the rounds have shown.
@@ -71,26 +52,20 @@ pub async fn measure(size: Size) -> Remote {
         }),
         ..Default::default()
     };
-    // Callers have threads of their own, so that the server's time can be told apart.
-    let callers = Builder::new_multi_thread().thread_name("caller").enable_all().build().expect("threads can be made");
-    let address = format!("http://{}", world.running.address());
+    let callers = Callers::of(&format!("http://{}", world.running.address()));
     let (rounds, span) = (size.pick(2, 15, 31), Duration::from_millis(size.pick(200, 1_000, 2_000)));
     let (mut checks, mut empties) = (Vec::new(), Vec::new());
     let asked = answer(rep.access().check(question.clone()).await).expect("an answer");
     assert!(asked.allowed, "a denial is another question: {asked:?}");
-    let question = Bytes::from(question.encode_to_vec());
-    let ask = async |path: &'static str| {
-        let rep = rep.fresh().await.expect("a session");
-        let message = if path == CHECK { question.clone() } else { Bytes::new() };
-        rate(&callers, (&address, rep), (path, message), span).await
-    };
+    let check = async || rate(&callers, Question::new(CHECK, Code::Ok).of(fresh(&rep).await, &question), span).await;
+    let empty = async || rate(&callers, Question::new(floor::EMPTY, Code::Ok).of(fresh(&rep).await, &()), span).await;
     // The first round of each only warms up.
     for round in 0..=rounds {
         let (empty, check) = match round % 2 {
-            0 => (ask(floor::EMPTY).await, ask(CHECK).await),
+            0 => (empty().await, check().await),
             _ => {
-                let check = ask(CHECK).await;
-                (ask(floor::EMPTY).await, check)
+                let check = check().await;
+                (empty().await, check)
             }
         };
         if round > 0 {
@@ -98,9 +73,13 @@ pub async fn measure(size: Size) -> Remote {
             checks.push(check);
         }
     }
-    callers.shutdown_background();
+    drop(callers);
     world.running.stop().await.expect("it stops without a fault");
     told(&checks, &empties)
+}
+
+async fn fresh(who: &Person) -> &Person {
+    who.fresh().await.expect("a session")
 }
 
 fn told(checks: &[Rate], empties: &[Rate]) -> Remote {
@@ -127,98 +106,11 @@ fn told(checks: &[Rate], empties: &[Rate]) -> Remote {
     }
 }
 
-type Line = InterceptedService<Channel, Bearer>;
-
-/// Puts the same token on every call.
-#[derive(Clone)]
-struct Bearer(MetadataValue<Ascii>);
-
-impl tonic::service::Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
-/// Sends bytes that were encoded once and does not look at the answer: what a caller does with messages of its own is
-/// not part of the comparison.
-#[derive(Default)]
-struct Encoded;
-
-impl Codec for Encoded {
-    type Encode = Bytes;
-    type Decode = ();
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Encoded {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for Encoded {
-    type Item = ();
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
-        from.advance(from.remaining());
-        Ok(Some(()))
-    }
-}
-
 /// Calls as fast as the answers come, for a span.
-async fn rate(
-    callers: &Runtime,
-    (address, who): (&str, &Person),
-    (path, message): (&'static str, Bytes),
-    span: Duration,
-) -> Rate {
-    let bearer = Bearer(format!("Bearer {}", who.token()).parse().expect("a token is ASCII"));
-    let stop = Arc::new(AtomicBool::new(false));
-    let clock = Clock::system();
-    let mut lines = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address").tcp_nodelay(true);
-        let channel = callers.spawn(async move { endpoint.connect().await }).await.expect("it does not panic");
-        lines.push(InterceptedService::new(channel.expect("the server is there"), bearer.clone()));
-    }
-    let used = processor_time(SERVER);
-    let began = clock.steady();
-    let streams = lines.iter().flat_map(|line| std::iter::repeat_n(line, STREAMS));
-    let calls: Vec<_> =
-        streams.map(|line| callers.spawn(call(line.clone(), path, message.clone(), Arc::clone(&stop)))).collect();
-    tokio::time::sleep(span).await;
-    stop.store(true, Ordering::Relaxed);
-    let mut count = 0;
-    for call in calls {
-        count += call.await.expect("it does not panic");
-    }
-    let (took, used) = (clock.steady().since(began), processor_time(SERVER).saturating_sub(used));
-    Rate { per_second: per_second(count, took), server_micros: 1e6 / per_second(count, used) }
-}
-
-async fn call(line: Line, path: &'static str, message: Bytes, stop: Arc<AtomicBool>) -> u64 {
-    let mut grpc = Grpc::new(line);
-    let mut count = 0;
-    while !stop.load(Ordering::Relaxed) {
-        grpc.ready().await.expect("the server is there");
-        let path = PathAndQuery::from_static(path);
-        grpc.unary(Request::new(message.clone()), path, Encoded).await.expect("it is answered");
-        count += 1;
-    }
-    count
+async fn rate(callers: &Callers, question: Question, span: Duration) -> Rate {
+    let mut used = Duration::ZERO;
+    let run = callers.run(question, WIDTH, Until::Span(span), || used = processor_time(SERVER)).await;
+    let used = processor_time(SERVER).saturating_sub(used);
+    let count = run.calls.len() as u64;
+    Rate { per_second: per_second(count, run.took), server_micros: 1e6 / per_second(count, used) }
 }
