@@ -22,6 +22,8 @@ use crate::{
 pub const STAGES: [&str; 7] = ["lead", "contacted", "qualified", "negotiating", "won", "service", "churned"];
 /// Stages in which sales works. A won customer is on its way to service: both see it.
 pub const PRE_SERVICE_STAGES: [&str; 5] = ["lead", "contacted", "qualified", "negotiating", "won"];
+/// Stages into which sales moves customers that it no longer works on.
+const AFTER_SALES_STAGES: [&str; 2] = ["service", "churned"];
 /// Stages in which service works.
 pub const SERVICE_STAGES: [&str; 3] = ["won", "service", "churned"];
 /// The grades that customer declares for a new company.
@@ -156,9 +158,9 @@ fn sales_rep() -> Vec<Template> {
     ];
     let mut templates = vec![
         right(&own, Extent::Own, WORKING).during(&PRE_SERVICE_STAGES),
-        // A change is decided before and after it, so handing over to service needs this. It reads only, so nothing
-        // can be moved out of service by it, and it does not let the customer be seen there.
-        right(&[CustomerStage], Extent::Own, NAMES).during(&["service"]),
+        // A change is decided before and after it, so to hand over to service, or to give up, needs this. It reads only,
+        // so nothing can be moved out of these stages by it, and it does not let the customer be seen there.
+        right(&[CustomerStage], Extent::Own, NAMES).during(&AFTER_SALES_STAGES),
         right(&[CustomerView], Extent::Pooled(Mine, false), NAMES),
         right(&[CustomerClaim], Extent::Pooled(Mine, false), Levels::of(&[(Basic, Write)])),
     ];
@@ -225,7 +227,7 @@ fn sales_manager() -> Vec<Template> {
     let mut templates = vec![
         right(&LEADER_ACTIONS, Extent::Subtree(Mine), LEADING).during(&PRE_SERVICE_STAGES),
         // See sales_rep.
-        right(&[Action::CustomerStage], Extent::Subtree(Mine), NAMES).during(&["service"]),
+        right(&[Action::CustomerStage], Extent::Subtree(Mine), NAMES).during(&AFTER_SALES_STAGES),
     ];
     templates.extend(leading());
     templates

@@ -13,7 +13,7 @@ pub mod stage;
 pub mod timeline;
 
 use revisit_core::{
-    Failure, Kind,
+    Failure, Kind, Violation,
     id::{CustomerId, JobId, OrderId, SegmentId},
 };
 use revisit_permission::Denial;
@@ -61,6 +61,10 @@ pub enum Error {
     ExportCap { max: u64 },
     #[error("the new owner is not an active user")]
     OwnerInactive,
+    #[error("in stage {stage} nobody responsible could see the customer: name a new owner")]
+    NewOwnerRequired { stage: String },
+    #[error("the new owner may not work on the customer in stage {stage}")]
+    NewOwnerUnfit { stage: String },
     #[error("the customer has an owner: transfer it instead")]
     HasOwner,
     #[error("the customer has changed hands since")]
@@ -116,6 +120,8 @@ impl Error {
             Self::ApprovalRequired => (Kind::Precondition, "APPROVAL_REQUIRED"),
             Self::ExportCap { .. } => (Kind::Exhausted, "EXPORT_CAP"),
             Self::OwnerInactive => (Kind::Precondition, "OWNER_INACTIVE"),
+            Self::NewOwnerRequired { .. } => (Kind::Precondition, "NEW_OWNER_REQUIRED"),
+            Self::NewOwnerUnfit { .. } => (Kind::Precondition, "NEW_OWNER_UNFIT"),
             Self::HasOwner => (Kind::Precondition, "HAS_OWNER"),
             Self::OwnerChanged => (Kind::Precondition, "OWNER_CHANGED"),
             Self::NoFormerOwner => (Kind::Precondition, "NO_FORMER_OWNER"),
@@ -160,6 +166,14 @@ impl From<Error> for Failure {
                 }
             }
             Error::StageTransitionIllegal { from, to } => failure.with("from", from).with("to", to),
+            Error::NewOwnerRequired { stage } => {
+                let rule = "is required: whoever has the customer could not view it in this stage";
+                about_new_owner(failure, rule).with("stage", stage)
+            }
+            Error::NewOwnerUnfit { stage } => {
+                let rule = "must be somebody who may view and update the customer in this stage";
+                about_new_owner(failure, rule).with("stage", stage)
+            }
             Error::TooMany { what, max } => failure.with("what", what).with("max", max.to_string()),
             Error::ExportCap { max } => failure.with("max", max.to_string()),
             Error::ImportState { state } => failure.with("state", state),
@@ -188,4 +202,9 @@ impl From<Error> for Failure {
             | Error::FileUnreadable(_) => failure,
         }
     }
+}
+
+fn about_new_owner(failure: Failure, rule: &str) -> Failure {
+    let violations = vec![Violation { field: "new_owner_id".to_owned(), rule: rule.to_owned() }];
+    Failure { violations, ..failure }
 }

@@ -14,6 +14,7 @@ pub mod nightly;
 pub mod once;
 pub mod orders;
 pub mod segments;
+pub mod stages;
 pub mod timeline;
 pub mod transfers;
 pub mod widening;

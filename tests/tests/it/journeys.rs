@@ -10,4 +10,5 @@ mod modules;
 mod people;
 mod reach;
 mod recovery;
+mod sale;
 mod verbs;

@@ -64,16 +64,19 @@ fn three_axes_must_allow_and_the_first_that_refused_is_named() {
 }
 
 #[test]
-fn a_sale_that_moves_the_customer_to_service_ends_the_sellers_rights() {
+fn a_customer_that_sales_moves_on_or_gives_up_ends_the_sellers_rights() {
     let snapshot = company_with(&[]);
     let row = |stage: &str| customer(REP_ONE, STORE_ONE).with_stage(Some(stage.into()));
     // The seller makes the move: the row before and the row after it are decided.
-    let hand_over = |stage: &str| decide(&snapshot, REP_ONE, Action::CustomerStage, &row(stage));
-    assert!(hand_over("won").levels.writes(Layer::Basic) && hand_over("service").allowed);
-    for action in Action::ALL.iter().filter(|action| action.resource() == crate::Resource::Customer) {
-        let after = decide(&snapshot, REP_ONE, *action, &row("service"));
-        assert!(!after.levels.writes(Layer::Basic), "{action} still writes");
-        assert!(!after.allowed || *action == Action::CustomerStage, "{action} is still allowed");
+    let moves = |stage: &str| decide(&snapshot, REP_ONE, Action::CustomerStage, &row(stage));
+    assert!(moves("won").levels.writes(Layer::Basic));
+    for left in ["service", "churned"] {
+        assert!(moves(left).allowed, "to {left}");
+        for action in Action::ALL.iter().filter(|action| action.resource() == crate::Resource::Customer) {
+            let after = decide(&snapshot, REP_ONE, *action, &row(left));
+            assert!(!after.levels.writes(Layer::Basic), "{action} still writes in {left}");
+            assert!(!after.allowed || *action == Action::CustomerStage, "{action} is still allowed in {left}");
+        }
     }
     let served = decide(&snapshot, SERVICE_ONE, Action::CustomerView, &row("service"));
     assert!(served.levels.reads(Layer::History), "service reads the talk before it");

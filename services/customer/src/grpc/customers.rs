@@ -18,7 +18,7 @@ use crate::{
         Clear, View,
         batch_delete::{Answer, delete_all},
         change::{self, Asked},
-        customers, lifecycle, matching as duplicates,
+        customers, lifecycle, matching as duplicates, stages,
     },
 };
 
@@ -179,7 +179,7 @@ impl Customers for Served {
                 let owner = input.id_optional("new_owner_id", &message.new_owner_id);
                 let asked = Asked { etag: read::etag(&mut input, &message.etag), repeat };
                 input.finish()?;
-                lifecycle::move_stage(&self.0, &who, id, (&stage, owner), asked).await.map(|view| show::customer(&view))
+                stages::move_stage(&self.0, &who, id, (&stage, owner), asked).await.map(|view| show::customer(&view))
             }
             .await,
         )

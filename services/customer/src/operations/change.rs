@@ -5,7 +5,7 @@ use revisit_bootstrap::{
     idempotency::{Once, Repeatable},
 };
 use revisit_core::{Input, id::CustomerId};
-use revisit_permission::{Action, Decided, Layer, Level, Levels, Permits, Scope};
+use revisit_permission::{Action, Decided, Layer, Level, Levels, Permits, Row, Scope};
 
 use super::{
     TRIES_MAX, View,
@@ -39,8 +39,28 @@ pub struct Planned {
     pub change: Change,
     /// The layers that it writes, each with the field that names it in a refusal.
     pub layers: Vec<(Layer, String)>,
-    /// Other rights that the change needs: they are decided again with its own before it is committed.
-    pub also: Vec<Decided>,
+    /// Other decisions that the change rests on: they are made again with its own before it is committed.
+    also: Vec<Decided>,
+    /// The row after it on which the caller's right is decided, where that is not the row as it will be.
+    decided_on: Option<Row>,
+}
+
+impl Planned {
+    pub const fn new(change: Change, layers: Vec<(Layer, String)>) -> Self {
+        Self { change, layers, also: Vec::new(), decided_on: None }
+    }
+
+    /// It rests on these decisions too.
+    pub fn also(mut self, decided: impl IntoIterator<Item = Decided>) -> Self {
+        self.also.extend(decided);
+        self
+    }
+
+    /// The caller's right is decided on this row, because who gives a customer away need not have a right over what it
+    /// becomes.
+    pub fn decided_on(self, row: Row) -> Self {
+        Self { decided_on: Some(row), ..self }
+    }
 }
 
 /// Whose change, of which customer, by what right.
@@ -110,7 +130,8 @@ async fn apply_once(
     if planned.change.after.external_id != before.external_id {
         matching::refuse_taken(app, who, &scope, &planned.change.after, Some(id)).await?;
     }
-    let decided = who.caller.decide_change(&who.leases, action, &before.row(), &planned.change.after.row())?;
+    let after = planned.decided_on.unwrap_or_else(|| planned.change.after.row());
+    let decided = who.caller.decide_change(&who.leases, action, &before.row(), &after)?;
     // A move of stage overwrites what the row was before it: in the stage of a hand-over the mover only reads.
     let levels = if action == Action::CustomerStage { decided.levels_before() } else { decided.levels() };
     for (layer, field) in &planned.layers {
@@ -257,7 +278,7 @@ pub fn plan_update(
     input.finish()?;
     let contents = mask.kind || mask.name || mask.city || mask.contact_points;
     let change = Change::update(before, after);
-    Ok(Planned { change: if contents { change.with_contents() } else { change }, layers, also: Vec::new() })
+    Ok(Planned::new(if contents { change.with_contents() } else { change }, layers))
 }
 
 fn contact_points(app: &App, input: &mut Input, before: &Customer, draft: &Draft, add: bool) -> Vec<ContactPoint> {

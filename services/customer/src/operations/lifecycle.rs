@@ -1,4 +1,4 @@
-//! The life of a record: stages, tags, owners, deletion and return. Each is a change as `change` makes them.
+//! The life of a record: tags, owners, deletion and return. Each is a change as `change` makes them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,44 +33,6 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_hours(24);
-
-/// Moves a customer to another stage, and to another owner in the same commit when one is named.
-pub async fn move_stage(
-    app: &App,
-    who: &Principal,
-    id: CustomerId,
-    (stage, new_owner): (&str, Option<SubjectId>),
-    asked: Asked,
-) -> Result<View, Error> {
-    let asking = Asking { who, id, action: Action::CustomerStage, asked: &asked };
-    apply(app, asking, |before, catalogue| {
-        if catalogue.stages.find(stage).is_none() {
-            return Err(Error::StageUnknown(stage.to_owned()));
-        }
-        if !catalogue.stages.allows(&before.stage, stage) {
-            return Err(Error::StageTransitionIllegal { from: before.stage.clone(), to: stage.to_owned() });
-        }
-        let now = app.clock.wall();
-        let mut also = Vec::new();
-        let mut after = before.clone();
-        stage.clone_into(&mut after.stage);
-        let entry = customers::entry(app, EntryKind::Stage, &after, now)
-            .by(who.subject())
-            .change(before.stage.clone(), after.stage.clone());
-        let mut change = Change::update(before.clone(), after).entry(entry);
-        if let Some(owner) = new_owner.filter(|owner| before.owner != Some(*owner)) {
-            change = hand_to(app, who, change, (owner, None), now)?;
-            // It is handed over in the stage that it leaves: in the next one the mover may have no right at all.
-            let handed = change.after.row().with_stage(before.row().stage);
-            let (action, layer) = (Action::CustomerTransfer, (Layer::Basic, "new_owner_id"));
-            let decided = who.caller.decide_change(&who.leases, action, &before.row(), &handed)?;
-            require_write(&decided.levels(), layer.0, layer.1)?;
-            also.push(decided);
-        }
-        Ok(Planned { change, layers: vec![(Layer::Basic, "stage".to_owned())], also })
-    })
-    .await
-}
 
 /// The change with another owner: owner, department of record and ownership epoch move together.
 pub fn hand_to(
@@ -116,7 +78,7 @@ pub async fn tag(
         after.tags.retain(|tag| !removed.contains(tag));
         input.finish()?;
         let layers = vec![(Layer::Basic, "tags".to_owned())];
-        Ok(Planned { change: Change::update(before, after), layers, also: Vec::new() })
+        Ok(Planned::new(Change::update(before, after), layers))
     })
     .await
 }
@@ -132,7 +94,7 @@ pub async fn delete(app: &App, who: &Principal, id: CustomerId, asked: Asked) ->
             .by(who.subject())
             .change(None, Some("deleted".to_owned()));
         let change = Change::update(before, after).with_contents().entry(entry);
-        Ok(Planned { change, layers: vec![(Layer::Basic, "delete_time".to_owned())], also: Vec::new() })
+        Ok(Planned::new(change, vec![(Layer::Basic, "delete_time".to_owned())]))
     })
     .await;
     match deleted {
@@ -224,7 +186,7 @@ pub async fn transfer(
         }
         let change = Change::update(before.clone(), before).because(handover.clone());
         let change = hand_to(app, who, change, to, app.clock.wall())?;
-        Ok(Planned { change, layers: vec![(Layer::Basic, "owner_id".to_owned())], also: Vec::new() })
+        Ok(Planned::new(change, vec![(Layer::Basic, "owner_id".to_owned())]))
     })
     .await
 }

@@ -107,10 +107,10 @@ async fn share_masked(admin: &Person, with: &Person, customer_id: &str) -> Resul
     answer(admin.access().create_grant(request).await).map(|_| ())
 }
 
-/// A sale: the seller wins the customer, the region's manager hands it to service, and the seller's rights have ended.
+/// A sale: the seller wins the customer and hands it to service, and the seller's rights have ended.
 pub async fn sale(running: &Running, company: &Company, desk: &Person, story: &mut Story) -> Result<(), Failure> {
-    let (seller, manager, service) = (company.person("na"), company.person("han"), company.person("wen"));
-    for person in [seller, manager, service, desk] {
+    let (seller, service) = (company.person("na"), company.person("wen"));
+    for person in [seller, service, desk] {
         person.fresh().await?;
     }
     let row = customer_of(seller).await?;
@@ -121,14 +121,18 @@ pub async fn sale(running: &Running, company: &Company, desk: &Person, story: &m
     }
     record_contract(desk, &row.customer_id).await?;
     let before = ask(seller, &row.customer_id).await;
-    move_stage(manager, &row.customer_id, "service", &service.id).await?;
+    let kept = move_stage(seller, &row.customer_id, "service", "").await;
+    move_stage(seller, &row.customer_id, "service", &service.id).await?;
     let after = ask(seller, &row.customer_id).await;
     let served = ask(service, &row.customer_id).await;
     story.chapter("A sale moves a customer to service (倪娜, 杭州西湖店 → 温柔, 华东客服)")?;
     story.tell(format!("the seller before: {}", told(&before)))?;
+    let refusal = kept.as_ref().err().map_or("allowed", |failure| failure.reason);
+    story.tell(format!("the seller moves it to service and names nobody there: {refusal}"))?;
     story.tell(format!("the seller after, at the same commit: {}", told(&after)))?;
     story.tell(format!("service after: {}", told(&served)))?;
     story.must(before.is_ok(), "the seller did not see the customer before the sale");
+    story.must(refusal == "NEW_OWNER_REQUIRED", "the customer could be moved to where nobody responsible sees it");
     story.must(after.is_err_and(|failure| failure.kind == Kind::NotFound), "the seller's rights did not end");
     story.must(served.is_ok_and(|row| *row.owner_id == *service.id), "service did not get the customer");
     running.settle().await

@@ -1,4 +1,4 @@
-//! Customers change hands: by a sale, and because somebody leaves.
+//! Customers change hands because somebody leaves, or a program ends.
 
 use std::time::Duration;
 
@@ -10,39 +10,6 @@ use revisit_tests::world::{World, in_each_world};
 
 /// Steps of the clock that a hand-over may take.
 const STEPS: usize = 30;
-
-async fn move_stage(who: &Person, customer_id: &str, stage: &str, owner: &str) {
-    let request = customer::MoveStageRequest {
-        customer_id: customer_id.to_owned(),
-        stage: stage.to_owned(),
-        new_owner_id: owner.to_owned(),
-        ..Default::default()
-    };
-    answer(who.customers().move_stage(request).await).expect("the stage is moved");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sale_gives_the_customer_to_service_and_ends_the_sellers_rights_at_that_commit() {
-    in_each_world(async |world: &World| {
-        let east = world.department("华东大区", &world.root).await;
-        let store = world.department("杭州西湖店", &east).await;
-        let desk = world.department("华东客服", &east).await;
-        let manager = world.hire("han", "regional_manager", &east).await;
-        let seller = world.hire("na", "sales_rep", &store).await;
-        let service = world.hire("wen", "service", &desk).await;
-        let row = world.customer(&seller, "王芳", "13800001001").await;
-        for stage in ["contacted", "qualified", "negotiating", "won"] {
-            move_stage(&seller, &row.customer_id, stage, "").await;
-        }
-        assert!(world.ask(&seller, &row.customer_id).await.is_ok());
-        move_stage(&manager, &row.customer_id, "service", &service.id).await;
-        let after = world.ask(&seller, &row.customer_id).await.expect_err("no longer hers");
-        assert_eq!(after.kind, Kind::NotFound);
-        let served = world.ask(&service, &row.customer_id).await.expect("hers now");
-        assert_eq!(served.owner_id, *service.id);
-    })
-    .await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_program_owned_goes_to_the_head_of_the_department_when_it_ends() {
