@@ -17,6 +17,7 @@ mod front;
 pub mod idempotency;
 pub mod lease;
 pub mod limits;
+mod modules;
 mod panics;
 mod parked;
 pub mod process;

@@ -4,7 +4,7 @@ use std::{future::Future, ops::Add, pin::Pin, sync::Arc, time::Duration};
 
 use revisit_core::{Clock, Failure, Ids, Kind, Timestamp};
 use revisit_event::{Bus, Outbox, Relay};
-use revisit_permission::Leases;
+use revisit_permission::{Action, Leases};
 use tonic::{
     body::Body,
     codegen::{Service, http},
@@ -186,6 +186,7 @@ pub struct Started {
     pub(crate) public: Vec<&'static str>,
     pub(crate) long: Vec<&'static str>,
     pub(crate) endless: Vec<&'static str>,
+    pub(crate) actions: Vec<(&'static str, Action)>,
     pub(crate) workers: Vec<Work>,
     pub(crate) outboxes: Vec<Database>,
     pub(crate) relays: Vec<Relay>,
@@ -239,6 +240,14 @@ impl Started {
     #[must_use]
     pub fn endless(mut self, calls: &[&'static str]) -> Self {
         self.endless.extend_from_slice(calls);
+        self
+    }
+
+    /// Names calls that belong to a module, as `/package.Service/Method`, each with the action that it is for: it is
+    /// refused to whom the module of that action is switched off.
+    #[must_use]
+    pub fn of_modules(mut self, calls: &[(&'static str, Action)]) -> Self {
+        self.actions.extend_from_slice(calls);
         self
     }
 
@@ -296,6 +305,7 @@ impl Started {
         self.public.extend(other.public);
         self.long.extend(other.long);
         self.endless.extend(other.endless);
+        self.actions.extend(other.actions);
         self.workers.extend(other.workers);
         self.outboxes.extend(other.outboxes);
         self.relays.extend(other.relays);

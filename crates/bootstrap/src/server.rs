@@ -4,7 +4,7 @@
 //! gate its calls answer UNAVAILABLE and health says NOT_SERVING; both, and reflection, answer from the first moment.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     future::Future,
     net::SocketAddr,
@@ -16,6 +16,7 @@ use std::{
 
 use http::{Request, Response};
 use revisit_core::Failure;
+use revisit_permission::Action;
 use tokio::{io::DuplexStream, net::TcpListener, sync::mpsc, sync::watch, task::JoinHandle};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{
@@ -32,6 +33,7 @@ use crate::{
     ending::Endings,
     front::Front,
     limits::{Deadlines, Messages, Shed, refuse},
+    modules::Modules,
     panics::Panics,
     runtime::Started,
     settings::Settings,
@@ -60,6 +62,7 @@ struct Open {
     public: HashSet<&'static str>,
     long: HashSet<&'static str>,
     endless: HashSet<&'static str>,
+    actions: HashMap<&'static str, Action>,
     denials_of: denials::ByService,
 }
 
@@ -75,6 +78,7 @@ impl Gate {
             public: started.public.iter().copied().collect(),
             long: started.long.iter().copied().collect(),
             endless: started.endless.iter().copied().collect(),
+            actions: started.actions.iter().copied().collect(),
             denials_of: started.denials_of.clone(),
         });
     }
@@ -95,6 +99,12 @@ impl Gate {
     #[must_use]
     pub fn is_endless(&self, path: &str) -> bool {
         self.open.get().is_some_and(|open| open.endless.contains(path))
+    }
+
+    /// What a call of a module is for; nothing for a call of no module.
+    #[must_use]
+    pub(crate) fn action(&self, path: &str) -> Option<Action> {
+        self.open.get()?.actions.get(path).copied()
     }
 
     /// Where the denials of a call are written; nowhere for a service without an outbox.
@@ -227,8 +237,10 @@ pub async fn serve(bound: Bound, settings: &Settings, auth: Auth, shutdown: &Shu
         .layer(Front(auth.behind(gate.clone())))
         // It counts by who calls.
         .layer(Front(Shares::new(gate.clone(), &settings.limits)))
-        // Innermost: it sees who calls, and how every handler ends.
-        .layer(Front(Enforced::new(gate.clone())));
+        // It sees who calls, and how every call that was let so far ends.
+        .layer(Front(Enforced::new(gate.clone())))
+        // Innermost, so that what it refuses is audited like the refusal of a handler.
+        .layer(Front(Modules::new(gate.clone())));
     let router = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))

@@ -15,6 +15,7 @@ mod timeline;
 use std::sync::Arc;
 
 use revisit_bootstrap::Started;
+use revisit_permission::Action;
 use revisit_proto::{
     customer::v1::{
         catalogue_server::CatalogueServer, customers_server::CustomersServer, export_server::ExportServer,
@@ -25,6 +26,29 @@ use revisit_proto::{
 };
 
 use crate::App;
+
+/// The calls that belong to a module, by the action that each is for. Whoever looks at segments uses what marketing makes.
+const OF_MODULES: [(&str, Action); 19] = [
+    ("/revisit.customer.v1.Customers/CountCustomers", Action::CustomerAggregate),
+    ("/revisit.customer.v1.Customers/MoveStage", Action::CustomerStage),
+    ("/revisit.customer.v1.Customers/TagCustomer", Action::CustomerTag),
+    ("/revisit.customer.v1.Orders/RecordOrder", Action::CustomerOrderRecord),
+    ("/revisit.customer.v1.Orders/CancelOrder", Action::CustomerOrderRecord),
+    ("/revisit.customer.v1.Orders/ListOrders", Action::CustomerOrderView),
+    ("/revisit.customer.v1.Ownership/AssignCustomer", Action::CustomerAssign),
+    ("/revisit.customer.v1.Ownership/TransferCustomer", Action::CustomerTransfer),
+    ("/revisit.customer.v1.Ownership/CreateBulkTransfer", Action::CustomerTransfer),
+    ("/revisit.customer.v1.Ownership/GetBulkTransfer", Action::CustomerTransfer),
+    ("/revisit.customer.v1.Ownership/ListBulkTransferRows", Action::CustomerTransfer),
+    ("/revisit.customer.v1.Ownership/UndoBulkTransfer", Action::CustomerTransfer),
+    ("/revisit.customer.v1.Ownership/GetOrphanReport", Action::CustomerAggregate),
+    ("/revisit.customer.v1.Segments/CreateSegment", Action::SegmentManage),
+    ("/revisit.customer.v1.Segments/GetSegment", Action::SegmentManage),
+    ("/revisit.customer.v1.Segments/ListSegments", Action::SegmentManage),
+    ("/revisit.customer.v1.Segments/UpdateSegment", Action::SegmentManage),
+    ("/revisit.customer.v1.Segments/DeleteSegment", Action::SegmentManage),
+    ("/revisit.customer.v1.Segments/PreviewSegment", Action::SegmentManage),
+];
 
 /// Serves every group of calls.
 pub fn serve(started: Started, app: &Arc<App>) -> Started {
@@ -41,4 +65,5 @@ pub fn serve(started: Started, app: &Arc<App>) -> Started {
         .serve(ProjectionsServer::new(internal.clone()))
         .serve(CustomerHandOverServer::new(internal))
         .long(&["/revisit.customer.v1.Import/UploadFile"])
+        .of_modules(&OF_MODULES)
 }

@@ -109,6 +109,7 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
         .serve(pb::today_server::TodayServer::new(served.clone()))
         .serve(pb::projections_server::ProjectionsServer::new(served.clone()))
         .serve(identity::task_hand_over_server::TaskHandOverServer::new(served))
+        .of_modules(&grpc::OF_MODULES)
         .outbox(&database, &runtime)
         .work(Work::new("consume", applying))
         .work(Work::new("fire", firing))

@@ -11,6 +11,7 @@ mod templates;
 use std::sync::Arc;
 
 use revisit_bootstrap::Started;
+use revisit_permission::Action;
 use revisit_proto::notification::v1::{
     deliveries_server::DeliveriesServer, endpoints_server::EndpointsServer, inbox_server::InboxServer,
     preferences_server::PreferencesServer, templates_server::TemplatesServer,
@@ -24,6 +25,12 @@ struct Served {
     app: Arc<App>,
 }
 
+/// The calls that belong to a module, by the action that each is for.
+const OF_MODULES: [(&str, Action); 2] = [
+    ("/revisit.notification.v1.Templates/UpdateTemplate", Action::TemplateManage),
+    ("/revisit.notification.v1.Preferences/UpdatePolicy", Action::TemplateManage),
+];
+
 /// Serves every call of this service; all need a token.
 pub fn serve(started: Started, app: &Arc<App>) -> Started {
     let served = Served { app: Arc::clone(app) };
@@ -34,4 +41,5 @@ pub fn serve(started: Started, app: &Arc<App>) -> Started {
         .serve(PreferencesServer::new(served.clone()))
         .serve(EndpointsServer::new(served))
         .endless(&["/revisit.notification.v1.Inbox/WatchMessages"])
+        .of_modules(&OF_MODULES)
 }

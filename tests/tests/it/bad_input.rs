@@ -17,7 +17,7 @@ mod accepted;
 mod bytes;
 pub mod keys;
 mod least;
-mod raw;
+pub mod raw;
 pub mod wire;
 
 use accepted::is_accepted;
@@ -26,7 +26,7 @@ use raw::{From, call};
 use wire::{Contract, EVILS, Evil, Place, Rpc};
 
 /// Calls that answer whoever asks.
-const PUBLIC: [&str; 5] = [
+pub const PUBLIC: [&str; 5] = [
     "/revisit.identity.v1.Auth/LogIn",
     "/revisit.identity.v1.Auth/LogInServiceAccount",
     "/revisit.identity.v1.Auth/Refresh",
@@ -193,7 +193,7 @@ fn is_internal(answer: Option<Result<(), Status>>) -> bool {
 }
 
 /// The messages of a call: its first is the one that is tried. An upload goes on with a part that is good, as field 2.
-fn upload(rpc: &Rpc, first: Vec<u8>) -> Vec<Vec<u8>> {
+pub fn upload(rpc: &Rpc, first: Vec<u8>) -> Vec<Vec<u8>> {
     let length = u8::try_from(FILE.len()).expect("one byte says how long the file is");
     if rpc.uploads { vec![first, [&[0x12, length][..], FILE].concat()] } else { vec![first] }
 }

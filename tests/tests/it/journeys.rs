@@ -11,4 +11,5 @@ mod people;
 mod reach;
 mod recovery;
 mod sale;
+mod switched_off;
 mod verbs;

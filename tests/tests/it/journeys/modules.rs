@@ -11,7 +11,7 @@ use revisit_standalone::client::Person;
 use revisit_tests::world::{World, in_each_world};
 
 /// Switches a module and waits until everybody knows.
-async fn switch(world: &World, name: &str, department_id: &str, off: bool) -> identity::Module {
+pub async fn switch(world: &World, name: &str, department_id: &str, off: bool) -> identity::Module {
     let admin = world.admin.fresh().await.expect("a session");
     let request = identity::SwitchModuleRequest {
         name: name.to_owned(),
