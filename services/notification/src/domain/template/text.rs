@@ -104,3 +104,20 @@ fn in_inline(inline: &ast::InlineExpression<&str>, see: &mut See<'_>) {
         | ast::InlineExpression::MessageReference { .. } => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::template::parse;
+
+    #[test]
+    fn a_function_is_given_numbers_of_two_digits_at_the_most() {
+        let told = |digits: &str| {
+            let text = format!("title = Today\nbody = {{ NUMBER(1, minimumFractionDigits: {digits}) }}");
+            parse(&text).map(drop).map_err(|flaw| flaw.rule)
+        };
+        assert_eq!(told("20"), Ok(()));
+        for digits in ["100", "1000000000"] {
+            assert_eq!(told(digits), Err("may give a function numbers of at most two digits".to_owned()), "{digits}");
+        }
+    }
+}
