@@ -177,3 +177,18 @@ async fn a_new_owner_is_a_transfer_wherever_the_owner_would_keep_the_customer_in
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_moves_stages_and_transfers_nothing_names_nobody_where_the_owner_stays_in_sight() {
+    in_each_world(async |world: &World| {
+        let region = Region::found(world).await;
+        // Service of the whole company sees the row before and after, and may move its stage.
+        let desk = world.hire("an", "service", &world.root).await;
+        let pushed = move_stage(&desk, &region.won, "won", &region.service.id.to_string()).await;
+        assert_eq!(told(pushed).0, Kind::Denied);
+        region.is_as_it_was(world).await;
+        let taken = move_stage(&desk, &region.won, "service", &desk.id.to_string()).await.expect("in service it works");
+        assert_eq!(taken.owner_id, desk.id.to_string());
+    })
+    .await;
+}
