@@ -54,6 +54,8 @@ fn plan(
     let mut after = before.clone();
     to.name.clone_into(&mut after.stage);
     let (left, kept) = (before.row(), after.row());
+    // Whoever may not move it at all hears that first, and nothing about what others may.
+    who.decide(Action::CustomerStage, &left)?;
     let entry = customers::entry(app, EntryKind::Stage, &after, now)
         .by(who.subject())
         .change(before.stage.clone(), after.stage.clone());
@@ -66,7 +68,8 @@ fn plan(
         return Ok(Planned::new(change, vec![layer]).also(owner));
     };
     let change = hand_to(app, who, change, (owner, None), now)?;
-    let fit = if to.active { require_fit(who, owner, &change.after.row(), to)? } else { Vec::new() };
+    let fit = to.active.then(|| require_fit(who, owner, &change.after.row(), to)).transpose()?;
+    let fit = fit.into_iter().flatten();
     match sight {
         Sight::Ends => Ok(Planned::new(change, vec![layer]).also(fit).decided_on(kept)),
         Sight::Stays(_) => {
@@ -104,13 +107,10 @@ impl Sight {
 }
 
 /// That the next owner can work on the customer as it will be. Decided again before the commit.
-fn require_fit(who: &Principal, owner: SubjectId, row: &Row, to: &Stage) -> Result<Vec<Decided>, Error> {
+fn require_fit(who: &Principal, owner: SubjectId, row: &Row, to: &Stage) -> Result<[Decided; 2], Error> {
     let owner = Principal::named(&who.leases, who.tenant(), owner);
-    let mut fit = Vec::new();
-    for (action, least) in [(Action::CustomerView, Layer::Basic), (Action::CustomerUpdate, Layer::Basic)] {
-        let decided = allowed(owner.decide(action, row))?;
-        let decided = decided.filter(|decided| action == Action::CustomerView || decided.levels().writes(least));
-        fit.push(decided.ok_or_else(|| Error::NewOwnerUnfit { stage: to.name.clone() })?);
-    }
-    Ok(fit)
+    let unfit = || Error::NewOwnerUnfit { stage: to.name.clone() };
+    let views = allowed(owner.decide(Action::CustomerView, row))?.ok_or_else(unfit)?;
+    let updates = allowed(owner.decide(Action::CustomerUpdate, row))?.ok_or_else(unfit)?;
+    if updates.levels().writes(Layer::Basic) { Ok([views, updates]) } else { Err(unfit()) }
 }

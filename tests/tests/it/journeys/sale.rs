@@ -137,6 +137,9 @@ async fn who_could_not_work_on_the_customer_in_service_is_not_given_it() {
                 assert_eq!(told(refused), about_owner("NEW_OWNER_UNFIT"), "{} for {}", unfit.username, who.username);
             }
         }
+        // Who may not move it at all hears nothing about who could work on it.
+        let refused = move_stage(&boss, &region.won, "service", &finance.id.to_string()).await;
+        assert_eq!(told(refused).0, Kind::Denied);
         region.is_as_it_was(world).await;
     })
     .await;
