@@ -9,8 +9,8 @@ use sea_orm::{ConnectionTrait, Statement};
 
 use super::{database::WORKER, events::Pair};
 
-/// Tries after which the next one is eight seconds away.
-const TRIES: u32 = 6;
+/// Tries after which the next one is eight seconds away; the first two come at once.
+const TRIES: u32 = 7;
 /// How long those tries may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Sooner than the next try.

@@ -247,3 +247,17 @@ async fn what_follows_an_outcome_opens_for_nobody_who_has_left() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn customer_is_told_that_what_a_task_lent_is_over_before_its_completion_is_answered() {
+    in_each_company(async |company: &Company| {
+        let (id, task) = company.with_open_task().await;
+        company.tasks().complete_task(company.by("rep", done(&task))).await.expect("done");
+        // The event says the same and comes when it comes; nobody here waits for it.
+        let closed = company.heard::<pb::TaskClosed>().await.into_iter().find(|one| one.task_id == task.task_id);
+        let told: Vec<_> = company.closings.told();
+        let told: Vec<_> = told.iter().map(|one| (&*one.customer_id, &*one.task_id, one.generation)).collect();
+        assert_eq!(told, [(&*id.to_string(), &*task.task_id, closed.expect("it is closed").generation)]);
+    })
+    .await;
+}

@@ -1,6 +1,7 @@
 //! A company of five people around the real follow-up service: tokens and rights come from a fake identity, customers
 //! from events that the test puts on the bus.
 
+mod closings;
 mod customers;
 mod freshness;
 mod people;
@@ -18,6 +19,7 @@ use revisit_core::{
 };
 use revisit_event::kind_of;
 use revisit_proto::{
+    customer::v1::projections_server::ProjectionsServer,
     followup::v1::{
         self as pb, calendars_client::CalendarsClient, metrics_client::MetricsClient, plans_client::PlansClient,
         tasks_client::TasksClient,
@@ -40,6 +42,7 @@ use tonic::{
 
 /// Monday, 2 March 2026, 08:00 in Shanghai.
 pub const BEGIN: Timestamp = Timestamp::from_micros(1_772_409_600_000_000);
+use closings::Closings;
 use reports::Reports;
 pub use time::shanghai;
 
@@ -54,6 +57,7 @@ pub struct Company {
     pub replicas: Vec<Running>,
     pub store: DepartmentId,
     pub reports: Reports,
+    pub closings: Closings,
     people: BTreeMap<&'static str, SubjectId>,
     speaker: Speaker,
     ids: Ids,
@@ -101,6 +105,7 @@ impl Company {
             speaker: Speaker::new(identity.tenant, &clock),
             watching: Vec::new(),
             reports: Reports::default(),
+            closings: Closings::default(),
             replicas: Vec::new(),
             database,
             clock,
@@ -118,7 +123,7 @@ impl Company {
     }
 
     async fn replica(&self) -> Running {
-        let (fake, reports) = (self.identity.clone(), self.reports.clone());
+        let (fake, reports, closings) = (self.identity.clone(), self.reports.clone(), self.closings.clone());
         let leases = Service::new(
             "identity",
             "[identity]",
@@ -131,7 +136,16 @@ impl Company {
             },
             |_: Nothing, _: Runtime| async { Ok(()) },
         );
-        let services = [leases, revisit_followup::service()];
+        let customer = Service::new(
+            "customer",
+            "[customer]",
+            move |_: Nothing, _: Runtime| {
+                let closings = closings.clone();
+                async move { Ok(Started::new().serve(ProjectionsServer::new(closings))) }
+            },
+            |_: Nothing, _: Runtime| async { Ok(()) },
+        );
+        let services = [leases, customer, revisit_followup::service()];
         let mut layers = Process::manuals(&services, &[]).expect("the manuals are TOML");
         let url = self.database.url.replacen("sqlite://", "sqlite:", 1);
         let key = STANDARD.encode([7; 32]);
@@ -156,6 +170,11 @@ impl Company {
 
     pub fn new_id<K>(&self) -> Id<K> {
         self.ids.next(self.now())
+    }
+
+    /// An id that was made this instant by the time of the leases, which here is the machine's.
+    pub fn fresh_id<K>(&self) -> Id<K> {
+        self.ids.next(Clock::system().wall())
     }
 
     pub fn now(&self) -> Timestamp {

@@ -109,7 +109,7 @@ async fn a_task_that_is_done_before_it_is_due_is_never_reminded_of_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_task_lends_is_over_when_whoever_completed_it_looks_again() {
+async fn what_a_task_lends_is_over_for_whoever_has_completed_it() {
     in_each_world(async |world: &World| {
         let (manager, rep) = store(world).await;
         let department = manager.directory().get_own_profile(identity::GetOwnProfileRequest {}).await;
@@ -129,7 +129,7 @@ async fn what_a_task_lends_is_over_when_whoever_completed_it_looks_again() {
         let lent = world.ask(&colleague, &task.customer_id).await.expect("it is lent");
         assert_eq!(lent.contact_points[0].normal_form, "+8613800001001");
         complete(&colleague, &task).await;
-        // Nothing has settled, and nothing needs to.
+        world.settle().await;
         let over = world.ask(&colleague, &task.customer_id).await.expect_err("it is over");
         assert_eq!(over.kind, Kind::NotFound);
     })
