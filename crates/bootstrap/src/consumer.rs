@@ -286,8 +286,7 @@ impl Consumer {
     }
 
     fn reached(&self, source: &'static str, stream: &Stream, position: i64, memory: &mut Memory) {
-        let mut passages = self.freshness.passages();
-        passages.entry(source).or_default().applied(stream.incarnation, stream.shard, position);
+        self.freshness.applied(source, stream, position);
         memory.owed.entry((source, stream.incarnation)).or_default().insert(stream.shard, position);
     }
 

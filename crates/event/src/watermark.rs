@@ -88,6 +88,13 @@ impl Passage {
         self.shards.get(shard as usize).and_then(|shard| shard.passed)
     }
 
+    /// The position up to which everything of `shard` has been applied, of the producer's present life.
+    #[must_use]
+    pub fn position(&self, shard: u32) -> i64 {
+        let applied = self.incarnation.and_then(|incarnation| self.applied.get(&incarnation));
+        applied.and_then(|applied| applied.get(shard as usize)).copied().unwrap_or(0)
+    }
+
     /// The lease time up to which everything is known: the least of all shards.
     #[must_use]
     pub fn known_until_everywhere(&self) -> Option<Timestamp> {

@@ -1,5 +1,6 @@
 //! The use cases: what people ask for, what other services' events cause, and what goes on in the background.
 
+pub mod arrivals;
 pub mod by_hand;
 pub mod calendars;
 pub mod complete;

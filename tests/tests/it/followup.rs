@@ -1,5 +1,6 @@
 //! The follow-up service alone, between a fake identity and events as customer would send them, on both databases.
 
+mod arrivals;
 mod asked;
 mod cadence;
 mod differences;

@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
-use revisit_core::Failure;
-use revisit_event::{Bus, Passage};
+use revisit_core::{Failure, Timestamp, id::TenantId};
+use revisit_event::{Bus, Passage, Stream, shard};
+use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::lease::LeaseClient;
 
@@ -19,6 +21,16 @@ const AGE_MAX: Duration = Duration::from_secs(2);
 pub struct Freshness {
     lease: LeaseClient,
     passages: Arc<Mutex<HashMap<&'static str, Passage>>>,
+    moved: watch::Sender<()>,
+}
+
+/// What is known of one subject of a source: who waits for more of it is told when this has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Known {
+    /// The lease time up to which everything is known; none before the first watermark was passed.
+    pub until: Option<Timestamp>,
+    shard: u32,
+    position: i64,
 }
 
 /// The consumers of a process, so that a step of the demo's clock can make each look at the watermarks at once: by
@@ -47,7 +59,7 @@ impl Consumers {
 
 impl Freshness {
     pub(super) fn new(lease: LeaseClient) -> Self {
-        Self { lease, passages: Arc::default() }
+        Self { lease, passages: Arc::default(), moved: watch::channel(()).0 }
     }
 
     /// Refuses when what is known of `source` is too old to decide a user's call on.
@@ -58,6 +70,34 @@ impl Freshness {
         if now.since(known) <= AGE_MAX { Ok(()) } else { Err(stale()) }
     }
 
+    /// What is known of one subject of a source.
+    #[must_use]
+    pub fn known(&self, source: &str, tenant: TenantId, subject: Uuid) -> Known {
+        self.known_of(source, shard(tenant, subject))
+    }
+
+    fn known_of(&self, source: &str, shard: u32) -> Known {
+        let passages = self.passages();
+        let passage = passages.get(source);
+        let until = passage.and_then(|passage| passage.known_until(shard));
+        Known { until, shard, position: passage.map_or(0, |passage| passage.position(shard)) }
+    }
+
+    /// Waits until more is known. The caller bounds it: a source that is away tells nothing.
+    pub async fn more(&self, source: &str, than: Known) {
+        let mut moved = self.moved.subscribe();
+        while self.known_of(source, than.shard) == than {
+            // The sender lives in `self`.
+            let _ = moved.changed().await;
+        }
+    }
+
+    /// Takes note that everything of a stream up to a position has been applied.
+    pub(super) fn applied(&self, source: &'static str, stream: &Stream, position: i64) {
+        self.passages().entry(source).or_default().applied(stream.incarnation, stream.shard, position);
+        self.moved.send_replace(());
+    }
+
     /// Whether something that a source has told of is not known to be applied.
     pub(super) fn is_behind(&self) -> bool {
         self.passages().values().any(Passage::is_behind)
@@ -66,6 +106,7 @@ impl Freshness {
     pub(super) async fn look(&self, bus: &Bus, source: &'static str) -> Result<(), Failure> {
         if let Some(watermark) = bus.watermark(source).await? {
             self.passages().entry(source).or_default().seen(&watermark);
+            self.moved.send_replace(());
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use revisit_permission::{Action, Layer};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
-    customers, enrolments, planner,
+    arrivals, customers, enrolments, planner,
     tasks::{active, shown},
 };
 use crate::{
@@ -68,7 +68,7 @@ pub struct New {
 /// Makes a to-do or a next contact.
 pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Error> {
     let customer = match new.customer {
-        Some(id) => Some(enrolments::viewed_customer(app, who, id).await?),
+        Some(id) => Some(arrivals::viewed_customer(app, who, id).await?),
         None => None,
     };
     let assignee =
