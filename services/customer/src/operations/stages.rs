@@ -84,8 +84,8 @@ fn plan(
 
 /// What a move leaves the owner of, who is not asked.
 enum Sight {
-    /// As much as before. Decided again before the commit where the owner does see the customer.
-    Stays(Option<Decided>),
+    /// As much as before. That the owner sees the customer, where that is so, is decided again before the commit.
+    Stays(Vec<Decided>),
     /// The owner saw the customer and would not in the stage moved to, where somebody is to work on it.
     Ends,
 }
@@ -93,15 +93,15 @@ enum Sight {
 impl Sight {
     fn of_owner(who: &Principal, (left, kept): (&Row, &Row), to: &Stage) -> Result<Self, Error> {
         let Some(owner) = left.owner.filter(|_| to.active && left.stage != kept.stage) else {
-            return Ok(Self::Stays(None));
+            return Ok(Self::Stays(Vec::new()));
         };
         let owner = Principal::named(&who.leases, who.tenant(), owner);
         let sees = |row| allowed(owner.decide(Action::CustomerView, row));
         match sees(kept)? {
-            Some(decided) => Ok(Self::Stays(Some(decided))),
+            Some(decided) => Ok(Self::Stays(vec![decided])),
             None if sees(left)?.is_some() => Ok(Self::Ends),
             // Who has left, or never saw it, loses nothing by this move; the patrol finds such customers.
-            None => Ok(Self::Stays(None)),
+            None => Ok(Self::Stays(Vec::new())),
         }
     }
 }
