@@ -53,7 +53,7 @@ impl Region {
     /// Nothing has changed: the seller has the customer, where it was.
     async fn is_as_it_was(&self, world: &World) {
         let seen = world.ask(&self.seller, &self.won).await.expect("still hers");
-        assert_eq!((seen.stage.as_str(), seen.owner_id.as_str()), ("won", &*self.seller.id.to_string()));
+        assert_eq!((seen.stage.as_str(), seen.owner_id.as_str()), ("won", &*self.seller.id));
     }
 }
 
@@ -78,8 +78,8 @@ async fn a_seller_hands_over_to_service_beside_the_store_and_keeps_nothing() {
         for stage in ["contacted", "qualified", "negotiating", "won"] {
             move_stage(&region.colleague, &other, stage, "").await.expect("a step on");
         }
-        move_stage(leader, &other, "service", &service.id.to_string()).await.expect("the head of the store may too");
-        let answered = move_stage(seller, won, "service", &service.id.to_string()).await.expect("it is hers to give");
+        move_stage(leader, &other, "service", &service.id).await.expect("the head of the store may too");
+        let answered = move_stage(seller, won, "service", &service.id).await.expect("it is hers to give");
         assert_eq!(answered.owner_id, service.id.to_string());
         assert!(answered.contact_points.is_empty(), "what is handed away is answered by its name: {answered:?}");
         for who in [seller, leader, &region.colleague] {
@@ -114,10 +114,10 @@ async fn a_sale_without_somebody_who_could_see_the_customer_in_service_is_refuse
             let lost = move_stage(who, won, "service", "").await;
             assert_eq!(told(lost), about_owner("NEW_OWNER_REQUIRED"), "{}", who.username);
         }
-        let kept = move_stage(seller, won, "service", &seller.id.to_string()).await;
+        let kept = move_stage(seller, won, "service", &seller.id).await;
         assert_eq!(told(kept), about_owner("NEW_OWNER_REQUIRED"));
         region.is_as_it_was(world).await;
-        let row = move_stage(manager, won, "service", &region.service.id.to_string()).await.expect("who may transfer");
+        let row = move_stage(manager, won, "service", &region.service.id).await.expect("who may transfer");
         // From here on the one who has it sees it in every stage that it may move to, or nobody is to work on it.
         assert_eq!(move_stage(&region.service, &row.customer_id, "churned", "").await.expect("lost").stage, "churned");
     })
@@ -133,12 +133,12 @@ async fn who_could_not_work_on_the_customer_in_service_is_not_given_it() {
         // A colleague does not see it there; the executive and finance do, and may change nothing.
         for unfit in [&region.colleague, &region.leader, &boss, &finance] {
             for who in [&region.seller, &region.manager] {
-                let refused = move_stage(who, &region.won, "service", &unfit.id.to_string()).await;
+                let refused = move_stage(who, &region.won, "service", &unfit.id).await;
                 assert_eq!(told(refused), about_owner("NEW_OWNER_UNFIT"), "{} for {}", unfit.username, who.username);
             }
         }
         // Who may not move it at all hears nothing about who could work on it.
-        let refused = move_stage(&boss, &region.won, "service", &finance.id.to_string()).await;
+        let refused = move_stage(&boss, &region.won, "service", &finance.id).await;
         assert_eq!(told(refused).0, Kind::Denied);
         region.is_as_it_was(world).await;
     })
@@ -164,7 +164,7 @@ async fn a_new_owner_is_a_transfer_wherever_the_owner_would_keep_the_customer_in
     in_each_world(async |world: &World| {
         let region = Region::found(world).await;
         let Region { seller, leader, service, won, .. } = &region;
-        let service = &service.id.to_string();
+        let service = &service.id;
         // No change of stage; and a stage in which nobody is to work on it.
         for (who, stage) in [(seller, "won"), (leader, "won"), (seller, "churned"), (leader, "churned")] {
             let pushed = move_stage(who, won, stage, service).await;
@@ -173,9 +173,9 @@ async fn a_new_owner_is_a_transfer_wherever_the_owner_would_keep_the_customer_in
         region.is_as_it_was(world).await;
         // A step within sales.
         let lead = world.customer(seller, "张敏", "13800001003").await.customer_id;
-        let pushed = move_stage(seller, &lead, "contacted", &region.colleague.id.to_string()).await;
+        let pushed = move_stage(seller, &lead, "contacted", &region.colleague.id).await;
         assert_eq!(told(pushed).0, Kind::Denied);
-        let given = move_stage(leader, &lead, "contacted", &region.colleague.id.to_string()).await;
+        let given = move_stage(leader, &lead, "contacted", &region.colleague.id).await;
         assert_eq!(given.expect("a leader transfers below").owner_id, region.colleague.id.to_string());
     })
     .await;
@@ -187,10 +187,10 @@ async fn who_moves_stages_and_transfers_nothing_names_nobody_where_the_owner_sta
         let region = Region::found(world).await;
         // Service of the whole company sees the row before and after, and may move its stage.
         let desk = world.hire("an", "service", &world.root).await;
-        let pushed = move_stage(&desk, &region.won, "won", &region.service.id.to_string()).await;
+        let pushed = move_stage(&desk, &region.won, "won", &region.service.id).await;
         assert_eq!(told(pushed).0, Kind::Denied);
         region.is_as_it_was(world).await;
-        let taken = move_stage(&desk, &region.won, "service", &desk.id.to_string()).await.expect("in service it works");
+        let taken = move_stage(&desk, &region.won, "service", &desk.id).await.expect("in service it works");
         assert_eq!(taken.owner_id, desk.id.to_string());
     })
     .await;

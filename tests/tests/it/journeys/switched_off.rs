@@ -83,8 +83,8 @@ fn name(rpc: &Rpc) -> &str {
 fn calls_of<'a>(rpcs: &'a [Rpc], module: Option<&str>) -> BTreeSet<&'a str> {
     let of = |rpc: &Rpc| {
         let said: Vec<_> = CALLS.iter().filter(|(call, _)| name(rpc).starts_with(call)).map(|(_, of)| *of).collect();
-        let [of] = said.as_slice() else { panic!("{} is said to be of {said:?}, which has to be one", name(rpc)) };
-        *of
+        assert_eq!(said.len(), 1, "which module {} is of is to be said once: {said:?}", name(rpc));
+        said[0]
     };
     rpcs.iter().filter(|rpc| of(rpc) == module).map(name).collect()
 }
