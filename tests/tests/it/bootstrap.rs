@@ -2,6 +2,7 @@
 
 mod auth;
 mod config;
+mod connections;
 mod database;
 mod denials;
 mod events;

@@ -56,13 +56,12 @@ pub(super) async fn owner_keys(
     if owners.len() > OWNERS_MAX {
         return Err(Failure::internal("keys of too many owners at once"));
     }
-    let select = Query::select()
+    let of_tenant = Query::select()
         .columns(["owner", "wrapped"])
         .from("sealing_key")
         .and_where(Expr::col("tenant_id").eq(tenant.uuid()))
-        .and_where(tx.among(Expr::col("owner"), owners.iter().copied()))
         .take();
-    let rows = tx.query_all(&select).await.map_err(fault)?;
+    let rows = tx.query_all(&tx.look_up(of_tenant, "owner", owners.iter().copied())).await.map_err(fault)?;
     rows.iter().map(|row| Ok((column(row, "owner")?, column(row, "wrapped")?))).collect()
 }
 

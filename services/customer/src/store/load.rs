@@ -12,7 +12,7 @@ use revisit_bootstrap::database::Tx;
 use revisit_core::id::{CustomerId, TenantId};
 use revisit_permission::{Levels, Row, Scope, Worker, merge_pages};
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
     sea_query::{Condition, Expr, ExprTrait, Order as Direction},
 };
 use uuid::Uuid;
@@ -314,17 +314,21 @@ pub async fn external_ids(
     tenant: TenantId,
     externals: &[String],
 ) -> Result<HashMap<String, CustomerId>, DbErr> {
-    let rows: Vec<(Option<String>, Uuid)> = customer::Entity::find()
+    if externals.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let living = customer::Entity::find()
         .select_only()
         .column(customer::Column::ExternalId)
         .column(customer::Column::CustomerId)
         .filter(customer::Column::TenantId.eq(tenant.uuid()))
-        .filter(tx.among(customer::Column::ExternalId, externals.iter().cloned()))
-        .filter(customer::Column::DeletedAt.is_null())
-        .into_tuple()
-        .all(&**tx)
-        .await?;
-    Ok(rows.into_iter().filter_map(|(external, id)| Some((external?, CustomerId::from_uuid(id)))).collect())
+        .filter(customer::Column::DeletedAt.is_null());
+    let look_up = tx.look_up(living.into_query(), customer::Column::ExternalId, externals.iter().cloned());
+    let rows = tx.query_all(&look_up).await?;
+    let read = |row: &QueryResult| {
+        Ok((row.try_get("", "external_id")?, CustomerId::from_uuid(row.try_get("", "customer_id")?)))
+    };
+    rows.iter().map(read).collect()
 }
 
 /// Rows by id for a worker, deleted ones too.
@@ -334,6 +338,9 @@ pub async fn for_worker(
     tenant: TenantId,
     ids: &[CustomerId],
 ) -> Result<Vec<Customer>, DbErr> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let found = customer::Entity::find()
         .filter(customer::Column::TenantId.eq(tenant.uuid()))
         .filter(tx.among(customer::Column::CustomerId, ids.iter().map(|id| id.uuid())))

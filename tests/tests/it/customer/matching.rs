@@ -83,6 +83,30 @@ async fn two_weak_keys_match_and_one_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_weak_keys_match_however_many_share_the_name() {
+    /// More than are ever looked at for one weak key.
+    const NAMESAKES: usize = 201;
+    in_each_world(async |world: &World| {
+        let store = world.department("上海徐汇店", &world.root).await;
+        let jun = world.hire("jun", "sales_rep", &store).await;
+        let one =
+            |number: usize| pb::Customer { city: "上海".to_owned(), ..person("王芳", &format!("138{number:08}")) };
+        for number in 0..NAMESAKES {
+            create(&jun, one(number)).await.expect("a namesake");
+        }
+        let of_company = |number: usize| {
+            let mut row = one(number);
+            row.contact_points.push(point(pb::ContactType::Company, "上海华信贸易有限公司"));
+            row
+        };
+        create(&jun, of_company(NAMESAKES)).await.expect("the last of them");
+        let same = create(&jun, of_company(NAMESAKES + 1)).await.expect_err("the same, by name and company");
+        assert_eq!(same.details.get("matched_keys").map(String::as_str), Some("company,person"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_question_is_answered_key_by_key_and_every_answer_about_others_is_audited() {
     in_each_office(async |office: &Office| {
         let (rep, colleague) = (office.seat("rep"), office.seat("colleague"));

@@ -115,8 +115,10 @@ impl Context<'_> {
         let externals: Vec<String> =
             candidates.iter().filter_map(|candidate| candidate.customer.external_id.clone()).collect();
         let (app, tenant, worker) = (self.app, self.job.tenant, &self.app.workers.import);
-        let read =
-            app.store.database.read(scope, async |tx| store::keys::holders(tx, &app.store, scope, tenant, &keys).await);
+        let read = app
+            .store
+            .database
+            .read(scope, async |tx| store::keys::matchable(tx, &app.store, scope, tenant, &keys).await);
         let mut holders: HashMap<Key, Vec<CustomerId>> = HashMap::new();
         for (customer, key) in read.await? {
             holders.entry(key).or_default().push(customer);
