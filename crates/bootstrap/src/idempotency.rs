@@ -161,6 +161,21 @@ impl<'a> Once<'a> {
         Ok(answer)
     }
 
+    /// Does the work, and keeps its whole answer. For answers that hold nothing but what is decided before they are
+    /// asked for.
+    pub async fn message<M: Message + Default, E: From<Failure>>(
+        self,
+        tx: &Tx,
+        work: impl AsyncFnOnce() -> Result<M, E>,
+    ) -> Result<M, E> {
+        if let Some(kept) = self.first(tx).await? {
+            return Ok(M::decode(kept.as_slice()).map_err(Failure::internal)?);
+        }
+        let answer = work().await?;
+        self.keep(tx, &answer.encode_to_vec()).await?;
+        Ok(answer)
+    }
+
     /// What was kept of the first answer, if this is a repeat.
     pub async fn first(self, tx: &Tx) -> Result<Option<Vec<u8>>, Failure> {
         match self.repeat {

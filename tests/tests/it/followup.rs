@@ -11,6 +11,7 @@ mod limits;
 mod news;
 mod outcomes;
 mod plans;
+mod repeats;
 mod responsible;
 mod skips;
 mod support;

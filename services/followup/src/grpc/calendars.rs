@@ -54,12 +54,13 @@ impl Calendars for Served {
         reply(
             async {
                 let mut input = Input::default();
+                let repeat = repeatable(&mut input, &message.request_id, "UpdateCalendar", &message);
                 let named = message.calendar.clone().unwrap_or_default();
                 let id = input.id("calendar.calendar_id", &named.calendar_id);
                 let etag = etag(&mut input, "calendar.etag", &named.etag);
                 let write = read_calendar::calendar(&mut input, message.calendar.as_ref());
                 input.finish()?;
-                calendars::update(&self.app, &who, (id, etag), write).await.map_err(Failure::from)
+                calendars::update(&self.app, &who, (id, etag), write, repeat).await.map_err(Failure::from)
             }
             .await,
         )

@@ -64,10 +64,11 @@ impl Plans for Served {
             async {
                 let mut input = Input::default();
                 let id = input.id("plan_id", &message.plan_id);
+                let repeat = repeatable(&mut input, &message.request_id, "PublishPlan", &message);
                 let tag = etag(&mut input, "etag", &message.etag);
                 let migrates = read::migrates(&mut input, message.enrolments);
                 input.finish()?;
-                plans::publish(&self.app, &who, id, (tag, migrates)).await.map_err(Failure::from)
+                plans::publish(&self.app, &who, id, (tag, migrates), repeat).await.map_err(Failure::from)
             }
             .await,
         )
@@ -79,9 +80,10 @@ impl Plans for Served {
             async {
                 let mut input = Input::default();
                 let id = input.id("plan_id", &message.plan_id);
+                let repeat = repeatable(&mut input, &message.request_id, "RetirePlan", &message);
                 let tag = etag(&mut input, "etag", &message.etag);
                 input.finish()?;
-                plans::retire(&self.app, &who, id, tag).await.map_err(Failure::from)
+                plans::retire(&self.app, &who, (id, tag), repeat).await.map_err(Failure::from)
             }
             .await,
         )
@@ -147,10 +149,11 @@ impl Plans for Served {
             async {
                 let mut input = Input::default();
                 let id = input.id("enrolment_id", &message.enrolment_id);
+                let repeat = repeatable(&mut input, &message.request_id, "PauseEnrolment", &message);
                 let etag = etag(&mut input, "etag", &message.etag);
                 input.text("reason", &message.reason, 0..=200);
                 input.finish()?;
-                enrolments::pause(&self.app, &who, enrolments::Change { id, etag }).await.map_err(Failure::from)
+                enrolments::pause(&self.app, &who, enrolments::Change { id, etag, repeat }).await.map_err(Failure::from)
             }
             .await,
         )
@@ -162,9 +165,12 @@ impl Plans for Served {
             async {
                 let mut input = Input::default();
                 let id = input.id("enrolment_id", &message.enrolment_id);
+                let repeat = repeatable(&mut input, &message.request_id, "ResumeEnrolment", &message);
                 let etag = etag(&mut input, "etag", &message.etag);
                 input.finish()?;
-                enrolments::resume(&self.app, &who, enrolments::Change { id, etag }).await.map_err(Failure::from)
+                enrolments::resume(&self.app, &who, enrolments::Change { id, etag, repeat })
+                    .await
+                    .map_err(Failure::from)
             }
             .await,
         )
@@ -177,15 +183,18 @@ impl Plans for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let id = read::id("plan_id", &message.plan_id)?;
-                enrolments::migrate(&self.app, &who, id).await.map_err(Failure::from)
+                let mut input = Input::default();
+                let repeat = repeatable(&mut input, &message.request_id, "MigrateEnrolments", &message);
+                let id = input.id("plan_id", &message.plan_id);
+                input.finish()?;
+                enrolments::migrate(&self.app, &who, id, repeat).await.map_err(Failure::from)
             }
             .await,
         )
     }
 }
 
-/// What a create names to be safe to repeat.
+/// What a write names to be safe to repeat.
 pub(super) fn repeatable(
     input: &mut Input,
     request_id: &str,

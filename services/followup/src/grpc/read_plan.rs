@@ -61,6 +61,7 @@ pub fn create(message: pb::CreatePlanRequest) -> Result<New, Failure> {
 /// A change of a plan.
 pub fn update(message: pb::UpdatePlanRequest) -> Result<Update, Failure> {
     let mut input = Input::default();
+    let repeat = Repeatable::read(&mut input, &message.request_id, "UpdatePlan", &message);
     let given = message.plan.unwrap_or_default();
     let paths = message.update_mask.map(|mask| mask.paths).unwrap_or_default();
     input.require(!paths.is_empty(), "update_mask", "is required");
@@ -77,6 +78,7 @@ pub fn update(message: pb::UpdatePlanRequest) -> Result<Update, Failure> {
             input.nest("plan.definition", inner);
             own
         }),
+        repeat,
     };
     input.finish()?;
     Ok(update)

@@ -155,18 +155,28 @@ pub fn task_token(page: &Page, next: Option<lists::Key>) -> String {
     next.map(|next| page.token(&key(next))).unwrap_or_default()
 }
 
-fn change(input: &mut Input, (task, reason, tag): (&str, &str, &str), required: bool) -> Change {
+/// Words, version and key of a change.
+type Named<'a> = (&'a str, &'a str, &'a str);
+
+fn change(
+    input: &mut Input,
+    (rpc, message): (&'static str, &impl prost::Message),
+    task: &str,
+    (reason, tag, request_id): Named<'_>,
+) -> Change {
     Change {
+        repeat: Repeatable::read(input, request_id, rpc, message),
         task: input.id("task_id", task),
         etag: etag(input, "etag", tag),
-        reason: input.text("reason", reason, usize::from(required)..=REASON_MAX),
+        reason: input.text("reason", reason, 0..=REASON_MAX),
     }
 }
 
 /// A new due time.
 pub fn snooze(message: &pb::SnoozeTaskRequest, now: Timestamp) -> Result<(Change, Timestamp), Failure> {
     let mut input = Input::default();
-    let change = change(&mut input, (&message.task_id, &message.reason, &message.etag), false);
+    let named = (message.reason.as_str(), message.etag.as_str(), message.request_id.as_str());
+    let change = change(&mut input, ("SnoozeTask", message), &message.task_id, named);
     let due_at = wire::read_time_required(&mut input, "due_time", message.due_time);
     let last = now + std::time::Duration::from_hours(24 * SNOOZE_DAYS_MAX);
     input.require(due_at <= last, "due_time", "must lie at most 366 days ahead");
@@ -177,18 +187,41 @@ pub fn snooze(message: &pb::SnoozeTaskRequest, now: Timestamp) -> Result<(Change
 /// A new assignee.
 pub fn reassign(message: &pb::ReassignTaskRequest) -> Result<(Change, Option<SubjectId>), Failure> {
     let mut input = Input::default();
-    let change = change(&mut input, (&message.task_id, &message.reason, &message.etag), false);
+    let named = (message.reason.as_str(), message.etag.as_str(), message.request_id.as_str());
+    let change = change(&mut input, ("ReassignTask", message), &message.task_id, named);
     let assignee = input.id_optional("assignee_id", &message.assignee_id);
     input.finish()?;
     Ok((change, assignee))
 }
 
-/// An end without an outcome, with its reason.
-pub fn ending(parts: (&str, &str, &str)) -> Result<Change, Failure> {
+/// An end without an outcome.
+pub fn cancel(message: &pb::CancelTaskRequest) -> Result<Change, Failure> {
+    let named = (message.reason.as_str(), message.etag.as_str(), message.request_id.as_str());
+    ending(("CancelTask", message), &message.task_id, named)
+}
+
+/// An occurrence that is left out.
+pub fn skip(message: &pb::SkipTaskRequest) -> Result<Change, Failure> {
+    let named = (message.reason.as_str(), message.etag.as_str(), message.request_id.as_str());
+    ending(("SkipTask", message), &message.task_id, named)
+}
+
+/// Whoever ends a task without an outcome says why.
+fn ending(of: (&'static str, &impl prost::Message), task: &str, named: Named<'_>) -> Result<Change, Failure> {
     let mut input = Input::default();
-    let change = change(&mut input, parts, true);
+    let change = change(&mut input, of, task, named);
+    input.require(!change.reason.is_empty(), "reason", "is required");
     input.finish()?;
     Ok(change)
+}
+
+/// A review.
+pub fn review(message: &pb::ReviewOutcomeRequest) -> Result<(TaskId, Option<Repeatable>), Failure> {
+    let mut input = Input::default();
+    let repeat = Repeatable::read(&mut input, &message.request_id, "ReviewOutcome", message);
+    let id = input.id("task_id", &message.task_id);
+    input.finish()?;
+    Ok((id, repeat))
 }
 
 /// An outcome.

@@ -7,7 +7,10 @@ use tonic::Request;
 
 use super::{Served, read, read_task};
 use crate::{
-    operations::{by_hand, complete, outcomes, script, tasks},
+    operations::{
+        by_hand, complete, outcomes, script,
+        tasks::{self, Act},
+    },
     schedule,
     store::lists::Wish,
 };
@@ -70,7 +73,7 @@ impl Tasks for Served {
         reply(
             async {
                 let (change, due_at) = read_task::snooze(&message, self.app.clock.wall())?;
-                tasks::snooze(&self.app, &who, change, due_at).await.map_err(Failure::from)
+                tasks::change(&self.app, &who, change, Act::Snooze(due_at)).await.map_err(Failure::from)
             }
             .await,
         )
@@ -81,7 +84,7 @@ impl Tasks for Served {
         reply(
             async {
                 let (change, assignee) = read_task::reassign(&message)?;
-                tasks::reassign(&self.app, &who, change, assignee).await.map_err(Failure::from)
+                tasks::change(&self.app, &who, change, Act::Reassign(assignee)).await.map_err(Failure::from)
             }
             .await,
         )
@@ -91,8 +94,8 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let change = read_task::ending((&message.task_id, &message.reason, &message.etag))?;
-                tasks::end(&self.app, &who, change, tasks::Ending::Cancel).await.map_err(Failure::from)
+                let change = read_task::cancel(&message)?;
+                tasks::change(&self.app, &who, change, Act::Cancel).await.map_err(Failure::from)
             }
             .await,
         )
@@ -102,8 +105,8 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let change = read_task::ending((&message.task_id, &message.reason, &message.etag))?;
-                tasks::end(&self.app, &who, change, tasks::Ending::Skip).await.map_err(Failure::from)
+                let change = read_task::skip(&message)?;
+                tasks::change(&self.app, &who, change, Act::Skip).await.map_err(Failure::from)
             }
             .await,
         )
@@ -148,8 +151,8 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let id = read::id("task_id", &message.task_id)?;
-                outcomes::review(&self.app, &who, id, message.approved).await.map_err(Failure::from)
+                let (id, repeat) = read_task::review(&message)?;
+                outcomes::review(&self.app, &who, (id, message.approved), repeat).await.map_err(Failure::from)
             }
             .await,
         )

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use revisit_bootstrap::{Principal, database::Tx, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal,
+    database::Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{
     Timestamp,
     id::{CustomerId, DepartmentId, SubjectId, TaskId, TenantId},
@@ -23,7 +27,7 @@ use crate::{
         planning::Window,
         task::{Agenda, Channel, Task, TaskKind, TaskState},
     },
-    schedule, show,
+    schedule,
     store::{people, tasks},
 };
 
@@ -90,30 +94,23 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
     };
     let permit = who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
     let write = app.database.write(&permit, async |tx: &Tx| {
-        if let Some(repeat) = &new.repeat
-            && let Some(answer) = repeat.first_answer(tx, permit.tenant(), who.subject()).await?
-        {
-            return show::decode(&answer).map_err(Error::from);
-        }
-        let now = app.now(tx).await?;
-        if new.due_at <= now {
-            return Err(Error::DueInPast);
-        }
-        active(tx, permit.tenant(), new.assignee).await?;
-        // The customer may have changed hands since it was read; from here on it does not.
-        let customer = match new.customer {
-            Some(id) => Some(enrolments::held_customer(tx, who, id).await?),
-            None => None,
+        let work = async || {
+            if new.due_at <= app.now(tx).await? {
+                return Err(Error::DueInPast);
+            }
+            active(tx, permit.tenant(), new.assignee).await?;
+            // The customer may have changed hands since it was read; from here on it does not.
+            let customer = match new.customer {
+                Some(id) => Some(enrolments::held_customer(tx, who, id).await?),
+                None => None,
+            };
+            let owner = customer.as_ref().and_then(|customer| customer.owner);
+            let assignee = new.assignee.or(owner).unwrap_or(who.subject());
+            who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
+            let task = plant(app, tx, &draft, &new, customer.as_ref()).await?;
+            shown(app, tx, &task, customer.as_ref()).await
         };
-        let owner = customer.as_ref().and_then(|customer| customer.owner);
-        let assignee = new.assignee.or(owner).unwrap_or(who.subject());
-        who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
-        let task = plant(app, tx, &draft, &new, customer.as_ref()).await?;
-        let shown = shown(app, tx, &task, customer.as_ref()).await?;
-        if let Some(repeat) = &new.repeat {
-            repeat.keep(tx, permit.tenant(), who.subject(), show::encode(&shown)).await?;
-        }
-        Ok(shown)
+        Once::new(who, new.repeat.as_ref()).message(tx, work).await
     });
     let task = write.await?;
     app.wake.notify_one();

@@ -1,7 +1,11 @@
 //! Work calendars of a tenant.
 
 use chrono::{NaiveDate, NaiveDateTime};
-use revisit_bootstrap::{Principal, database::Tx, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal,
+    database::Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::id::CalendarId;
 use revisit_permission::{Action, Row, Scope};
 use revisit_proto::followup::v1 as pb;
@@ -35,24 +39,18 @@ pub async fn create(app: &App, who: &Principal, new: Write, repeat: Option<Repea
     let permit = who.decide(Action::CalendarManage, &row(who))?;
     app.database
         .write(&permit, async |tx: &Tx| {
-            if let Some(repeat) = &repeat
-                && let Some(answer) = repeat.first_answer(tx, permit.tenant(), who.subject()).await?
-            {
-                return Ok(show::decode(&answer)?);
-            }
-            let Write { name, hours, is_default } = new;
-            let id = app.ids.next(app.now(tx).await?);
-            let calendar = Calendar { tenant: permit.tenant(), id, name, hours, is_default, version: 1 };
-            let others = calendars::lock(tx, permit.tenant()).await?;
-            if others.len() >= CALENDARS_MAX {
-                return Err(Error::TooManyCalendars(CALENDARS_MAX));
-            }
-            calendars::save(tx, &calendar, others).await?;
-            let shown = show::calendar(&calendar);
-            if let Some(repeat) = &repeat {
-                repeat.keep(tx, permit.tenant(), who.subject(), show::encode(&shown)).await?;
-            }
-            Ok(shown)
+            let work = async || {
+                let Write { name, hours, is_default } = new;
+                let id = app.ids.next(app.now(tx).await?);
+                let calendar = Calendar { tenant: permit.tenant(), id, name, hours, is_default, version: 1 };
+                let others = calendars::lock(tx, permit.tenant()).await?;
+                if others.len() >= CALENDARS_MAX {
+                    return Err(Error::TooManyCalendars(CALENDARS_MAX));
+                }
+                calendars::save(tx, &calendar, others).await?;
+                Ok(show::calendar(&calendar))
+            };
+            Once::new(who, repeat.as_ref()).message(tx, work).await
         })
         .await
 }
@@ -98,20 +96,24 @@ pub async fn update(
     who: &Principal,
     (id, etag): (CalendarId, Option<i64>),
     new: Write,
+    repeat: Option<Repeatable>,
 ) -> Result<pb::Calendar, Error> {
     get(app, who, id).await?;
     let permit = who.decide(Action::CalendarManage, &row(who))?;
     app.database
         .write(&permit, async |tx: &Tx| {
-            let all = calendars::lock(tx, permit.tenant()).await?;
-            let known = all.iter().find(|calendar| calendar.id == id).cloned().ok_or(Error::NoSuchCalendar)?;
-            if etag.is_some_and(|etag| etag != known.version) {
-                return Err(Error::Stale);
-            }
-            let Write { name, hours, is_default } = new;
-            let calendar = Calendar { name, hours, is_default, version: known.version + 1, ..known };
-            calendars::save(tx, &calendar, all).await?;
-            Ok(show::calendar(&calendar))
+            let work = async || {
+                let all = calendars::lock(tx, permit.tenant()).await?;
+                let known = all.iter().find(|calendar| calendar.id == id).cloned().ok_or(Error::NoSuchCalendar)?;
+                if etag.is_some_and(|etag| etag != known.version) {
+                    return Err(Error::Stale);
+                }
+                let Write { name, hours, is_default } = new;
+                let calendar = Calendar { name, hours, is_default, version: known.version + 1, ..known };
+                calendars::save(tx, &calendar, all).await?;
+                Ok(show::calendar(&calendar))
+            };
+            Once::new(who, repeat.as_ref()).message(tx, work).await
         })
         .await
 }

@@ -1,6 +1,10 @@
 //! The outcome call (一键记录): closes the task, plants what follows, raises issues and tells the others, in one commit.
 
-use revisit_bootstrap::{Principal, database::Tx, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal,
+    database::Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{
     Timestamp,
     id::{SubjectId, TaskId},
@@ -46,20 +50,17 @@ pub async fn complete(app: &App, who: &Principal, record: Record) -> Result<pb::
     let found = find(app, who, record.task).await?;
     let permit = who.decide(Action::TaskComplete, &found.task.row(found.customer.as_ref()))?;
     writable(&permit, &record)?;
+    let once = Once::new(who, record.repeat.as_ref());
     for _ in 0..TRIES {
         let write = app.database.write(&permit, async |tx: &Tx| {
-            if let Some(repeat) = &record.repeat
-                && let Some(answer) = repeat.first_answer(tx, permit.tenant(), who.subject()).await?
-            {
+            if let Some(answer) = once.first(tx).await? {
                 return Ok::<_, Error>(Some((show::decode(&answer)?, None)));
             }
             let Some(locked) = lock(tx, permit.tenant(), record.task).await? else { return Ok(None) };
             writable(&locked.decide(who, Action::TaskComplete)?, &record)?;
             locked.unchanged(record.etag)?;
             let answer = complete_in(app, tx, who, &locked, &record).await?;
-            if let Some(repeat) = &record.repeat {
-                repeat.keep(tx, permit.tenant(), who.subject(), show::encode(&answer)).await?;
-            }
+            once.keep(tx, &show::encode(&answer)).await?;
             Ok(Some((answer, Some(locked.task))))
         });
         if let Some((answer, before)) = write.await? {

@@ -1,6 +1,10 @@
 //! Enrolments by hand: looking at them, pausing, resuming, moving to the newest version.
 
-use revisit_bootstrap::{Principal, database::Tx};
+use revisit_bootstrap::{
+    Principal,
+    database::Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::id::{CustomerId, EnrolmentId, PlanId};
 use revisit_permission::{Action, Permits, Scope};
 use revisit_proto::followup::v1 as pb;
@@ -81,6 +85,7 @@ pub async fn list(
 pub struct Change {
     pub id: EnrolmentId,
     pub etag: Option<i64>,
+    pub repeat: Option<Repeatable>,
 }
 
 /// Stops planning for one customer in one plan. Pausing twice changes nothing.
@@ -89,16 +94,19 @@ pub async fn pause(app: &App, who: &Principal, change: Change) -> Result<pb::Enr
     let permit = found.decide(who)?;
     app.database
         .write(&permit, async |tx: &Tx| {
-            let (_, enrolment) = lock(tx, who, &found.enrolment).await?;
-            match enrolment.state {
-                EnrolmentState::Paused => return Ok(show::enrolment(&enrolment)),
-                EnrolmentState::Released => return Err(Error::EnrolmentState),
-                EnrolmentState::Active => {}
-            }
-            unchanged(&enrolment, change.etag)?;
-            let now = app.now(tx).await?;
-            let paused = planner::suspend(tx, enrolment, EnrolmentState::Paused, Reason::Paused, now).await?;
-            Ok(show::enrolment(&paused))
+            let work = async || {
+                let (_, enrolment) = lock(tx, who, &found.enrolment).await?;
+                match enrolment.state {
+                    EnrolmentState::Paused => return Ok(show::enrolment(&enrolment)),
+                    EnrolmentState::Released => return Err(Error::EnrolmentState),
+                    EnrolmentState::Active => {}
+                }
+                unchanged(&enrolment, change.etag)?;
+                let now = app.now(tx).await?;
+                let paused = planner::suspend(tx, enrolment, EnrolmentState::Paused, Reason::Paused, now).await?;
+                Ok(show::enrolment(&paused))
+            };
+            Once::new(who, change.repeat.as_ref()).message(tx, work).await
         })
         .await
 }
@@ -108,16 +116,19 @@ pub async fn resume(app: &App, who: &Principal, change: Change) -> Result<pb::En
     let found = find(app, who, change.id).await?;
     let permit = found.decide(who)?;
     let resumed = app.database.write(&permit, async |tx: &Tx| {
-        let (customer, enrolment) = lock(tx, who, &found.enrolment).await?;
-        match enrolment.state {
-            EnrolmentState::Active => return Ok(show::enrolment(&enrolment)),
-            EnrolmentState::Released => return Err(Error::EnrolmentState),
-            EnrolmentState::Paused => {}
-        }
-        unchanged(&enrolment, change.etag)?;
-        let enrolment = Enrolment { state: EnrolmentState::Active, ..enrolment };
-        let resumed = planner::replan(app, tx, enrolment, &customer, Reason::Resumed).await?;
-        Ok(show::enrolment(&resumed))
+        let work = async || {
+            let (customer, enrolment) = lock(tx, who, &found.enrolment).await?;
+            match enrolment.state {
+                EnrolmentState::Active => return Ok(show::enrolment(&enrolment)),
+                EnrolmentState::Released => return Err(Error::EnrolmentState),
+                EnrolmentState::Paused => {}
+            }
+            unchanged(&enrolment, change.etag)?;
+            let enrolment = Enrolment { state: EnrolmentState::Active, ..enrolment };
+            let resumed = planner::replan(app, tx, enrolment, &customer, Reason::Resumed).await?;
+            Ok(show::enrolment(&resumed))
+        };
+        Once::new(who, change.repeat.as_ref()).message(tx, work).await
     });
     let resumed = resumed.await?;
     app.wake.notify_one();
@@ -173,18 +184,27 @@ async fn lock(tx: &Tx, who: &Principal, read: &Enrolment) -> Result<(Customer, E
 }
 
 /// Moves all enrolments of a plan to its newest version, in the background.
-pub async fn migrate(app: &App, who: &Principal, plan: PlanId) -> Result<pb::MigrateEnrolmentsResponse, Error> {
+pub async fn migrate(
+    app: &App,
+    who: &Principal,
+    plan: PlanId,
+    repeat: Option<Repeatable>,
+) -> Result<pb::MigrateEnrolmentsResponse, Error> {
     let scope = who.scope(Action::PlanView)?;
     let found = app.database.read(&scope, async |tx: &Tx| plans::find(tx, &scope, plan).await.map_err(Error::from));
     let found = found.await?.ok_or(Error::NoSuchPlan)?;
     let permit = who.decide(Action::EnrolmentManage, &found.row())?;
-    let count = app.database.write(&permit, async |tx: &Tx| {
-        let plan = plans::lock(tx, permit.tenant(), plan).await?.ok_or(Error::NoSuchPlan)?;
-        let now = app.now(tx).await?;
-        plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
-        Ok::<_, Error>(enrolments::count(tx, permit.tenant(), plan.id, Some(plan.published)).await?)
+    let begun = app.database.write(&permit, async |tx: &Tx| {
+        let work = async || {
+            let plan = plans::lock(tx, permit.tenant(), plan).await?.ok_or(Error::NoSuchPlan)?;
+            let now = app.now(tx).await?;
+            plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
+            let count = enrolments::count(tx, permit.tenant(), plan.id, Some(plan.published)).await?;
+            Ok(pb::MigrateEnrolmentsResponse { enrolment_count: i64::try_from(count).unwrap_or(i64::MAX) })
+        };
+        Once::new(who, repeat.as_ref()).message::<_, Error>(tx, work).await
     });
-    let count = count.await?;
+    let begun = begun.await?;
     app.wake.notify_one();
-    Ok(pb::MigrateEnrolmentsResponse { enrolment_count: i64::try_from(count).unwrap_or(i64::MAX) })
+    Ok(begun)
 }

@@ -2,7 +2,11 @@
 //! view the customer now, a successor too, and no longer by who could then. A sensitive one belongs to supervisors: the
 //! others see that it exists.
 
-use revisit_bootstrap::{Principal, audit, database::Tx};
+use revisit_bootstrap::{
+    Principal, audit,
+    database::Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{
     Timestamp,
     id::{CustomerId, TaskId},
@@ -190,18 +194,29 @@ const PAGE: u32 = 100;
 const PAGES_MAX: usize = 20;
 
 /// A supervisor's word on a sensitive outcome.
-pub async fn review(app: &App, who: &Principal, id: TaskId, approved: bool) -> Result<pb::Outcome, Error> {
+pub async fn review(
+    app: &App,
+    who: &Principal,
+    (id, approved): (TaskId, bool),
+    repeat: Option<Repeatable>,
+) -> Result<pb::Outcome, Error> {
     let Found { task, customer, levels } = find(app, who, id).await?;
     let permit = who.decide(Action::TaskReview, &task.row(customer.as_ref()))?;
     let reader = Reader::of(who, &task, customer.as_ref(), levels)?;
     let tenant = permit.tenant();
     app.database
         .write(&permit, async |tx: &Tx| {
-            let outcome = outcomes::lock(tx, tenant, id).await?.ok_or(Error::NoSuchOutcome)?;
-            let outcome = outcome.reviewed(who.subject(), approved)?;
-            outcomes::save(tx, &outcome).await?;
-            let entry = audit::Entry::new(&who.caller, Action::TaskReview.name(), "task").about([id.uuid()]);
-            audit::record(tx, &app.ids, entry).await?;
+            // A repeat reads it again: what was said is for who may read it by then.
+            let find = async |_| outcomes::find(tx, tenant, id).await?.ok_or(Error::NoSuchOutcome);
+            let work = async || {
+                let outcome = outcomes::lock(tx, tenant, id).await?.ok_or(Error::NoSuchOutcome)?;
+                let outcome = outcome.reviewed(who.subject(), approved)?;
+                outcomes::save(tx, &outcome).await?;
+                let entry = audit::Entry::new(&who.caller, Action::TaskReview.name(), "task").about([id.uuid()]);
+                audit::record(tx, &app.ids, entry).await?;
+                Ok((id.uuid(), outcome))
+            };
+            let outcome = Once::new(who, repeat.as_ref()).row(tx, find, work).await?;
             shown(app, tx, &task, &outcome, &reader).await
         })
         .await

@@ -1,6 +1,10 @@
 //! Plans: drafting, showing what a publication would change, publishing, ending.
 
-use revisit_bootstrap::{Principal, audit, database::Tx, idempotency::Repeatable};
+use revisit_bootstrap::{
+    Principal, audit,
+    database::Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::id::PlanId;
 use revisit_permission::{Action, Layer, Row};
 use revisit_proto::followup::v1 as pb;
@@ -60,18 +64,13 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Plan, Er
     let permit = who.decide(Action::PlanManage, &plan.row())?;
     app.database
         .write(&permit, async |tx: &Tx| {
-            if let Some(repeat) = &new.repeat
-                && let Some(answer) = repeat.first_answer(tx, permit.tenant(), who.subject()).await?
-            {
-                return Ok(show::decode(&answer)?);
-            }
-            plan.department = people::person(tx, permit.tenant(), who.subject()).await?.and_then(|own| own.department);
-            plans::save(tx, &plan).await?;
-            let shown = show::plan(&plan, None);
-            if let Some(repeat) = &new.repeat {
-                repeat.keep(tx, permit.tenant(), who.subject(), show::encode(&shown)).await?;
-            }
-            Ok(shown)
+            let work = async || {
+                let own = people::person(tx, permit.tenant(), who.subject()).await?;
+                plan.department = own.and_then(|own| own.department);
+                plans::save(tx, &plan).await?;
+                Ok(show::plan(&plan, None))
+            };
+            Once::new(who, new.repeat.as_ref()).message(tx, work).await
         })
         .await
 }
@@ -128,6 +127,7 @@ pub struct Update {
     pub etag: Option<i64>,
     pub name: Option<String>,
     pub definition: Option<Definition>,
+    pub repeat: Option<Repeatable>,
 }
 
 /// Changes a plan; what is published stays as it is until the next publication.
@@ -136,17 +136,20 @@ pub async fn update(app: &App, who: &Principal, update: Update) -> Result<pb::Pl
     let permit = who.decide(Action::PlanManage, &found.row())?;
     app.database
         .write(&permit, async |tx: &Tx| {
-            let mut plan = lock(tx, &found, update.etag).await?;
-            if let Some(name) = update.name {
-                plan.name = name;
-            }
-            if let Some(definition) = update.definition {
-                plan.draft = Some(definition);
-            }
-            plan.updated_at = app.now(tx).await?;
-            plan.version += 1;
-            plans::save(tx, &plan).await?;
-            shown(app, tx, &plan).await
+            let work = async || {
+                let mut plan = lock(tx, &found, update.etag).await?;
+                if let Some(name) = update.name {
+                    plan.name = name;
+                }
+                if let Some(definition) = update.definition {
+                    plan.draft = Some(definition);
+                }
+                plan.updated_at = app.now(tx).await?;
+                plan.version += 1;
+                plans::save(tx, &plan).await?;
+                shown(app, tx, &plan).await
+            };
+            Once::new(who, update.repeat.as_ref()).message(tx, work).await
         })
         .await
 }
@@ -206,69 +209,90 @@ pub async fn publish(
     who: &Principal,
     id: PlanId,
     (etag, migrates): (Option<i64>, bool),
+    repeat: Option<Repeatable>,
 ) -> Result<pb::Plan, Error> {
     let found = find(app, who, id).await?;
     let permit = who.decide(Action::PlanPublish, &found.row())?;
     let published = app.database.write(&permit, async |tx: &Tx| {
-        let mut plan = lock(tx, &found, etag).await?;
-        let definition = plan.draft.take().ok_or(Error::NoDraft)?;
-        let refused = refused(who, &definition.lends());
-        if !refused.is_empty() {
-            return Err(Error::LayersRefused(refused));
-        }
-        let now = app.now(tx).await?;
-        plan.published += 1;
-        plan.state = PlanState::Published;
-        let former = plan.segment.replace(definition.segment);
-        plan.updated_at = now;
-        plan.version += 1;
-        let version = PlanVersion {
-            tenant: plan.tenant,
-            plan: plan.id,
-            version: plan.published,
-            name: plan.name.clone(),
-            definition,
-            published_by: who.subject(),
-            published_at: now,
+        let work = async || {
+            let plan = lock(tx, &found, etag).await?;
+            publish_in(app, tx, who, (plan, migrates)).await
         };
-        plans::save(tx, &plan).await?;
-        plans::add_version(tx, &version).await?;
-        plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Enrol, now)).await?;
-        if migrates {
-            plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
-        }
-        if former.is_some_and(|former| former != version.definition.segment) {
-            // The audience says who is followed up, whichever version they run on.
-            plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Sift, now)).await?;
-        }
-        tx.emit(events::published(&plan, &version));
-        // Publishing widens what open tasks lend: it stands in the audit like a grant.
-        let entry = audit::Entry::new(&who.caller, Action::PlanPublish.name(), "plan").about([plan.id.uuid()]);
-        audit::record(tx, &app.ids, entry.fields(show::layers(&version.definition.lent))).await?;
-        Ok(show::plan(&plan, Some(&version)))
+        Once::new(who, repeat.as_ref()).message(tx, work).await
     });
     let published = published.await?;
     app.wake.notify_one();
     Ok(published)
 }
 
+async fn publish_in(
+    app: &App,
+    tx: &Tx,
+    who: &Principal,
+    (mut plan, migrates): (Plan, bool),
+) -> Result<pb::Plan, Error> {
+    let definition = plan.draft.take().ok_or(Error::NoDraft)?;
+    let refused = refused(who, &definition.lends());
+    if !refused.is_empty() {
+        return Err(Error::LayersRefused(refused));
+    }
+    let now = app.now(tx).await?;
+    plan.published += 1;
+    plan.state = PlanState::Published;
+    let former = plan.segment.replace(definition.segment);
+    plan.updated_at = now;
+    plan.version += 1;
+    let version = PlanVersion {
+        tenant: plan.tenant,
+        plan: plan.id,
+        version: plan.published,
+        name: plan.name.clone(),
+        definition,
+        published_by: who.subject(),
+        published_at: now,
+    };
+    plans::save(tx, &plan).await?;
+    plans::add_version(tx, &version).await?;
+    plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Enrol, now)).await?;
+    if migrates {
+        plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
+    }
+    if former.is_some_and(|former| former != version.definition.segment) {
+        // The audience says who is followed up, whichever version they run on.
+        plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Sift, now)).await?;
+    }
+    tx.emit(events::published(&plan, &version));
+    // Publishing widens what open tasks lend: it stands in the audit like a grant.
+    let entry = audit::Entry::new(&who.caller, Action::PlanPublish.name(), "plan").about([plan.id.uuid()]);
+    audit::record(tx, &app.ids, entry.fields(show::layers(&version.definition.lent))).await?;
+    Ok(show::plan(&plan, Some(&version)))
+}
+
 /// Ends a plan. Ending it twice changes nothing.
-pub async fn retire(app: &App, who: &Principal, id: PlanId, etag: Option<i64>) -> Result<pb::Plan, Error> {
+pub async fn retire(
+    app: &App,
+    who: &Principal,
+    (id, etag): (PlanId, Option<i64>),
+    repeat: Option<Repeatable>,
+) -> Result<pb::Plan, Error> {
     let found = find(app, who, id).await?;
     let permit = who.decide(Action::PlanPublish, &found.row())?;
     let retired = app.database.write(&permit, async |tx: &Tx| {
-        let mut plan = match lock(tx, &found, etag).await {
-            Err(Error::PlanRetired) => return shown(app, tx, &found).await,
-            locked => locked?,
+        let work = async || {
+            let mut plan = match lock(tx, &found, etag).await {
+                Err(Error::PlanRetired) => return shown(app, tx, &found).await,
+                locked => locked?,
+            };
+            let now = app.now(tx).await?;
+            plan.state = PlanState::Retired;
+            plan.updated_at = now;
+            plan.version += 1;
+            plans::save(tx, &plan).await?;
+            plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Release, now)).await?;
+            tx.emit(events::retired(&plan));
+            shown(app, tx, &plan).await
         };
-        let now = app.now(tx).await?;
-        plan.state = PlanState::Retired;
-        plan.updated_at = now;
-        plan.version += 1;
-        plans::save(tx, &plan).await?;
-        plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Release, now)).await?;
-        tx.emit(events::retired(&plan));
-        shown(app, tx, &plan).await
+        Once::new(who, repeat.as_ref()).message(tx, work).await
     });
     let retired = retired.await?;
     app.wake.notify_one();

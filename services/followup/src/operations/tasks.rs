@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use revisit_bootstrap::{Principal, database::Tx};
+use revisit_bootstrap::{
+    Principal,
+    database::Tx,
+    idempotency::{Once, Repeatable},
+};
 use revisit_core::{
     Timestamp,
     id::{SubjectId, TaskId, TenantId},
@@ -180,38 +184,90 @@ pub struct Change {
     pub etag: Option<i64>,
     /// In the caller's words.
     pub reason: String,
+    pub repeat: Option<Repeatable>,
 }
 
-/// Another due time.
-pub async fn snooze(app: &App, who: &Principal, change: Change, due_at: Timestamp) -> Result<pb::Task, Error> {
-    let found = find(app, who, change.task).await?;
-    let permit = who.decide(Action::TaskUpdate, &found.task.row(found.customer.as_ref()))?;
-    for _ in 0..TRIES {
-        let write = app.database.write(&permit, async |tx: &Tx| {
-            let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
-            locked.decide(who, Action::TaskUpdate)?;
-            locked.unchanged(change.etag)?;
-            let now = app.now(tx).await?;
-            let reminders = reminders_of(app, tx, &locked).await?;
-            let calendar = calendar_of(app, tx, &locked.task).await?;
-            let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
-            let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
-            let (agenda, lending) = (window.agenda(&reminders, &calendar), lending(who, &locked));
-            let mut after = locked.task.clone().snoozed(due_at, lending, agenda, now)?;
-            after = app.sealed.explain(tx, after, &change.reason).await?;
-            tasks::replace(tx, &[&locked.task], &[&after]).await?;
-            if after.state == TaskState::Open {
-                // The access is told anew under the new generation, as far as it reaches.
-                events::opened(&after, now).into_iter().for_each(|draft| tx.emit(draft));
-            }
-            Ok(Some(shown(app, tx, &after, locked.customer.as_ref()).await?))
-        });
-        if let Some(task) = write.await? {
-            app.wake.notify_one();
-            return Ok(task);
+/// What is to become of a task.
+#[derive(Clone, Copy)]
+pub enum Act {
+    /// Another due time.
+    Snooze(Timestamp),
+    /// Another person, or whoever answers for the customer.
+    Reassign(Option<SubjectId>),
+    /// It ends without an outcome.
+    Cancel,
+    /// Only occurrences of a plan: leaves this one out.
+    Skip,
+}
+
+impl Act {
+    const fn action(self) -> Action {
+        match self {
+            Self::Snooze(_) | Self::Reassign(_) | Self::Skip => Action::TaskUpdate,
+            Self::Cancel => Action::TaskCancel,
         }
     }
+}
+
+/// What a change of a task answers, and the task before it when it has ended.
+type Changed = (pb::Task, Option<Task>);
+
+/// Changes a task, once, when the caller may and has seen its newest version. A repeat is answered before versions are
+/// compared, and only to who may still do it.
+pub async fn change(app: &App, who: &Principal, change: Change, act: Act) -> Result<pb::Task, Error> {
+    let found = find(app, who, change.task).await?;
+    let permit = who.decide(act.action(), &found.task.row(found.customer.as_ref()))?;
+    let once = Once::new(who, change.repeat.as_ref());
+    for _ in 0..TRIES {
+        let write = app.database.write(&permit, async |tx: &Tx| {
+            if let Some(answer) = once.first(tx).await? {
+                return Ok(Some((show::decode(&answer)?, None)));
+            }
+            let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
+            locked.decide(who, act.action())?;
+            locked.unchanged(change.etag)?;
+            let changed = match act {
+                Act::Snooze(due_at) => snooze(app, tx, who, &locked, (due_at, &change.reason)).await?,
+                Act::Reassign(assignee) => reassign(app, tx, who, &locked, (assignee, &change.reason)).await?,
+                Act::Skip if locked.task.origin.is_none() || !locked.task.state.is_live() => {
+                    return Err(Error::NotSkippable);
+                }
+                Act::Skip | Act::Cancel => end(app, tx, locked, &change.reason).await?,
+            };
+            once.keep(tx, &show::encode(&changed.0)).await?;
+            Ok(Some(changed))
+        });
+        let Some((task, ended)) = write.await? else { continue };
+        match ended {
+            Some(before) => closed(app, &before).await,
+            None => app.wake.notify_one(),
+        }
+        return Ok(task);
+    }
     Err(Error::Stale)
+}
+
+async fn snooze(
+    app: &App,
+    tx: &Tx,
+    who: &Principal,
+    locked: &Locked,
+    (due_at, reason): (Timestamp, &str),
+) -> Result<Changed, Error> {
+    let now = app.now(tx).await?;
+    let reminders = reminders_of(app, tx, locked).await?;
+    let calendar = calendar_of(app, tx, &locked.task).await?;
+    let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
+    let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
+    let (agenda, lending) = (window.agenda(&reminders, &calendar), lending(who, locked));
+    let mut after = locked.task.clone().snoozed(due_at, lending, agenda, now)?;
+    after = app.sealed.explain(tx, after, reason).await?;
+    tasks::replace(tx, &[&locked.task], &[&after]).await?;
+    if after.state == TaskState::Open {
+        // The access is told anew under the new generation, as far as it reaches.
+        events::opened(&after, now).into_iter().for_each(|draft| tx.emit(draft));
+    }
+    Ok((shown(app, tx, &after, locked.customer.as_ref()).await?, None))
 }
 
 /// Whether the lent access moves with the due time: for the customer's owner, who has it anyway, and for supervisors
@@ -243,39 +299,25 @@ async fn calendar_of(app: &App, tx: &Tx, task: &Task) -> Result<schedule::WorkCa
     Ok(planner::calendar(tx, task.tenant, named.and_then(|version| version.definition.calendar)).await?)
 }
 
-/// Another person.
-pub async fn reassign(
+async fn reassign(
     app: &App,
+    tx: &Tx,
     who: &Principal,
-    change: Change,
-    assignee: Option<SubjectId>,
-) -> Result<pb::Task, Error> {
-    let found = find(app, who, change.task).await?;
-    let permit = who.decide(Action::TaskUpdate, &found.task.row(found.customer.as_ref()))?;
-    for _ in 0..TRIES {
-        let write = app.database.write(&permit, async |tx: &Tx| {
-            let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
-            locked.unchanged(change.etag)?;
-            active(tx, permit.tenant(), assignee).await?;
-            let customer = locked.customer.as_ref();
-            let wanted = Task { named: assignee, ..locked.task.clone() };
-            let responsible = customers::answering(tx, &wanted, customer).await?;
-            let mut after = locked.task.clone().reassigned(assignee, responsible)?;
-            // A change is decided before and after it: nobody pushes work to where they may not.
-            let rows = (locked.task.row(customer), after.row(customer));
-            locked.decide(who, Action::TaskUpdate)?;
-            who.caller.decide_change(&who.leases, Action::TaskUpdate, &rows.0, &rows.1)?;
-            after = app.sealed.explain(tx, after, &change.reason).await?;
-            customers::tell_moved(app, tx, &after).await?;
-            tasks::replace(tx, &[&locked.task], &[&after]).await?;
-            Ok(Some(shown(app, tx, &after, locked.customer.as_ref()).await?))
-        });
-        if let Some(task) = write.await? {
-            app.wake.notify_one();
-            return Ok(task);
-        }
-    }
-    Err(Error::Stale)
+    locked: &Locked,
+    (assignee, reason): (Option<SubjectId>, &str),
+) -> Result<Changed, Error> {
+    active(tx, who.tenant(), assignee).await?;
+    let customer = locked.customer.as_ref();
+    let wanted = Task { named: assignee, ..locked.task.clone() };
+    let responsible = customers::answering(tx, &wanted, customer).await?;
+    let mut after = locked.task.clone().reassigned(assignee, responsible)?;
+    // A change is decided before and after it: nobody pushes work to where they may not.
+    let rows = (locked.task.row(customer), after.row(customer));
+    who.caller.decide_change(&who.leases, Action::TaskUpdate, &rows.0, &rows.1)?;
+    after = app.sealed.explain(tx, after, reason).await?;
+    customers::tell_moved(app, tx, &after).await?;
+    tasks::replace(tx, &[&locked.task], &[&after]).await?;
+    Ok((shown(app, tx, &after, locked.customer.as_ref()).await?, None))
 }
 
 /// Refuses a person who is not active where one is named.
@@ -286,41 +328,8 @@ pub async fn active(tx: &Tx, tenant: TenantId, named: Option<SubjectId>) -> Resu
     }
 }
 
-/// How a task ends without an outcome.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    Cancel,
-    /// Only occurrences of a plan: leaves this one out.
-    Skip,
-}
-
 /// Ends a task without an outcome. A step that waits for its task plans the next one, so that nobody is forgotten.
-pub async fn end(app: &App, who: &Principal, change: Change, ending: Ending) -> Result<pb::Task, Error> {
-    let found = find(app, who, change.task).await?;
-    let action = match ending {
-        Ending::Cancel => Action::TaskCancel,
-        Ending::Skip => Action::TaskUpdate,
-    };
-    let permit = who.decide(action, &found.task.row(found.customer.as_ref()))?;
-    for _ in 0..TRIES {
-        let write = app.database.write(&permit, async |tx: &Tx| {
-            let Some(locked) = lock(tx, permit.tenant(), change.task).await? else { return Ok::<_, Error>(None) };
-            locked.decide(who, action)?;
-            locked.unchanged(change.etag)?;
-            if ending == Ending::Skip && (locked.task.origin.is_none() || !locked.task.state.is_live()) {
-                return Err(Error::NotSkippable);
-            }
-            Ok(Some(end_in(app, tx, locked, &change.reason).await?))
-        });
-        if let Some((shown, before)) = write.await? {
-            closed(app, &before).await;
-            return Ok(shown);
-        }
-    }
-    Err(Error::Stale)
-}
-
-async fn end_in(app: &App, tx: &Tx, locked: Locked, reason: &str) -> Result<(pb::Task, Task), Error> {
+async fn end(app: &App, tx: &Tx, locked: Locked, reason: &str) -> Result<Changed, Error> {
     let now = app.now(tx).await?;
     let was_open = locked.task.state == TaskState::Open;
     let after = locked.task.clone().cancelled(Reason::Caller, now)?;
@@ -331,7 +340,7 @@ async fn end_in(app: &App, tx: &Tx, locked: Locked, reason: &str) -> Result<(pb:
     close_issue(tx, &locked, &after, now).await?;
     plant_next(app, tx, &locked, now).await?;
     let shown = shown(app, tx, &after, locked.customer.as_ref()).await?;
-    Ok((shown, locked.task))
+    Ok((shown, Some(locked.task)))
 }
 
 /// Replaces a task that has ended and, when it was an issue, tells its parent.

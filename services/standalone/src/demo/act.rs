@@ -147,7 +147,7 @@ impl<'a> Desks<'a> {
         let waiting = std::mem::take(&mut *locked(&self.reviews));
         for task_id in waiting {
             supervisor.fresh().await?;
-            let request = pb::ReviewOutcomeRequest { task_id, approved: true };
+            let request = pb::ReviewOutcomeRequest { task_id, approved: true, ..Default::default() };
             if self.still(answer(supervisor.tasks().review_outcome(request).await))?.is_some() {
                 one_more(&self.tally.reviewed);
             }

@@ -166,7 +166,7 @@ async fn an_issue_lends_to_whom_it_is_dispatched_what_the_publisher_of_the_plan_
         };
         let changed = pb::Plan { plan_id: plan.plan_id.clone(), definition: Some(definition), ..Default::default() };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["definition".into()] });
-        let update = pb::UpdatePlanRequest { plan: Some(changed), update_mask };
+        let update = pb::UpdatePlanRequest { plan: Some(changed), update_mask, ..Default::default() };
         company.plans().update_plan(company.by("admin", update)).await.expect("a draft");
         let preview = pb::PreviewPlanRequest { plan_id: plan.plan_id };
         let shown = company.plans().preview_plan(company.by("manager", preview)).await.expect("shown").into_inner();

@@ -118,7 +118,7 @@ async fn another_audience_releases_the_former_one() {
             ..Default::default()
         };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["definition".into()] });
-        let update = pb::UpdatePlanRequest { plan: Some(changed), update_mask };
+        let update = pb::UpdatePlanRequest { plan: Some(changed), update_mask, ..Default::default() };
         company.plans().update_plan(company.by("admin", update)).await.expect("a draft");
         let publish = pb::PublishPlanRequest { plan_id: plan.plan_id, ..Default::default() };
         company.plans().publish_plan(company.by("admin", publish)).await.expect("a version");

@@ -101,7 +101,7 @@ async fn a_sensitive_result_is_seen_and_approved_by_supervisors_only() {
         let seen = company.tasks().get_outcome(get("manager")).await.expect("a supervisor").into_inner();
         assert_eq!((seen.result.as_str(), seen.notes[0].text.as_str()), ("complaint", "likes the blue one"));
         assert_eq!(seen.review(), pb::ReviewState::Pending);
-        let review = pb::ReviewOutcomeRequest { task_id: task.task_id.clone(), approved: true };
+        let review = pb::ReviewOutcomeRequest { task_id: task.task_id.clone(), approved: true, ..Default::default() };
         let denied =
             company.tasks().review_outcome(company.by("rep", review.clone())).await.expect_err("no supervisor");
         assert_eq!(denied.code(), Code::PermissionDenied);

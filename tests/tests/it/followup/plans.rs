@@ -305,7 +305,7 @@ async fn a_published_version_never_changes_and_running_enrolments_move_only_when
             ..Default::default()
         };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["definition".into()] });
-        let request = pb::UpdatePlanRequest { plan: Some(changed), update_mask };
+        let request = pb::UpdatePlanRequest { plan: Some(changed), update_mask, ..Default::default() };
         company.plans().update_plan(company.by("admin", request.clone())).await.expect("a draft");
         let stale = company.plans().update_plan(company.by("admin", request)).await.expect_err("the etag is old");
         assert_eq!(stale.code(), Code::Aborted);
@@ -316,7 +316,7 @@ async fn a_published_version_never_changes_and_running_enrolments_move_only_when
         let first = company.plans().get_plan_version(company.by("rep", first)).await.expect("it stays").into_inner();
         assert_eq!(first.definition.expect("a definition").steps[0].time_of_day, "09:00");
         assert_eq!(company.list("rep", &scheduled()).await[0].plan_version, 1);
-        let migrate = pb::MigrateEnrolmentsRequest { plan_id: plan.plan_id.clone() };
+        let migrate = pb::MigrateEnrolmentsRequest { plan_id: plan.plan_id.clone(), ..Default::default() };
         let moved =
             company.plans().migrate_enrolments(company.by("manager", migrate)).await.expect("it begins").into_inner();
         assert_eq!(moved.enrolment_count, 1);

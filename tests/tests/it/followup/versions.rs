@@ -26,7 +26,7 @@ async fn who_moves_to_a_version_lives_in_its_zone_and_a_paused_enrolment_shows_t
         let definition = pb::PlanDefinition { time_zone: "Asia/Tokyo".into(), ..plan.definition.clone().expect("one") };
         let changed = pb::Plan { plan_id: plan.plan_id.clone(), definition: Some(definition), ..Default::default() };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["definition".into()] });
-        let update = pb::UpdatePlanRequest { plan: Some(changed), update_mask };
+        let update = pb::UpdatePlanRequest { plan: Some(changed), update_mask, ..Default::default() };
         company.plans().update_plan(company.by("admin", update)).await.expect("a draft");
         let publish = pb::PublishPlanRequest {
             plan_id: plan.plan_id.clone(),
