@@ -127,13 +127,11 @@ impl Company {
             fresh(rep).await;
         }
         for number in 0..count {
-            let (owner, phone) = self.drawn(mixed(number ^ capture as u64));
-            let reps = self.people.reps.len();
-            let asking = match holder {
-                Holder::Caller => owner,
-                Holder::Colleague => (owner + 1 + usize::try_from(number).unwrap_or(0) % (reps - 1)) % reps,
-            };
-            let asking = &self.people.reps[asking];
+            // Everybody asks equally often: each has a budget.
+            let turn = usize::try_from(number).unwrap_or(0) % self.people.reps.len();
+            let is_meant = |owner: usize| (owner == turn) == (holder == Holder::Caller);
+            let phone = self.drawn(mixed(number ^ capture as u64), is_meant);
+            let asking = &self.people.reps[turn];
             question = match capture {
                 Capture::Check => question.of(asking, &asked(phone)),
                 Capture::Create => question.of(asking, &captured(number, phone)),
@@ -153,10 +151,13 @@ impl Company {
         Question::new(PREVIEW, Code::Ok).of(fresh(who).await, &request)
     }
 
-    /// An imported customer that is no planted duplicate.
-    fn drawn(&self, number: u64) -> (usize, String) {
-        let drawn = (0..).find_map(|next| self.people.known(mixed(number.wrapping_add(next)) % self.rows));
-        drawn.expect("most rows are no duplicates")
+    /// The number of an imported customer that is no planted duplicate, of one of the owners who are meant.
+    fn drawn(&self, seed: u64, is_meant: impl Fn(usize) -> bool) -> String {
+        let drawn = (0..self.rows).find_map(|next| {
+            let (owner, phone) = self.people.known(mixed(seed.wrapping_add(next)) % self.rows)?;
+            is_meant(owner).then_some(phone)
+        });
+        drawn.expect("everybody has customers")
     }
 }
 
