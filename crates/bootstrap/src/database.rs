@@ -255,6 +255,15 @@ impl Tx {
         self.inner.get_database_backend() == DbBackend::Postgres
     }
 
+    /// Has PostgreSQL plan each statement of the rest of this transaction for the tables as they are now: for work on
+    /// hundreds of rows. A plan that a connection has kept was made when the table was young, say, and reads all of it.
+    pub async fn plan_anew(&self) -> Result<(), sea_orm::DbErr> {
+        if self.is_postgres() {
+            self.inner.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
+        }
+        Ok(())
+    }
+
     /// Waits for an advisory lock that ends with the transaction. SQLite's one writer has every lock already.
     pub async fn lock(&self, key: i64) -> Result<(), sea_orm::DbErr> {
         if self.is_postgres() {

@@ -2,7 +2,6 @@
 
 mod auth;
 mod config;
-mod connections;
 mod database;
 mod denials;
 mod events;

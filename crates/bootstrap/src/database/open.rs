@@ -34,9 +34,6 @@ async fn postgres(config: &DatabaseConfig) -> Result<DatabaseConnection, Failure
     let (password, durable) = (config.password.clone(), config.durable);
     // One function for all of it: sea-orm keeps only the last one that it is given.
     options.map_sqlx_postgres_opts(move |connect| {
-        // A plan that is kept was made for the table as it was: of a young one it reads every row, and goes on so
-        // while an import fills it. Planning anew costs less than a tenth of a millisecond.
-        let connect = connect.options([("plan_cache_mode", "force_custom_plan")]);
         let connect = if durable { connect } else { connect.options([("synchronous_commit", "off")]) };
         if password.is_empty() { connect } else { connect.password(password.expose()) }
     });

@@ -320,6 +320,7 @@ impl Context<'_> {
         (rows, foreign): (&[Row], &[CustomerId]),
         next: &Job,
     ) -> Result<(), Error> {
+        tx.plan_anew().await?;
         store::imports::update(tx, permit, self.job, next).await?;
         store::imports::insert_rows(tx, &self.app.store, permit, self.job, rows).await?;
         if next.ended_at.is_some() {

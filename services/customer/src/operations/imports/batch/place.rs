@@ -115,10 +115,10 @@ impl Context<'_> {
         let externals: Vec<String> =
             candidates.iter().filter_map(|candidate| candidate.customer.external_id.clone()).collect();
         let (app, tenant, worker) = (self.app, self.job.tenant, &self.app.workers.import);
-        let read = app
-            .store
-            .database
-            .read(scope, async |tx| store::keys::matchable(tx, &app.store, scope, tenant, &keys).await);
+        let read = app.store.database.read(scope, async |tx| {
+            tx.plan_anew().await?;
+            store::keys::matchable(tx, &app.store, scope, tenant, &keys).await
+        });
         let mut holders: HashMap<Key, Vec<CustomerId>> = HashMap::new();
         for (customer, key) in read.await? {
             holders.entry(key).or_default().push(customer);
@@ -126,6 +126,7 @@ impl Context<'_> {
         let known: BTreeSet<CustomerId> = holders.values().flatten().copied().collect();
         let known: Vec<CustomerId> = known.into_iter().collect();
         let read = app.store.database.read(worker, async |tx| {
+            tx.plan_anew().await?;
             let mut customers = Vec::new();
             for ids in known.chunks(1_000) {
                 customers.extend(store::load::for_worker_sealed(tx, &app.store, worker, tenant, ids).await?);
