@@ -92,7 +92,7 @@ pub(crate) fn position(number: u128, at: u128, keys: &[&str]) -> Change {
 /// The company.
 pub(crate) fn company() -> Facts {
     let mut changes = vec![
-        Change::Tenant(Tenant { administrator: Some(id(ADMIN)), modules_off: Vec::new() }),
+        Change::Tenant(Tenant { administrator: Some(id(ADMIN)), modules_off: Vec::new(), region: None }),
         department(HEAD_OFFICE, None, Some(BOSS)),
         department(NORTH, Some(HEAD_OFFICE), Some(NORTH_MANAGER)),
         department(SOUTH, Some(HEAD_OFFICE), None),

@@ -88,6 +88,10 @@ pub struct Tenant {
     /// Modules that are switched off for everybody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules_off: Vec<Module>,
+    /// ISO 3166-1 code of the country whose phone numbers are written without a country code; the product's default when
+    /// there is none. No policy looks at it: it stands here because every service holds these facts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// A node of the tree.

@@ -28,7 +28,7 @@ use revisit_permission::{Layer, Levels, Reading};
 
 use crate::{
     App,
-    domain::{Error, customer::Customer, field::Field},
+    domain::{Error, customer::Customer, field::Field, normal::Region},
     store,
 };
 
@@ -93,9 +93,19 @@ impl App {
         Ok(who.caller.reading(&who.leases)?)
     }
 
+    /// Where the caller's company is at home.
+    pub fn region(&self, who: &Principal) -> Result<Region, Error> {
+        Ok(region(&self.reading(who)?))
+    }
+
     pub fn new_customer_id(&self) -> CustomerId {
         self.ids.next(self.clock.wall())
     }
+}
+
+/// Where the company is at home: whose numbers are written without a country code.
+pub fn region(reading: &Reading) -> Region {
+    Region::of(reading.snapshot.facts().settings().region.as_deref())
 }
 
 /// An active subject's primary department; fails when it is not active.

@@ -15,7 +15,7 @@ use crate::{
     domain::{
         Error,
         log_in::{draw_secret, hash_secret},
-        profile::{TIME_ZONE, read_email, read_tenant_key, read_username},
+        profile::{TIME_ZONE, read_email, read_region, read_tenant_key, read_username},
     },
     keys::Keys,
     operations::{
@@ -39,6 +39,8 @@ pub struct First {
     pub administrator: String,
     pub administrator_email: String,
     pub operator_email: String,
+    /// Empty is the default.
+    pub region: String,
 }
 
 /// What `init` made. The tokens set the passwords (Auth.SetPassword) and are shown this once.
@@ -153,6 +155,7 @@ fn read(first: &First) -> Result<(Founding, Founding), Failure> {
     };
     let administrator_email = email("administrator_email", &first.administrator_email);
     let operator_email = email("operator_email", &first.operator_email);
+    let region = read_region(&mut input, "region", &first.region);
     input.finish()?;
     let time_zone = TIME_ZONE.to_owned();
     let operators = Founding {
@@ -161,14 +164,15 @@ fn read(first: &First) -> Result<(Founding, Founding), Failure> {
         username: OPERATOR.to_owned(),
         email: operator_email,
         time_zone: time_zone.clone(),
+        region: region.clone(),
     };
-    Ok((operators, Founding { key, display_name, username, email: administrator_email, time_zone }))
+    Ok((operators, Founding { key, display_name, username, email: administrator_email, time_zone, region }))
 }
 
-const USAGE: &str = "usage: identity init TENANT_KEY TENANT_NAME ADMINISTRATOR ADMINISTRATOR_EMAIL OPERATOR_EMAIL, or \
+const USAGE: &str = "usage: identity init TENANT_KEY TENANT_NAME ADMINISTRATOR ADMINISTRATOR_EMAIL OPERATOR_EMAIL [REGION], or \
                      identity init --links for new one-time tokens when the first ones were lost unused";
 
-/// The subcommand: five words, each required, because nothing here has a safe default.
+/// The subcommand: five words, each required, because none has a safe default, and the country.
 pub async fn command(mut invocation: Invocation) -> Result<(), Failure> {
     let config: Config = invocation.layers.take(NAME)?;
     let settings: Settings = invocation.layers.finish()?;
@@ -180,9 +184,12 @@ pub async fn command(mut invocation: Invocation) -> Result<(), Failure> {
         }
         return links.iter().try_for_each(|link| print(&link.told()));
     }
-    let [tenant_key, tenant_name, administrator, administrator_email, operator_email] =
-        <[String; 5]>::try_from(invocation.arguments).map_err(|_| Failure::invalid_field("command line", USAGE))?;
-    let first = First { tenant_key, tenant_name, administrator, administrator_email, operator_email };
+    if invocation.arguments.len() == 5 {
+        invocation.arguments.push(String::new());
+    }
+    let [tenant_key, tenant_name, administrator, administrator_email, operator_email, region] =
+        <[String; 6]>::try_from(invocation.arguments).map_err(|_| Failure::invalid_field("command line", USAGE))?;
+    let first = First { tenant_key, tenant_name, administrator, administrator_email, operator_email, region };
     let made = init(&config, &settings.database, (Clock::system(), Ids::random()), &first).await?;
     print(&format!(
         "company {}: log in as {} after Auth.SetPassword with the one-time token\n  {}\noperators: log in to {OPERATORS} \

@@ -31,6 +31,7 @@ pub struct First {
     administrator: String,
     administrator_email: String,
     operator_email: String,
+    region: String,
 }
 
 /// The log-ins that the first start made; each link sets a password once.
@@ -218,6 +219,7 @@ async fn first_log_ins(
         administrator: first.administrator.clone(),
         administrator_email: first.administrator_email.clone(),
         operator_email: first.operator_email.clone(),
+        region: first.region.clone(),
     };
     let made = revisit_identity::init(config, &settings.database, (clock.clone(), Ids::random()), &founded).await?;
     Ok(Some(FirstLogIns {

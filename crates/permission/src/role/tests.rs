@@ -196,7 +196,8 @@ fn a_subject_without_a_role_reaches_only_its_own_profile() {
 
 #[test]
 fn a_switched_off_module_takes_its_actions_from_everybody_and_names_itself() {
-    let off = Change::Tenant(crate::Tenant { administrator: None, modules_off: vec![crate::Module::Sales] });
+    let off =
+        Change::Tenant(crate::Tenant { administrator: None, modules_off: vec![crate::Module::Sales], region: None });
     let snapshot = company_with(&[off]);
     let row = customer(REP_ONE, STORE_ONE);
     for action in crate::Module::Sales.actions().iter() {

@@ -184,7 +184,8 @@ fn what_is_in_use_is_not_removed() {
 
 #[test]
 fn the_administrator_is_somebody() {
-    let settings = |number| Change::Tenant(Tenant { administrator: Some(id(number)), modules_off: Vec::new() });
+    let settings =
+        |number| Change::Tenant(Tenant { administrator: Some(id(number)), modules_off: Vec::new(), region: None });
     assert_eq!(refusal(settings(ADMIN)), None);
     assert_eq!(refusal(settings(999)), Some(Refusal::UnknownSubject(id(999))));
 }

@@ -3,7 +3,7 @@
 use revisit_core::id::ContactPointId;
 use revisit_permission::Mask;
 
-use super::normal;
+use super::normal::{self, Region};
 
 /// Contact points of one customer at the most.
 pub const CONTACT_POINTS_MAX: usize = 20;
@@ -74,14 +74,21 @@ pub struct ContactDraft {
     pub id: Option<ContactPointId>,
     pub kind: ContactType,
     pub input: String,
+    /// Where the caller's company is at home.
+    pub region: Region,
     pub verified: bool,
     pub primary: bool,
 }
 
 impl ContactDraft {
+    /// Its normal form, or the rule that its value breaks.
+    pub fn normal_form(&self) -> Result<String, &'static str> {
+        normal::contact(self.kind, &self.input, self.region)
+    }
+
     /// The contact point, or the rule that its value breaks.
     pub fn complete(&self, id: ContactPointId) -> Result<ContactPoint, &'static str> {
-        let normal_form = normal::contact(self.kind, &self.input)?;
+        let normal_form = self.normal_form()?;
         Ok(ContactPoint {
             id,
             kind: self.kind,

@@ -197,7 +197,7 @@ impl Draft {
                 continue;
             }
             input.text(&path, &normal::text(&point.input), 1..=VALUE_MAX);
-            if let Err(rule) = normal::contact(point.kind, &point.input) {
+            if let Err(rule) = point.normal_form() {
                 input.refuse(path, rule);
             }
         }
@@ -231,6 +231,7 @@ mod tests {
                 id: None,
                 kind: ContactType::Phone,
                 input: "不详".to_owned(),
+                region: normal::Region::DEFAULT,
                 verified: false,
                 primary: false,
             }],

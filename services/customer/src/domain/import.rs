@@ -6,7 +6,7 @@ use super::{
     contact::{ContactDraft, ContactType},
     customer::{CustomerKind, Draft},
     field::{self, Field},
-    normal,
+    normal::{self, Region},
 };
 
 /// Columns of a file at the most.
@@ -129,14 +129,22 @@ pub struct RowDraft {
     pub department: Option<String>,
 }
 
+/// How the rows of a file are read.
+pub struct Sheet<'a> {
+    /// What each column is.
+    pub mapping: &'a [Option<Target>],
+    pub fields: &'a [Field],
+    pub region: Region,
+}
+
 /// Reads one row; every broken rule is noted under the name of its target.
-pub fn read_row(cells: &[String], mapping: &[Option<Target>], fields: &[Field], input: &mut Input) -> RowDraft {
+pub fn read_row(cells: &[String], sheet: &Sheet<'_>, input: &mut Input) -> RowDraft {
     let mut row = RowDraft::default();
-    for (cell, target) in cells.iter().zip(mapping) {
+    for (cell, target) in cells.iter().zip(sheet.mapping) {
         let Some(target) = target else { continue };
         let cell = cell.trim();
         if !cell.is_empty() {
-            read_cell(&mut row, target, cell, fields, input);
+            read_cell(&mut row, target, cell, sheet, input);
         }
     }
     let company = row.draft.contact_points.iter().position(|point| point.kind == ContactType::Company);
@@ -164,7 +172,7 @@ fn target_of(path: &str, contacts: &[ContactDraft]) -> String {
     }
 }
 
-fn read_cell(row: &mut RowDraft, target: &Target, cell: &str, fields: &[Field], input: &mut Input) {
+fn read_cell(row: &mut RowDraft, target: &Target, cell: &str, sheet: &Sheet<'_>, input: &mut Input) {
     let draft = &mut row.draft;
     match target {
         Target::Name => cell.clone_into(&mut draft.name),
@@ -182,6 +190,7 @@ fn read_cell(row: &mut RowDraft, target: &Target, cell: &str, fields: &[Field], 
                 id: None,
                 kind: *kind,
                 input: part.to_owned(),
+                region: sheet.region,
                 verified: false,
                 primary: false,
             }));
@@ -201,7 +210,7 @@ fn read_cell(row: &mut RowDraft, target: &Target, cell: &str, fields: &[Field], 
         Target::Department => row.department = Some(normal::text(cell)),
         Target::Note => row.note = Some(input.lines("note", cell, 0..=super::timeline::NOTE_MAX)),
         Target::Field(key) => {
-            let Some(field) = fields.iter().find(|field| field.key == *key) else { return };
+            let Some(field) = sheet.fields.iter().find(|field| field.key == *key) else { return };
             match field::read_cell(field, cell) {
                 Ok(value) => draft.fields.push((key.clone(), Some(value))),
                 Err(rule) => input.refuse(target.name(), rule),
@@ -211,11 +220,11 @@ fn read_cell(row: &mut RowDraft, target: &Target, cell: &str, fields: &[Field], 
 }
 
 /// What cleaning changed in a row, as `before → after`: for the preview.
-pub fn changes(cells: &[String], mapping: &[Option<Target>]) -> Vec<String> {
-    let changed = cells.iter().zip(mapping).filter_map(|(cell, target)| {
+pub fn changes(cells: &[String], sheet: &Sheet<'_>) -> Vec<String> {
+    let changed = cells.iter().zip(sheet.mapping).filter_map(|(cell, target)| {
         let after = match target.as_ref()? {
             Target::Contact(ContactType::Company) => normal::text(cell),
-            Target::Contact(kind) => normal::contact(*kind, cell).ok()?,
+            Target::Contact(kind) => normal::contact(*kind, cell, sheet.region).ok()?,
             Target::Birthday | Target::ContractEnd => normal::date(cell).ok()?,
             Target::Note => return None,
             Target::Name
@@ -238,6 +247,10 @@ pub fn changes(cells: &[String], mapping: &[Option<Target>]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sheet(mapping: &[Option<Target>]) -> Sheet<'_> {
+        Sheet { mapping, fields: &[], region: Region::DEFAULT }
+    }
 
     fn texts(texts: &[&str]) -> Vec<String> {
         texts.iter().map(|text| (*text).to_owned()).collect()
@@ -291,7 +304,7 @@ mod tests {
         let mapping = suggest(&texts(&["姓名", "公司名称", "手机号"]), &[]);
         let mut input = Input::default();
         let row =
-            read_row(&texts(&["", "上海华信贸易有限公司", "13812345678; 021-62345678"]), &mapping, &[], &mut input);
+            read_row(&texts(&["", "上海华信贸易有限公司", "13812345678; 021-62345678"]), &sheet(&mapping), &mut input);
         assert_eq!((row.draft.name.as_str(), row.draft.kind), ("上海华信贸易有限公司", Some(CustomerKind::Company)));
         assert_eq!(row.draft.contact_points.len(), 2);
         assert!(input.violations().is_empty());
@@ -301,7 +314,7 @@ mod tests {
     fn a_bad_cell_is_told_under_the_name_of_its_target() {
         let mapping = suggest(&texts(&["姓名", "手机号", "生日"]), &[]);
         let mut input = Input::default();
-        let _ = read_row(&texts(&["", "不详", "1990-02-30"]), &mapping, &[], &mut input);
+        let _ = read_row(&texts(&["", "不详", "1990-02-30"]), &sheet(&mapping), &mut input);
         let fields: Vec<_> = input.violations().iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["name", "birthday", "phone"]);
     }

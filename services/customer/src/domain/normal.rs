@@ -9,8 +9,23 @@ use unicode_normalization::{UnicodeNormalization, is_nfkc};
 
 use super::contact::ContactType;
 
-/// Where a number without a country code is dialled from, when the tenant names no other region.
-pub const REGION: phonenumber::country::Id = phonenumber::country::Id::CN;
+/// The country from which a number without a country code is dialled: the tenant's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Region(Option<phonenumber::country::Id>);
+
+impl Region {
+    /// Of companies that name none.
+    pub const DEFAULT: Self = Self(Some(phonenumber::country::Id::CN));
+
+    /// The region of an ISO 3166-1 code. From one that has no numbering plan, every number needs its country code.
+    pub fn of(code: Option<&str>) -> Self {
+        code.map_or(Self::DEFAULT, |code| Self(code.parse().ok()))
+    }
+
+    fn is_china(self) -> bool {
+        self == Self::DEFAULT
+    }
+}
 
 /// Legal forms that say nothing about which company it is, longest first so that a longer one is not cut in half.
 const LEGAL_SUFFIXES: [&str; 22] = [
@@ -61,9 +76,9 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// The normal form of a contact value, or the rule that it breaks.
-pub fn contact(kind: ContactType, input: &str) -> Result<String, &'static str> {
+pub fn contact(kind: ContactType, input: &str, region: Region) -> Result<String, &'static str> {
     match kind {
-        ContactType::Phone => phone(input),
+        ContactType::Phone => phone(input, region),
         ContactType::Wechat => wechat(input),
         ContactType::Email => email(input),
         ContactType::Company => {
@@ -77,11 +92,11 @@ pub fn contact(kind: ContactType, input: &str) -> Result<String, &'static str> {
 /// Loads the tables of the world's phone numbers: whoever needs them first would wait for half a second.
 pub fn warm() {
     // A landline, because the short cut for mobile numbers needs no table.
-    let _ = phone("021-62345678");
+    let _ = phone("021-62345678", Region::DEFAULT);
 }
 
 /// E.164. A remark in brackets behind the number is dropped: people write `(微信同号)` there.
-pub fn phone(input: &str) -> Result<String, &'static str> {
+pub fn phone(input: &str, region: Region) -> Result<String, &'static str> {
     const RULE: &str = "must be a phone number";
     let folded = text(input);
     let number = folded.split_once('(').map_or(folded.as_str(), |(before, remark)| {
@@ -91,12 +106,14 @@ pub fn phone(input: &str) -> Result<String, &'static str> {
         return Err(RULE);
     }
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-    if let Some(mobile) = chinese_mobile(number.trim_start().starts_with('+'), &digits) {
+    if region.is_china()
+        && let Some(mobile) = chinese_mobile(number.trim_start().starts_with('+'), &digits)
+    {
         return Ok(format!("+86{mobile}"));
     }
-    // `00` is how the number of another country is dialled from here; the parser knows `+` only.
+    // `00` is how most of the world dials another country; the parser knows `+` only.
     let dialled = digits.strip_prefix("00").map_or_else(|| number.to_owned(), |rest| format!("+{rest}"));
-    let parsed = phonenumber::parse(Some(REGION), dialled).map_err(|_| RULE)?;
+    let parsed = phonenumber::parse(region.0, dialled).map_err(|_| RULE)?;
     if !parsed.is_valid() {
         return Err(RULE);
     }
@@ -211,21 +228,33 @@ mod tests {
             "13812345678（微信同号）",
             "(+86)13812345678",
         ] {
-            assert_eq!(phone(input).as_deref(), Ok("+8613812345678"), "{input}");
+            assert_eq!(phone(input, Region::DEFAULT).as_deref(), Ok("+8613812345678"), "{input}");
         }
     }
 
     #[test]
     fn landlines_and_foreign_numbers_go_through_the_general_parser() {
-        assert_eq!(phone("021-6234 5678").as_deref(), Ok("+862162345678"));
-        assert_eq!(phone("+1 650 253 0000").as_deref(), Ok("+16502530000"));
-        assert_eq!(phone("001 650 253 0000").as_deref(), Ok("+16502530000"));
+        assert_eq!(phone("021-6234 5678", Region::DEFAULT).as_deref(), Ok("+862162345678"));
+        assert_eq!(phone("+1 650 253 0000", Region::DEFAULT).as_deref(), Ok("+16502530000"));
+        assert_eq!(phone("001 650 253 0000", Region::DEFAULT).as_deref(), Ok("+16502530000"));
+    }
+
+    #[test]
+    fn a_number_without_a_country_code_is_of_the_region() {
+        let of = |code| phone("(650) 253-0000", Region::of(Some(code)));
+        assert_eq!(of("US").as_deref(), Ok("+16502530000"));
+        assert_eq!(phone("13812345678", Region::of(None)).as_deref(), Ok("+8613812345678"));
+        assert_ne!(phone("13812345678", Region::of(Some("US"))).as_deref(), Ok("+8613812345678"));
+        for region in ["US", "AQ"].map(|code| Region::of(Some(code))) {
+            assert_eq!(phone("+86 138 1234 5678", region).as_deref(), Ok("+8613812345678"));
+        }
+        assert!(of("AQ").is_err(), "no numbering plan, no country code");
     }
 
     #[test]
     fn what_is_no_phone_number_is_refused() {
         for input in ["", "12345", "不详", "138-0000", "1380000abcd", "+", "()", "13812345678 13812345679"] {
-            assert!(phone(input).is_err(), "{input}");
+            assert!(phone(input, Region::DEFAULT).is_err(), "{input}");
         }
     }
 
@@ -233,8 +262,11 @@ mod tests {
     fn the_short_cut_agrees_with_the_general_parser() {
         for prefix in [130, 135, 138, 139, 147, 150, 158, 166, 173, 186, 188, 189, 199] {
             let number = format!("{prefix}12345678");
-            let parsed = phonenumber::parse(Some(REGION), &number).expect("a mobile number");
-            assert_eq!(phone(&number).as_deref(), Ok(parsed.format().mode(Mode::E164).to_string().as_str()));
+            let parsed = phonenumber::parse(Region::DEFAULT.0, &number).expect("a mobile number");
+            assert_eq!(
+                phone(&number, Region::DEFAULT).as_deref(),
+                Ok(parsed.format().mode(Mode::E164).to_string().as_str())
+            );
         }
     }
 

@@ -13,7 +13,7 @@ use tonic::Request;
 use super::{read, show};
 use crate::{
     App,
-    domain::{Error, contact::ContactPoint, customer::CustomerKind, matching},
+    domain::{Error, contact::ContactPoint, customer::CustomerKind, matching, normal::Region},
     operations::{
         Clear, View,
         batch_delete::{Answer, delete_all},
@@ -35,7 +35,7 @@ impl Customers for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let (draft, repeat) = read::create(message)?;
+                let (draft, repeat) = read::create(message, self.0.region(&who)?)?;
                 customers::create(&self.0, &who, draft, repeat).await.map(|view| show::customer(&view))
             }
             .await,
@@ -46,7 +46,7 @@ impl Customers for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let (draft, repeat) = read::upsert(message)?;
+                let (draft, repeat) = read::upsert(message, self.0.region(&who)?)?;
                 change::upsert(&self.0, &who, draft, repeat).await.map(|view| show::customer(&view))
             }
             .await,
@@ -110,7 +110,7 @@ impl Customers for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let (id, draft, mask, asked) = read::update(message)?;
+                let (id, draft, mask, asked) = read::update(message, self.0.region(&who)?)?;
                 change::update(&self.0, &who, id, (draft, mask), asked).await.map(|view| show::customer(&view))
             }
             .await,
@@ -210,7 +210,7 @@ impl Customers for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let keys = question(&message)?;
+                let keys = question(&message, self.0.region(&who)?)?;
                 let found = duplicates::check(&self.0, &who, keys).await?;
                 Ok::<_, Error>(pb::CheckDuplicatesResponse {
                     keys: found
@@ -231,12 +231,15 @@ impl Customers for Served {
 }
 
 /// The keys of what somebody asks about.
-fn question(message: &pb::CheckDuplicatesRequest) -> Result<std::collections::BTreeSet<matching::Key>, Failure> {
+fn question(
+    message: &pb::CheckDuplicatesRequest,
+    region: Region,
+) -> Result<std::collections::BTreeSet<matching::Key>, Failure> {
     let mut input = Input::default();
     let name = input.text("name", &message.name, 0..=crate::domain::customer::NAME_MAX);
     let city = input.text("city", &message.city, 0..=crate::domain::customer::WORD_MAX);
     let company = read::kind(&mut input, "kind", message.kind) == Some(CustomerKind::Company);
-    let points = read::contact_points(&mut input, &message.contact_points);
+    let points = read::contact_points(&mut input, &message.contact_points, region);
     let mut complete: Vec<ContactPoint> = Vec::new();
     for (index, point) in points.iter().enumerate() {
         match point.complete(ContactPointId::from_uuid(uuid::Uuid::nil())) {

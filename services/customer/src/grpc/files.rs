@@ -15,7 +15,7 @@ use tonic::{Request, Streaming};
 use crate::{
     App,
     domain::{Error, import::COLUMNS_MAX, sheet},
-    operations::imports::{self, Previewed, Upload},
+    operations::imports::{self, DryRun, Previewed, Upload},
     store::imports::{Job, Row, RowResult, State},
 };
 
@@ -168,9 +168,13 @@ impl Import for Served {
 
 impl Served {
     async fn shown_with_preview(&self, who: &Principal, job: Job) -> Result<pb::ImportJob, Error> {
-        let preview = imports::preview(&self.0, who, &job).await?;
-        let preview = preview.into_iter().map(|Previewed { row, changes }| show_row(row, changes)).collect();
-        Ok(pb::ImportJob { preview, ..show_job(&job) })
+        let DryRun { rows, tried, rejected } = imports::dry_run(&self.0, who, &job).await?;
+        Ok(pb::ImportJob {
+            preview: rows.into_iter().map(|Previewed { row, changes }| show_row(row, changes)).collect(),
+            dry_run_row_count: tried,
+            dry_run_rejected_count: rejected,
+            ..show_job(&job)
+        })
     }
 }
 
@@ -302,6 +306,8 @@ fn show_job(job: &Job) -> pb::ImportJob {
         .into(),
         mapping: mapping.collect(),
         preview: Vec::new(),
+        dry_run_row_count: 0,
+        dry_run_rejected_count: 0,
         row_count: job.row_count,
         created_count: job.created,
         merged_count: job.merged,

@@ -10,6 +10,7 @@ use crate::{
         customer::{CustomerKind, Draft},
         field::{self, Value},
         filter,
+        normal::Region,
     },
     operations::{
         Clear,
@@ -49,7 +50,7 @@ fn contact_type(input: &mut Input, field: &str, number: i32) -> ContactType {
     }
 }
 
-pub fn contact_points(input: &mut Input, points: &[pb::ContactPoint]) -> Vec<ContactDraft> {
+pub fn contact_points(input: &mut Input, points: &[pb::ContactPoint], region: Region) -> Vec<ContactDraft> {
     if points.len() > CONTACT_POINTS_MAX {
         input.refuse("contact_points", format!("must have at most {CONTACT_POINTS_MAX} entries"));
         return Vec::new();
@@ -58,6 +59,7 @@ pub fn contact_points(input: &mut Input, points: &[pb::ContactPoint]) -> Vec<Con
         id: input.id_optional(&format!("contact_points[{index}].contact_point_id"), &point.contact_point_id),
         kind: contact_type(input, &format!("contact_points[{index}].type"), point.r#type),
         input: point.value.clone(),
+        region,
         verified: point.verified,
         primary: point.primary,
     });
@@ -87,14 +89,14 @@ fn value(input: &mut Input, path: &str, sent: &pb::FieldValue) -> Option<Value> 
 }
 
 /// A customer as sent, cleaned; violations stand under `customer`.
-pub fn draft(outer: &mut Input, customer: Option<pb::Customer>) -> Draft {
+pub fn draft(outer: &mut Input, customer: Option<pb::Customer>, region: Region) -> Draft {
     let Some(sent) = outer.required("customer", customer) else { return Draft::default() };
     let mut input = Input::default();
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let mut draft = Draft {
         kind: kind(&mut input, "kind", sent.kind),
         name: sent.name.clone(),
-        contact_points: contact_points(&mut input, &sent.contact_points),
+        contact_points: contact_points(&mut input, &sent.contact_points, region),
         owner: input.id_optional("owner_id", &sent.owner_id),
         department: input.id_optional("department_id", &sent.department_id),
         stage: text(&sent.stage),
@@ -124,7 +126,7 @@ pub fn draft(outer: &mut Input, customer: Option<pb::Customer>) -> Draft {
     draft
 }
 
-pub fn create(message: pb::CreateCustomerRequest) -> Result<(Draft, Option<Repeatable>), Failure> {
+pub fn create(message: pb::CreateCustomerRequest, region: Region) -> Result<(Draft, Option<Repeatable>), Failure> {
     let mut input = Input::default();
     let repeat = Repeatable::read(&mut input, &message.request_id, "CreateCustomer", &message);
     if let Some(customer) = &message.customer {
@@ -132,17 +134,17 @@ pub fn create(message: pb::CreateCustomerRequest) -> Result<(Draft, Option<Repea
         let unknown = pb::CustomerKind::try_from(customer.kind).is_err();
         input.require(known || unknown, "customer.kind", "is required");
     }
-    let draft = draft(&mut input, message.customer);
+    let draft = draft(&mut input, message.customer, region);
     input.finish()?;
     Ok((draft, repeat))
 }
 
-pub fn upsert(message: pb::UpsertCustomerRequest) -> Result<(Draft, Option<Repeatable>), Failure> {
+pub fn upsert(message: pb::UpsertCustomerRequest, region: Region) -> Result<(Draft, Option<Repeatable>), Failure> {
     let mut input = Input::default();
     let repeat = Repeatable::read(&mut input, &message.request_id, "UpsertCustomer", &message);
     let external = message.customer.as_ref().is_some_and(|customer| !customer.external_id.is_empty());
     input.require(external, "customer.external_id", "is required");
-    let draft = draft(&mut input, message.customer);
+    let draft = draft(&mut input, message.customer, region);
     input.finish()?;
     Ok((draft, repeat))
 }
@@ -190,7 +192,7 @@ fn is_path(path: &str) -> bool {
 
 pub type Update = (revisit_core::id::CustomerId, Draft, Mask, Asked);
 
-pub fn update(message: pb::UpdateCustomerRequest) -> Result<Update, Failure> {
+pub fn update(message: pb::UpdateCustomerRequest, region: Region) -> Result<Update, Failure> {
     let mut input = Input::default();
     let repeat = Repeatable::read(&mut input, &message.request_id, "UpdateCustomer", &message);
     let etag = etag_required(&mut input, &message.etag);
@@ -203,7 +205,8 @@ pub fn update(message: pb::UpdateCustomerRequest) -> Result<Update, Failure> {
     let kept = masked(sent, &mask, &keys);
     input.require(!mask.kind || kept.kind != 0, "customer.kind", "is required");
     let named = mask.name;
-    let mut draft = draft(&mut input, Some(if named { kept } else { pb::Customer { name: "-".to_owned(), ..kept } }));
+    let kept = if named { kept } else { pb::Customer { name: "-".to_owned(), ..kept } };
+    let mut draft = draft(&mut input, Some(kept), region);
     for key in keys.iter().filter(|key| !draft.fields.iter().any(|(sent, _)| sent == *key)).cloned().collect::<Vec<_>>()
     {
         draft.fields.push((key, None));

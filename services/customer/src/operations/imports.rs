@@ -22,7 +22,7 @@ use crate::{
     domain::{
         Error,
         field::Field,
-        import::{self, PREVIEW_ROWS, Target},
+        import::{self, PREVIEW_ROWS, Sheet, Target},
         sheet::{self, Splitter},
     },
     store::{
@@ -36,6 +36,18 @@ pub struct Previewed {
     pub row: Row,
     pub changes: Vec<String>,
 }
+
+/// What trying a file has shown.
+#[derive(Default)]
+pub struct DryRun {
+    /// The first rows, and of the later ones those that would be rejected: [`PREVIEW_ROWS`] of each at the most.
+    pub rows: Vec<Previewed>,
+    pub tried: i64,
+    pub rejected: i64,
+}
+
+/// Bytes of a file that are tried: some ten thousand rows, a tenth of a second.
+const DRY_RUN_BYTES: usize = 4 * upload::CHUNK;
 
 /// The job, for who uploaded it and for who may see imports of the whole company.
 pub async fn get(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
@@ -168,49 +180,58 @@ pub async fn rows(
     Ok((job, rows, more))
 }
 
-/// What the first rows would become under the mapping. It looks at the file only: what the company has already is told
-/// by the import itself, whose answers have a budget.
-pub async fn preview(app: &App, who: &Principal, job: &Job) -> Result<Vec<Previewed>, Error> {
+/// What the rows would become under the mapping, tried over the first [`DRY_RUN_BYTES`] of the file. It looks at the file
+/// only: what the company has already is told by the import itself, whose answers have a budget.
+pub async fn dry_run(app: &App, who: &Principal, job: &Job) -> Result<DryRun, Error> {
     let scope = reader(who, job.id)?;
     let read = app.store.database.read(&scope, async |tx| {
         let fields = store::catalogue::fields(tx, who.tenant()).await?;
-        let chunk = store::imports::files::chunk_at(tx, &app.store, &scope, (job.tenant, job.id), 0).await?;
-        Ok::<_, Error>((fields, chunk.map(|(_, bytes)| bytes).unwrap_or_default()))
+        let mut bytes = Vec::new();
+        while bytes.len() < DRY_RUN_BYTES {
+            let position = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+            let key = (job.tenant, job.id);
+            let chunk = store::imports::files::chunk_at(tx, &app.store, &scope, key, position).await?;
+            let more =
+                chunk.and_then(|(start, chunk)| Some(chunk.get(usize::try_from(position - start).ok()?..)?.to_vec()));
+            match more.filter(|more| !more.is_empty()) {
+                Some(more) => bytes.extend(more),
+                None => return Ok::<_, Error>((fields, bytes, true)),
+            }
+        }
+        Ok((fields, bytes, false))
     });
-    let (fields, bytes) = read.await?;
+    let (fields, bytes, is_whole) = read.await?;
     let mapping = targets(&job.mapping, &fields);
+    let sheet = Sheet { mapping: &mapping, fields: &fields, region: app.region(who)? };
     let mut splitter = Splitter::new(job.delimiter, 0);
     splitter.push(&bytes);
-    let mut previewed = Vec::new();
+    let mut run = DryRun::default();
     // The header stands first.
     let _ = splitter.next(false);
-    while previewed.len() < PREVIEW_ROWS {
-        let whole = bytes.len() < upload::CHUNK;
-        let Some(record) = splitter.next(whole) else { break };
-        let number = previewed.len() as i64 + 1;
-        previewed.push(preview_row(job, number, record, &mapping, &fields));
+    while let Some(record) = splitter.next(is_whole) {
+        run.tried += 1;
+        let row = preview_row(job, run.tried, record, &sheet);
+        let is_rejected = row.row.result == RowResult::Rejected;
+        run.rejected += i64::from(is_rejected);
+        if run.rows.len() < PREVIEW_ROWS || (is_rejected && run.rows.len() < 2 * PREVIEW_ROWS) {
+            run.rows.push(row);
+        }
     }
-    if !clear::disclose_preview(app, who, job, &previewed).await? {
-        previewed.iter_mut().for_each(|row| row.changes.clear());
+    if !clear::disclose_preview(app, who, job, &run.rows).await? {
+        run.rows.iter_mut().for_each(|row| row.changes.clear());
     }
-    Ok(previewed)
+    Ok(run)
 }
 
-fn preview_row(
-    job: &Job,
-    number: i64,
-    record: sheet::Record,
-    mapping: &[Option<Target>],
-    fields: &[Field],
-) -> Previewed {
+fn preview_row(job: &Job, number: i64, record: sheet::Record, sheet: &Sheet<'_>) -> Previewed {
     let cells = record.content.and_then(|bytes| sheet::cells(&bytes, job.delimiter, job.encoding));
     let (violations, changes) = match cells {
         Err(rule) => (vec![("row".to_owned(), rule.to_owned())], Vec::new()),
         Ok(cells) => {
             let mut input = Input::default();
-            let _ = import::read_row(&cells, mapping, fields, &mut input);
+            let _ = import::read_row(&cells, sheet, &mut input);
             let violations = input.violations().iter().map(|bad| (bad.field.clone(), bad.rule.clone())).collect();
-            (violations, import::changes(&cells, mapping))
+            (violations, import::changes(&cells, sheet))
         }
     };
     let result = if violations.is_empty() { RowResult::Created } else { RowResult::Rejected };

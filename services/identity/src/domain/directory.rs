@@ -14,6 +14,7 @@ pub struct Tenant {
     pub id: TenantId,
     pub key: String,
     pub display_name: String,
+    pub region: String,
     pub root: DepartmentId,
     pub administrator: SubjectId,
     pub revision: i64,

@@ -5,6 +5,16 @@ use revisit_core::Input;
 /// Where nobody says otherwise.
 pub const TIME_ZONE: &str = "Asia/Shanghai";
 /// Where nobody says otherwise.
+pub const REGION: &str = "CN";
+/// The officially assigned codes of ISO 3166-1, alpha-2.
+const REGIONS: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS \
+    BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ \
+    FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT \
+    JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP \
+    MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE \
+    RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV \
+    TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
+/// Where nobody says otherwise.
 pub const LOCALE: &str = "zh-CN";
 /// Characters of a name that people see.
 pub const NAME_MAX: usize = 100;
@@ -95,6 +105,15 @@ pub fn read_time_zone(input: &mut Input, field: &str, text: &str) -> String {
     if text.parse::<chrono_tz::Tz>().is_err() {
         input.refuse(field, "must be an IANA time zone, for example Asia/Shanghai");
     }
+    text.to_owned()
+}
+
+/// Reads the country of a company; empty is the default.
+pub fn read_region(input: &mut Input, field: &str, text: &str) -> String {
+    if text.is_empty() {
+        return REGION.to_owned();
+    }
+    input.require(REGIONS.split(' ').any(|code| code == text), field, "must be an ISO 3166-1 code, for example CN");
     text.to_owned()
 }
 

@@ -32,6 +32,7 @@ pub fn tenant(it: Tenant) -> pb::Tenant {
         tenant_id: it.id.to_string(),
         key: it.key,
         display_name: it.display_name,
+        region: it.region,
         root_department_id: it.root.to_string(),
         administrator_id: it.administrator.to_string(),
         create_time: Some(time(it.created_at)),

@@ -32,6 +32,8 @@ pub struct Founding {
     pub username: String,
     pub email: String,
     pub time_zone: String,
+    /// ISO 3166-1 code.
+    pub region: String,
 }
 
 /// A founded company, and the one-time token of its administrator.
@@ -62,6 +64,7 @@ pub async fn found(tx: &Tx, draw: &Draw<'_>, input: &Founding, cause: &Cause) ->
         id: draw.ids.next(draw.now),
         key: input.key.clone(),
         display_name: input.display_name.clone(),
+        region: input.region.clone(),
         root: root.id,
         administrator: administrator.id,
         revision: 0,
@@ -79,7 +82,11 @@ pub async fn found(tx: &Tx, draw: &Draw<'_>, input: &Founding, cause: &Cause) ->
     }
     book.add(Change::Subject(administrator.facts()))?;
     accounts::add(tx, tenant.id, &administrator, None).await?;
-    let settings = permission::Tenant { administrator: Some(administrator.id), modules_off: Vec::new() };
+    let settings = permission::Tenant {
+        administrator: Some(administrator.id),
+        modules_off: Vec::new(),
+        region: Some(input.region.clone()),
+    };
     book.add(Change::Tenant(settings))?;
     let password_token = draw_secret(draw.secrets);
     accounts::set_link(tx, tenant.id, administrator.id, hash_secret(&password_token), draw.link_until).await?;

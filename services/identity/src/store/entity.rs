@@ -50,6 +50,7 @@ entity!(
         tenant_id: Uuid,
         key: String,
         display_name: String,
+        region: String,
         root_department_id: Uuid,
         administrator_id: Uuid,
         revision: i64,

@@ -149,6 +149,7 @@ async fn create_authority(manager: &SchemaManager<'_>, c: &Columns) -> Result<()
         c.uuid("tenant_id"),
         c.text("key"),
         c.text("display_name"),
+        c.text("region"),
         c.uuid("root_department_id"),
         c.uuid("administrator_id"),
         c.number("revision"),

@@ -1,5 +1,6 @@
 //! How customers are reached: several points of each type, one way to compare them, and what is typed kept beside it.
 
+use revisit_permission::{Change, Tenant};
 use revisit_proto::customer::v1 as pb;
 
 use super::{
@@ -52,6 +53,28 @@ async fn contact_points_keep_what_was_typed_beside_the_normal_form_and_each_type
         let refused = rep.update(change, &["contact_points"]).await.expect_err("it is gone");
         assert_eq!(fields(&refused), ["contact_points[0].contact_point_id"]);
         rep.create(person("李强", "021-62345678")).await.expect("the number that was dropped is free");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_without_a_country_code_is_one_of_the_country_of_the_company() {
+    in_each_office(async |office: &Office| {
+        let region = Some("US".to_owned());
+        let settings = Tenant { administrator: Some(office.who("admin")), modules_off: Vec::new(), region };
+        office.commit(vec![Change::Tenant(settings)]).await;
+        let rep = office.seat("rep");
+        let made = rep.create(person("王芳", "(650) 253-0000")).await.expect("made");
+        assert_eq!(clear(&rep, &made.customer_id).await[0].normal_form, "+16502530000");
+        let same = rep.create(person("王芳", "+1 650 253 0000")).await.expect_err("the same number");
+        assert_eq!(same.reason, "DUPLICATE");
+        let foreign = rep.create(person("李强", "13800001001")).await.expect_err("a number of another country");
+        assert_eq!(foreign.violations[0].field, "customer.contact_points[0].value");
+        let job = office
+            .seat("director")
+            .import(office, "姓名,手机号\n李强,650 253 0001\n张伟,13800001001\n".as_bytes())
+            .await;
+        assert_eq!((job.created_count, job.rejected_count), (1, 1), "{job:?}");
     })
     .await;
 }

@@ -253,3 +253,37 @@ async fn rejected_rows_come_back_in_pieces_and_are_taken_once_they_are_repaired(
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tries_the_rows_and_shows_the_first_and_those_that_would_be_rejected() {
+    in_each_office(async |office: &Office| {
+        let director = office.seat("director");
+        let phone = |number: u32| {
+            if number.is_multiple_of(40) { "坏号码".to_owned() } else { format!("1380000{number:04}") }
+        };
+        let rows = (1..=200).map(|number| format!("客户{number},{}\n", phone(number)));
+        let file: String = std::iter::once("姓名,手机号\n".to_owned()).chain(rows).collect();
+        let job = director.upload("customers.csv", file.as_bytes()).await.expect("a job");
+        assert_eq!((job.dry_run_row_count, job.dry_run_rejected_count), (200, 5));
+        let shown: Vec<i64> = job.preview.iter().map(|row| row.row).collect();
+        assert_eq!(shown, (1..=20).chain([40, 80, 120, 160, 200]).collect::<Vec<i64>>());
+        assert!(job.preview.iter().all(|row| (row.result == "rejected") == (row.row % 40 == 0)), "{job:?}");
+        assert_eq!(job.preview[20].violations[0].field, "phone");
+        assert_eq!(office.number("SELECT count(*) AS n FROM customer").await, 0, "nothing is written");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_of_a_long_file_ends_at_a_row_and_says_how_far_it_went() {
+    in_each_office(async |office: &Office| {
+        let note = "很".repeat(1_000);
+        let rows = (1..=1_000).map(|number| format!("客户{number},1380000{number:04},{note}\n"));
+        let file: String = std::iter::once("姓名,手机号,备注\n".to_owned()).chain(rows).collect();
+        let job = office.seat("director").upload("customers.csv", file.as_bytes()).await.expect("a job");
+        assert_eq!(job.row_count, 1_000);
+        assert!((300..=400).contains(&job.dry_run_row_count), "a mebibyte of three: {job:?}");
+        assert_eq!((job.dry_run_rejected_count, job.preview.len()), (0, 20));
+    })
+    .await;
+}

@@ -187,11 +187,14 @@ async fn the_rows_of_another_company_do_not_exist_and_only_operators_make_compan
         };
         let denied = world.admin.directory().create_tenant(request.clone()).await;
         assert_eq!(refusal(denied), refused(Code::PermissionDenied, "PERMISSION_DENIED"));
+        let nowhere = pb::CreateTenantRequest { region: "XX".to_owned(), ..request.clone() };
+        assert_eq!(fields(world.operator.directory().create_tenant(nowhere).await), ["region"]);
         let repeatable =
             pb::CreateTenantRequest { request_id: uuid::Uuid::from_u128(5).to_string(), ..request.clone() };
         let found = async || world.operator.directory().create_tenant(repeatable.clone()).await.expect("it is founded");
         let (made, repeated) = (found().await.into_inner(), found().await.into_inner());
         assert_eq!((&repeated.tenant, repeated.password_token.as_str()), (&made.tenant, ""));
+        assert_eq!(made.tenant.as_ref().map(|tenant| tenant.region.as_str()), Some("CN"));
         let again = world.operator.directory().create_tenant(request).await;
         assert_eq!(refusal(again), refused(Code::AlreadyExists, "TENANT_KEY_TAKEN"));
         let hank = super::support::first_log_in(&world.channel, "globex", "hank", &made.password_token).await;

@@ -142,6 +142,7 @@ pub async fn init(
         administrator: ADMINISTRATOR.to_owned(),
         administrator_email: "boss@acme.example".to_owned(),
         operator_email: "operator@revisit.example".to_owned(),
+        region: String::new(),
     };
     revisit_identity::init(&config, &settings.database, (Clock::system(), Ids::random()), &first).await
 }

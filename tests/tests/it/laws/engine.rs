@@ -130,6 +130,7 @@ pub fn changes(world: &naive::World) -> Vec<Change> {
     let mut changes = vec![Change::Tenant(Tenant {
         administrator: world.administrator.map(id),
         modules_off: modules(&world.modules_off),
+        region: None,
     })];
     changes.extend(world.departments.iter().map(|it| {
         Change::Department(Department {

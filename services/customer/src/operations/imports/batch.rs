@@ -22,14 +22,14 @@ use crate::{
     domain::{
         Error,
         customer::Customer,
-        import::{self, RowDraft, Target},
+        import::{self, RowDraft, Sheet, Target},
         matching::{ImportBudget, Key},
         sheet::{self, Record, Splitter},
     },
     operations::{
         customers::{self, Catalogue, compose},
         matching::HOUR_MICROS,
-        rows_max,
+        region, rows_max,
     },
     store::{
         self,
@@ -236,6 +236,11 @@ async fn records(
 }
 
 impl Context<'_> {
+    fn sheet(&self) -> Sheet<'_> {
+        let region = region(&self.reading);
+        Sheet { mapping: &self.mapping, fields: &self.catalogue.fields, region }
+    }
+
     /// A row cleaned and checked by itself, or its rejection.
     fn candidate(&self, number: i64, record: Record) -> Result<Result<Candidate, Row>, Error> {
         let raw = record.content.as_ref().ok().cloned();
@@ -257,7 +262,7 @@ impl Context<'_> {
             Err(rule) => return Ok(Err(broken(rule))),
         };
         let mut input = Input::default();
-        let mut draft = import::read_row(&cells, &self.mapping, &self.catalogue.fields, &mut input);
+        let mut draft = import::read_row(&cells, &self.sheet(), &mut input);
         self.set_department(&mut draft, &mut input);
         let told = |input: &Input| {
             input.violations().iter().map(|bad| (bad.field.clone(), bad.rule.clone())).collect::<Vec<_>>()

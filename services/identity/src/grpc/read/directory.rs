@@ -8,8 +8,8 @@ use revisit_proto::identity::v1 as pb;
 use super::{mask, names};
 use crate::{
     domain::profile::{
-        LIST_MAX, NAME_MAX, read_email, read_locale, read_phone, read_reason, read_tenant_key, read_time_zone,
-        read_username,
+        LIST_MAX, NAME_MAX, read_email, read_locale, read_phone, read_reason, read_region, read_tenant_key,
+        read_time_zone, read_username,
     },
     operations::{
         departments::{DepartmentEdit, NewDepartment, NewPosition, PositionEdit},
@@ -35,6 +35,7 @@ pub fn create_tenant(message: pb::CreateTenantRequest) -> Result<Repeated<Foundi
         username: read_username(&mut input, "administrator_username", &message.administrator_username),
         email: email.unwrap_or_default(),
         time_zone: read_time_zone(&mut input, "time_zone", &message.time_zone),
+        region: read_region(&mut input, "region", &message.region),
     };
     input.finish()?;
     Ok((founding, repeat))

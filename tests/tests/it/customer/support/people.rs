@@ -67,7 +67,7 @@ impl Office {
             })
         };
         let mut changes = vec![
-            Change::Tenant(Tenant { administrator: Some(self.who("admin")), modules_off: Vec::new() }),
+            Change::Tenant(Tenant { administrator: Some(self.who("admin")), modules_off: Vec::new(), region: None }),
             department(self.root, "总部", "boss"),
             department(self.store, "徐汇店", "manager"),
             department(self.branch, "西湖店", ""),

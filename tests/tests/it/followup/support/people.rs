@@ -19,7 +19,7 @@ impl Company {
             ("colleague", "sales_rep"),
         ];
         let mut changes = vec![
-            Change::Tenant(Tenant { administrator: Some(self.who("admin")), modules_off: Vec::new() }),
+            Change::Tenant(Tenant { administrator: Some(self.who("admin")), modules_off: Vec::new(), region: None }),
             Change::Department(Department {
                 id: self.store,
                 parent: None,
