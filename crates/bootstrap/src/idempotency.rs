@@ -49,13 +49,17 @@ impl Repeatable {
         self
     }
 
-    /// The first answer, if this is a repeat. Another request under the same id is refused.
+    /// The first answer, if this is a repeat. Another request under the same id is refused. A transaction that may write
+    /// waits for one that is at work on the same request: what it would find on the way is what that one has done.
     pub async fn first_answer(
         &self,
         tx: &Tx,
         tenant: TenantId,
         subject: SubjectId,
     ) -> Result<Option<Vec<u8>>, Failure> {
+        if tx.may_write() {
+            tx.lock(self.lock_key(tenant, subject)).await.map_err(fault)?;
+        }
         let now = tx.now().await.map_err(fault)?;
         let text = "SELECT rpc, body_digest, answer FROM request
             WHERE tenant_id = $1 AND subject = $2 AND request_id = $3 AND expires_at > $4";
@@ -101,6 +105,12 @@ impl Repeatable {
 
     fn digests(&self, tx: &Tx, tenant: TenantId) -> Result<Vec<[u8; 32]>, Failure> {
         tx.request_keys()?.digests(tenant, &self.body)
+    }
+
+    fn lock_key(&self, tenant: TenantId, subject: SubjectId) -> i64 {
+        let all = [tenant.uuid().as_bytes().as_slice(), subject.uuid().as_bytes(), self.id.as_bytes()].concat();
+        let [a, b, c, d, e, f, g, h, ..] = *blake3::hash(&all).as_bytes();
+        i64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
     /// What a kept answer is bound to.

@@ -8,6 +8,7 @@ mod events;
 mod lease;
 mod process;
 mod replicas;
+mod row_security;
 mod seal;
 mod server;
 mod support;

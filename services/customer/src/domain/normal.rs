@@ -19,7 +19,8 @@ impl Region {
 
     /// The region of an ISO 3166-1 code. From one that has no numbering plan, every number needs its country code.
     pub fn of(code: Option<&str>) -> Self {
-        code.map_or(Self::DEFAULT, |code| Self(code.parse().ok()))
+        let has_plan = |id: &phonenumber::country::Id| phonenumber::metadata::DATABASE.by_id(id.as_ref()).is_some();
+        code.map_or(Self::DEFAULT, |code| Self(code.parse().ok().filter(has_plan)))
     }
 
     fn is_china(self) -> bool {
@@ -113,7 +114,9 @@ pub fn phone(input: &str, region: Region) -> Result<String, &'static str> {
     }
     // `00` is how most of the world dials another country; the parser knows `+` only.
     let dialled = digits.strip_prefix("00").map_or_else(|| number.to_owned(), |rest| format!("+{rest}"));
-    let parsed = phonenumber::parse(region.0, dialled).map_err(|_| RULE)?;
+    // Told a region, the parser takes its trunk prefix off numbers of other countries too.
+    let home = region.0.filter(|_| !dialled.trim_start().starts_with('+'));
+    let parsed = phonenumber::parse(home, dialled).map_err(|_| RULE)?;
     if !parsed.is_valid() {
         return Err(RULE);
     }

@@ -12,7 +12,7 @@ use crate::{App, domain::Error};
 /// What came of one: the deleted customer, or the stable reason why it is not.
 pub type Answer = (CustomerId, Result<View, String>);
 
-/// Between reasons in what is kept; an empty one stands for a deletion.
+/// Between reasons in what is kept; for a deletion the version that it made stands there.
 const BETWEEN: char = ',';
 
 /// Deletes several; each answer stands alone. The typed number guards against a slip.
@@ -33,9 +33,10 @@ pub async fn delete_all(
         return again(app, once, ids, &String::from_utf8(first).map_err(Failure::internal)?).await;
     }
     let (mut answers, mut reasons, mut is_whole) = (Vec::new(), Vec::new(), true);
-    for id in ids {
+    for id in ids.iter().copied() {
         let answer = lifecycle::delete(app, who, id, Asked::default()).await;
-        reasons.push(answer.as_ref().map_or_else(Error::reason, |_| ""));
+        let kept = |view: &View| view.customer.version.to_string();
+        reasons.push(answer.as_ref().map_or_else(|error| error.reason().to_owned(), kept));
         let answer = answer.map_err(|error| {
             let reason = error.reason().to_owned();
             is_whole &= !Failure::from(error).is_transient();
@@ -47,7 +48,17 @@ pub async fn delete_all(
     // does one whose process has died on the way, because who was deleted before is answered like who is deleted now.
     if is_whole {
         let kept = reasons.join(&BETWEEN.to_string());
-        app.store.database.write(&permit, async |tx| Ok::<_, Error>(once.keep(tx, kept.as_bytes()).await?)).await?;
+        let write = app.store.database.write(&permit, async |tx| {
+            // The same batch may have run beside this one: what it kept is the first answer.
+            let first = once.first(tx).await?;
+            if first.is_none() {
+                once.keep(tx, kept.as_bytes()).await?;
+            }
+            Ok::<_, Error>(first)
+        });
+        if let Some(first) = write.await? {
+            return again(app, once, ids, &String::from_utf8(first).map_err(Failure::internal)?).await;
+        }
     }
     Ok(answers)
 }
@@ -56,9 +67,9 @@ pub async fn delete_all(
 async fn again(app: &App, once: Once<'_>, ids: Vec<CustomerId>, reasons: &str) -> Result<Vec<Answer>, Error> {
     let mut answers = Vec::new();
     for (id, reason) in ids.into_iter().zip(reasons.split(BETWEEN)) {
-        let answer = match reason {
-            "" => Ok(once::seen(app, once, id, 0).await?),
-            reason => Err(reason.to_owned()),
+        let answer = match reason.parse() {
+            Ok(version) => Ok(once::seen(app, once, id, version).await?),
+            Err(_) => Err(reason.to_owned()),
         };
         answers.push((id, answer));
     }

@@ -36,7 +36,11 @@ pub async fn record(app: &App, who: &Principal, order: Order, repeat: Option<Rep
 
 async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&Repeatable>) -> Result<Order, Error> {
     let (customer, decided) = may_record(app, who, order.customer).await?;
-    refuse_order_taken(app, who, &who.scope(Action::CustomerOrderRecord)?, &order).await?;
+    let once = Once::new(who, repeat);
+    // A repeat is asked nothing that costs of a budget.
+    if app.store.database.read(&decided, async |tx| Ok::<_, Error>(once.first(tx).await?)).await?.is_none() {
+        refuse_order_taken(app, who, &who.scope(Action::CustomerOrderRecord)?, &order).await?;
+    }
     write_order(app, (who, repeat), (customer, decided), async |tx, customer, decided| {
         if let Some(external) = &order.external_id
             && let Some(known) =

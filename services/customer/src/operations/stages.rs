@@ -68,16 +68,18 @@ fn plan(
         return Ok(Planned::new(change, vec![layer]).also(owner));
     };
     let change = hand_to(app, who, change, (owner, None), now)?;
-    let fit = to.active.then(|| require_fit(who, owner, &change.after.row(), to)).transpose()?;
-    let fit = fit.into_iter().flatten();
+    let row = change.after.row();
+    let fit =
+        || Ok::<_, Error>(to.active.then(|| require_fit(who, owner, &row, to)).transpose()?.into_iter().flatten());
     match sight {
-        Sight::Ends => Ok(Planned::new(change, vec![layer]).also(fit).decided_on(kept)),
+        Sight::Ends => Ok(Planned::new(change, vec![layer]).also(fit()?).decided_on(kept)),
         Sight::Stays(_) => {
             // It is handed over in the stage that it leaves: in the next one the mover may have no right at all.
             let handed = change.after.row().with_stage(left.stage.clone());
             let decided = who.caller.decide_change(&who.leases, Action::CustomerTransfer, &left, &handed)?;
             require_write(&decided.levels(), Layer::Basic, "new_owner_id")?;
-            Ok(Planned::new(change, vec![layer]).also(fit).also(Some(decided)))
+            // Only now: what others may do with a row is told to nobody who may not hand it over.
+            Ok(Planned::new(change, vec![layer]).also(fit()?).also(Some(decided)))
         }
     }
 }

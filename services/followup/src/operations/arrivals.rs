@@ -1,7 +1,8 @@
 //! Customers who were made a moment ago: a call that names one waits for the news of it, which is on its way.
 //!
 //! customer is not asked: that its event has come is all that there is to learn. A customer's id says when it was made.
-//! One that is older than what is known of customers does not exist, and nobody waits for it.
+//! Nobody waits for one that is older than what is known of customers, clocks that differ allowed for, and nobody
+//! longer than a second.
 
 use std::time::Duration;
 

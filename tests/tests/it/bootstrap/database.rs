@@ -161,7 +161,7 @@ async fn a_permit_that_no_longer_holds_at_the_end_keeps_nothing() {
     .await;
 }
 
-fn leased(manual: &ManualClock, tenant: TenantId, user: SubjectId) -> Leases {
+pub fn leased(manual: &ManualClock, tenant: TenantId, user: SubjectId) -> Leases {
     use revisit_permission::{Change, Facts, Snapshot, Subject, SubjectState};
     let changes = [Change::Subject(Subject::user(user, "Mei", SubjectState::Active))];
     let leases = Leases::new(manual.clock());
@@ -270,47 +270,9 @@ async fn a_database_that_is_away_is_unavailable_and_says_nothing_of_its_driver()
     assert_eq!(failure.message, "the database cannot be reached");
 }
 
-#[tokio::test]
-async fn row_security_hides_the_rows_of_other_tenants() {
-    let home = TestDatabase::new(Backend::Postgres).await;
-    let database = Database::open(&config(&home.url), Clock::system()).await.expect("it opens");
-    database.migrate::<Migrator>().await.expect("it migrates");
-    let (ours, theirs): (TenantId, TenantId) = (unknown_id(), unknown_id());
-    let user = unknown_id();
-    let manual = ManualClock::frozen(Timestamp::from_seconds(1_000));
-    let permit = Caller::named(ours, user).own(&leased(&manual, ours, user)).expect("the lease holds");
-    // Roles belong to the whole server, which other runs use at the same time.
-    let role = format!("revisit_test_{}", unknown_id::<()>().uuid().simple());
-    let both = database.write(&WORKER, async |tx: &Tx| {
-        insert(tx, ours, "ours").await?;
-        insert(tx, theirs, "theirs").await?;
-        // A superuser, as which the tests connect, sees everything; an ordinary role of the service does not.
-        tx.execute_unprepared(&format!("CREATE ROLE {role}")).await?;
-        tx.execute_unprepared(&format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")).await?;
-        Ok::<_, Error>(())
-    });
-    both.await.map_err(|Error(failure)| failure).expect("it is written");
-    let seen = database.read(&permit, async |tx: &Tx| {
-        tx.execute_unprepared(&format!("SET LOCAL ROLE {role}")).await?;
-        let text = Statement::from_string(tx.get_database_backend(), "SELECT text FROM note");
-        let rows = tx.query_all_raw(text).await?;
-        let texts: Result<Vec<String>, DbErr> = rows.iter().map(|row| row.try_get("", "text")).collect();
-        Ok::<_, Error>(texts?)
-    });
-    assert_eq!(seen.await.map_err(|Error(failure)| failure).expect("it is read"), ["ours"]);
-    let dropped = database.write(&WORKER, async |tx: &Tx| {
-        tx.execute_unprepared(&format!("DROP OWNED BY {role}")).await?;
-        tx.execute_unprepared(&format!("DROP ROLE {role}")).await?;
-        Ok::<_, Error>(())
-    });
-    dropped.await.map_err(|Error(failure)| failure).expect("it is dropped");
-    drop(database);
-    home.close().await;
-}
-
 /// What a service's own error is to the closures: something that a driver's error becomes.
 #[derive(Debug)]
-struct Error(Failure);
+pub struct Error(pub Failure);
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         Self(fault(error))

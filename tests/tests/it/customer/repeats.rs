@@ -60,6 +60,26 @@ async fn a_write_that_is_sent_again_answers_the_first_and_does_nothing_and_anoth
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_sent_twice_at_once_is_done_once_and_answered_alike() {
+    in_each_office(async |office: &Office| {
+        let records = everywhere(
+            &[Action::CustomerOrderRecord],
+            Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
+        );
+        office.grant("boss", vec![records]).await;
+        let things = Things::make(office).await;
+        for call in CALLS {
+            let request_id = key(office);
+            let sent = || send(office, &things, call, Sent { request_id: request_id.clone(), other: false });
+            let (one, other) = tokio::join!(sent(), sent());
+            assert_eq!(one.expect(call), other.expect(call), "{call}");
+            office.settle().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_does_not_do_again_what_was_undone_in_between() {
     in_each_office(async |office: &Office| {
         let manager = office.seat("manager");
