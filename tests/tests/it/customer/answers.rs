@@ -216,7 +216,7 @@ async fn an_order_number_of_a_customer_of_others_costs_like_any_question_about_t
         let (boss, outsider) = (office.seat("boss"), office.seat("outsider"));
         let known = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;
         let own = outsider.create(person("李强", "13900001000")).await.expect("made").customer_id;
-        let order = async |who: &Seat, customer_id: &str, number: &str| {
+        let send = async |who: &Seat, customer_id: &str, (number, request_id): (&str, &str)| {
             let order = pb::Order {
                 customer_id: customer_id.to_owned(),
                 external_id: number.to_owned(),
@@ -224,17 +224,23 @@ async fn an_order_number_of_a_customer_of_others_costs_like_any_question_about_t
                 place_time: Some(wire::time(office.now())),
                 ..Default::default()
             };
-            answer(who.orders().record_order(pb::RecordOrderRequest { order: Some(order), ..Default::default() }).await)
+            let request_id = request_id.to_owned();
+            answer(who.orders().record_order(pb::RecordOrderRequest { order: Some(order), request_id }).await)
         };
+        let order = async |who: &Seat, customer_id: &str, number: &str| send(who, customer_id, (number, "")).await;
         let first = order(&boss, &known, "S-1").await.expect("recorded");
         assert_eq!(order(&boss, &known, "S-1").await.expect("a repeat").order_id, first.order_id);
         assert_eq!(order(&boss, &own, "S-1").await.expect_err("another's").reason, "EXTERNAL_ID_TAKEN");
         assert!(office.audited("customer.duplicate_answer").await.is_empty(), "both are in reach of the boss");
+        let request_id = office.new_id::<revisit_core::id::kind::Event>().to_string();
+        let keyed = async || send(&outsider, &own, ("S-9", &request_id)).await;
+        let recorded = keyed().await.expect("recorded");
         for _ in 0..30 {
             assert_eq!(order(&outsider, &own, "S-1").await.expect_err("another's").reason, "EXTERNAL_ID_TAKEN");
         }
         let entries = office.audited("customer.duplicate_answer").await;
         assert_eq!((entries.len(), &entries[0].resource_ids), (30, &vec![known]));
+        assert_eq!(keyed().await.expect("a repeat asks nothing").order_id, recorded.order_id);
         for number in ["S-1", "S-2"] {
             let spent = order(&outsider, &own, number).await.expect_err("thirty an hour");
             assert_eq!(spent.reason, "DUPLICATE_BUDGET", "{number}");

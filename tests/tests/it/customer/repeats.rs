@@ -6,12 +6,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use revisit_bootstrap::status::answer;
 use revisit_core::{Kind, id::kind::Event};
-use revisit_permission::{Action, Layer, Level, Levels};
 use revisit_proto::customer::v1 as pb;
 
 use super::{
     person,
-    support::{Office, everywhere, in_each_office},
+    support::{Office, in_each_office},
 };
 use crate::bad_input::keys::keyed;
 use writes::{CALLS, Sent, Things, send};
@@ -36,11 +35,6 @@ async fn a_write_that_is_sent_again_answers_the_first_and_does_nothing_and_anoth
     let written: BTreeSet<_> = keyed().into_iter().filter(|path| path.starts_with("/revisit.customer.")).collect();
     assert_eq!(tried, written, "every write of the contract is tried");
     in_each_office(async |office: &Office| {
-        let records = everywhere(
-            &[Action::CustomerOrderRecord],
-            Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
-        );
-        office.grant("boss", vec![records]).await;
         let things = Things::make(office).await;
         for call in CALLS {
             let request_id = key(office);
@@ -62,11 +56,6 @@ async fn a_write_that_is_sent_again_answers_the_first_and_does_nothing_and_anoth
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_is_sent_twice_at_once_is_done_once_and_answered_alike() {
     in_each_office(async |office: &Office| {
-        let records = everywhere(
-            &[Action::CustomerOrderRecord],
-            Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
-        );
-        office.grant("boss", vec![records]).await;
         let things = Things::make(office).await;
         for call in CALLS {
             let request_id = key(office);
@@ -137,6 +126,34 @@ async fn a_repeat_names_the_version_that_it_has_replaced_itself_and_is_not_abort
         assert_eq!((again.name.as_str(), again.etag.as_str()), ("乙", "3"), "the row as it is now");
         let stale = answer(admin.segments().update_segment(named("甲", "1", "")).await).expect_err("without a key");
         assert_eq!((stale.kind, stale.reason), (Kind::Conflict, "ETAG_STALE"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_sent_again_names_the_version_that_it_made_of_a_customer_who_is_out_of_sight() {
+    in_each_office(async |office: &Office| {
+        let manager = office.seat("manager");
+        let customer_id = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let all = pb::BatchDeleteCustomersRequest {
+            customer_ids: vec![customer_id.clone()],
+            expected_count: 1,
+            request_id: key(office),
+        };
+        let etag = |answers: Vec<pb::CustomerAnswer>| answers[0].customer.as_ref().expect("it is named").etag.clone();
+        let delete = async || answer(manager.customers().batch_delete_customers(all.clone()).await).expect("deleted");
+        let first = etag(delete().await.answers);
+        let restore = pb::RestoreCustomerRequest { customer_id: customer_id.clone(), ..Default::default() };
+        answer(manager.customers().restore_customer(restore).await).expect("restored");
+        let away = pb::TransferCustomerRequest {
+            customer_id: customer_id.clone(),
+            owner_id: office.who("outsider").to_string(),
+            reason: "moves".to_owned(),
+            ..Default::default()
+        };
+        answer(office.seat("director").ownership().transfer_customer(away).await).expect("handed over");
+        assert_eq!(manager.get(&customer_id).await.map_err(|it| it.reason), Err("CUSTOMER_NOT_FOUND"));
+        assert_eq!(etag(delete().await.answers), first);
     })
     .await;
 }

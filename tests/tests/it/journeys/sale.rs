@@ -175,6 +175,8 @@ async fn a_new_owner_is_a_transfer_wherever_the_owner_would_keep_the_customer_in
         let lead = world.customer(seller, "张敏", "13800001003").await.customer_id;
         let pushed = move_stage(seller, &lead, "contacted", &region.colleague.id).await;
         assert_eq!(told(pushed).0, Kind::Denied);
+        // Nor does a refusal tell who could work on it: somebody of service could not.
+        assert_eq!(told(move_stage(seller, &lead, "contacted", service).await).0, Kind::Denied);
         let given = move_stage(leader, &lead, "contacted", &region.colleague.id).await;
         assert_eq!(given.expect("a leader transfers below").owner_id, region.colleague.id.to_string());
     })

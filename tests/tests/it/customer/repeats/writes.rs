@@ -4,13 +4,14 @@ use std::fmt::Debug;
 
 use revisit_bootstrap::{status::answer, wire};
 use revisit_core::Failure;
+use revisit_permission::{Action, Layer, Level, Levels};
 use revisit_proto::customer::v1 as pb;
 use revisit_tests::world::mask;
 use tonic::{Response, Status};
 
 use super::super::{
     person,
-    support::{BEGIN, Office, Seat},
+    support::{BEGIN, Office, Seat, everywhere},
 };
 
 /// All of them, each before what would be in its way.
@@ -90,6 +91,11 @@ impl Things {
     pub async fn make(office: &Office) -> Self {
         let (rep, manager, director, admin) =
             (office.seat("rep"), office.seat("manager"), office.seat("director"), office.seat("admin"));
+        let records = everywhere(
+            &[Action::CustomerOrderRecord],
+            Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
+        );
+        office.grant("boss", vec![records]).await;
         let make = async |who: &Seat, number: u32| {
             who.create(person("王芳", &format!("1380000{number:04}"))).await.expect("made").customer_id
         };
