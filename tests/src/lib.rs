@@ -3,8 +3,9 @@
 
 pub mod databases;
 pub mod fake_identity;
-pub mod measure;
 pub mod meter;
 pub mod naive;
 pub mod speaker;
 pub mod world;
+
+pub use revisit_measure as measure;
