@@ -4,7 +4,6 @@
 pub mod databases;
 pub mod fake_identity;
 pub mod meter;
-pub mod naive;
 pub mod speaker;
 pub mod world;
 

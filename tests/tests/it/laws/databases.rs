@@ -2,25 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use proptest::{
-    prelude::{ProptestConfig, TestCaseError, prop_assert, prop_assert_eq},
-    test_runner::TestRunner,
+use proptest::{prop_assert, prop_assert_eq, test_runner::TestCaseError};
+use revisit_laws::{
+    engine,
+    law::{Law, Tally},
+    naive,
+    world::{ACTIONS, Case, OTHER, case},
 };
 use revisit_permission::{Caller, Columns, HolderTable, Layer, SideTable};
-use revisit_tests::{
-    databases::{Backend, TestDatabase},
-    naive,
-};
+use revisit_tests::databases::{Backend, TestDatabase};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction,
     sea_query::{Condition, Expr, IntoColumnRef, IntoTableRef, Query},
 };
 use uuid::Uuid;
 
-use super::{ACTIONS, Case, OTHER, case, config, engine};
-
-/// Worlds per database: each asks about a hundred questions.
-const WORLDS: u32 = 200;
+/// The corpus of the laws in memory: what once broke one of them is tried here too.
+const CORPUS: &str = "laws/proptest-regressions/cases.txt";
+/// Worlds per database: in each every subject lists its rows for every action.
+const WORLDS: u32 = 100;
+/// Lists that these worlds ask for at the least.
+const LISTS: u32 = 2_000;
 
 const TABLES: [&str; 3] = [
     "CREATE TABLE scratch (tenant_id uuid NOT NULL, id uuid NOT NULL, owner_id uuid, department_id uuid, stage text, \
@@ -56,15 +58,15 @@ fn columns() -> Columns {
 
 #[test]
 fn l3_memory_and_sqlite_agree() {
-    agree(Backend::Sqlite);
+    agree("L3-sqlite", Backend::Sqlite);
 }
 
 #[test]
 fn l3_memory_and_postgres_agree() {
-    agree(Backend::Postgres);
+    agree("L3-postgres", Backend::Postgres);
 }
 
-fn agree(backend: Backend) {
+fn agree(name: &'static str, backend: Backend) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let database = runtime.block_on(async {
         let database = TestDatabase::new(backend).await;
@@ -73,20 +75,18 @@ fn agree(backend: Backend) {
         }
         database
     });
-    let config = ProptestConfig { source_file: Some(file!()), ..config(WORLDS) };
-    let outcome = TestRunner::new(config).run(&case(), |case| {
+    Law::new(name, WORLDS, LISTS).with_corpus(CORPUS).holds(&case(), |case, tally| {
         runtime.block_on(async {
             let transaction = database.begin().await;
-            let checked = check(&transaction, &case).await;
+            let checked = check(&transaction, &case, tally).await;
             transaction.rollback().await.expect("nothing of a world stays");
             checked
         })
     });
     runtime.block_on(database.close());
-    assert_eq!(outcome.map_err(|broken| broken.to_string()), Ok(()));
 }
 
-async fn check(database: &DatabaseTransaction, case: &Case) -> Result<(), TestCaseError> {
+async fn check(database: &DatabaseTransaction, case: &Case, tally: &Tally) -> Result<(), TestCaseError> {
     for row in &case.rows {
         insert(database, row).await;
         // The same row in the other tenant: its keys differ in nothing but the tenant.
@@ -94,12 +94,13 @@ async fn check(database: &DatabaseTransaction, case: &Case) -> Result<(), TestCa
             insert(database, &naive::Row { tenant: OTHER, ..row.clone() }).await;
         }
     }
-    let (leases, caller) = super::leased(case);
+    let leases = engine::leased(&[case]);
     let columns = columns();
     for subject in case.world.subjects.iter().map(|subject| subject.id) {
         for action in ACTIONS {
+            tally.count();
             let listed = list(database, case, &columns, subject, action).await?;
-            let caller = Caller { subject: engine::subject(subject), ..caller.clone() };
+            let caller = Caller::named(engine::tenant(case.world.tenant), engine::subject(subject));
             match caller.scope(&leases, engine::action(action)) {
                 Err(_) => prop_assert!(listed.is_empty(), "a scope was refused and the list is not empty"),
                 Ok(scope) => {

@@ -105,8 +105,19 @@ pub struct Grant {
     pub holder: Id,
     pub right: Right,
     pub window: (Time, Time),
-    /// Who delegated it, if it is a delegation.
-    pub giver: Option<Id>,
+    pub origin: Origin,
+}
+
+/// Where a grant comes from; it matters for a delegation only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    Direct,
+    Share,
+    Temporary,
+    Team,
+    BreakGlass,
+    /// On behalf of this one.
+    Delegation(Id),
 }
 
 #[derive(Clone, Debug)]

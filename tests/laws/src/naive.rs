@@ -8,8 +8,8 @@ mod facts;
 use std::collections::BTreeSet;
 
 pub use facts::{
-    Assignment, Department, Extent, Grant, Guard, Holder, Id, Levels, NEVER, Position, Right, Role, Row, Subject, Team,
-    Time, Whom, World,
+    Assignment, Department, Extent, Grant, Guard, Holder, Id, Levels, NEVER, Origin, Position, Right, Role, Row,
+    Subject, Team, Time, Whom, World,
 };
 
 /// May this be done to this row now?
@@ -20,24 +20,37 @@ struct Question<'a> {
     now: Time,
 }
 
-/// A right of somebody together with when it holds and the departments that "mine" means.
+/// A right of somebody together with when it holds, the departments that "mine" means, and who delegated it.
 struct Held<'a> {
     right: &'a Right,
     window: (Time, Time),
     mine: Vec<Id>,
+    giver: Option<Id>,
+}
+
+/// Which rights count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counting {
+    All,
+    /// Delegated ones left out: what somebody may delegate.
+    Undelegated,
 }
 
 impl World {
     /// The levels when allowed, nothing when denied.
     pub fn decide(&self, subject: Id, action: &str, row: &Row, now: Time) -> Option<Levels> {
+        self.judge(subject, Question { action, row, now }, Counting::All)
+    }
+
+    fn judge(&self, subject: Id, question: Question<'_>, counting: Counting) -> Option<Levels> {
+        let Question { action, row, now } = question;
         if row.tenant != self.tenant || row.written_under > self.revision {
             return None;
         }
         let accounts = self.accounts_above(subject)?;
-        let question = Question { action, row, now };
-        let mut levels = self.granted(subject, &[subject], question)?;
+        let mut levels = self.granted((subject, &[subject]), question, counting)?;
         for account in &accounts {
-            levels = lower(levels, self.granted(*account, &[subject, *account], question)?);
+            levels = lower(levels, self.granted((*account, &[subject, *account]), question, counting)?);
         }
         for guard in &self.guards {
             let bound = |account: &Id| self.binds(guard, *account, now);
@@ -86,12 +99,22 @@ impl World {
     }
 
     /// The highest levels that the single rights of one account give on a row. `who` counts as owner and as holder.
-    fn granted(&self, account: Id, who: &[Id], question: Question<'_>) -> Option<Levels> {
+    fn granted(&self, (account, who): (Id, &[Id]), question: Question<'_>, counting: Counting) -> Option<Levels> {
         if self.switched_off(account, question.action) {
             return None;
         }
         let held = self.rights_of(account);
-        held.iter().filter_map(|held| self.gives(held, account, who, question)).reduce(higher)
+        let counted = held.iter().filter(|held| counting == Counting::All || held.giver.is_none());
+        counted.filter_map(|held| self.counts(held, (account, who), question)).reduce(higher)
+    }
+
+    /// What one right gives; a delegated one at most what its giver's own, undelegated rights give there and then.
+    fn counts(&self, held: &Held<'_>, (account, who): (Id, &[Id]), question: Question<'_>) -> Option<Levels> {
+        let given = self.gives(held, account, who, question)?;
+        match held.giver {
+            None => Some(given),
+            Some(giver) => Some(lower(given, self.judge(giver, question, Counting::Undelegated)?)),
+        }
     }
 
     /// What one right gives on a row: all of it has to match, or nothing does.
@@ -146,13 +169,16 @@ impl World {
         let mut held = Vec::new();
         for (role, window, mine) in self.roles_of(subject) {
             for right in self.roles.iter().filter(|it| it.id == role).flat_map(|it| &it.rights) {
-                held.push(Held { right, window, mine: mine.clone() });
+                held.push(Held { right, window, mine: mine.clone(), giver: None });
             }
         }
         for grant in self.grants.iter().filter(|grant| grant.holder == id) {
-            if grant.giver.is_none_or(|giver| self.active(giver)) {
-                held.push(Held { right: &grant.right, window: grant.window, mine: subject.departments.clone() });
-            }
+            let giver = match grant.origin {
+                Origin::Delegation(giver) => Some(giver),
+                Origin::Direct | Origin::Share | Origin::Temporary | Origin::Team | Origin::BreakGlass => None,
+            };
+            let mine = subject.departments.clone();
+            held.push(Held { right: &grant.right, window: grant.window, mine, giver });
         }
         held
     }

@@ -1,16 +1,19 @@
 //! Generated worlds in the engine's words.
 
+use std::{sync::Arc, time::Duration};
+
 use revisit_core::{
-    Id, Timestamp,
+    Id, ManualClock, Timestamp,
     id::{SubjectId, TenantId},
 };
 use revisit_permission::{
     Action, ActionSet, Assigned, Change, Department, Effect, Exceptions, Extent, Facts, Flags, Grant, Guard, Layer,
-    Level, Levels, Module, Name, NameSet, Origin, Place, Position, Role, RoleAssignment, Row, RowCondition, Snapshot,
-    Subject, SubjectState, TaskHolder, Team, Template, Tenant, Whom,
+    Leases, Level, Levels, Module, Name, NameSet, Origin, Place, Position, Role, RoleAssignment, Row, RowCondition,
+    Snapshot, Subject, SubjectState, TaskHolder, Team, Template, Tenant, Whom,
 };
-use revisit_tests::naive;
 use uuid::Uuid;
+
+use crate::{naive, world::Case};
 
 /// The same number names different things in different places, as the laws want it.
 pub fn uuid(number: naive::Id) -> Uuid {
@@ -64,7 +67,7 @@ fn modules(names: &[&str]) -> Vec<Module> {
     names.iter().filter_map(|name| Module::parse(name)).collect()
 }
 
-fn ids(numbers: &[naive::Id]) -> std::sync::Arc<[Uuid]> {
+fn ids(numbers: &[naive::Id]) -> Arc<[Uuid]> {
     numbers.iter().map(|number| uuid(*number)).collect()
 }
 
@@ -91,7 +94,14 @@ fn template(right: &naive::Right) -> Template {
 }
 
 pub fn grant(grant: &naive::Grant) -> Change {
-    let origin = grant.giver.map_or(Origin::Direct, |giver| Origin::Delegation(id(giver)));
+    let origin = match grant.origin {
+        naive::Origin::Direct => Origin::Direct,
+        naive::Origin::Share => Origin::Share,
+        naive::Origin::Temporary => Origin::Temporary,
+        naive::Origin::Team => Origin::Team,
+        naive::Origin::BreakGlass => Origin::BreakGlass,
+        naive::Origin::Delegation(giver) => Origin::Delegation(id(giver)),
+    };
     let window = (time(grant.window.0), time(grant.window.1));
     Change::Grant(Grant::of(id(grant.id), id(grant.holder), template(&grant.right), window, origin))
 }
@@ -174,7 +184,13 @@ pub fn changes(world: &naive::World) -> Vec<Change> {
 }
 
 fn stored_subject(it: &naive::Subject) -> Subject {
-    let state = if it.active { SubjectState::Active } else { SubjectState::Suspended };
+    // Which of the other states it is must not matter.
+    let state = match (it.active, it.id % 3) {
+        (true, _) => SubjectState::Active,
+        (false, 0) => SubjectState::Invited,
+        (false, 1) => SubjectState::Suspended,
+        (false, _) => SubjectState::Left,
+    };
     let mut departments = it.departments.iter().map(|department| id(*department));
     Subject {
         department: departments.next(),
@@ -211,4 +227,19 @@ pub fn row(row: &naive::Row) -> Row {
         .with_flags(Flags { vip: row.vip, pooled: row.pooled })
         .with_task_holders(holders)
         .with_auth_rev(row.written_under)
+}
+
+/// What one replica holds: a lease on the world of each case, and the instant of the first one as its time.
+pub fn leased(cases: &[&Case]) -> Leases {
+    let clock = ManualClock::frozen(time(0));
+    let leases = Leases::new(clock.clock());
+    let sent = clock.clock().steady();
+    let deadline = sent + Duration::from_secs(1);
+    let now = cases.first().map_or(0, |case| case.now);
+    for case in cases {
+        let tenant = tenant(case.world.tenant);
+        leases.load(tenant, Arc::new(snapshot(&case.world)));
+        leases.renewed(tenant, deadline, case.world.revision, (time(now), sent));
+    }
+    leases
 }

@@ -1,0 +1,340 @@
+//! Generated worlds: small ones, so that everything meets everything, with unknown ids, nulls and closed windows in them.
+
+mod alone;
+
+use proptest::{
+    bool::weighted,
+    collection::vec,
+    option,
+    prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof},
+    sample::{select, subsequence},
+};
+
+pub use alone::{Holding, alone, holdings};
+
+use crate::naive::{
+    Assignment, Department, Extent, Grant, Guard, Holder, Id, Levels, NEVER, Origin, Position, Right, Role, Row,
+    Subject, Team, Time, Whom, World,
+};
+
+/// The actions that worlds speak of. Those of the second type are there to be told apart.
+pub const ACTIONS: [&str; 5] = ["customer.view", "customer.update", "customer.transfer", "customer.tag", "task.view"];
+const STAGES: [&str; 3] = ["lead", "won", "service"];
+const GRADES: [&str; 3] = ["A", "B", "C"];
+/// The tenant of most worlds; some of its rows belong to [`OTHER`].
+pub const TENANT: Id = 1;
+/// Another tenant, whose ids are the same.
+pub const OTHER: Id = 2;
+/// The revision of every world.
+const REVISION: i64 = 5;
+/// Instants lie between 0 and here.
+pub const TIME_MAX: Time = 12;
+
+/// A world, rows of it, and an instant.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub world: World,
+    pub rows: Vec<Row>,
+    pub now: Time,
+}
+
+/// A case of [`TENANT`].
+pub fn case() -> BoxedStrategy<Case> {
+    case_of(TENANT)
+}
+
+/// A case of one of the two tenants. A row in twenty belongs to the other one.
+pub fn case_of(tenant: Id) -> BoxedStrategy<Case> {
+    // Few grants leave gaps to fall into; many are looked up in another way than scanned.
+    let world = prop_oneof![1 => world(5, 0..4), 3 => world(5, 6..16), 1 => world(2, 60..90)];
+    (world, vec(row(), 1..7), 0..TIME_MAX)
+        .prop_map(move |(world, rows, now)| {
+            let place = |row: Id| if row == TENANT { tenant } else { TENANT + OTHER - tenant };
+            let rows = (1..).zip(rows).map(|(id, row)| Row { id, tenant: place(row.tenant), ..row }).collect();
+            Case { world: World { tenant, ..world }, rows, now }
+        })
+        .boxed()
+}
+
+/// An id that mostly exists.
+fn id() -> impl Strategy<Value = Id> {
+    prop_oneof![12 => 1..6_u8, 1 => Just(9)]
+}
+
+/// A team that mostly exists: there are few.
+fn team_id() -> impl Strategy<Value = Id> {
+    prop_oneof![12 => 1..4_u8, 1 => Just(9)]
+}
+
+fn maybe_id() -> impl Strategy<Value = Option<Id>> {
+    option::weighted(0.75, id())
+}
+
+/// A department, or the holder's own.
+fn place() -> impl Strategy<Value = Option<Id>> {
+    option::weighted(0.6, id())
+}
+
+fn window() -> BoxedStrategy<(Time, Time)> {
+    let edge = || prop_oneof![2 => 0..TIME_MAX, 1 => Just(NEVER)];
+    prop_oneof![8 => Just((Time::MIN, NEVER)), 2 => (0..TIME_MAX, edge()), 1 => (edge(), edge())].boxed()
+}
+
+fn levels() -> BoxedStrategy<Levels> {
+    proptest::array::uniform5(0..4_u8).boxed()
+}
+
+fn names(all: [&'static str; 3]) -> impl Strategy<Value = Option<Vec<&'static str>>> {
+    option::weighted(0.2, subsequence(all.to_vec(), 1..=3))
+}
+
+fn modules_off() -> impl Strategy<Value = Vec<&'static str>> {
+    prop_oneof![9 => Just(vec![]), 1 => subsequence(vec!["sales", "marketing", "service"], 1..=2)]
+}
+
+fn actions() -> impl Strategy<Value = Vec<&'static str>> {
+    let customer: Vec<_> = ACTIONS[..4].to_vec();
+    prop_oneof![6 => subsequence(customer, 1..=4), 1 => Just(vec!["task.view"])]
+}
+
+pub fn right() -> BoxedStrategy<Right> {
+    let extent = prop_oneof![
+        3 => Just(Extent::Own),
+        2 => Just(Extent::Task),
+        3 => Just(Extent::Tenant),
+        3 => place().prop_map(Extent::Department),
+        4 => place().prop_map(Extent::Subtree),
+        3 => team_id().prop_map(Extent::Team),
+        2 => vec(1..7_u8, 1..4).prop_map(Extent::Ids),
+        2 => place().prop_map(Extent::Pooled),
+        2 => place().prop_map(Extent::PooledSubtree),
+    ];
+    (actions(), extent, names(STAGES), names(GRADES), levels())
+        .prop_map(|(actions, extent, stages, grades, levels)| Right { actions, extent, stages, grades, levels })
+        .boxed()
+}
+
+fn department() -> BoxedStrategy<Department> {
+    let parent = option::weighted(0.95, any::<proptest::sample::Index>());
+    (parent, option::weighted(0.5, 1..5_u8), weighted(0.15), modules_off())
+        .prop_map(
+            // The parent is settled once it is known which departments come before, and with it what may be merged into it.
+            |(parent, head, merged, modules_off)| Department {
+                id: 0,
+                parent: parent.map(|index| u8::try_from(index.index(200)).unwrap_or(0)),
+                head,
+                merged,
+                modules_off,
+            },
+        )
+        .boxed()
+}
+
+fn subject() -> BoxedStrategy<Subject> {
+    (
+        prop_oneof![9 => Just(true), 1 => Just(false)],
+        vec(id(), 0..3),
+        vec(1..4_u8, 0..3),
+        option::weighted(0.4, id()),
+        option::weighted(0.15, id()),
+    )
+        .prop_map(|(active, departments, positions, manager, account)| Subject {
+            id: 0,
+            active,
+            departments,
+            positions,
+            manager,
+            account,
+        })
+        .boxed()
+}
+
+fn assignment() -> BoxedStrategy<Assignment> {
+    (id(), 1..4_u8, option::weighted(0.55, window()))
+        .prop_map(|(subject, role, added)| Assignment { subject, role, added })
+        .boxed()
+}
+
+fn team() -> BoxedStrategy<Team> {
+    (vec(id(), 0..5), levels(), window())
+        .prop_map(|(members, cap, window)| Team { id: 0, members, cap, window })
+        .boxed()
+}
+
+pub fn grant(holders: Id) -> BoxedStrategy<Grant> {
+    let plain = vec![Origin::Direct, Origin::Share, Origin::Temporary, Origin::Team, Origin::BreakGlass];
+    let origin = select(plain);
+    (1..=holders, right(), window(), origin)
+        .prop_map(|(holder, right, window, origin)| Grant { id: 0, holder, right, window, origin })
+        .boxed()
+}
+
+/// What narrows a guard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Narrowing {
+    Actions,
+    Vip,
+    Pooled,
+    Stages,
+    Grades,
+    Place,
+    Ids,
+    Window,
+}
+
+const NARROWINGS: [Narrowing; 8] = [
+    Narrowing::Actions,
+    Narrowing::Vip,
+    Narrowing::Pooled,
+    Narrowing::Stages,
+    Narrowing::Grades,
+    Narrowing::Place,
+    Narrowing::Ids,
+    Narrowing::Window,
+];
+
+pub fn guard() -> BoxedStrategy<Guard> {
+    // Narrowed by two things at the most, so that a guard often covers a row, and often fails by one thing alone.
+    (narrow_guard(), subsequence(NARROWINGS.to_vec(), 0..=2))
+        .prop_map(|(guard, kept)| {
+            let keeps = |narrowing| kept.contains(&narrowing);
+            Guard {
+                actions: if keeps(Narrowing::Actions) { guard.actions } else { ACTIONS[..4].to_vec() },
+                vip: keeps(Narrowing::Vip),
+                pooled: keeps(Narrowing::Pooled),
+                stages: guard.stages.filter(|_| keeps(Narrowing::Stages)),
+                grades: guard.grades.filter(|_| keeps(Narrowing::Grades)),
+                department: guard.department.filter(|_| keeps(Narrowing::Place)),
+                ids: guard.ids.filter(|_| keeps(Narrowing::Ids)),
+                window: if keeps(Narrowing::Window) { guard.window } else { (Time::MIN, NEVER) },
+                ..guard
+            }
+        })
+        .boxed()
+}
+
+/// A guard that is narrowed by everything.
+fn narrow_guard() -> BoxedStrategy<Guard> {
+    let whom = prop_oneof![
+        5 => Just(Whom::Everyone),
+        1 => id().prop_map(Whom::Subject),
+        2 => (1..4_u8).prop_map(Whom::Role),
+        2 => id().prop_map(Whom::Department),
+    ];
+    let bound = (whom, weighted(0.4), weighted(0.5), prop_oneof![2 => Just(vec![]), 1 => vec(id(), 1..3)]);
+    let names = |all: [&'static str; 3]| subsequence(all.to_vec(), 1..=3).prop_map(Some);
+    let condition = (names(STAGES), names(GRADES), id().prop_map(Some), vec(1..7_u8, 1..4).prop_map(Some));
+    let edge = || 0..TIME_MAX;
+    let window = prop_oneof![2 => (edge(), edge()), 1 => (edge(), Just(NEVER)), 1 => (Just(Time::MIN), edge())];
+    (bound, condition, actions(), option::weighted(0.65, levels()), window)
+        .prop_map(|((whom, except_owner, except_managers, except), condition, actions, cap, window)| {
+            let (stages, grades, department, ids) = condition;
+            Guard {
+                id: 0,
+                whom,
+                except_owner,
+                except_managers,
+                except,
+                actions,
+                vip: true,
+                pooled: true,
+                stages,
+                grades,
+                department,
+                ids,
+                cap,
+                window,
+            }
+        })
+        .boxed()
+}
+
+fn row() -> BoxedStrategy<Row> {
+    let holder = (option::weighted(0.8, id()), levels(), prop_oneof![0..TIME_MAX, Just(NEVER)])
+        .prop_map(|(subject, layers, until)| Holder { subject, layers, until });
+    let place = (option::weighted(0.85, prop_oneof![9 => 1..5_u8, 1 => id()]), maybe_id(), vec(team_id(), 0..3));
+    let marks =
+        (option::of(select(STAGES.to_vec())), option::of(select(GRADES.to_vec())), any::<bool>(), weighted(0.3));
+    let tenant = prop_oneof![19 => Just(TENANT), 1 => Just(OTHER)];
+    let written_under = prop_oneof![19 => 0..=REVISION, 1 => Just(REVISION + 1)];
+    (tenant, place, marks, vec(holder, 0..3), written_under)
+        .prop_map(|(tenant, (owner, department, teams), (stage, grade, vip, pooled), holders, written_under)| Row {
+            tenant,
+            id: 0,
+            // Pooled rows are unowned, but the database does not say so.
+            owner: owner.filter(|id| !pooled || *id == 1),
+            department,
+            teams,
+            stage,
+            grade,
+            vip,
+            pooled,
+            holders,
+            written_under,
+        })
+        .boxed()
+}
+
+fn world(subjects: Id, grants: std::ops::Range<usize>) -> BoxedStrategy<World> {
+    let people = (
+        vec(department(), 1..7),
+        vec(subject(), usize::from(subjects.min(3))..=usize::from(subjects)),
+        option::weighted(0.8, id()),
+        modules_off(),
+    );
+    // Declared at the root more often than not, so that they hold in the departments of whoever has them.
+    let position = (prop_oneof![2 => Just(1), 1 => id()], vec(1..4_u8, 1..3))
+        .prop_map(|(department, roles)| Position { id: 0, department, roles });
+    let role = vec(right(), 1..4).prop_map(|rights| Role { id: 0, rights });
+    let jobs = (vec(position, 1..4), vec(role, 1..4), vec(assignment(), 1..7), vec(team(), 1..4));
+    (people, jobs, vec(grant(subjects), grants), vec(guard(), 0..5))
+        .prop_map(
+            |(
+                (departments, subjects, administrator, modules_off),
+                (positions, roles, assignments, teams),
+                grants,
+                guards,
+            )| {
+                numbered(World {
+                    tenant: TENANT,
+                    revision: REVISION,
+                    administrator,
+                    modules_off,
+                    departments,
+                    subjects,
+                    positions,
+                    roles,
+                    assignments,
+                    teams,
+                    grants,
+                    guards,
+                })
+            },
+        )
+        .boxed()
+}
+
+/// Gives ids, makes the departments a tree, and leaves at most one override per subject and role.
+fn numbered(mut world: World) -> World {
+    fn number<T>(items: &mut [T], set: impl Fn(&mut T, Id)) {
+        items.iter_mut().zip(1..).for_each(|(item, id)| set(item, id));
+    }
+    number(&mut world.departments, |it, id| {
+        it.parent = it.parent.filter(|_| id > 1).map(|parent| parent % (id - 1) + 1);
+        it.id = id;
+    });
+    // Nothing is merged into what was merged itself.
+    let merged: Vec<Id> = world.departments.iter().filter(|it| it.merged).map(|it| it.id).collect();
+    for it in &mut world.departments {
+        it.merged &= it.parent.is_some_and(|parent| !merged.contains(&parent));
+    }
+    number(&mut world.subjects, |it, id| it.id = id);
+    number(&mut world.positions, |it, id| it.id = id);
+    number(&mut world.roles, |it, id| it.id = id);
+    number(&mut world.teams, |it, id| it.id = id);
+    number(&mut world.grants, |it, id| it.id = id);
+    number(&mut world.guards, |it, id| it.id = id);
+    let mut seen = std::collections::BTreeSet::new();
+    world.assignments.retain(|it| seen.insert((it.subject, it.role)));
+    world
+}

@@ -1,0 +1,58 @@
+//! The engine against the oracle: one decision, a list (L1), who may (L2).
+
+use proptest::{prop_assert, prop_assert_eq};
+use revisit_core::id::SubjectId;
+use revisit_laws::{
+    engine,
+    law::Law,
+    naive,
+    world::{ACTIONS, case},
+};
+
+use crate::{answer, decide, everywhere};
+
+#[test]
+fn a_decision_is_what_the_page_says() {
+    Law::new("page", 1_500, 100_000).holds(&case(), |case, tally| {
+        let snapshot = engine::snapshot(&case.world);
+        everywhere(&case, tally, |subject, action, row| {
+            let decision = decide(&snapshot, subject, action, row, case.now);
+            let expected = case.world.decide(subject, action, row, case.now);
+            prop_assert_eq!(answer(decision), expected, "subject {} {} {:?}", subject, action, row);
+            prop_assert!(decision.allowed || engine::plain_levels(decision.levels) == naive::hidden());
+            prop_assert_eq!(decision.witness.refused().is_none(), decision.allowed);
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn l1_the_list_is_every_row_that_passes_the_check() {
+    Law::new("L1", 1_500, 100_000).holds(&case(), |case, tally| {
+        let snapshot = engine::snapshot(&case.world);
+        let now = engine::time(case.now);
+        everywhere(&case, tally, |subject, action, row| {
+            let predicate = snapshot.predicate(engine::subject(subject), engine::action(action));
+            let listed = predicate.check(&engine::row(row), now).map(|(_, levels)| engine::plain_levels(levels));
+            prop_assert_eq!(listed, case.world.decide(subject, action, row, case.now));
+            prop_assert!(listed.is_none() || predicate.possible(now), "a scope that holds a row is possible");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn l2_who_can_see_a_row_is_every_subject_that_passes_the_check() {
+    Law::new("L2", 1_500, 80_000).holds(&case(), |case, tally| {
+        let snapshot = engine::snapshot(&case.world);
+        for action in ACTIONS {
+            for row in &case.rows {
+                let who = snapshot.who(engine::action(action), &engine::row(row), engine::time(case.now));
+                let expected = case.world.who(action, row, case.now);
+                case.world.subjects.iter().for_each(|_| tally.count());
+                prop_assert_eq!(who, expected.into_iter().map(engine::subject).collect::<Vec<SubjectId>>());
+            }
+        }
+        Ok(())
+    });
+}
