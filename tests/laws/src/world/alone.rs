@@ -71,10 +71,10 @@ pub fn alone(world: &World, subject: Id, holding: Holding) -> World {
     for it in left.subjects.iter_mut().filter(|it| it.id == subject) {
         it.positions.extend(position);
     }
-    // What was withheld is withheld of the one position too.
-    let of_role = |it: &&Assignment| it.subject == subject && role.is_some_and(|(role, _)| role == it.role);
-    let kept = world.assignments.iter().filter(of_role);
-    left.assignments.extend(kept.filter(|it| it.added.is_none() || position.is_none()).cloned());
+    // What is withheld is withheld of the one position too.
+    let added = |it: &Assignment| position.is_none() && role.is_some_and(|(role, _)| role == it.role);
+    let kept = world.assignments.iter().filter(|it| it.subject == subject && (it.added.is_none() || added(it)));
+    left.assignments.extend(kept.cloned());
     left
 }
 

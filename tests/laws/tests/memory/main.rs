@@ -1,6 +1,7 @@
 //! The laws of the permission model in memory. A broken one prints the smallest world that breaks it.
 //!
 //! L3 needs databases and L12 the services: they stand among the behaviour tests.
+#![expect(clippy::expect_used, reason = "a test's panic is its report, also in the functions that tests share")]
 
 mod changes;
 mod mix;
