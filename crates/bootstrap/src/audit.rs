@@ -9,7 +9,10 @@ use revisit_permission::{Caller, Decision, GrantRef, Witness};
 use revisit_proto::identity::v1::{AuditEntry, AuditOutcome};
 use uuid::Uuid;
 
-use crate::database::{Tx, fault};
+use crate::{
+    address,
+    database::{Tx, fault},
+};
 
 /// Ids of one entry; a larger act writes several.
 pub const RESOURCE_IDS_MAX: usize = 1_000;
@@ -31,6 +34,7 @@ impl Entry {
             action: action.to_owned(),
             resource: resource.to_owned(),
             outcome: AuditOutcome::Done.into(),
+            caller_address: address::current(),
             ..AuditEntry::default()
         };
         Self { caller: caller.clone(), message }

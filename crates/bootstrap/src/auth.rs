@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, header::AUTHORIZATION};
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use revisit_core::{
     Failure, Kind,
     id::{SubjectId, TenantId},
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tonic::{Request, Status, body::Body};
 
 use crate::{
+    address,
     front::{Inner, Step, is_about_server, pass},
     limits::{Deadline, refuse},
     server::Gate,
@@ -113,11 +114,13 @@ pub struct Auth(Arc<Parts>);
 struct Parts {
     verifier: Verifier,
     callers: Callers,
+    /// In which a balancer of ours names the caller's address.
+    address: Option<HeaderName>,
 }
 
 impl Auth {
-    pub(crate) fn new(verifier: Verifier, callers: Callers) -> Self {
-        Self(Arc::new(Parts { verifier, callers }))
+    pub(crate) fn new(verifier: Verifier, callers: Callers, address: Option<HeaderName>) -> Self {
+        Self(Arc::new(Parts { verifier, callers, address }))
     }
 
     /// The layer for what lies behind a gate.
@@ -174,7 +177,11 @@ impl Step for Guarded {
         let public = self.gate.is_public(request.uri().path());
         let (mut parts, body) = request.into_parts();
         match self.auth.identify(&mut parts, public).await {
-            Ok(()) => pass(next, http::Request::from_parts(parts, body)).await,
+            Ok(()) => {
+                let service = parts.extensions.get::<ServiceCaller>().map(|caller| caller.service);
+                let request = http::Request::from_parts(parts, body);
+                address::pass_from(next, request, self.auth.0.address.as_ref(), service).await
+            }
             Err(failure) => refuse(failure),
         }
     }

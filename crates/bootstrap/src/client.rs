@@ -15,7 +15,7 @@ use std::{
 
 use http::{HeaderValue, Request, Response};
 use hyper_util::rt::TokioIo;
-use revisit_core::{Failure, Kind};
+use revisit_core::{Failure, Ids, Kind};
 use tokio::{
     io::DuplexStream,
     sync::mpsc,
@@ -29,6 +29,7 @@ use tonic::{
 use tower::{Service, ServiceExt, service_fn};
 
 use crate::{
+    address,
     auth::{CALLER_HEADER, Callers, Principal},
     settings::{SERVICES, Settings},
     status, telemetry,
@@ -101,6 +102,20 @@ impl Peers {
         Ok(Self { channels: Arc::new(channels), callers, service: "" })
     }
 
+    /// Channels to the configured addresses for a command that serves nothing itself, calling as `service`.
+    pub fn from_outside(settings: &Settings, service: &'static str) -> Result<Self, Failure> {
+        let callers = Callers::new(settings, &[service], &Ids::random())?;
+        // Nobody listens: there is no way by memory.
+        let (memory, _) = mpsc::channel(1);
+        Ok(Self::new(settings, &[], &memory, callers)?.of(service))
+    }
+
+    /// Whether there is a way to a service.
+    #[must_use]
+    pub fn knows(&self, service: &str) -> bool {
+        self.channels.contains_key(service)
+    }
+
     /// The same, calling as `service`.
     #[must_use]
     pub fn of(&self, service: &'static str) -> Self {
@@ -157,6 +172,9 @@ impl Peer {
         }
         if let Some(authorization) = &self.authorization {
             headers.insert(http::header::AUTHORIZATION, authorization.clone());
+        }
+        if let Some(address) = address::forwarded() {
+            headers.insert(address::FORWARDED_HEADER, address);
         }
         // Eight digits at most, as the protocol demands; a day in milliseconds has them.
         if let Ok(value) = HeaderValue::try_from(format!("{}m", left.as_millis().min(86_400_000))) {

@@ -18,15 +18,20 @@ use std::{
 use revisit_core::{Failure, Kind};
 use revisit_event::{Envelope, EnvelopeExt, Stream, Subscription, inbox, trace};
 use revisit_permission::Worker;
-use revisit_proto::event::v1::{AcknowledgeRequest, ShardPosition, events_client::EventsClient};
+use revisit_proto::{
+    event::v1::{AcknowledgeRequest, ShardPosition, events_client::EventsClient},
+    identity::v1::AuditCheckpoint,
+};
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
+    checkpoint::{self, Kept},
     database::{Database, Tx, fault},
     runtime::Runtime,
     status,
+    telemetry::Tally,
 };
 
 use catch_up::{Snapshot, Unasked};
@@ -55,6 +60,17 @@ pub struct Consumer {
     sources: Vec<&'static str>,
     freshness: Freshness,
     snapshot: Option<Snapshot>,
+    losses: Losses,
+    conflicts: Tally,
+}
+
+/// What becomes of an event that fails every try.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Losses {
+    /// It is put aside, and the consumer goes on.
+    Parked,
+    /// Nothing may be left out: it is tried for ever.
+    None,
 }
 
 /// What one run of a consumer remembers; losing it costs repeats and nothing else.
@@ -87,7 +103,15 @@ impl Consumer {
     pub fn new(runtime: &Runtime, database: &Database) -> Self {
         let freshness = Freshness::new(runtime.lease.clone());
         runtime.consumers.add(freshness.clone());
-        Self { database: database.clone(), runtime: runtime.clone(), sources: Vec::new(), freshness, snapshot: None }
+        Self {
+            database: database.clone(),
+            runtime: runtime.clone(),
+            sources: Vec::new(),
+            freshness,
+            snapshot: None,
+            losses: Losses::Parked,
+            conflicts: Tally::new("audit.checkpoint.conflicts", "keeper"),
+        }
     }
 
     /// Hears the events of `source`.
@@ -105,6 +129,13 @@ impl Consumer {
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         self.snapshot = Some(Arc::new(move |source| Box::pin(snapshot(source))));
+        self
+    }
+
+    /// Leaves no event out, whatever it costs: what fails is tried until it is applied, and nothing passes it.
+    #[must_use]
+    pub fn leaving_nothing_out(mut self) -> Self {
+        self.losses = Losses::None;
         self
     }
 
@@ -219,7 +250,8 @@ impl Consumer {
                 Err(failure) => {
                     // While something is away, no event can be applied, and none is to blame.
                     waiting.tries += u32::from(failure.kind != Kind::Unavailable);
-                    let parked = waiting.tries >= self.runtime.settings.inbox.tries_max
+                    let parked = self.losses == Losses::Parked
+                        && waiting.tries >= self.runtime.settings.inbox.tries_max
                         && self.park(worker, &waiting, &failure).await;
                     match parked {
                         true => memory.applied.push(waiting.event),
@@ -244,12 +276,32 @@ impl Consumer {
         trace::continue_trace(&span, event);
         async {
             if inbox::first_time(tx, self.runtime.service, event).await.map_err(fault)? {
-                apply(tx, event).await?;
+                self.effect(tx, apply, event).await?;
             }
             Ok(())
         }
         .instrument(span)
         .await
+    }
+
+    /// What an event does here: besides what the service makes of it, every service keeps the checkpoints of the audit
+    /// log that identity tells.
+    async fn effect(
+        &self,
+        tx: &Tx,
+        apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
+        event: &Envelope,
+    ) -> Result<(), Failure> {
+        // identity has its own already.
+        if event.source != self.runtime.service
+            && let Some(told) = event.read::<AuditCheckpoint>()?
+            && checkpoint::keep(tx, event.tenant()?, &told).await? == Kept::Conflicting
+        {
+            let (keeper, number) = (self.runtime.service, told.number);
+            self.conflicts.add(keeper, 1);
+            tracing::error!(keeper, tenant.id = event.tenantid, number, "two audit checkpoints differ: verify the log");
+        }
+        apply(tx, event).await
     }
 
     async fn remember_progress(&self, memory: &mut Memory) -> Result<(), Failure> {

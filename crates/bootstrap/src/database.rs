@@ -20,12 +20,14 @@ use sea_orm_migration::MigratorTrait;
 use crate::{seal::RequestKeys, settings::DatabaseConfig};
 
 mod among;
+mod append_only;
 mod fault;
 mod isolate;
 mod migration;
 mod open;
 mod store;
 
+pub use append_only::append_only;
 pub use fault::{fault, is_unique};
 pub use isolate::isolate;
 pub use migration::{migrations, run};

@@ -16,6 +16,7 @@ use revisit_proto::identity::v1::AuditOutcome;
 use tonic::{Code, Status, body::Body};
 
 use crate::{
+    address,
     audit::{self, Entry},
     auth::Principal,
     database::{Database, Tx},
@@ -150,7 +151,7 @@ impl Step for Enforced {
         let path = request.uri().path();
         let caller = request.extensions().get::<Principal>().map(|principal| principal.caller.clone());
         let (Some(denials), Some(caller)) = (self.gate.denials(path), caller) else { return pass(next, request).await };
-        let attempt = Attempt { denials, caller, call: call(path) };
+        let attempt = Attempt { denials, caller, call: call(path), address: address::current() };
         let mut response = pass(next, request).await;
         match response.extensions().get::<Status>().cloned() {
             Some(refused) => match attempt.answer(&refused).await {
@@ -179,6 +180,8 @@ struct Attempt {
     denials: Denials,
     caller: Caller,
     call: String,
+    /// Known while the call is passed on; a stream ends later.
+    address: String,
 }
 
 impl Attempt {
@@ -205,7 +208,8 @@ impl Attempt {
         let mut entry = Entry::new(&self.caller, name, resource)
             .about(denial.and_then(|denial| denial.row))
             .fields(told.details.get("field"))
-            .refused(AuditOutcome::Denied, told.reason);
+            .refused(AuditOutcome::Denied, told.reason)
+            .with(|message| message.caller_address.clone_from(&self.address));
         if let Some(decision) = denial.and_then(|denial| denial.decision.as_ref()) {
             entry = entry.decided(decision);
         }

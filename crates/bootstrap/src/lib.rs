@@ -3,8 +3,10 @@
 //! A service's `start(config, runtime)` gives a [`Started`]; a [`Process`] runs one or several of them behind one
 //! listener and one shutdown.
 
+pub mod address;
 pub mod audit;
 pub mod auth;
+pub mod checkpoint;
 pub mod client;
 pub mod command;
 pub mod config;

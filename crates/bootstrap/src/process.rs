@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use crate::{
     auth::{Auth, Callers, Keys, Verifier},
+    checkpoint,
     client::Peers,
     config::{self, Layers},
     consumer::Consumers,
@@ -84,7 +85,7 @@ impl Process {
         let callers = Callers::new(&self.settings, &here, &Ids::random())?;
         let peers = Peers::new(&self.settings, &here, &memory_in, callers.clone())?;
         let runtime = self.runtime(&here, peers, &sources, &shutdown);
-        let auth = Auth::new(runtime.verifier.clone(), callers);
+        let auth = Auth::new(runtime.verifier.clone(), callers, self.settings.server.trusted_header()?);
         let serving = server::serve(bound, &self.settings, auth, &shutdown).await?;
         tracing::info!(%address, "bound");
         let starting = runtime.ready.latch();
@@ -108,7 +109,7 @@ impl Process {
         }
         // One for all outboxes: each process has one place where their consumers call.
         let outboxes = started.outboxes.clone();
-        started = started.serve(events::service(outboxes.clone()));
+        started = started.serve(events::service(outboxes.clone())).serve(checkpoint::service(outboxes));
         serving.gate.open(&mut started);
         let lease = Work::new("lease", runtime.lease.clone().run(shutdown.clone()));
         started.workers.push(lease);

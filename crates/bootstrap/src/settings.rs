@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use http::HeaderName;
 use revisit_core::{Failure, Input};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,8 @@ pub struct Server {
     pub drain_seconds_max: u64,
     /// Time between "not serving" and the drain.
     pub notice_seconds: u64,
+    /// Header in which a balancer names the caller's address; empty for none.
+    pub address_header: String,
 }
 
 /// `[limits]`
@@ -195,6 +198,7 @@ impl Settings {
     fn check_server(&self, input: &mut Input) {
         input.number("server.drain_seconds_max", self.server.drain_seconds_max, 0..=600);
         input.number("server.notice_seconds", self.server.notice_seconds, 0..=60);
+        input.require(self.server.trusted_header().is_ok(), "server.address_header", ADDRESS_HEADER_RULE);
         input.number("limits.message_bytes_max", self.limits.message_bytes_max, 1_024..=64 << 20);
         input.number("limits.concurrency_max", self.limits.concurrency_max, 1..=100_000);
         input.number("limits.public_concurrency_max", self.limits.public_concurrency_max, 1..=100_000);
@@ -236,6 +240,17 @@ impl Settings {
     }
 }
 
+impl Server {
+    /// The header in which a balancer names the caller's address.
+    pub fn trusted_header(&self) -> Result<Option<HeaderName>, Failure> {
+        if self.address_header.is_empty() {
+            return Ok(None);
+        }
+        let refused = |_| Failure::invalid_field("server.address_header", ADDRESS_HEADER_RULE);
+        HeaderName::try_from(&self.address_header).map(Some).map_err(refused)
+    }
+}
+
 impl Limits {
     /// Greatest time of a call.
     #[must_use]
@@ -274,6 +289,7 @@ impl DatabaseConfig {
     }
 }
 
+const ADDRESS_HEADER_RULE: &str = "must be empty or the name of a header";
 const DATABASE_URL_RULE: &str = "must be sqlite:<path> or postgres://user@host:port/name without a password";
 
 fn database_url_is_known(url: &str) -> bool {

@@ -24,8 +24,6 @@ use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::domain::chain::{self, End};
-
 /// What stands before the 32 secret bytes in the PKCS#8 form of an Ed25519 key (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
@@ -133,11 +131,16 @@ impl Keys {
         PublicKey { kid: self.0.kid.clone(), bytes: self.0.key.verifying_key().as_bytes().to_vec() }
     }
 
-    /// Signs where a chain of the audit log ends.
+    /// Name of the key that signs.
     #[must_use]
-    pub fn sign_end(&self, tenant: TenantId, number: i64, hash: &[u8]) -> End {
-        let signature = self.0.key.sign(&chain::end_bytes(tenant, number, hash)).to_bytes().to_vec();
-        End { number, kid: self.0.kid.clone(), signature }
+    pub fn kid(&self) -> &str {
+        &self.0.kid
+    }
+
+    /// Signs what says itself what it is: an entry of the audit log, its end, a checkpoint.
+    #[must_use]
+    pub fn sign(&self, bytes: &[u8]) -> Vec<u8> {
+        self.0.key.sign(bytes).to_bytes().to_vec()
     }
 
     /// The token of a revision.

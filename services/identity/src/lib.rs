@@ -1,5 +1,6 @@
 //! identity: who belongs to a company, who may do what, who is calling, and what was done.
 
+mod audit;
 mod config;
 mod domain;
 mod grpc;
@@ -17,6 +18,7 @@ use revisit_core::{Clock, Failure, Ids, id::TenantId};
 use revisit_permission::{Leases, Worker};
 use tokio::sync::{Notify, broadcast};
 
+pub use audit::{Findings, verify_audit};
 pub use config::{Config, DEFAULTS};
 pub use init::{First, FirstLink, Initialised, OPERATOR, OPERATORS, init, is_initialised, new_first_links};
 pub use operations::tenants::Founded;
@@ -149,5 +151,5 @@ pub async fn migrate(_: Config, runtime: Runtime) -> Result<(), Failure> {
 pub fn program() -> revisit_bootstrap::command::Program {
     revisit_bootstrap::command::Program::new(NAME, vec![service()])
         .command("init", "makes operators, first company, administrator and keys, once", init::command)
-        .command("audit", "`audit verify` follows every audit chain", work::audit_command)
+        .command("audit", "`audit verify` follows every audit chain", audit::command)
 }

@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod audit;
 pub mod book;
+pub mod chain;
 pub mod decisions;
 pub mod departments;
 pub mod facts;
@@ -19,3 +20,4 @@ pub mod sessions;
 pub mod telling;
 pub mod tenants;
 pub mod users;
+pub mod verify;

@@ -11,6 +11,7 @@ use crate::domain::Error;
 
 pub mod accounts;
 pub mod audit;
+pub mod audit_search;
 mod entity;
 pub mod grants;
 pub mod guards;

@@ -5,42 +5,57 @@ use std::{
     time::Duration,
 };
 
-use revisit_bootstrap::{
-    Consumer, Database, Rest, Runtime, Settings, Started, Work,
-    command::{Invocation, print},
-};
-use revisit_core::{Clock, Failure, Kind};
-use revisit_permission::Worker;
+use revisit_bootstrap::{Consumer, Database, Rest, Runtime, Started, Work};
 
 use crate::{
-    App, Config, NAME,
-    domain::{chain::Broken, lease::Silence},
-    operations::{self, audit, leases, log_in, telling},
-    store::Store,
+    App, NAME,
+    domain::lease::Silence,
+    operations::{self, chain, leases, log_in, telling},
 };
 
 /// How often orders are looked for that nobody here was told of.
 const HAND_OVERS: Duration = Duration::from_secs(1);
 /// How often expired sessions and forgotten failures are deleted.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often is looked for audit logs with new entries.
+const CHECKPOINTS: Duration = Duration::from_secs(1);
 /// How often is asked whether a change concerned more users than it told of itself.
 const TELLINGS: Duration = Duration::from_secs(1);
 
 /// Adds the workers to what is served.
 pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
-    let consumer =
-        Consumer::new(runtime, database).from("identity").from("customer").from("followup").from("notification");
+    // An entry that is left out would be missed for ever: what cannot be chained is waited for.
+    let consumer = Consumer::new(runtime, database)
+        .from("identity")
+        .from("customer")
+        .from("followup")
+        .from("notification")
+        .leaving_nothing_out();
     let (consume, chaining) = (app.workers.consume, Arc::clone(app));
     started
         .work(Work::new(
             "identity audit",
-            consumer.run(consume, async move |tx, event| audit::chain(&chaining, tx, event).await),
+            consumer.run(consume, async move |tx, event| chain::append(&chaining, tx, event).await),
         ))
+        .work(Work::new("identity checkpoints", checkpoints(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity leases", silent_leases(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity sweep", expired(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity hand-overs", hand_overs(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity telling", tellings(Arc::clone(app), runtime.clone())))
         .rest(rest(app))
+}
+
+/// Makes the checkpoints of the audit logs that are due.
+async fn checkpoints(app: Arc<App>, runtime: Runtime) {
+    let marking = async {
+        loop {
+            if let Err(error) = chain::mark_due(&app).await {
+                tracing::warn!(%error, "checkpoints of the audit log could not be made");
+            }
+            tokio::time::sleep(CHECKPOINTS).await;
+        }
+    };
+    runtime.shutdown.or_draining(marking).await;
 }
 
 async fn silent_leases(app: Arc<App>, runtime: Runtime) {
@@ -109,32 +124,4 @@ async fn expired(app: Arc<App>, runtime: Runtime) {
         }
     };
     runtime.shutdown.or_draining(sweeping).await;
-}
-
-/// `audit verify`: follows every chain and fails when one is broken.
-pub async fn audit_command(mut invocation: Invocation) -> Result<(), Failure> {
-    if invocation.arguments != ["verify"] {
-        return Err(Failure::invalid_field("command line", "usage: identity audit verify"));
-    }
-    let _: Config = invocation.layers.take(NAME)?;
-    let settings: Settings = invocation.layers.finish()?;
-    settings.check()?;
-    let store = Store::new(Database::open(&settings.database.of(NAME), Clock::system()).await?);
-    let mut broken = 0;
-    for verdict in audit::verify(&store, &Worker::declare("verify")).await? {
-        let what = match verdict.broken {
-            None => "whole".to_owned(),
-            Some(Broken::Missing(number)) => format!("BROKEN: entry {number} is missing or out of place"),
-            Some(Broken::Edited(number)) => format!("BROKEN: entry {number} was edited"),
-            Some(Broken::Cut(number)) => {
-                format!("BROKEN: the log does not end after entry {number}, or its mark is forged")
-            }
-        };
-        broken += i32::from(verdict.broken.is_some());
-        print(&format!("{} {} entries {what}\n", verdict.tenant, verdict.entries))?;
-    }
-    match broken {
-        0 => Ok(()),
-        broken => Err(Failure::new(Kind::Precondition, "AUDIT_BROKEN", format!("{broken} chains are broken"))),
-    }
 }

@@ -1,6 +1,7 @@
 //! The main paths of the product, from log-in to hand-over, through gRPC and on both databases.
 
 mod audit;
+mod checkpoints;
 mod company;
 mod dry_run;
 mod files;

@@ -66,7 +66,7 @@ impl Consumer {
             let again = self.database.write(worker, async |tx: &Tx| {
                 // Another replica may have been first: whoever removes the row applies the event.
                 if parked::remove(&**tx, consumer, one.event.id()?.uuid()).await.map_err(fault)? {
-                    apply(tx, &one.event).await?;
+                    self.effect(tx, apply, &one.event).await?;
                 }
                 Ok::<_, Failure>(())
             });

@@ -3,13 +3,15 @@
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
 
-use super::isolate::isolate;
+use super::{append_only::append_only, isolate::isolate};
 
-/// What every service's migrator puts before its own: the event tables, then those of repeated requests and of sealing.
+/// What every service's migrator puts before its own: the event tables, then those of repeated requests, of
+/// sealing and of checkpoints.
 #[must_use]
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     let mut all = revisit_event::migrations();
     all.push(Box::new(First));
+    all.push(Box::new(Checkpoints));
     all
 }
 
@@ -56,5 +58,28 @@ impl MigrationTrait for First {
             isolate(manager, table).await?;
         }
         Ok(())
+    }
+}
+
+struct Checkpoints;
+
+impl MigrationName for Checkpoints {
+    fn name(&self) -> &str {
+        "bootstrap_0002_checkpoints"
+    }
+}
+
+// The digest is in the key: a second checkpoint of one number is kept beside the first.
+const CHECKPOINTS: [&str; 1] = ["CREATE TABLE audit_checkpoint (
+        tenant_id {uuid} NOT NULL, number bigint NOT NULL, digest {bytes} NOT NULL, entry_number bigint NOT NULL,
+        made_at bigint NOT NULL, message {bytes} NOT NULL, PRIMARY KEY (tenant_id, number, digest))"];
+
+#[async_trait]
+#[expect(elided_lifetimes_in_paths, reason = "the trait's signature elides it, and async_trait wants the same")]
+impl MigrationTrait for Checkpoints {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        run(manager, &CHECKPOINTS).await?;
+        isolate(manager, "audit_checkpoint").await?;
+        append_only(manager, "audit_checkpoint").await
     }
 }

@@ -1,6 +1,6 @@
 //! The calls of Auth.
 
-use revisit_bootstrap::{Reply, authenticated, reply};
+use revisit_bootstrap::{Reply, address, authenticated, reply};
 use revisit_core::Input;
 use revisit_proto::identity::v1::{self as pb, auth_server::Auth};
 use tonic::{Request, async_trait};
@@ -11,15 +11,15 @@ use crate::{
     operations::{log_in, sessions},
 };
 
-/// Where a call comes from, as far as the connection tells; no header is believed.
-fn source<T>(request: &Request<T>) -> String {
-    request.remote_addr().map_or_else(|| "in-process".to_owned(), |address| address.ip().to_string())
+/// Where a call comes from, as the audit log has it.
+fn source() -> String {
+    Some(address::current()).filter(|address| !address.is_empty()).unwrap_or_else(|| "in-process".to_owned())
 }
 
 #[async_trait]
 impl Auth for Served {
     async fn log_in(&self, request: Request<pb::LogInRequest>) -> Reply<pb::TokenPair> {
-        let source = source(&request);
+        let source = source();
         reply(
             async {
                 let input = read::auth::log_in(request.into_inner(), source)?;
@@ -30,7 +30,7 @@ impl Auth for Served {
     }
 
     async fn log_in_service_account(&self, request: Request<pb::LogInServiceAccountRequest>) -> Reply<pb::TokenPair> {
-        let source = source(&request);
+        let source = source();
         reply(
             async {
                 let (id, secret) = read::auth::log_in_service_account(request.into_inner())?;

@@ -1,13 +1,11 @@
-//! The audit log: what identity itself did is emitted like everybody's entries; the entries of all services are chained
-//! per tenant, and read under permission.
+//! The audit log: what identity itself did is emitted like everybody's entries; the log is read under permission.
 
-use prost::Message;
-use revisit_bootstrap::{auth::Principal, database::Tx};
+use revisit_bootstrap::{address, auth::Principal, database::Tx};
 use revisit_core::{
     Failure, Id, Ids, Timestamp,
     id::{SessionId, SubjectId, TenantId},
 };
-use revisit_event::{Draft, Envelope, EnvelopeExt};
+use revisit_event::Draft;
 use revisit_permission::{Action, Change, Removed};
 use revisit_proto::identity::v1::{self as pb, AuditOutcome};
 use uuid::Uuid;
@@ -15,21 +13,19 @@ use uuid::Uuid;
 use super::book::Cause;
 use crate::{
     App,
-    domain::{
-        Error,
-        chain::{self, Broken, Link, Verifier},
+    domain::Error,
+    store::{
+        self,
+        audit_search::{self, Found, Place, Wanted},
     },
-    store::{self, audit, keys, organisation},
 };
 
 /// Ids that one entry names.
-const IDS_MAX: usize = 1_000;
+pub const IDS_MAX: usize = 1_000;
 /// Bytes of JSON in one entry; a revision that says more has several. Beside the ids, well within what an event holds.
 const JSON_MAX: usize = 160 << 10;
 /// Bytes of JSON of one thing, so that what it was and what it is fit into one entry.
 const CHANGE_MAX: usize = 72 << 10;
-/// Links of one read while verifying.
-const VERIFY_MAX: u64 = 1_000;
 
 /// Who did it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -171,6 +167,7 @@ fn entry(id: Uuid, actor: Actor, now: Timestamp) -> pb::AuditEntry {
         session_id: actor.session.map(|it| it.to_string()).unwrap_or_default(),
         time_micros: now.micros(),
         trace_id: traceparent.split('-').nth(1).unwrap_or_default().to_owned(),
+        caller_address: address::current(),
         ..pb::AuditEntry::default()
     }
 }
@@ -212,97 +209,20 @@ fn subject_of(change: &Change) -> (&'static str, Uuid) {
     }
 }
 
-/// Appends an entry of any service to its tenant's chain. The consumer's inbox makes a repeat harmless.
-pub async fn chain(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure> {
-    let Some(entry) = event.read::<pb::AuditEntry>()? else { return Ok(()) };
-    let tenant = event.tenant()?;
-    // Entries of one tenant come from many shards at once; the chain has one end.
-    tx.lock(chain_lock(tenant)).await.map_err(revisit_bootstrap::database::fault)?;
-    let last = audit::last(tx, tenant).await?;
-    let (number, before) = last.map_or((1, Vec::new()), |last| (last.number + 1, last.hash));
-    let bytes = entry.encode_to_vec();
-    let hash = chain::hash(&before, tenant, (number, &event.source, &bytes));
-    let chained = audit::Chained {
-        link: Link { number, source: event.source.clone(), entry: bytes, hash },
-        event: event.id()?.uuid(),
-        subject: entry.subject_id.parse().ok(),
-        action: entry.action,
-        rows: entry.resource_ids.iter().filter_map(|id| id.parse().ok()).take(IDS_MAX).collect(),
-        time: Timestamp::from_micros(entry.time_micros),
-    };
-    let end = app.keys.sign_end(tenant, number, &chained.link.hash);
-    audit::append(tx, tenant, chained, end).await
-}
-
-fn chain_lock(tenant: TenantId) -> i64 {
-    let hash = blake3::derive_key("revisit identity audit chain lock", tenant.uuid().as_bytes());
-    hash.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
-}
-
 /// A page of the log.
 pub struct Listed {
-    pub entries: Vec<Link>,
-    pub next: Option<i64>,
+    pub entries: Vec<Found>,
+    pub next: Option<Place>,
 }
 
-pub async fn list(app: &App, who: &Principal, mut wanted: audit::Wanted) -> Result<Listed, Error> {
+pub async fn list(app: &App, who: &Principal, mut wanted: Wanted) -> Result<Listed, Error> {
     let permit = who.decide(Action::AuditView, &revisit_permission::Row::of_tenant(who.tenant()))?;
     let size = wanted.limit;
     wanted.limit += 1;
-    let mut entries = app.store.read(&permit, async |tx| Ok(audit::page(tx, who.tenant(), &wanted).await?)).await?;
+    let search = async |tx: &Tx| Ok(audit_search::page(tx, who.tenant(), &wanted).await?);
+    let mut entries = app.store.read(&permit, search).await?;
     let more = u64::try_from(entries.len()).is_ok_and(|found| found > size);
     entries.truncate(usize::try_from(size).unwrap_or(usize::MAX));
-    let next = entries.last().filter(|_| more).map(|last| last.number);
+    let next = entries.last().filter(|_| more).map(|last| last.place);
     Ok(Listed { entries, next })
-}
-
-/// What `audit verify` found in one tenant's chain.
-pub struct Verdict {
-    pub tenant: TenantId,
-    pub entries: i64,
-    pub broken: Option<Broken>,
-}
-
-/// Follows every chain from its beginning.
-pub async fn verify(store: &store::Store, worker: &revisit_permission::Worker) -> Result<Vec<Verdict>, Error> {
-    let mut verdicts = Vec::new();
-    let mut after = None;
-    loop {
-        let tenants = store.read(worker, async |tx| Ok(organisation::tenants(tx, after, VERIFY_MAX).await?)).await?;
-        let Some(last) = tenants.last() else { return Ok(verdicts) };
-        after = Some(last.id);
-        for tenant in tenants {
-            verdicts.push(verify_tenant(store, worker, tenant.id).await?);
-        }
-    }
-}
-
-async fn verify_tenant(
-    store: &store::Store,
-    worker: &revisit_permission::Worker,
-    tenant: TenantId,
-) -> Result<Verdict, Error> {
-    let mut verifier = Verifier::new(tenant);
-    let mut entries = 0;
-    loop {
-        // The mark is read with the last links: entries may be appended meanwhile.
-        let read = store.read(worker, async |tx| {
-            let links = audit::after(tx, tenant, entries, VERIFY_MAX).await?;
-            Ok((links, audit::end(tx, tenant).await?, keys::ever(tx).await?))
-        });
-        let (links, end, keys) = read.await?;
-        if links.is_empty() {
-            let verifies = |end: &chain::End, bytes: &[u8]| {
-                keys.iter().any(|key| key.kid == end.kid && key.verifies(bytes, &end.signature))
-            };
-            let broken = verifier.finish(end.as_ref(), verifies).err();
-            return Ok(Verdict { tenant, entries, broken });
-        }
-        for link in &links {
-            if let Err(broken) = verifier.follow(link) {
-                return Ok(Verdict { tenant, entries, broken: Some(broken) });
-            }
-            entries = link.number;
-        }
-    }
 }

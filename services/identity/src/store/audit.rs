@@ -1,41 +1,36 @@
-//! The chained audit log. Nothing here updates or deletes an entry; only the mark of the end moves.
+//! The chained audit log. Nothing here updates or deletes an entry, and the database refuses it; only the mark of the
+//! end moves.
+
+use std::collections::BTreeMap;
 
 use revisit_bootstrap::database::{Tx, fault};
-use revisit_core::{Failure, Timestamp, id::TenantId};
-use std::collections::BTreeSet;
-
-use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, sea_query::Query};
+use revisit_core::{Failure, Id, Timestamp, id::TenantId};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    Statement, Value,
+};
 use uuid::Uuid;
 
 use super::{
     entity::{
         audit_end,
         audit_entry::{Column, Entity, Model},
-        audit_row,
+        audit_field, audit_row,
     },
-    insert, micros, replace,
+    insert, micros, replace, time,
 };
-use crate::domain::chain::{End, Link};
+use crate::domain::chain::{End, Head, Index, Link, Origin};
 
-/// An entry's place and what it can be found by.
-pub struct Chained {
-    pub link: Link,
-    pub event: Uuid,
-    pub subject: Option<Uuid>,
-    pub action: String,
-    /// What it is about.
-    pub rows: Vec<Uuid>,
-    pub time: Timestamp,
-}
-
-fn link(row: Model) -> Link {
-    Link { number: row.number, source: row.source, entry: row.entry, hash: row.hash }
-}
-
-/// The newest link of a tenant's chain. Who appends after it holds the chain's lock.
-pub async fn last(tx: &Tx, tenant: TenantId) -> Result<Option<Link>, Failure> {
-    let find = Entity::find().filter(Column::TenantId.eq(tenant.uuid())).order_by_desc(Column::Number);
-    Ok(find.one(&**tx).await.map_err(fault)?.map(link))
+/// What a chain is continued from. Who appends after it holds the chain's lock.
+pub async fn head(tx: &Tx, tenant: TenantId) -> Result<Head, Failure> {
+    let find = Entity::find()
+        .select_only()
+        .columns([Column::Number, Column::Hash, Column::Signature])
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .order_by_desc(Column::Number)
+        .into_tuple::<(i64, Vec<u8>, Vec<u8>)>();
+    let found = find.one(&**tx).await.map_err(fault)?;
+    Ok(found.map(|(number, hash, signature)| Head { number, hash, signature }).unwrap_or_default())
 }
 
 /// Where a tenant's chain ends; nothing before its first entry.
@@ -45,75 +40,85 @@ pub async fn end(tx: &Tx, tenant: TenantId) -> Result<Option<End>, Failure> {
 }
 
 /// Appends an entry and moves the mark of the end to it.
-pub async fn append(tx: &Tx, tenant: TenantId, it: Chained, end: End) -> Result<(), Failure> {
+pub async fn append(tx: &Tx, tenant: TenantId, link: Link, end: End) -> Result<(), Failure> {
     let mark =
         audit_end::Model { tenant_id: tenant.uuid(), number: end.number, kid: end.kid, signature: end.signature };
     if end.number == 1 { insert(tx, mark).await } else { replace(tx, mark).await }?;
+    let (tenant_id, time, number, subject_id) =
+        (tenant.uuid(), micros(link.index.time), link.number, link.index.subject);
     let row = Model {
-        tenant_id: tenant.uuid(),
-        number: it.link.number,
-        source: it.link.source,
-        event_id: it.event,
-        subject_id: it.subject,
-        action: it.action,
-        time: micros(it.time),
-        entry: it.link.entry,
-        hash: it.link.hash,
+        tenant_id,
+        number,
+        source: link.origin.source,
+        incarnation: link.origin.incarnation,
+        shard: i32::try_from(link.origin.shard).map_err(Failure::internal)?,
+        position: link.position,
+        subject_id,
+        action: link.index.action,
+        outcome: link.index.outcome,
+        time,
+        entry: link.entry,
+        hash: link.hash,
+        signature: link.signature,
     };
-    let number = row.number;
     insert(tx, row).await?;
-    let about: BTreeSet<Uuid> = it.rows.into_iter().collect();
-    if about.is_empty() {
-        return Ok(());
+    if !link.index.rows.is_empty() {
+        let rows = link.index.rows.into_iter().map(|row_id| audit_row::Model { tenant_id, row_id, time, number });
+        let rows = rows.map(IntoActiveModel::into_active_model);
+        audit_row::Entity::insert_many(rows).exec_without_returning(&**tx).await.map_err(fault)?;
     }
-    let rows = about
-        .into_iter()
-        .map(|row_id| audit_row::Model { tenant_id: tenant.uuid(), row_id, number }.into_active_model());
-    audit_row::Entity::insert_many(rows).exec_without_returning(&**tx).await.map_err(fault)?;
+    if !link.index.fields.is_empty() {
+        let fields = link.index.fields.into_iter();
+        let fields = fields.map(|field| audit_field::Model { tenant_id, field, time, number, subject_id });
+        let fields = fields.map(IntoActiveModel::into_active_model);
+        audit_field::Entity::insert_many(fields).exec_without_returning(&**tx).await.map_err(fault)?;
+    }
     Ok(())
 }
 
-/// Which entries a page holds.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    pub subject: Option<Uuid>,
-    pub action: Option<String>,
-    pub resource: Option<Uuid>,
-    pub from: Option<Timestamp>,
-    pub until: Option<Timestamp>,
-    pub before: Option<i64>,
-    pub limit: u64,
+/// Where the entries after a number came from, and how many from each place.
+pub async fn origins_after(tx: &Tx, tenant: TenantId, number: i64) -> Result<Vec<(Origin, i64)>, Failure> {
+    let find = Entity::find()
+        .select_only()
+        .columns([Column::Source, Column::Incarnation, Column::Shard])
+        .column_as(Column::Number.count(), "entries")
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::Number.gt(number))
+        .group_by(Column::Source)
+        .group_by(Column::Incarnation)
+        .group_by(Column::Shard)
+        .order_by_asc(Column::Source)
+        .order_by_asc(Column::Incarnation)
+        .order_by_asc(Column::Shard)
+        .into_tuple::<(String, Uuid, i32, i64)>();
+    let found = find.all(&**tx).await.map_err(fault)?;
+    found
+        .into_iter()
+        .map(|(source, incarnation, at, entries)| Ok((origin(source, incarnation, at)?, entries)))
+        .collect()
 }
 
-/// Entries, newest first.
-pub async fn page(tx: &Tx, tenant: TenantId, wanted: &Wanted) -> Result<Vec<Link>, Failure> {
-    let mut find = Entity::find().filter(Column::TenantId.eq(tenant.uuid()));
-    if let Some(subject) = wanted.subject {
-        find = find.filter(Column::SubjectId.eq(subject));
-    }
-    if let Some(action) = &wanted.action {
-        find = find.filter(Column::Action.eq(action.as_str()));
-    }
-    if let Some(resource) = wanted.resource {
-        let about = Query::select()
-            .column(audit_row::Column::Number)
-            .from(audit_row::Entity)
-            .and_where(audit_row::Column::TenantId.eq(tenant.uuid()))
-            .and_where(audit_row::Column::RowId.eq(resource))
-            .to_owned();
-        find = find.filter(Column::Number.in_subquery(about));
-    }
-    if let Some(from) = wanted.from {
-        find = find.filter(Column::Time.gte(micros(from)));
-    }
-    if let Some(until) = wanted.until {
-        find = find.filter(Column::Time.lt(micros(until)));
-    }
-    if let Some(before) = wanted.before {
-        find = find.filter(Column::Number.lt(before));
-    }
-    let rows = find.order_by_desc(Column::Number).limit(wanted.limit).all(&**tx).await.map_err(fault)?;
-    Ok(rows.into_iter().map(link).collect())
+fn origin(source: String, incarnation: Uuid, shard: i32) -> Result<Origin, Failure> {
+    Ok(Origin { source, incarnation, shard: u32::try_from(shard).map_err(Failure::internal)? })
+}
+
+/// Companies with entries that no checkpoint covers, whose last checkpoint was made before an instant.
+pub async fn unmarked(tx: &Tx, before: Timestamp, limit: u64) -> Result<Vec<TenantId>, Failure> {
+    let newest = |column: &str| {
+        format!(
+            "COALESCE((SELECT c.{column} FROM audit_checkpoint c WHERE c.tenant_id = e.tenant_id \
+             ORDER BY c.number DESC LIMIT 1), 0)"
+        )
+    };
+    let text = format!(
+        "SELECT e.tenant_id FROM audit_end e WHERE e.number > {} AND {} <= $1 LIMIT {limit}",
+        newest("entry_number"),
+        newest("made_at")
+    );
+    let values = [Value::from(micros(before))];
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), text, values);
+    let rows = tx.query_all_raw(statement).await.map_err(fault)?;
+    rows.iter().map(|row| row.try_get::<Uuid>("", "tenant_id").map(Id::from_uuid).map_err(fault)).collect()
 }
 
 /// Links after a number, oldest first: for verification.
@@ -123,5 +128,62 @@ pub async fn after(tx: &Tx, tenant: TenantId, number: i64, limit: u64) -> Result
         .filter(Column::Number.gt(number))
         .order_by_asc(Column::Number)
         .limit(limit);
-    Ok(find.all(&**tx).await.map_err(fault)?.into_iter().map(link).collect())
+    let found = find.all(&**tx).await.map_err(fault)?;
+    let Some(last) = found.last().map(|last| last.number) else { return Ok(Vec::new()) };
+    let about = audit_row::Entity::find()
+        .filter(audit_row::Column::TenantId.eq(tenant.uuid()))
+        .filter(audit_row::Column::Number.gt(number))
+        .filter(audit_row::Column::Number.lte(last));
+    let mut rows: BTreeMap<i64, Vec<audit_row::Model>> = BTreeMap::new();
+    for row in about.all(&**tx).await.map_err(fault)? {
+        rows.entry(row.number).or_default().push(row);
+    }
+    let named = audit_field::Entity::find()
+        .filter(audit_field::Column::TenantId.eq(tenant.uuid()))
+        .filter(audit_field::Column::Number.gt(number))
+        .filter(audit_field::Column::Number.lte(last));
+    let mut fields: BTreeMap<i64, Vec<audit_field::Model>> = BTreeMap::new();
+    for field in named.all(&**tx).await.map_err(fault)? {
+        fields.entry(field.number).or_default().push(field);
+    }
+    found
+        .into_iter()
+        .map(|row| {
+            // What stands under another time or subject is found by it, and must not: it counts as another row or field.
+            let true_row = |it: audit_row::Model| if it.time == row.time { it.row_id } else { Uuid::nil() };
+            let true_field = |it: audit_field::Model| match (it.time, it.subject_id) == (row.time, row.subject_id) {
+                true => it.field,
+                false => String::new(),
+            };
+            let index = Index {
+                subject: row.subject_id,
+                action: row.action,
+                outcome: row.outcome,
+                time: time(row.time),
+                rows: rows.remove(&row.number).unwrap_or_default().into_iter().map(true_row).collect(),
+                fields: fields.remove(&row.number).unwrap_or_default().into_iter().map(true_field).collect(),
+            };
+            Ok(Link {
+                number: row.number,
+                origin: origin(row.source, row.incarnation, row.shard)?,
+                position: row.position,
+                entry: row.entry,
+                index,
+                hash: row.hash,
+                signature: row.signature,
+            })
+        })
+        .collect()
+}
+
+/// Whether something is found by a number that the chain does not have.
+pub async fn beyond(tx: &Tx, tenant: TenantId, number: i64) -> Result<bool, Failure> {
+    let rows = audit_row::Entity::find()
+        .filter(audit_row::Column::TenantId.eq(tenant.uuid()))
+        .filter(audit_row::Column::Number.gt(number).or(audit_row::Column::Number.lt(1)));
+    let fields = audit_field::Entity::find()
+        .filter(audit_field::Column::TenantId.eq(tenant.uuid()))
+        .filter(audit_field::Column::Number.gt(number).or(audit_field::Column::Number.lt(1)));
+    let rows = rows.one(&**tx).await.map_err(fault)?;
+    Ok(rows.is_some() || fields.one(&**tx).await.map_err(fault)?.is_some())
 }

@@ -235,12 +235,16 @@ entity!(
         #[sea_orm(primary_key, auto_increment = false)]
         number: i64,
         source: String,
-        event_id: Uuid,
+        incarnation: Uuid,
+        shard: i32,
+        position: i64,
         subject_id: Option<Uuid>,
         action: String,
+        outcome: i32,
         time: i64,
         entry: Vec<u8>,
         hash: Vec<u8>,
+        signature: Vec<u8>,
     }
 );
 
@@ -252,7 +256,24 @@ entity!(
         #[sea_orm(primary_key, auto_increment = false)]
         row_id: Uuid,
         #[sea_orm(primary_key, auto_increment = false)]
+        time: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
         number: i64,
+    }
+);
+
+entity!(
+    /// Which fields each entry names, to find it by, with who read or changed them.
+    audit_field, "audit_field", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        field: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        time: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        number: i64,
+        subject_id: Option<Uuid>,
     }
 );
 

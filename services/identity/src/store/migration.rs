@@ -1,6 +1,6 @@
 //! The schema, step by step. A published step is never edited; the next one expands or contracts.
 
-use revisit_bootstrap::database::{isolate, migrations};
+use revisit_bootstrap::database::{append_only, isolate, migrations};
 use sea_orm::{DbBackend, DbErr};
 use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager,
@@ -39,6 +39,10 @@ impl Columns {
 
     fn number_null(&self, name: &'static str) -> ColumnDef {
         ColumnDef::new(name).big_integer().to_owned()
+    }
+
+    fn small(&self, name: &'static str) -> ColumnDef {
+        ColumnDef::new(name).integer().not_null().to_owned()
     }
 
     fn flag(&self, name: &'static str) -> ColumnDef {
@@ -105,7 +109,7 @@ impl MigrationName for CreateIdentity {
 }
 
 /// Tables whose rows belong to one tenant. `tenant` itself is read by log-ins, before a tenant is known.
-const ISOLATED: [&str; 14] = [
+const ISOLATED: [&str; 15] = [
     "revision",
     "department",
     "position",
@@ -118,6 +122,7 @@ const ISOLATED: [&str; 14] = [
     "audit_entry",
     "audit_end",
     "audit_row",
+    "audit_field",
     "hand_over",
     "telling",
 ];
@@ -227,7 +232,7 @@ async fn create_rights(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), D
         c.text("display_name"),
         c.text("templates"),
         c.flag("shipped"),
-        ColumnDef::new("catalogue_version").integer().not_null().to_owned(),
+        c.small("catalogue_version"),
         c.number("version"),
     ];
     table(manager, "role", columns, &["tenant_id", "role_id"]).await?;
@@ -282,19 +287,40 @@ async fn create_audit(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), Db
         c.uuid("tenant_id"),
         c.number("number"),
         c.text("source"),
-        c.uuid("event_id"),
+        c.uuid("incarnation"),
+        c.small("shard"),
+        c.number("position"),
         c.uuid_null("subject_id"),
         c.text("action"),
+        c.small("outcome"),
         c.number("time"),
         c.bytes("entry"),
         c.bytes("hash"),
+        c.bytes("signature"),
     ];
     table(manager, "audit_entry", columns, &["tenant_id", "number"]).await?;
-    index(manager, "audit_entry", &["tenant_id", "subject_id", "number"], false).await?;
-    let columns = vec![c.uuid("tenant_id"), c.uuid("row_id"), c.number("number")];
-    table(manager, "audit_row", columns, &["tenant_id", "row_id", "number"]).await?;
+    // A search asks for one outcome at a time: each of these is then in the order of the answer.
+    for found_by in [&[][..], &["subject_id"], &["subject_id", "action"], &["action"], &["source"]] {
+        let columns = [&["tenant_id"], found_by, &["outcome", "time", "number"]].concat();
+        index(manager, "audit_entry", &columns, false).await?;
+    }
+    let columns = vec![c.uuid("tenant_id"), c.uuid("row_id"), c.number("time"), c.number("number")];
+    table(manager, "audit_row", columns, &["tenant_id", "row_id", "time", "number"]).await?;
+    index(manager, "audit_row", &["tenant_id", "number"], false).await?;
+    let columns =
+        vec![c.uuid("tenant_id"), c.text("field"), c.number("time"), c.number("number"), c.uuid_null("subject_id")];
+    table(manager, "audit_field", columns, &["tenant_id", "field", "time", "number"]).await?;
+    index(manager, "audit_field", &["tenant_id", "subject_id", "field", "time", "number"], false).await?;
+    index(manager, "audit_field", &["tenant_id", "number"], false).await?;
+    for table in ["audit_entry", "audit_row", "audit_field"] {
+        append_only(manager, table).await?;
+    }
     let columns = vec![c.uuid("tenant_id"), c.number("number"), c.text("kid"), c.bytes("signature")];
     table(manager, "audit_end", columns, &["tenant_id"]).await?;
+    create_work(manager, c).await
+}
+
+async fn create_work(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), DbErr> {
     let columns = vec![
         c.uuid("tenant_id"),
         c.uuid("hand_over_id"),

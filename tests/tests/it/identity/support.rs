@@ -113,6 +113,7 @@ pub fn settings(database: &TestDatabase, folder: &TempDir) -> String {
          [database]\nurl = \"{}\"\ndurable = false\nmigrate = \"always\"\nconnections_max = 8\n\
          [identity]\nkeys_folder = \"{}/keys\"\nlease_ttl_millis = 1000\nsessions_max = {SESSIONS_MAX}\n\
          users_told_max = {USERS_TOLD_MAX}\n\
+         audit_checkpoint_seconds = 1\n\
          [seal]\nindex_current = \"a\"\nindex_keys.a = \"{INDEX_KEY}\"\n\
          [callers]\ncustomer.token = \"{CUSTOMER_TOKEN}\"\nfollowup.token = \"{FOLLOWUP_TOKEN}\"\n",
         database.url,

@@ -1,21 +1,27 @@
-//! `audit verify` on databases that somebody has tampered with.
+//! `audit verify` on databases that somebody has tampered with, and what the database lets nobody do.
 
 use std::process::ExitCode;
 
+use revisit_bootstrap::{Settings, config::Layers};
 use revisit_tests::databases::{Backend, TestDatabase};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
-use super::support::{World, settings};
+use super::support::{World, layers, settings};
 
 /// Entries that a world writes before it is tampered with.
 const ENTRIES: i64 = 6;
+/// Tables of the log that nobody may change.
+const LOCKED: [&str; 4] = ["audit_entry", "audit_row", "audit_field", "audit_checkpoint"];
+/// Tables that are put back between two manipulations.
+const KEPT: [&str; 5] = ["audit_entry", "audit_row", "audit_field", "audit_checkpoint", "audit_end"];
 
 /// A stopped world with a log of some entries, and what `audit verify` says of it.
 struct Stopped {
     database: TestDatabase,
     folder: tempfile::TempDir,
     tenant: Uuid,
+    settings: Settings,
 }
 
 impl Stopped {
@@ -26,21 +32,31 @@ impl Stopped {
             world.department(&root, &format!("store {number}")).await;
         }
         let tenant: Uuid = world.tenant.tenant_id.parse().expect("a UUID");
-        let chained = async || {
-            let text = "SELECT count(*) AS entries FROM audit_entry WHERE action = 'department.manage'";
-            let row = world
-                .database
-                .reader
-                .query_one_raw(Statement::from_string(world.database.reader.get_database_backend(), text));
-            let count: i64 = row.await.ok()??.try_get("", "entries").ok()?;
-            (count == ENTRIES).then_some(())
+        let count = async |text: &str| -> Option<i64> {
+            let reader = &world.database.reader;
+            let row = reader.query_one_raw(Statement::from_string(reader.get_database_backend(), text));
+            row.await.ok()??.try_get("", "found").ok()
         };
-        world.eventually("the entries are chained", chained).await;
+        let chained = "SELECT count(*) AS found FROM audit_entry WHERE action = 'department.manage'";
+        world.eventually("the entries are chained", async || (count(chained).await? == ENTRIES).then_some(())).await;
+        let unmarked = "SELECT count(*) AS found FROM audit_end e WHERE e.number > \
+            (SELECT coalesce(max(c.entry_number), 0) FROM audit_checkpoint c WHERE c.tenant_id = e.tenant_id)";
+        world.eventually("a checkpoint covers them", async || (count(unmarked).await? == 0).then_some(())).await;
+        let mut layers: Layers = layers(&world.database, &world.folder);
+        let _: revisit_identity::Config = layers.take("identity").expect("the section is valid");
+        let settings = layers.finish().expect("the settings are valid");
         let World { running, database, folder, .. } = world;
         running.stop().await.expect("it ends in order");
-        let stopped = Self { database, folder, tenant };
-        assert!(stopped.is_whole().await, "nobody has tampered yet");
+        let stopped = Self { database, folder, tenant, settings };
+        assert_eq!(stopped.found().await, None, "nobody has tampered yet");
         stopped
+    }
+
+    /// What is wrong with the log of the company, if anything is.
+    async fn found(&self) -> Option<String> {
+        let findings = revisit_identity::verify_audit(&self.settings).await.expect("it can be read");
+        let mut lines = findings.lines.into_iter().filter(|line| line.starts_with(&self.tenant.to_string()));
+        lines.find(|line| line.contains("BROKEN") || line.contains("DOUBTFUL"))
     }
 
     /// Runs the subcommand as an operator does.
@@ -62,61 +78,188 @@ impl Stopped {
         }
     }
 
-    /// What somebody does who has the database's superuser, or its file.
-    async fn tamper(&self, statements: &[&str]) {
-        for statement in statements {
-            let text = statement.replace("OURS", &format!("tenant_id = {}", self.tenant()));
-            let changed = self.database.writer.execute_unprepared(&text).await.expect("the database obeys");
-            assert!(changed.rows_affected() > 0, "{text} changes nothing");
+    /// Takes the locks away, as who owns the tables or has the file can.
+    async fn unlock(&self) {
+        for table in LOCKED {
+            let statements = match self.database.backend {
+                Backend::Sqlite => {
+                    ["update", "delete"].map(|verb| format!("DROP TRIGGER append_only_{table}_{verb}")).to_vec()
+                }
+                Backend::Postgres => vec![format!("ALTER TABLE {table} DISABLE TRIGGER append_only")],
+            };
+            for statement in statements {
+                self.database.writer.execute_unprepared(&statement).await.expect("the owner may");
+            }
         }
+        for table in KEPT {
+            let copy = format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}");
+            self.database.writer.execute_unprepared(&copy).await.expect("it is copied");
+        }
+    }
+
+    async fn put_back(&self) {
+        for table in KEPT {
+            for statement in [format!("DELETE FROM {table}"), format!("INSERT INTO {table} SELECT * FROM kept_{table}")]
+            {
+                self.database.writer.execute_unprepared(&statement).await.expect("it is put back");
+            }
+        }
+    }
+
+    /// What somebody does who has the database's superuser, or its file.
+    async fn tamper(&self, statement: &str) {
+        let text = statement
+            .replace("OURS", &format!("tenant_id = {}", self.tenant()))
+            .replace(
+                "NOBODY",
+                &match self.database.backend {
+                    Backend::Sqlite => "x'00000000000000000000000000000007'".to_owned(),
+                    Backend::Postgres => "'00000000-0000-0000-0000-000000000007'".to_owned(),
+                },
+            )
+            .replace(
+                "BYTES",
+                match self.database.backend {
+                    Backend::Sqlite => "x'07'",
+                    Backend::Postgres => "'\\x07'",
+                },
+            );
+        let changed = self.database.writer.execute_unprepared(&text).await.expect("the database obeys");
+        assert!(changed.rows_affected() > 0, "{text} changes nothing");
     }
 }
 
-async fn is_found(backend: Backend, what: &str, statements: &[&str]) {
+/// What is done, and what is said of it. `{last}` stands for the number of the last entry, `{next}` for the one after.
+const MANIPULATIONS: [(&[&str], &str); 31] = [
+    (&["UPDATE audit_entry SET entry = hash WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET hash = entry WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET signature = hash WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET signature = hash WHERE OURS AND number = {last}"], "entry {last} was edited"),
+    (&["UPDATE audit_entry SET source = 'customer' WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET incarnation = NOBODY WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET shard = shard + 1 WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET position = position + 1 WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET subject_id = NOBODY WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET subject_id = NULL WHERE OURS AND number = {last}"], "entry {last} was edited"),
+    (&["UPDATE audit_entry SET action = 'customer.view' WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET outcome = 3 WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_entry SET time = time + 1 WHERE OURS AND number = 3"], "entry 3 was edited"),
+    (&["UPDATE audit_row SET row_id = NOBODY WHERE OURS AND number = {last}"], "entry {last} was edited"),
+    (&["UPDATE audit_row SET time = time - 1 WHERE OURS AND number = {last}"], "entry {last} was edited"),
+    (&["DELETE FROM audit_row WHERE OURS AND number = {last}"], "entry {last} was edited"),
+    (
+        &["INSERT INTO audit_row SELECT tenant_id, NOBODY, time, number FROM audit_entry WHERE OURS AND number = 4"],
+        "entry 4 was edited",
+    ),
+    (&["UPDATE audit_row SET number = number + 1000 WHERE OURS AND number = {last}"], "entry {last} was edited"),
+    (
+        &[
+            "INSERT INTO audit_row SELECT tenant_id, NOBODY, time, number + 1000 FROM audit_entry WHERE OURS AND number = 4",
+        ],
+        "entry {next} is missing",
+    ),
+    (
+        &[
+            "INSERT INTO audit_field SELECT tenant_id, 'phone', time, number, subject_id FROM audit_entry WHERE OURS AND number = 4",
+        ],
+        "entry 4 was edited",
+    ),
+    (&["UPDATE audit_entry SET number = -number WHERE OURS AND number = 3"], "entry 3 is missing"),
+    (&["DELETE FROM audit_entry WHERE OURS AND number = 3"], "entry 3 is missing"),
+    (
+        &[
+            "DELETE FROM audit_entry WHERE OURS AND number = 3",
+            // By way of negative numbers, so that none is there twice meanwhile.
+            "UPDATE audit_entry SET number = 1 - number WHERE OURS AND number > 3",
+            "UPDATE audit_entry SET number = -number WHERE OURS AND number < 0",
+        ],
+        "entry 3 was edited",
+    ),
+    (
+        &[
+            "UPDATE audit_entry SET number = 1000 WHERE OURS AND number = 3",
+            "UPDATE audit_entry SET number = 3 WHERE OURS AND number = 4",
+            "UPDATE audit_entry SET number = 4 WHERE OURS AND number = 1000",
+        ],
+        "entry 3 was edited",
+    ),
+    (&["DELETE FROM audit_entry WHERE OURS AND number > 4"], "end after entry 4"),
+    (
+        &["DELETE FROM audit_entry WHERE OURS AND number > 4", "UPDATE audit_end SET number = 4 WHERE OURS"],
+        "end after entry 4",
+    ),
+    (
+        &["DELETE FROM audit_entry WHERE OURS AND number > 4", "DELETE FROM audit_checkpoint WHERE OURS"],
+        "end after entry 4",
+    ),
+    (&["DELETE FROM audit_entry WHERE OURS", "DELETE FROM audit_end WHERE OURS"], "end after entry 0"),
+    (&["DELETE FROM audit_end WHERE OURS"], "end after entry {last}"),
+    (&["UPDATE audit_end SET signature = BYTES WHERE OURS"], "end after entry {last}"),
+    (
+        &[
+            "UPDATE audit_checkpoint SET message = (SELECT o.message FROM audit_checkpoint o WHERE NOT o.OURS LIMIT 1) WHERE OURS",
+        ],
+        "is not signed by us",
+    ),
+];
+
+async fn each_way(backend: Backend) {
     let stopped = Stopped::new(backend).await;
-    stopped.tamper(statements).await;
-    assert!(!stopped.is_whole().await, "{backend:?}: not found: {what}");
+    stopped.unlock().await;
+    let reader = &stopped.database.reader;
+    let last = format!("SELECT max(number) AS last FROM audit_entry WHERE tenant_id = {}", stopped.tenant());
+    let last = reader.query_one_raw(Statement::from_string(reader.get_database_backend(), last));
+    let last: i64 = last.await.expect("it is read").expect("a row").try_get("", "last").expect("a number");
+    let filled = |text: &str| text.replace("{last}", &last.to_string()).replace("{next}", &(last + 1).to_string());
+    for (statements, told) in MANIPULATIONS {
+        for statement in statements {
+            stopped.tamper(&filled(statement)).await;
+        }
+        let found = stopped.found().await.unwrap_or_default();
+        assert!(found.contains(&filled(told)), "{backend:?}: {statements:?}: {found:?}");
+        stopped.put_back().await;
+        assert_eq!(stopped.found().await, None, "{backend:?}: after {statements:?} all is as it was");
+    }
+    assert!(stopped.is_whole().await, "{backend:?}: the command ends well");
+    stopped.tamper("DELETE FROM audit_entry WHERE OURS AND number = 3").await;
+    assert!(!stopped.is_whole().await, "{backend:?}: the command fails");
     stopped.database.close().await;
 }
 
-const LAST: &str = "(SELECT max(number) FROM audit_entry WHERE OURS)";
-
-async fn each_way(backend: Backend) {
-    is_found(backend, "an edited entry", &["UPDATE audit_entry SET entry = hash WHERE OURS AND number = 3"]).await;
-    is_found(
-        backend,
-        "another service's name",
-        &["UPDATE audit_entry SET source = 'customer' WHERE OURS AND number = 3"],
-    )
-    .await;
-    is_found(backend, "a removed entry", &["DELETE FROM audit_entry WHERE OURS AND number = 3"]).await;
-    let removed = [
-        "DELETE FROM audit_entry WHERE OURS AND number = 3",
-        // By way of negative numbers, so that none is there twice meanwhile.
-        "UPDATE audit_entry SET number = 1 - number WHERE OURS AND number > 3",
-        "UPDATE audit_entry SET number = -number WHERE OURS AND number < 0",
-    ];
-    is_found(backend, "a removed entry whose gap was closed", &removed).await;
-    let swapped = [
-        "UPDATE audit_entry SET number = 1000 WHERE OURS AND number = 3",
-        "UPDATE audit_entry SET number = 3 WHERE OURS AND number = 4",
-        "UPDATE audit_entry SET number = 4 WHERE OURS AND number = 1000",
-    ];
-    is_found(backend, "two entries in each other's place", &swapped).await;
-    let newest = format!("DELETE FROM audit_entry WHERE OURS AND number = {LAST}");
-    is_found(backend, "a log cut off at its end", &[&newest]).await;
-    let mark = format!("UPDATE audit_end SET number = {LAST} WHERE OURS");
-    is_found(backend, "a log cut off at its end, with the mark moved", &[&newest, &mark]).await;
-    let all = ["DELETE FROM audit_entry WHERE OURS"];
-    is_found(backend, "a log that is gone", &all).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_was_edited_thinned_reordered_or_cut_off_is_found_on_sqlite() {
+async fn each_way_to_tamper_is_told_with_the_first_bad_entry_on_sqlite() {
     each_way(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_was_edited_thinned_reordered_or_cut_off_is_found_on_postgres() {
+async fn each_way_to_tamper_is_told_with_the_first_bad_entry_on_postgres() {
     each_way(Backend::Postgres).await;
+}
+
+async fn nothing_is_changed(backend: Backend) {
+    let stopped = Stopped::new(backend).await;
+    // Without a row SQLite has nothing to refuse.
+    stopped.tamper("INSERT INTO audit_field SELECT tenant_id, 'x', 1, 1, NULL FROM audit_end").await;
+    for table in LOCKED {
+        for statement in [format!("UPDATE {table} SET number = number + 1"), format!("DELETE FROM {table}")] {
+            let refused = stopped.database.writer.execute_unprepared(&statement).await;
+            let told = refused.expect_err(&statement).to_string();
+            assert!(told.contains("never changed"), "{backend:?}: {statement}: {told}");
+        }
+    }
+    if backend == Backend::Postgres {
+        let refused = stopped.database.writer.execute_unprepared("TRUNCATE audit_entry").await;
+        assert!(refused.expect_err("TRUNCATE").to_string().contains("never changed"));
+    }
+    stopped.database.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_refuses_to_change_or_remove_an_entry_on_sqlite() {
+    nothing_is_changed(Backend::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_refuses_to_change_or_remove_an_entry_on_postgres() {
+    nothing_is_changed(Backend::Postgres).await;
 }
