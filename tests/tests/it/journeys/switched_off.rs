@@ -48,6 +48,7 @@ const CALLS: [(&str, Option<&str>); 52] = [
     ("customer.v1.Projections/", None),
     ("customer.v1.Segments/", MARKETING),
     ("customer.v1.Timeline/", None),
+    ("event.v1.Checkpoints/", None),
     ("event.v1.Events/", None),
     ("followup.v1.Calendars/CreateCalendar", SERVICE),
     ("followup.v1.Calendars/GetCalendar", None),
