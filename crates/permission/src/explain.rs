@@ -49,11 +49,9 @@ impl Snapshot {
             refused: predicate.missed(place, row, now),
             levels: clause.levels,
         });
-        Explanation {
-            decision,
-            refused: decision.witness.refused(),
-            considered: considered.collect(),
-            guards: predicate.covering(row, now).map(|bar| bar.guard).collect(),
-        }
+        // A guard may bind for several reasons at once: two roles, or the subject and the account above it.
+        let mut guards: Vec<GuardId> = predicate.covering(row, now).map(|bar| bar.guard).collect();
+        guards.dedup();
+        Explanation { decision, refused: decision.witness.refused(), considered: considered.collect(), guards }
     }
 }

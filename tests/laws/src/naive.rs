@@ -43,7 +43,7 @@ impl World {
     }
 
     fn judge(&self, subject: Id, question: Question<'_>, counting: Counting) -> Option<Levels> {
-        let Question { action, row, now } = question;
+        let row = question.row;
         if row.tenant != self.tenant || row.written_under > self.revision {
             return None;
         }
@@ -52,20 +52,31 @@ impl World {
         for account in &accounts {
             levels = lower(levels, self.granted((*account, &[subject, *account]), question, counting)?);
         }
-        for guard in &self.guards {
-            let bound = |account: &Id| self.binds(guard, *account, now);
-            let binds = (bound(&subject) || accounts.iter().any(bound)) && !guard.except.contains(&subject);
-            let covers = binds
-                && within(guard.window, now)
-                && guard.actions.contains(&action)
-                && self.covers(guard, subject, row);
-            match (covers, guard.cap) {
-                (false, _) => {}
-                (true, None) => return None,
-                (true, Some(cap)) => levels = lower(levels, cap),
-            }
+        for guard in self.guards_on((subject, &accounts), question) {
+            levels = lower(levels, guard.cap?);
         }
         Some(levels)
+    }
+
+    /// The ids of the guards that bind an active subject, or an account above it, on a row.
+    pub fn guarded(&self, subject: Id, action: &str, row: &Row, now: Time) -> Vec<Id> {
+        let Some(accounts) = self.accounts_above(subject) else { return Vec::new() };
+        self.guards_on((subject, &accounts), Question { action, row, now }).map(|guard| guard.id).collect()
+    }
+
+    fn guards_on<'a>(
+        &'a self,
+        (subject, accounts): (Id, &'a [Id]),
+        Question { action, row, now }: Question<'a>,
+    ) -> impl Iterator<Item = &'a Guard> {
+        self.guards.iter().filter(move |guard| {
+            let bound = |account: &Id| self.binds(guard, *account, now);
+            (bound(&subject) || accounts.iter().any(bound))
+                && !guard.except.contains(&subject)
+                && within(guard.window, now)
+                && guard.actions.contains(&action)
+                && self.covers(guard, subject, row)
+        })
     }
 
     /// Who may.

@@ -1,13 +1,14 @@
 //! What decided: L6 (one grant alone, never two spliced) and L11 (the witness alone reproduces the decision).
 
 use proptest::{prop_assert, prop_assert_eq};
+use revisit_core::id::GuardId;
 use revisit_laws::{
     engine,
     law::Law,
     naive::{Id, Levels, World},
     world::{Case, Holding, alone, case, holdings},
 };
-use revisit_permission::{Decision, GrantRef, Snapshot, Witness};
+use revisit_permission::{Axis, Decision, GrantRef, Snapshot, Witness};
 
 use crate::{answer, decide, everywhere};
 
@@ -70,6 +71,43 @@ fn left(case: &Case, subject: Id, decision: Decision) -> World {
             World { grants: Vec::new(), guards: Vec::new(), ..world.clone() }
         }
     }
+}
+
+#[test]
+fn an_explanation_names_what_decided_and_every_guard_on_the_row() {
+    Law::new("explained", 500, 30_000).holds(&case(), |case, tally| {
+        let snapshot = engine::snapshot(&case.world);
+        everywhere(&case, tally, |subject, action, row| {
+            let (who, what) = (engine::subject(subject), engine::action(action));
+            let explained = snapshot.explain(who, what, &engine::row(row), engine::time(case.now));
+            prop_assert_eq!(explained.decision, decide(&snapshot, subject, action, row, case.now));
+            prop_assert_eq!(explained.refused, explained.decision.witness.refused());
+            let guards: Vec<Id> = explained.guards.iter().map(|guard| engine::number(*guard)).collect();
+            prop_assert_eq!(guards, case.world.guarded(subject, action, row, case.now));
+            // A grant whose every axis matches is only refused by what lies beyond grants.
+            let axes = explained.considered.iter().map(|it| it.refused.unwrap_or(Axis::Parent));
+            let farthest = axes.clone().max();
+            let first = axes.zip(&explained.considered).find(|(axis, _)| Some(*axis) == farthest);
+            let first = first.map(|(_, it)| it.grant);
+            match explained.decision.witness {
+                Witness::Grant(grant) => prop_assert_eq!((Some(grant), Some(Axis::Parent)), (first, farthest)),
+                Witness::Guard(guard) => {
+                    prop_assert_eq!(explained.guards.iter().find(|it| denies(&case, **it)), Some(&guard));
+                }
+                Witness::NearestMiss { axis, grant: Some(grant) } => {
+                    prop_assert_eq!((Some(grant), Some(axis)), (first, farthest));
+                }
+                Witness::NearestMiss { grant: None, .. } => prop_assert_eq!(first, None),
+                Witness::Own | Witness::Inactive | Witness::UnknownSubject | Witness::OtherTenant | Witness::Behind => {
+                }
+            }
+            Ok(())
+        })
+    });
+}
+
+fn denies(case: &Case, guard: GuardId) -> bool {
+    case.world.guards.iter().any(|it| it.id == engine::number(guard) && it.cap.is_none())
 }
 
 fn named(grant: GrantRef) -> Holding {
