@@ -15,6 +15,7 @@ mod decision;
 mod escalation;
 mod explain;
 mod facts;
+mod filter;
 #[cfg(test)]
 mod fixture;
 mod lease;
@@ -40,6 +41,7 @@ pub use clause::{Clause, Reach};
 pub use decision::{Axis, Decision, GrantRef, Witness};
 pub use explain::{Considered, Explanation};
 pub use facts::Facts;
+pub use filter::{Filter, FilterAccount, FilterClause, FilterGuard};
 pub use lease::{Leases, Reading, Stale, TENANTS_MAX};
 pub use level::{Layer, Level, Levels};
 pub use mask::Mask;

@@ -136,7 +136,7 @@ impl Resource {
         }
     }
 
-    /// The layer of a built-in field. A field that nobody classified is sensitive.
+    /// The layer of a field of the type's public message. A field that nobody classified is sensitive.
     #[must_use]
     pub fn layer_of(self, field: &str) -> Layer {
         let listed: &[(&str, Layer)] = match self {
@@ -164,19 +164,33 @@ impl Resource {
 }
 
 const CUSTOMER_FIELDS: &[(&str, Layer)] = &[
-    ("display_name", Layer::Basic),
+    ("customer_id", Layer::Basic),
     ("kind", Layer::Basic),
-    ("city", Layer::Basic),
+    ("name", Layer::Basic),
+    ("display_name", Layer::Basic),
+    ("contact_points", Layer::Sensitive),
     ("owner_id", Layer::Basic),
     ("department_id", Layer::Basic),
+    ("ownership_epoch", Layer::Basic),
     ("stage", Layer::Basic),
     ("grade", Layer::Basic),
+    ("grade_reason", Layer::Financial),
     ("vip", Layer::Basic),
     ("pooled", Layer::Basic),
     ("tags", Layer::Basic),
+    // Each custom field has a layer of its own, which only customer knows.
+    ("fields", Layer::Sensitive),
+    ("city", Layer::Basic),
     ("birthday", Layer::Basic),
     ("contract_end", Layer::Basic),
-    ("contact_points", Layer::Sensitive),
+    ("external_id", Layer::Basic),
+    ("source", Layer::Basic),
+    ("team_ids", Layer::Basic),
+    ("create_time", Layer::Basic),
+    ("update_time", Layer::Basic),
+    ("delete_time", Layer::Basic),
+    ("etag", Layer::Basic),
+    ("levels", Layer::Basic),
     ("notes", Layer::History),
     ("timeline", Layer::History),
     ("orders", Layer::Basic),
@@ -184,10 +198,18 @@ const CUSTOMER_FIELDS: &[(&str, Layer)] = &[
 ];
 
 const TASK_FIELDS: &[(&str, Layer)] = &[
-    ("title", Layer::Basic),
-    ("due_time", Layer::Basic),
+    ("task_id", Layer::Basic),
+    ("kind", Layer::Basic),
     ("state", Layer::Basic),
+    ("title", Layer::Basic),
+    ("customer_id", Layer::Basic),
     ("assignee_id", Layer::Basic),
+    ("channel", Layer::Basic),
+    ("open_time", Layer::Basic),
+    ("due_time", Layer::Basic),
+    ("overdue", Layer::Basic),
+    ("done_time", Layer::Basic),
+    ("etag", Layer::Basic),
     ("satisfaction", Layer::Basic),
     ("next_contact_time", Layer::Basic),
     ("outcome", Layer::History),

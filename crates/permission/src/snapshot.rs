@@ -155,11 +155,15 @@ impl Snapshot {
     #[must_use]
     pub fn who(&self, action: Action, row: &Row, now: Timestamp) -> Vec<SubjectId> {
         // Predicates that nobody asked for before are not kept: the question touches every subject once.
-        let allowed = |subject: &SubjectId| match self.kept(*subject, action) {
-            Some(predicate) => predicate.check(row, now).is_some(),
-            None => self.compile_predicate(*subject, action).check(row, now).is_some(),
-        };
+        let allowed = |subject: &SubjectId| self.predicate_once(*subject, action).check(row, now).is_some();
         self.subjects().into_iter().filter(allowed).collect()
+    }
+
+    /// The same as [`Snapshot::predicate`], and not kept unless it was kept before.
+    #[must_use]
+    pub fn predicate_once(&self, subject: SubjectId, action: Action) -> Arc<Predicate> {
+        let kept = self.kept(subject, action).cloned();
+        kept.unwrap_or_else(|| Arc::new(self.compile_predicate(subject, action)))
     }
 
     /// A department and all below it.

@@ -19,6 +19,7 @@ mod hand_overs;
 mod leases;
 mod modules;
 mod organisation;
+mod questions;
 mod read;
 mod rights;
 mod service_accounts;

@@ -26,7 +26,10 @@ pub use store::migration::Migrator;
 
 use domain::Error;
 use keys::Keys;
-use operations::book::{Ledgers, NEWEST_MAX, Newest};
+use operations::{
+    book::{Ledgers, NEWEST_MAX, Newest},
+    history::Histories,
+};
 use passwords::Passwords;
 use store::{Store, keys::Authority};
 
@@ -48,6 +51,7 @@ pub(crate) struct App {
     pub lease: LeaseClient,
     pub peers: Peers,
     pub ledgers: Ledgers,
+    pub histories: Histories,
     pub newest: Newest,
     /// A replica has renewed here.
     pub renewed: Notify,
@@ -104,6 +108,7 @@ impl App {
             lease: runtime.lease.clone(),
             peers: runtime.peers.clone(),
             ledgers: Ledgers::default(),
+            histories: Histories::default(),
             newest: broadcast::channel(NEWEST_MAX).0,
             renewed: Notify::new(),
             hand_overs: Notify::new(),

@@ -1,5 +1,6 @@
 //! What identity does for its callers, one file per group.
 
+pub mod asking;
 pub mod attempts;
 pub mod audit;
 pub mod book;
@@ -9,6 +10,7 @@ pub mod departments;
 pub mod facts;
 pub mod grants;
 pub mod hand_overs;
+pub mod history;
 pub mod leases;
 pub mod log_in;
 pub mod merge;
@@ -17,6 +19,7 @@ pub mod profiles;
 pub mod roles;
 pub mod service_accounts;
 pub mod sessions;
+pub mod subjects;
 pub mod telling;
 pub mod tenants;
 pub mod users;

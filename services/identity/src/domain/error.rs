@@ -79,6 +79,10 @@ pub enum Error {
 
     #[error("the permission log no longer reaches back that far")]
     RevisionTooOld,
+    #[error("the filter would name too many ids; ask about an action or a subject that reaches less")]
+    FilterTooLarge,
+    #[error("too many revisions lie before that instant")]
+    HistoryTooLong,
     #[error("identity is initialised already")]
     AlreadyInitialised,
     #[error("identity is not initialised: run `identity init`")]
@@ -126,6 +130,8 @@ impl Error {
             Self::PasswordLinkRefused => (Kind::Unauthenticated, "PASSWORD_LINK_REFUSED"),
             Self::Busy => (Kind::Exhausted, "OVERLOADED"),
             Self::RevisionTooOld => (Kind::Precondition, "REVISION_TOO_OLD"),
+            Self::FilterTooLarge => (Kind::Exhausted, "FILTER_TOO_LARGE"),
+            Self::HistoryTooLong => (Kind::Exhausted, "HISTORY_TOO_LONG"),
             Self::AlreadyInitialised => (Kind::Precondition, "ALREADY_INITIALISED"),
             Self::NotInitialised => (Kind::Unavailable, "NOT_INITIALISED"),
             Self::SuccessorInactive { .. } => (Kind::Precondition, "SUCCESSOR_INACTIVE"),

@@ -5,10 +5,13 @@ use revisit_core::Failure;
 use revisit_proto::identity::v1::{self as pb, access_server::Access};
 use tonic::{Request, async_trait};
 
-use super::{Served, modules, read, rights, show};
+use super::{Served, modules, questions, read, rights, show};
 use crate::{
     domain::Error,
-    operations::decisions::{self, Answer, Asker},
+    operations::{
+        asking::Asker,
+        decisions::{self, Answer},
+    },
 };
 
 /// A service of ours asks for itself unless it acts for a user; then the user asks.
@@ -18,7 +21,7 @@ fn asker<T>(request: &Request<T>) -> Option<Asker> {
     principal.map(|who| Asker::Subject(Box::new(who))).or(service)
 }
 
-fn asked<T>(request: Request<T>) -> Result<(Asker, T), tonic::Status> {
+pub fn asked<T>(request: Request<T>) -> Result<(Asker, T), tonic::Status> {
     match asker(&request) {
         Some(asker) => Ok((asker, request.into_inner())),
         // Says what is missing in the one way that every call does.
@@ -136,6 +139,21 @@ impl Access for Served {
             }
             .await,
         )
+    }
+
+    async fn check_fields(&self, request: Request<pb::CheckFieldsRequest>) -> Reply<pb::CheckFieldsResponse> {
+        questions::check_fields(self, request).await
+    }
+
+    async fn list_filter(&self, request: Request<pb::ListFilterRequest>) -> Reply<pb::ListFilterResponse> {
+        questions::list_filter(self, request).await
+    }
+
+    async fn list_subjects_with_access(
+        &self,
+        request: Request<pb::ListSubjectsWithAccessRequest>,
+    ) -> Reply<pb::ListSubjectsWithAccessResponse> {
+        questions::list_subjects(self, request).await
     }
 
     async fn explain_access(&self, request: Request<pb::ExplainAccessRequest>) -> Reply<pb::ExplainAccessResponse> {

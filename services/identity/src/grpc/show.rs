@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-fn id<K>(id: Option<Id<K>>) -> String {
+pub fn id<K>(id: Option<Id<K>>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
@@ -128,7 +128,7 @@ pub fn created_service_account(it: Revised<Account>) -> pb::CreateServiceAccount
     pb::CreateServiceAccountResponse { service_account: Some(account), secret: String::new() }
 }
 
-const fn level(level: Level) -> pb::Level {
+pub const fn level(level: Level) -> pb::Level {
     match level {
         Level::Hidden => pb::Level::Hidden,
         Level::Masked => pb::Level::Masked,
@@ -175,7 +175,7 @@ fn actions(it: ActionSet) -> Vec<String> {
     it.iter().map(|action| action.name().to_owned()).collect()
 }
 
-fn names(it: Option<&NameSet>) -> Vec<String> {
+pub fn names(it: Option<&NameSet>) -> Vec<String> {
     it.map(|names| names.iter().map(ToString::to_string).collect()).unwrap_or_default()
 }
 

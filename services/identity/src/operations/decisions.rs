@@ -1,22 +1,20 @@
 //! Questions about decisions, for callers in any language: the attributes of the row come with the question.
 
+use std::collections::{BTreeMap, HashMap};
+
 use revisit_bootstrap::auth::Principal;
 use revisit_core::{
     Failure, Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Action, Axis, Decision, GrantRef, Levels, Reading, Row, Witness};
+use revisit_permission::{Action, Axis, Decision, Filter, GrantRef, Layer, Level, Levels, Reading, Row, Witness};
 
-use super::{book::Revised, grants, leases, sessions, users};
-use crate::{App, domain::Error, store::organisation};
-
-/// Who asks.
-pub enum Asker {
-    /// A service of ours: about anybody.
-    Service,
-    /// A subject: about itself, and with the right to explain about others of its company.
-    Subject(Box<Principal>),
-}
+use super::{
+    asking::{Asker, Hearing},
+    book::Revised,
+    grants, leases, sessions, users,
+};
+use crate::{App, domain::Error};
 
 /// One question.
 pub struct Question {
@@ -38,63 +36,14 @@ pub struct Answer {
     pub refused: Option<Axis>,
 }
 
-/// A question whose asker may ask it, on a snapshot that is new enough.
-struct Asked {
-    subject: SubjectId,
-    reading: Reading,
-}
-
-async fn ask(app: &App, asker: &Asker, question: &Question) -> Result<Asked, Error> {
-    let (tenant, caller) = match asker {
-        Asker::Service => (question.tenant.ok_or(required("tenant_id"))?, None),
-        Asker::Subject(who) => (who.tenant(), Some(who)),
-    };
-    let foreign = question.tenant.is_some_and(|named| named != tenant);
-    let subject = match (question.subject, caller) {
-        (Some(subject), _) => subject,
-        (None, Some(who)) => who.subject(),
-        (None, None) => return Err(required("subject_id")),
-    };
-    app.lease.hold(tenant).await?;
-    reach(app, tenant, question.row.auth_rev).await?;
-    let reading = app.leases.read(tenant).map_err(|_| grants::lease_expired())?;
-    if let Some(who) = caller
-        && (foreign || subject != who.subject())
-    {
-        // Somebody of another company is as unknown as somebody who does not exist.
-        let facts = reading.snapshot.subject(subject).filter(|_| !foreign).ok_or(Error::NoSuchUser)?;
-        let row = Row::new(tenant, subject.uuid()).with_department(facts.subject.department);
-        who.decide(Action::AccessExplain, &row)?;
-    }
-    Ok(Asked { subject, reading })
-}
-
-/// Waits for the revision under which a row was written. One that was never issued is not waited for: no snapshot
-/// reaches it, so the decision denies.
-async fn reach(app: &App, tenant: TenantId, revision: i64) -> Result<(), Error> {
-    let held = app.leases.read(tenant).map_err(|_| grants::lease_expired())?.snapshot.revision;
-    if held >= revision {
-        return Ok(());
-    }
-    let known =
-        app.store.read(&app.workers.lease, async |tx| Ok(organisation::tenant_by_id(tx, tenant).await?)).await?;
-    if known.is_some_and(|known| known.revision >= revision) {
-        app.lease.reach(tenant, revision).await?;
-    }
-    Ok(())
-}
-
-const fn required(field: &'static str) -> Error {
-    Error::Refused { field, rule: "is required" }
-}
-
 pub async fn check(app: &App, asker: &Asker, question: &Question) -> Result<Answer, Error> {
-    let asked = ask(app, asker, question).await?;
-    Ok(decide(&asked, question))
+    let hearing = Hearing::open(app, asker, question.tenant, &[question.row.auth_rev]).await?;
+    let subject = hearing.subject(question.subject)?;
+    Ok(decide(&hearing.reading, subject, question))
 }
 
-fn decide(asked: &Asked, question: &Question) -> Answer {
-    let Reading { snapshot, now, until, .. } = &asked.reading;
+fn decide(reading: &Reading, subject: SubjectId, question: &Question) -> Answer {
+    let Reading { snapshot, now, until } = reading;
     // An action that nobody knows is denied, like everything that is not allowed.
     let Some(action) = question.action else {
         return Answer {
@@ -107,7 +56,7 @@ fn decide(asked: &Asked, question: &Question) -> Answer {
         };
     };
     let row = Row { tenant: snapshot.tenant, ..question.row.clone() };
-    let decision = snapshot.decide(asked.subject, action, &row, *now);
+    let decision = snapshot.decide(subject, action, &row, *now);
     Answer {
         allowed: decision.allowed,
         levels: decision.levels,
@@ -118,20 +67,100 @@ fn decide(asked: &Asked, question: &Question) -> Answer {
     }
 }
 
-/// Each question has its own answer; one that cannot be answered does not spoil the others.
+/// Each question has its own answer; one that cannot be answered does not spoil the others. The state of a company is
+/// settled once, and whether the asker may ask about a subject once for each subject: no question waits by itself.
 pub async fn batch(
     app: &App,
     asker: &Asker,
     questions: Vec<Result<Question, Failure>>,
 ) -> Vec<Result<Answer, Failure>> {
-    let mut answers = Vec::with_capacity(questions.len());
-    for question in questions {
-        answers.push(match question {
-            Ok(question) => check(app, asker, &question).await.map_err(Failure::from),
-            Err(failure) => Err(failure),
-        });
+    let mut revisions: BTreeMap<Option<TenantId>, Vec<i64>> = BTreeMap::new();
+    for question in questions.iter().flatten() {
+        revisions.entry(question.tenant).or_default().push(question.row.auth_rev);
     }
-    answers
+    // At once, so that a company that is not there yet keeps no other waiting.
+    let opened = revisions.iter().map(async |(tenant, revisions)| {
+        let hearing = Hearing::open(app, asker, *tenant, revisions).await;
+        (*tenant, hearing.map_err(Failure::from))
+    });
+    let hearings: BTreeMap<_, _> = futures::future::join_all(opened).await.into_iter().collect();
+    let mut subjects: HashMap<(Option<TenantId>, Option<SubjectId>), Result<SubjectId, Failure>> = HashMap::new();
+    let answer = |question: Question| {
+        // Every company of a question has been opened.
+        let hearing = hearings.get(&question.tenant).ok_or_else(unheard)?.as_ref().map_err(Failure::clone)?;
+        let subject = subjects.entry((question.tenant, question.subject));
+        let subject = subject.or_insert_with(|| hearing.subject(question.subject).map_err(Failure::from)).clone()?;
+        Ok(decide(&hearing.reading, subject, &question))
+    };
+    let answers = questions.into_iter();
+    let mut answer = answer;
+    answers.map(|question| question.and_then(&mut answer)).collect()
+}
+
+fn unheard() -> Failure {
+    Failure::internal("a question of a batch is about a company that was not opened")
+}
+
+/// What a write that names a field would be answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Writable {
+    Yes,
+    /// The row is denied.
+    Denied,
+    Below,
+    /// The action only looks.
+    ReadsOnly,
+}
+
+/// What is left of one field.
+pub struct FieldAnswer {
+    pub field: String,
+    pub layer: Layer,
+    pub level: Level,
+    pub write: Writable,
+}
+
+/// The decision about a row, and what it means for each field.
+pub async fn fields(
+    app: &App,
+    asker: &Asker,
+    question: &Question,
+    fields: Vec<String>,
+) -> Result<(Answer, Vec<FieldAnswer>), Error> {
+    let action = question.action.ok_or(Error::Refused { field: "check.action", rule: "is not a known action" })?;
+    let answer = check(app, asker, question).await?;
+    let of_field = |field: String| {
+        let layer = action.resource().layer_of(&field);
+        let level = answer.levels.get(layer);
+        let write = match (action.writes(), answer.allowed) {
+            (false, _) => Writable::ReadsOnly,
+            (true, false) => Writable::Denied,
+            (true, true) if answer.levels.writes(layer) => Writable::Yes,
+            (true, true) => Writable::Below,
+        };
+        FieldAnswer { field, layer, level, write }
+    };
+    let fields = fields.into_iter().map(of_field).collect();
+    Ok((answer, fields))
+}
+
+/// Ids that one filter names at the most; one id is 38 bytes on the wire.
+const FILTER_IDS_MAX: usize = 50_000;
+
+/// The rows to which a subject may do something, and when the lease ends on which that is said.
+pub async fn filter(
+    app: &App,
+    asker: &Asker,
+    (tenant, subject): (Option<TenantId>, Option<SubjectId>),
+    action: Action,
+) -> Result<(Filter, Reading), Error> {
+    let hearing = Hearing::open(app, asker, tenant, &[]).await?;
+    let subject = hearing.subject(subject)?;
+    let filter = hearing.reading.snapshot.filter(subject, action, hearing.reading.now);
+    if filter.ids() > FILTER_IDS_MAX {
+        return Err(Error::FilterTooLarge);
+    }
+    Ok((filter, hearing.reading))
 }
 
 /// What decided, as programs compare it; a denial in words.
@@ -151,7 +180,7 @@ fn witness(decision: &Decision) -> String {
     }
 }
 
-fn grant_name(grant: GrantRef) -> String {
+pub fn grant_name(grant: GrantRef) -> String {
     match grant {
         GrantRef::Grant(id) => format!("grant:{id}"),
         GrantRef::Role { role, template } => format!("role:{role}#{template}"),
@@ -161,17 +190,18 @@ fn grant_name(grant: GrantRef) -> String {
 
 /// An answer and its reasons for people.
 pub async fn explain(app: &App, asker: &Asker, question: &Question) -> Result<(Answer, String), Error> {
-    let asked = ask(app, asker, question).await?;
-    let answer = decide(&asked, question);
+    let hearing = Hearing::open(app, asker, question.tenant, &[question.row.auth_rev]).await?;
+    let subject = hearing.subject(question.subject)?;
+    let answer = decide(&hearing.reading, subject, question);
     let mut words = match (answer.allowed, answer.refused) {
         (true, _) => format!("Allowed by {}.", answer.witness),
         (false, Some(axis)) => format!("Refused on the axis {}: {}. {}", axis.name(), answer.witness, sentence(axis)),
         (false, None) => format!("Refused: {}.", answer.witness),
     };
     if let Some(action) = question.action {
-        let Reading { snapshot, now, .. } = &asked.reading;
+        let Reading { snapshot, now, .. } = &hearing.reading;
         let row = Row { tenant: snapshot.tenant, ..question.row.clone() };
-        let explanation = snapshot.explain(asked.subject, action, &row, *now);
+        let explanation = snapshot.explain(subject, action, &row, *now);
         for considered in explanation.considered.iter().take(CONSIDERED_MAX) {
             let outcome = considered.refused.map_or("matches", Axis::name);
             words.push_str(&format!(" {}: {outcome}.", grant_name(considered.grant)));

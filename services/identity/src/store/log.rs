@@ -31,6 +31,18 @@ pub async fn append(tx: &Tx, tenant: TenantId, it: &Revision, now: Timestamp) ->
     Ok(())
 }
 
+/// The last revision that had been written by an instant, if the log had begun by then.
+pub async fn last_until(tx: &Tx, tenant: TenantId, at: Timestamp) -> Result<Option<i64>, Failure> {
+    let find = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::CreatedAt.lte(micros(at)))
+        .order_by_desc(Column::Revision)
+        .select_only()
+        .column(Column::Revision)
+        .into_tuple::<i64>();
+    find.one(&**tx).await.map_err(fault)
+}
+
 /// The revisions after one, in order.
 pub async fn after(tx: &Tx, tenant: TenantId, revision: i64, limit: u64) -> Result<Vec<Revision>, Failure> {
     let find = Entity::find()

@@ -315,6 +315,7 @@ fn plausible_text(name: &str) -> &'static str {
         "date" | "start_date" | "end_date" | "birthday" | "contract_end" => "2027-01-05",
         "local_time" => "2027-01-05T09:30",
         "key" | "username" | "administrator_username" => "plausible",
+        "fields" => "name",
         id if id.ends_with("_id") || id.ends_with("_ids") => UNKNOWN_ID,
         _ => "甲",
     }

@@ -5,7 +5,7 @@ use tonic::Code;
 
 use super::support::{Person, World, fields, on_each, refusal, refused};
 
-fn row(world: &World, owner: &str) -> pb::RowAttributes {
+pub fn row(world: &World, owner: &str) -> pb::RowAttributes {
     pb::RowAttributes {
         row_id: uuid::Uuid::from_u128(1).to_string(),
         owner_id: owner.to_owned(),
@@ -15,7 +15,7 @@ fn row(world: &World, owner: &str) -> pb::RowAttributes {
     }
 }
 
-fn question(subject: &str, action: &str, row: pb::RowAttributes) -> pb::CheckRequest {
+pub fn question(subject: &str, action: &str, row: pb::RowAttributes) -> pb::CheckRequest {
     let (subject_id, action) = (subject.to_owned(), action.to_owned());
     pb::CheckRequest { subject_id, action, row: Some(row), ..pb::CheckRequest::default() }
 }
@@ -25,7 +25,7 @@ async fn explained(who: &Person, check: pb::CheckRequest) -> pb::ExplainAccessRe
     who.access().explain_access(request).await.expect("it is explained").into_inner()
 }
 
-fn right(actions: &[&str], kind: pb::ExtentKind) -> pb::GrantTemplate {
+pub fn right(actions: &[&str], kind: pb::ExtentKind) -> pb::GrantTemplate {
     pb::GrantTemplate {
         actions: actions.iter().map(|action| (*action).to_owned()).collect(),
         extent: Some(pb::Extent { kind: kind.into(), ..pb::Extent::default() }),

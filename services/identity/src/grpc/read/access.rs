@@ -1,21 +1,29 @@
 //! Reading questions about decisions, and what shall be revoked.
 
-use revisit_bootstrap::wire::read_time_required;
-use revisit_core::{Failure, Id, Input, id::TenantId};
+use revisit_bootstrap::wire::{read_time, read_time_required};
+use revisit_core::{
+    Failure, Id, Input,
+    id::{SubjectId, TenantId, kind},
+};
 use revisit_permission::{Action, Flags, Level, Name, Row, TaskHolder};
 use revisit_proto::identity::v1 as pb;
 use uuid::Uuid;
 
-use super::rights::levels;
+use super::{Paged, page, rights::levels};
 use crate::{
     domain::profile::read_reason,
-    operations::decisions::{Question, Target},
+    operations::{
+        decisions::{Question, Target},
+        subjects::WhoMay,
+    },
 };
 
 /// Questions of one call.
 pub const QUESTIONS_MAX: usize = 1_000;
 const TEAMS_MAX: usize = 100;
 const HOLDERS_MAX: usize = 100;
+const FIELDS_MAX: usize = 200;
+const FIELD_LENGTH_MAX: usize = 100;
 
 pub fn question(message: pb::CheckRequest) -> Result<Question, Failure> {
     let mut input = Input::default();
@@ -75,6 +83,54 @@ pub fn explain(message: pb::ExplainAccessRequest) -> Result<Question, Failure> {
     let check = input.required("check", message.check);
     input.finish()?;
     question(check.unwrap_or_default())
+}
+
+pub fn fields(message: pb::CheckFieldsRequest) -> Result<(Question, Vec<String>), Failure> {
+    let mut input = Input::default();
+    let check = input.required("check", message.check);
+    let fields = message.fields;
+    input.require(!fields.is_empty(), "fields", "is required");
+    input.require(fields.len() <= FIELDS_MAX, "fields", "must have at most 200 entries");
+    for (index, field) in fields.iter().enumerate().take(FIELDS_MAX) {
+        let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
+        let fits = !field.is_empty() && field.len() <= FIELD_LENGTH_MAX && field.chars().all(named);
+        input.require(fits, &format!("fields[{index}]"), "must be 1 to 100 of a-z, 0-9, _ and .");
+    }
+    input.finish()?;
+    Ok((question(check.unwrap_or_default())?, fields))
+}
+
+fn action(input: &mut Input, text: &str) -> Action {
+    Action::parse(text).unwrap_or_else(|| {
+        input.refuse("action", if text.is_empty() { "is required" } else { "is not a known action" });
+        Action::AccessExplain
+    })
+}
+
+/// Whose filter, and for which action.
+pub type FilterQuestion = ((Option<TenantId>, Option<SubjectId>), Action);
+
+pub fn filter(message: &pb::ListFilterRequest) -> Result<FilterQuestion, Failure> {
+    let mut input = Input::default();
+    let tenant = input.id_optional("tenant_id", &message.tenant_id);
+    let subject = input.id_optional("subject_id", &message.subject_id);
+    let action = action(&mut input, &message.action);
+    input.finish()?;
+    Ok(((tenant, subject), action))
+}
+
+pub fn who_may(message: pb::ListSubjectsWithAccessRequest) -> Result<(WhoMay, Paged<kind::Subject>), Failure> {
+    let mut input = Input::default();
+    let tenant = input.id_optional("tenant_id", &message.tenant_id);
+    let action = action(&mut input, &message.action);
+    let at = read_time(&mut input, "at_time", message.at_time);
+    let asked = format!("{:?} {:?}", message.row, at.map(revisit_core::Timestamp::micros));
+    let shape = ["subjects", &message.tenant_id, &message.action, &asked];
+    let paged = page(&mut input, message.page_size, &message.page_token, &shape)?;
+    let it = input.required("row", message.row).unwrap_or_default();
+    let row = row(&mut input, tenant, it);
+    input.finish()?;
+    Ok((WhoMay { tenant, action, row, at, after: paged.after, size: paged.page.size }, paged))
 }
 
 pub fn revocation(message: pb::RevokeAndWaitRequest) -> Result<(Target, String), Failure> {

@@ -1,0 +1,112 @@
+//! Who may ask about whom, and the permission state on which the answer is given.
+//!
+//! A service of ours asks about anybody; a subject about itself, and with the right to explain about others of its
+//! company. Who may explain nobody is told so whomever he names: the answer must not tell who exists.
+
+use revisit_bootstrap::auth::Principal;
+use revisit_core::id::{SubjectId, TenantId};
+use revisit_permission::{Action, Reading, Row, Scope, SubjectFacts};
+
+use super::grants;
+use crate::{App, domain::Error, store::organisation};
+
+/// Who asks.
+pub enum Asker {
+    /// A service of ours: about anybody.
+    Service,
+    /// A subject: about itself, and with the right to explain about others of its company.
+    Subject(Box<Principal>),
+}
+
+/// The questions of one asker about one company, on a snapshot that is new enough for the rows that they are about.
+pub struct Hearing<'a> {
+    asker: &'a Asker,
+    /// The company that is named is not the asker's.
+    foreign: bool,
+    pub tenant: TenantId,
+    pub reading: Reading,
+}
+
+impl<'a> Hearing<'a> {
+    /// Waits for the revisions under which the rows were written. One that was never issued is not waited for: no
+    /// snapshot reaches it, so the decision denies.
+    pub async fn open(app: &App, asker: &'a Asker, named: Option<TenantId>, revisions: &[i64]) -> Result<Self, Error> {
+        let tenant = match asker {
+            Asker::Service => named.ok_or(required("tenant_id"))?,
+            Asker::Subject(who) => who.tenant(),
+        };
+        app.lease.hold(tenant).await?;
+        reach(app, tenant, revisions).await?;
+        let reading = app.leases.read(tenant).map_err(|_| grants::lease_expired())?;
+        Ok(Self { asker, foreign: named.is_some_and(|named| named != tenant), tenant, reading })
+    }
+
+    /// Who is asked about: the asker when nobody is named. Fails unless the asker may ask about that one.
+    pub fn subject(&self, named: Option<SubjectId>) -> Result<SubjectId, Error> {
+        let who = match self.asker {
+            Asker::Service => return named.ok_or(required("subject_id")),
+            Asker::Subject(who) => who,
+        };
+        let subject = named.unwrap_or_else(|| who.subject());
+        if !self.foreign && subject == who.subject() {
+            return Ok(subject);
+        }
+        let explains = self.explains()?;
+        // Somebody of another company is as unknown as somebody who does not exist.
+        let known = self.reading.snapshot.subject(subject).filter(|facts| explains.reaches(facts));
+        known.map(|_| subject).ok_or(Error::NoSuchUser)
+    }
+
+    /// About whom the asker may ask beside itself; fails when that is nobody.
+    pub fn explains(&self) -> Result<Explains, Error> {
+        match self.asker {
+            Asker::Service => Ok(Explains::Everybody),
+            Asker::Subject(who) => {
+                let scope = Box::new(who.scope(Action::AccessExplain)?);
+                Ok(if self.foreign { Explains::Nobody } else { Explains::Within(scope) })
+            }
+        }
+    }
+}
+
+/// About whom somebody may ask.
+pub enum Explains {
+    Everybody,
+    /// Those whom the right to explain reaches.
+    Within(Box<Scope>),
+    /// A company that is not the asker's.
+    Nobody,
+}
+
+impl Explains {
+    pub fn reaches(&self, facts: &SubjectFacts) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Within(scope) => {
+                let row = Row::new(scope.tenant(), facts.subject.id.uuid());
+                scope.levels(&row.with_department(facts.subject.department)).is_some()
+            }
+            Self::Nobody => false,
+        }
+    }
+}
+
+/// A revision that exists is waited for; the newest of them brings the others.
+async fn reach(app: &App, tenant: TenantId, revisions: &[i64]) -> Result<(), Error> {
+    let held = app.leases.read(tenant).map_err(|_| grants::lease_expired())?.snapshot.revision;
+    if revisions.iter().all(|revision| held >= *revision) {
+        return Ok(());
+    }
+    let known =
+        app.store.read(&app.workers.lease, async |tx| Ok(organisation::tenant_by_id(tx, tenant).await?)).await?;
+    let issued = known.map_or(0, |known| known.revision);
+    let newest = revisions.iter().copied().filter(|revision| *revision <= issued).max();
+    match newest.filter(|revision| *revision > held) {
+        Some(revision) => Ok(app.lease.reach(tenant, revision).await?),
+        None => Ok(()),
+    }
+}
+
+const fn required(field: &'static str) -> Error {
+    Error::Refused { field, rule: "is required" }
+}

@@ -1,0 +1,92 @@
+//! Who may do something to a row, now or at an earlier instant: the predicate of every subject, asked about one row.
+
+use std::sync::Arc;
+
+use revisit_core::{
+    Timestamp,
+    id::{SubjectId, TenantId},
+};
+use revisit_permission::{Action, Levels, Permit, Row, Snapshot};
+
+use super::{
+    asking::{Asker, Explains, Hearing},
+    decisions::grant_name,
+    history,
+};
+use crate::{App, domain::Error};
+
+/// Subjects that are looked at in one go; then others have their turn.
+const SLICE: usize = 64;
+
+/// The question.
+pub struct WhoMay {
+    pub tenant: Option<TenantId>,
+    pub action: Action,
+    pub row: Row,
+    /// Now, when there is none.
+    pub at: Option<Timestamp>,
+    pub after: Option<SubjectId>,
+    pub size: u32,
+}
+
+/// Somebody who may.
+pub struct Able {
+    pub subject: SubjectId,
+    pub levels: Levels,
+    pub witness: String,
+}
+
+/// One page of the answer, and what it is based on.
+pub struct Ables {
+    pub found: Vec<Able>,
+    /// The last one of this page, when there are more.
+    pub next: Option<SubjectId>,
+    pub revision: i64,
+    pub at: Timestamp,
+}
+
+pub async fn list(app: &App, asker: &Asker, question: &WhoMay) -> Result<Ables, Error> {
+    let revisions = if question.at.is_some() { [0] } else { [question.row.auth_rev] };
+    let hearing = Hearing::open(app, asker, question.tenant, &revisions).await?;
+    let explains = hearing.explains()?;
+    if matches!(explains, Explains::Nobody) {
+        return Err(Error::NoSuchTenant);
+    }
+    let (snapshot, at) = match question.at {
+        None => (Arc::clone(&hearing.reading.snapshot), hearing.reading.now),
+        Some(at) => (history::state_at(app, hearing.tenant, at, hearing.reading.now).await?, at),
+    };
+    let row = Row { tenant: snapshot.tenant, ..question.row.clone() };
+    let size = usize::try_from(question.size).unwrap_or(usize::MAX);
+    let mut found: Vec<Able> = Vec::new();
+    let subjects = snapshot.subjects();
+    let from = question.after.map_or(0, |after| subjects.partition_point(|subject| *subject <= after));
+    for slice in subjects[from..].chunks(SLICE) {
+        let within = slice.iter().filter(|subject| may_be_told(&explains, &hearing, &snapshot, **subject));
+        found.extend(within.filter_map(|subject| able(&snapshot, *subject, question.action, (&row, at))));
+        if found.len() > size {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    // One more than the page was looked for, to know whether there is another.
+    let more = found.len() > size;
+    found.truncate(size);
+    if let Explains::Within(scope) = &explains {
+        scope.confirm().map_err(revisit_core::Failure::from)?;
+    }
+    let next = found.last().filter(|_| more).map(|able| able.subject);
+    Ok(Ables { found, next, revision: snapshot.revision, at })
+}
+
+/// Whether the asker may explain a subject by where it is now; one that is gone by where it was.
+fn may_be_told(explains: &Explains, hearing: &Hearing<'_>, then: &Snapshot, subject: SubjectId) -> bool {
+    let facts = hearing.reading.snapshot.subject(subject).or_else(|| then.subject(subject));
+    facts.is_some_and(|facts| explains.reaches(facts))
+}
+
+fn able(snapshot: &Snapshot, subject: SubjectId, action: Action, (row, at): (&Row, Timestamp)) -> Option<Able> {
+    let predicate = snapshot.predicate_once(subject, action);
+    let (place, levels) = predicate.check(row, at)?;
+    Some(Able { subject, levels, witness: grant_name(predicate.clauses()[place].grant) })
+}
