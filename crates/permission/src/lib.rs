@@ -10,6 +10,7 @@
 mod action;
 mod caller;
 mod clause;
+mod comparison;
 mod compile;
 mod decision;
 mod escalation;
@@ -38,6 +39,7 @@ mod validate;
 pub use action::{Action, ActionSet};
 pub use caller::{Caller, Denial, DenialKind};
 pub use clause::{Clause, Reach};
+pub use comparison::{Comparison, GuardChange, RightChange};
 pub use decision::{Axis, Decision, GrantRef, Witness};
 pub use explain::{Considered, Explanation};
 pub use facts::Facts;

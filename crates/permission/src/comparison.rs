@@ -1,0 +1,200 @@
+//! What one state of a tenant gives that another does not: right by right, guard by guard, for each subject and action.
+//!
+//! Both sides are read from the predicates that decide, so what is told as gained or lost is what a decision would say.
+
+use std::sync::Arc;
+
+use revisit_core::{
+    Timestamp,
+    id::{DepartmentId, SubjectId},
+};
+
+use crate::{
+    action::{Action, ActionSet},
+    filter::{Filter, FilterClause, FilterGuard},
+    snapshot::Snapshot,
+};
+
+/// Two states of one tenant.
+#[derive(Debug)]
+pub struct Comparison {
+    /// What holds.
+    pub before: Snapshot,
+    /// What would hold.
+    pub after: Snapshot,
+    /// Everybody's rights may differ.
+    everywhere: bool,
+    /// Actions whose guards differ.
+    guarded: ActionSet,
+}
+
+/// A right that is gained, lost or altered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RightChange {
+    /// Whose rights follow from it.
+    pub subject: SubjectId,
+    /// To do what.
+    pub action: Action,
+    /// Who holds it: the subject, or an account above it, which bounds what the subject may do.
+    pub account: SubjectId,
+    /// As it is; nothing when it is gained.
+    pub before: Option<FilterClause>,
+    /// As it would be; nothing when it is lost.
+    pub after: Option<FilterClause>,
+}
+
+/// A guard that binds a subject from then on, no more, or otherwise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GuardChange {
+    /// Whom it binds.
+    pub subject: SubjectId,
+    /// On which action.
+    pub action: Action,
+    /// As it is.
+    pub before: Option<FilterGuard>,
+    /// As it would be.
+    pub after: Option<FilterGuard>,
+}
+
+impl Comparison {
+    /// Looks at what the two states share, so that subjects whom nothing can have touched cost nothing.
+    #[must_use]
+    pub fn new(before: Snapshot, after: Snapshot) -> Self {
+        let (one, two) = (before.facts(), after.facts());
+        let alike = Arc::ptr_eq(&one.departments, &two.departments)
+            && Arc::ptr_eq(&one.settings, &two.settings)
+            && Arc::ptr_eq(&one.teams, &two.teams);
+        // A guard may except managers, and a delegation ends with its giver: both look at other subjects.
+        let same_people = Arc::ptr_eq(&one.subjects, &two.subjects)
+            || (before.shared_lines() == after.shared_lines() && same_states(&before, &after));
+        let left = one.guards.iter().filter(|(id, guard)| two.guards.get(id) != Some(*guard));
+        let right = two.guards.iter().filter(|(id, guard)| one.guards.get(id) != Some(*guard));
+        let guarded = left.chain(right).fold(ActionSet::EMPTY, |all, (_, guard)| all.union(guard.actions));
+        let everywhere = !alike || !same_people;
+        Self { before, after, everywhere, guarded }
+    }
+
+    /// Actions about which the two states may say something else of a subject.
+    #[must_use]
+    pub fn differing(&self, subject: SubjectId) -> ActionSet {
+        let held = self.before.held(subject).union(self.after.held(subject));
+        if self.everywhere || !self.same_rights(subject) {
+            return held;
+        }
+        held.iter().filter(|action| self.guarded.contains(*action)).collect()
+    }
+
+    /// Whether a subject and the accounts above it hold the same roles and grants in both.
+    fn same_rights(&self, subject: SubjectId) -> bool {
+        let mut line = vec![subject];
+        for state in [&self.before, &self.after] {
+            let facts = state.subject(subject).filter(|facts| facts.active);
+            line.extend(facts.into_iter().flat_map(|facts| state.above(facts)).map(|above| above.subject.id));
+        }
+        line.into_iter().all(|account| {
+            let (one, two) = (self.before.facts(), self.after.facts());
+            let role = |facts: &crate::Facts, id| facts.roles.get(&id).cloned();
+            self.before.subject(account) == self.after.subject(account)
+                && one.grants.get(&account) == two.grants.get(&account)
+                && self
+                    .before
+                    .subject(account)
+                    .is_none_or(|facts| facts.roles.iter().all(|held| role(one, held.role) == role(two, held.role)))
+        })
+    }
+
+    /// What differs about a subject and an action, for every window that is not over.
+    #[must_use]
+    pub fn changes(&self, subject: SubjectId, action: Action, now: Timestamp) -> (Vec<RightChange>, Vec<GuardChange>) {
+        let (before, after) =
+            (self.before.filter_from(subject, action, now), self.after.filter_from(subject, action, now));
+        (rights(&before, &after), guards(&before, &after))
+    }
+}
+
+impl RightChange {
+    /// Departments that only `of` reaches.
+    fn only(of: Option<&FilterClause>, beside: Option<&FilterClause>) -> Vec<DepartmentId> {
+        let other = beside.map_or(&[][..], |clause| &clause.departments);
+        let mut known: Vec<_> = other.to_vec();
+        known.sort_unstable();
+        let of = of.map_or(&[][..], |clause| &clause.departments);
+        of.iter().copied().filter(|department| known.binary_search(department).is_err()).collect()
+    }
+
+    /// Departments that it reaches from then on.
+    #[must_use]
+    pub fn gained(&self) -> Vec<DepartmentId> {
+        Self::only(self.after.as_ref(), self.before.as_ref())
+    }
+
+    /// Departments that it reaches no more.
+    #[must_use]
+    pub fn lost(&self) -> Vec<DepartmentId> {
+        Self::only(self.before.as_ref(), self.after.as_ref())
+    }
+}
+
+fn same_states(before: &Snapshot, after: &Snapshot) -> bool {
+    let (one, two) = (&before.facts().subjects, &after.facts().subjects);
+    one.len() == two.len()
+        && one.iter().all(|(id, subject)| two.get(id).is_some_and(|other| other.state == subject.state))
+}
+
+/// What stands on one side, on the other, or on both in two ways.
+type Pair<T> = (Option<T>, Option<T>);
+
+/// Clauses that stand on one side only, those of one account and grant side by side.
+fn rights(before: &Filter, after: &Filter) -> Vec<RightChange> {
+    let sides = |filter: &Filter| -> Vec<(SubjectId, FilterClause)> {
+        let accounts = filter.accounts.iter().filter_map(|account| Some((*account.who.last()?, account)));
+        accounts.flat_map(|(who, account)| account.clauses.iter().map(move |clause| (who, clause.clone()))).collect()
+    };
+    let (subject, action) = (after.subject, after.action);
+    let change = |(before, after): Pair<(SubjectId, FilterClause)>| {
+        let account = before.as_ref().or(after.as_ref()).map_or(subject, |(account, _)| *account);
+        let (before, after) = (before.map(|it| it.1), after.map(|it| it.1));
+        RightChange { subject, action, account, before, after }
+    };
+    let by = |(account, clause): &(SubjectId, FilterClause)| (*account, clause.grant);
+    pairs(sides(before), sides(after), by).into_iter().map(change).collect()
+}
+
+fn guards(before: &Filter, after: &Filter) -> Vec<GuardChange> {
+    let (subject, action) = (after.subject, after.action);
+    let change = |(before, after)| GuardChange { subject, action, before, after };
+    pairs(before.guards.clone(), after.guards.clone(), |guard| guard.guard).into_iter().map(change).collect()
+}
+
+/// What is on one side only; what has the same key on the other stands beside it.
+fn pairs<T: PartialEq, K: PartialEq>(old: Vec<T>, mut new: Vec<T>, key: impl Fn(&T) -> K) -> Vec<Pair<T>> {
+    let mut gone = Vec::new();
+    for it in old {
+        match new.iter().position(|other| *other == it) {
+            Some(place) => drop(new.remove(place)),
+            None => gone.push(it),
+        }
+    }
+    let mut found = Vec::new();
+    for it in gone {
+        let successor = new.iter().position(|other| key(other) == key(&it));
+        let successor = successor.map(|place| new.remove(place));
+        found.push((Some(it), successor));
+    }
+    found.extend(new.into_iter().map(|it| (None, Some(it))));
+    found
+}
+
+impl Snapshot {
+    /// Actions of every right that a subject holds, whenever and wherever.
+    fn held(&self, subject: SubjectId) -> ActionSet {
+        let mut held = ActionSet::EMPTY;
+        if let Some(facts) = self.subject(subject) {
+            self.rights(facts, |right, _| held = held.union(right.actions));
+        }
+        held
+    }
+}
+
+#[cfg(test)]
+mod tests;
