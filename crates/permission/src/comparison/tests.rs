@@ -65,12 +65,12 @@ fn proposals() -> Vec<(&'static str, Vec<Change>)> {
         shipped: None,
         templates: vec![narrower],
     };
-    let moved = crate::Subject { department: Some(id(SOUTH)), ..user(REP_ONE, STORE_ONE) };
+    let moved = crate::Subject { department: Some(id(SOUTH)), ..user(SALES_LEAD, STORE_ONE) };
     let withheld = Removed::RoleAssignment { subject: id(SALES_LEAD), role: role("sales_manager") };
     vec![
         ("a grant", vec![share(Levels::READ)]),
         ("a role's templates", vec![Change::Role(sales)]),
-        ("a role more", vec![assign(SOUTH_REP, "service")]),
+        ("a role more", vec![assign(SOUTH_REP, "sales_manager")]),
         ("a role less", vec![Change::Removed(withheld)]),
         ("another department", vec![Change::Subject(moved)]),
         ("a department moves", vec![department(STORE_TWO, Some(SOUTH), None)]),
@@ -110,8 +110,7 @@ fn who_is_passed_over_is_answered_alike_and_who_is_answered_otherwise_is_told_of
 #[test]
 fn a_right_that_is_altered_stands_beside_what_it_was() {
     let before = comparison(&[share(Levels::READ)]).after;
-    let after = before.facts().clone();
-    let mut after = after;
+    let mut after = before.facts().clone();
     let masked = Levels::READ.with(Layer::Sensitive, Level::Masked);
     after.apply(&share(masked));
     let comparison = Comparison::new(before, Snapshot::compile(&after, 9));
