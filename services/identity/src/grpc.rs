@@ -19,11 +19,12 @@ mod hand_overs;
 mod leases;
 mod modules;
 mod organisation;
+mod previews;
 mod questions;
-mod read;
+pub mod read;
 mod rights;
 mod service_accounts;
-mod show;
+pub mod show;
 mod tenants;
 mod users;
 

@@ -4,6 +4,7 @@ mod audit;
 mod config;
 mod domain;
 mod grpc;
+mod http;
 mod init;
 mod keys;
 mod operations;
@@ -143,6 +144,7 @@ pub async fn start(config: Config, runtime: Runtime) -> Result<Started, Failure>
     let database = runtime.database::<Migrator>().await?;
     let app = Arc::new(App::open(config, &runtime, Store::new(database.clone())).await?);
     let started = grpc::serve(Started::new(), &app).outbox(&database, &runtime);
+    let started = http::serve(started, &app, &runtime).await?;
     Ok(work::run(started, &app, &database, &runtime))
 }
 

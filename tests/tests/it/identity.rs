@@ -3,12 +3,14 @@
 mod access;
 mod audit;
 mod auditors;
+mod authzen;
 mod directory;
 mod escalation;
 mod first_links;
 mod lists;
 mod log_in;
 mod posts;
+mod previews;
 mod questions;
 mod saga;
 mod strangers;

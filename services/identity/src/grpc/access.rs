@@ -5,7 +5,7 @@ use revisit_core::Failure;
 use revisit_proto::identity::v1::{self as pb, access_server::Access};
 use tonic::{Request, async_trait};
 
-use super::{Served, modules, questions, read, rights, show};
+use super::{Served, modules, previews, questions, read, rights, show};
 use crate::{
     domain::Error,
     operations::{
@@ -168,6 +168,10 @@ impl Access for Served {
             }
             .await,
         )
+    }
+
+    async fn preview_change(&self, request: Request<pb::PreviewChangeRequest>) -> Reply<pb::PreviewChangeResponse> {
+        previews::preview_change(self, request).await
     }
 
     async fn revoke_and_wait(&self, request: Request<pb::RevokeAndWaitRequest>) -> Reply<pb::RevokeAndWaitResponse> {

@@ -70,7 +70,7 @@ fn account(it: FilterAccount) -> pb::FilterAccount {
     pb::FilterAccount { subject_ids: show::ids(&it.who), clauses: it.clauses.into_iter().map(clause).collect() }
 }
 
-pub fn clause(it: FilterClause) -> pb::FilterClause {
+fn clause(it: FilterClause) -> pb::FilterClause {
     use pb::ExtentKind as Kind;
     let (mut team_id, mut row_ids) = (String::new(), Vec::new());
     let kind = match &it.reach {

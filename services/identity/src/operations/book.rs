@@ -23,6 +23,10 @@ use crate::{
     store::{self, log, organisation},
 };
 
+mod rehearsal;
+
+use rehearsal::Purpose;
+
 /// How long a write waits for its own revision after it is committed.
 const SETTLE_MAX: Duration = Duration::from_millis(500);
 /// Companies whose log is remembered at once.
@@ -107,6 +111,7 @@ pub struct Book {
     before: Facts,
     after: Facts,
     changes: Vec<Change>,
+    purpose: Purpose,
     /// Users that the other services hear of with this revision; of more they hear afterwards.
     pub users_told_max: usize,
 }
@@ -119,14 +124,15 @@ impl Book {
         let (_, before) = app.ledgers.read(tx, tenant.id).await?;
         let after = before.clone();
         let (now, users_told_max) = (store::now(tx).await?, app.config.users_told_max);
-        Ok(Self { tenant, now, before, after, changes: Vec::new(), users_told_max })
+        Ok(Self { tenant, now, before, after, changes: Vec::new(), purpose: Purpose::Write, users_told_max })
     }
 
     /// The first revision of a new tenant.
     pub fn found(tenant: Tenant, now: Timestamp) -> Self {
         let facts = Facts::new(tenant.id);
         // A company begins with one user.
-        Self { before: facts.clone(), after: facts, tenant, now, changes: Vec::new(), users_told_max: 1 }
+        let (before, after, changes) = (facts.clone(), facts, Vec::new());
+        Self { tenant, now, before, after, changes, purpose: Purpose::Write, users_told_max: 1 }
     }
 
     /// What holds with the changes made so far.

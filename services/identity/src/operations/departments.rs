@@ -107,26 +107,48 @@ pub async fn change(
     id: DepartmentId,
     edit: DepartmentEdit,
 ) -> Result<Revised<Department>, Error> {
-    let department = get(app, who, id).await?;
-    let tenant = who.tenant();
-    // A move takes rights over both places: what leaves one branch must be wanted in the other.
-    let mut rows = vec![department_row(tenant, id)];
-    if let Some(parent) = edit.parent {
-        get(app, who, parent).await?;
-        rows.push(department_row(tenant, parent));
-        rows.extend(department.parent.map(|from| department_row(tenant, from)));
-    }
-    let permit =
-        who.caller.decide_all(&who.leases, Action::DepartmentManage, &rows).map_err(revisit_core::Failure::from)?;
+    let permit = changing(app, who, id, edit.parent).await?;
     let cause = Cause::new(who, MANAGE, edit.reason.clone());
-    app.revise(&permit, tenant, cause, async |tx, book| {
-        let mut it = organisation::department_by_id(tx, tenant, id).await?.ok_or(Error::NoSuchDepartment)?;
-        check_etag(&edit.etag, it.version)?;
-        apply(&mut it, edit)?;
+    app.revise(&permit, who.tenant(), cause, async |tx, book| {
+        let mut it = edited(tx, book, id, edit).await?;
         save(tx, book, &mut it).await?;
         Ok(it)
     })
     .await
+}
+
+/// The right to change a department. A move takes rights over both places: what leaves one branch must be wanted in the
+/// other.
+pub async fn changing(
+    app: &App,
+    who: &Principal,
+    id: DepartmentId,
+    parent: Option<DepartmentId>,
+) -> Result<Decided, Error> {
+    let department = get(app, who, id).await?;
+    let tenant = who.tenant();
+    let mut rows = vec![department_row(tenant, id)];
+    if let Some(parent) = parent {
+        get(app, who, parent).await?;
+        rows.push(department_row(tenant, parent));
+        rows.extend(department.parent.map(|from| department_row(tenant, from)));
+    }
+    let permit = who.caller.decide_all(&who.leases, Action::DepartmentManage, &rows);
+    Ok(permit.map_err(revisit_core::Failure::from)?)
+}
+
+/// A department as an edit makes it.
+async fn edited(tx: &Tx, book: &Book, id: DepartmentId, edit: DepartmentEdit) -> Result<Department, Error> {
+    let mut it = organisation::department_by_id(tx, book.tenant.id, id).await?.ok_or(Error::NoSuchDepartment)?;
+    check_etag(&edit.etag, it.version)?;
+    apply(&mut it, edit)?;
+    Ok(it)
+}
+
+/// Puts a changed department into a revision.
+pub async fn stage(tx: &Tx, book: &mut Book, id: DepartmentId, edit: DepartmentEdit) -> Result<(), Error> {
+    let it = edited(tx, book, id, edit).await?;
+    book.add(Change::Department(it.facts()))
 }
 
 /// Saves a changed department: its row, and what permission is told of it. One that is as it was stays as it is.

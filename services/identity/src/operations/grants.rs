@@ -83,26 +83,38 @@ pub async fn create<M: Message + Default>(
     once: Once<HeldGrant, M>,
 ) -> Result<M, Error> {
     let tenant = who.tenant();
-    let permit = who.decide(Action::GrantManage, &row(who, tenant.uuid(), input.holder)?)?;
+    let permit = giving(who, input.holder)?;
     let cause = Cause::new(who, MANAGE, input.reason.clone());
     let created = app.revise_once(&permit, cause, once, async |tx, book| {
-        let window = (input.from.unwrap_or(book.now), input.until.unwrap_or(Timestamp::MAX));
-        if window.1 <= book.now {
-            return Err(Error::Refused { field: "end_time", rule: "must be in the future" });
-        }
-        let id = app.ids.next::<kind::Grant>(book.now);
-        let held = HeldGrant {
-            grant: Grant::of(id, input.holder, input.right, window, Origin::Direct),
-            grantor: Some(who.subject()),
-            reason: input.reason,
-            created_at: book.now,
-        };
-        book.snapshot().may_grant(who.subject(), &held.grant, book.now)?;
-        book.add(Change::Grant(held.grant.clone()))?;
+        let held = stage(app, who, book, input)?;
         grants::add(tx, tenant, &held).await?;
         Ok(held)
     });
     Ok(created.await?.0)
+}
+
+/// The right to give something to a holder.
+pub fn giving(who: &Principal, holder: SubjectId) -> Result<Decided, Error> {
+    Ok(who.decide(Action::GrantManage, &row(who, who.tenant().uuid(), holder)?)?)
+}
+
+/// Puts a new grant into a revision.
+pub fn stage(app: &App, who: &Principal, book: &mut Book, input: NewGrant) -> Result<HeldGrant, Error> {
+    let window = (input.from.unwrap_or(book.now), input.until.unwrap_or(Timestamp::MAX));
+    if window.1 <= book.now {
+        return Err(Error::Refused { field: "end_time", rule: "must be in the future" });
+    }
+    let id = app.ids.next::<kind::Grant>(book.now);
+    let held = HeldGrant {
+        grant: Grant::of(id, input.holder, input.right, window, Origin::Direct),
+        grantor: Some(who.subject()),
+        reason: input.reason,
+        created_at: book.now,
+    };
+    let right = book.snapshot().may_grant(who.subject(), &held.grant, book.now);
+    book.require_right(right)?;
+    book.add(Change::Grant(held.grant.clone()))?;
+    Ok(held)
 }
 
 /// The right to take a grant back.
@@ -119,9 +131,15 @@ pub async fn revoke(app: &App, who: &Principal, id: GrantId, why: String) -> Res
 
 /// Takes a grant back inside a revision.
 pub async fn remove(tx: &Tx, book: &mut Book, id: GrantId) -> Result<(), Error> {
+    stage_removal(tx, book, id).await?;
+    Ok(grants::remove(tx, book.tenant.id, id).await?)
+}
+
+/// Puts the end of a grant into a revision.
+pub async fn stage_removal(tx: &Tx, book: &mut Book, id: GrantId) -> Result<HeldGrant, Error> {
     let held = grants::by_id(tx, book.tenant.id, id).await?.ok_or(Error::NoSuchGrant)?;
     book.add(Change::Removed(Removed::Grant { holder: held.grant.holder, id }))?;
-    Ok(grants::remove(tx, book.tenant.id, id).await?)
+    Ok(held)
 }
 
 /// A new guard.
@@ -136,7 +154,7 @@ pub struct NewGuard {
     pub reason: String,
 }
 
-fn over_guards(who: &Principal, action: Action) -> Result<Decided, Error> {
+pub fn over_guards(who: &Principal, action: Action) -> Result<Decided, Error> {
     // A guard may bind everybody, so only a right over the whole company reaches one.
     Ok(who.decide(action, &Row::of_tenant(who.tenant()))?)
 }
@@ -171,29 +189,40 @@ pub async fn create_guard<M: Message + Default>(
     let permit = over_guards(who, Action::GuardManage)?;
     let cause = Cause::new(who, GUARD, input.reason.clone());
     let created = app.revise_once(&permit, cause, once, async |tx, book| {
-        let guard = Guard {
-            id: app.ids.next::<kind::Guard>(book.now),
-            whom: input.whom,
-            except: input.except,
-            actions: input.actions,
-            condition: input.condition,
-            effect: input.effect,
-            from: input.from.unwrap_or(book.now),
-            until: input.until.unwrap_or(Timestamp::MAX),
-            reason: input.reason,
-        };
-        book.add(Change::Guard(guard.clone()))?;
+        let guard = stage_guard(app, book, input)?;
         guards::add(tx, book.tenant.id, &guard, book.now).await?;
         Ok(guard)
     });
     Ok(created.await?.0)
 }
 
+/// Puts a new guard into a revision.
+pub fn stage_guard(app: &App, book: &mut Book, input: NewGuard) -> Result<Guard, Error> {
+    let guard = Guard {
+        id: app.ids.next::<kind::Guard>(book.now),
+        whom: input.whom,
+        except: input.except,
+        actions: input.actions,
+        condition: input.condition,
+        effect: input.effect,
+        from: input.from.unwrap_or(book.now),
+        until: input.until.unwrap_or(Timestamp::MAX),
+        reason: input.reason,
+    };
+    book.add(Change::Guard(guard.clone()))?;
+    Ok(guard)
+}
+
+/// Puts the end of a guard into a revision.
+pub async fn stage_guard_removal(tx: &Tx, book: &mut Book, id: GuardId) -> Result<(), Error> {
+    guards::by_id(tx, book.tenant.id, id).await?.ok_or(Error::NoSuchGuard)?;
+    book.add(Change::Removed(Removed::Guard(id)))
+}
+
 pub async fn delete_guard(app: &App, who: &Principal, id: GuardId, why: String) -> Result<Revised<()>, Error> {
     let permit = over_guards(who, Action::GuardManage)?;
     app.revise(&permit, who.tenant(), Cause::new(who, GUARD, why), async |tx, book| {
-        guards::by_id(tx, book.tenant.id, id).await?.ok_or(Error::NoSuchGuard)?;
-        book.add(Change::Removed(Removed::Guard(id)))?;
+        stage_guard_removal(tx, book, id).await?;
         Ok(guards::remove(tx, book.tenant.id, id).await?)
     })
     .await

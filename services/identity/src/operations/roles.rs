@@ -1,7 +1,7 @@
 //! Roles: shipped ones stay as they are, own ones are written by who may grant what they say; overrides per user.
 
 use prost::Message;
-use revisit_bootstrap::auth::Principal;
+use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::id::{PositionId, RoleId, SubjectId, kind};
 use revisit_permission::{
     Action, Assigned, Change, Decided, Facts, Removed, RoleAssignment, Row, SubjectKind, Template,
@@ -15,6 +15,7 @@ use crate::{
     App,
     domain::{Error, Role, directory::check_etag},
     store::{
+        accounts::Kept,
         roles,
         seen::{BATCH, Filling, Seen},
     },
@@ -39,7 +40,7 @@ pub struct RoleEdit {
     pub reason: String,
 }
 
-fn may(who: &Principal, action: Action) -> Result<Decided, Error> {
+pub fn may(who: &Principal, action: Action) -> Result<Decided, Error> {
     // A role belongs to the whole company: only a right over all of it reaches one.
     Ok(who.decide(action, &Row::of_tenant(who.tenant()))?)
 }
@@ -98,26 +99,34 @@ pub async fn create<M: Message + Default>(
 pub async fn change(app: &App, who: &Principal, id: RoleId, edit: RoleEdit) -> Result<Revised<Role>, Error> {
     let permit = may(who, Action::RoleManage)?;
     let tenant = who.tenant();
-    app.revise(&permit, tenant, Cause::new(who, MANAGE, edit.reason), async |tx, book| {
-        let mut it = roles::by_id(tx, tenant, id).await?.ok_or(Error::NoSuchRole)?;
-        if it.shipped {
-            return Err(Error::RoleShipped);
-        }
-        check_etag(&edit.etag, it.version)?;
-        if let Some(name) = edit.display_name {
-            it.display_name = name;
-        }
-        if let Some(templates) = edit.templates {
-            book.snapshot().may_write_role(who.subject(), &templates, book.now)?;
-            it.templates = templates;
-        }
-        book.add(Change::Role(it.facts()))?;
-        programs_may_hold(book, who, id)?;
-        it.version += 1;
+    app.revise(&permit, tenant, Cause::new(who, MANAGE, edit.reason.clone()), async |tx, book| {
+        let it = stage(tx, book, who, (id, edit)).await?;
         roles::save(tx, tenant, &it).await?;
         Ok(it)
     })
     .await
+}
+
+/// Puts a changed role into a revision.
+pub async fn stage(tx: &Tx, book: &mut Book, who: &Principal, (id, edit): (RoleId, RoleEdit)) -> Result<Role, Error> {
+    let mut it = roles::by_id(tx, book.tenant.id, id).await?.ok_or(Error::NoSuchRole)?;
+    if it.shipped {
+        return Err(Error::RoleShipped);
+    }
+    check_etag(&edit.etag, it.version)?;
+    if let Some(name) = edit.display_name {
+        it.display_name = name;
+    }
+    if let Some(templates) = edit.templates {
+        let right = book.snapshot().may_write_role(who.subject(), &templates, book.now);
+        book.require_right(right)?;
+        it.templates = templates;
+    }
+    book.add(Change::Role(it.facts()))?;
+    let right = programs_may_hold(book, who, id);
+    book.require_right(right)?;
+    it.version += 1;
+    Ok(it)
 }
 
 /// What a program may not be given, it does not get by a change of the role that it has.
@@ -203,40 +212,58 @@ pub async fn set_override(
     wanted: Option<Source>,
     why: String,
 ) -> Result<Revised<Option<Assignment>>, Error> {
-    // Whoever is above a sub-account limits it; to give a role takes the right to manage users.
-    let permit = match wanted {
-        Some(Source::Removed(_)) => users::stoppable(app, who, user).await?.0,
-        None | Some(Source::Added | Source::Position(_)) => users::managed(app, who, user, Action::UserManage).await?,
-    };
+    let permit = overriding(app, who, user, wanted).await?;
     let tenant = who.tenant();
     app.revise(&permit, tenant, Cause::new(who, Action::UserManage.name(), why), async |tx, book| {
         users::require_still_above(book, who, &permit, user)?;
-        let mut kept = users::find(tx, book, user).await?;
-        let known = book.facts().assignments_of(user).iter().any(|held| held.role == role);
-        kept.account.added_roles.retain(|id| *id != role);
-        kept.account.removed_roles.retain(|id| *id != role);
-        match wanted {
-            None if !known => return Err(Error::NoSuchOverride),
-            None => book.add(Change::Removed(Removed::RoleAssignment { subject: user, role }))?,
-            Some(Source::Removed(_)) => {
-                kept.account.removed_roles.push(role);
-                let assigned = Assigned::Withheld;
-                book.add(Change::RoleAssignment(RoleAssignment { subject: user, role, assigned }))?;
-            }
-            Some(Source::Added | Source::Position(_)) => {
-                kept.account.added_roles.push(role);
-                book.add(Change::RoleAssignment(super::service_accounts::given(user, role, book.now)))?;
-            }
-        }
-        // An override that ends may give a role back as well as one that begins.
-        let gains = wanted != Some(Source::Removed(None)) && holds(book.facts(), user, role);
-        if gains {
-            book.snapshot().may_assign(who.subject(), user, role, book.now)?;
-        }
-        users::save(tx, book, &mut kept).await?;
+        let kept = stage_override(tx, book, who, (user, role), wanted).await?;
+        users::keep(tx, book, &kept).await?;
         Ok(assignments(book.facts(), user).into_iter().find(|it| it.role == role))
     })
     .await
+}
+
+/// The right to override: whoever is above a sub-account limits it; to give a role takes the right to manage users.
+pub async fn overriding(app: &App, who: &Principal, user: SubjectId, wanted: Option<Source>) -> Result<Decided, Error> {
+    match wanted {
+        Some(Source::Removed(_)) => Ok(users::stoppable(app, who, user).await?.0),
+        None | Some(Source::Added | Source::Position(_)) => users::managed(app, who, user, Action::UserManage).await,
+    }
+}
+
+/// Puts an override, or its end, into a revision.
+pub async fn stage_override(
+    tx: &Tx,
+    book: &mut Book,
+    who: &Principal,
+    (user, role): (SubjectId, RoleId),
+    wanted: Option<Source>,
+) -> Result<Kept, Error> {
+    let mut kept = users::find(tx, book, user).await?;
+    let known = book.facts().assignments_of(user).iter().any(|held| held.role == role);
+    kept.account.added_roles.retain(|id| *id != role);
+    kept.account.removed_roles.retain(|id| *id != role);
+    match wanted {
+        None if !known => return Err(Error::NoSuchOverride),
+        None => book.add(Change::Removed(Removed::RoleAssignment { subject: user, role }))?,
+        Some(Source::Removed(_)) => {
+            kept.account.removed_roles.push(role);
+            let assigned = Assigned::Withheld;
+            book.add(Change::RoleAssignment(RoleAssignment { subject: user, role, assigned }))?;
+        }
+        Some(Source::Added | Source::Position(_)) => {
+            kept.account.added_roles.push(role);
+            book.add(Change::RoleAssignment(super::service_accounts::given(user, role, book.now)))?;
+        }
+    }
+    // An override that ends may give a role back as well as one that begins.
+    let gains = wanted != Some(Source::Removed(None)) && holds(book.facts(), user, role);
+    if gains {
+        let right = book.snapshot().may_assign(who.subject(), user, role, book.now);
+        book.require_right(right)?;
+    }
+    users::stage(book, &mut kept)?;
+    Ok(kept)
 }
 
 fn holds(facts: &Facts, user: SubjectId, role: RoleId) -> bool {

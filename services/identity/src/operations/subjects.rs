@@ -6,7 +6,7 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Action, Levels, Permit, Row, Snapshot};
+use revisit_permission::{Action, Levels, Permit, Row, Snapshot, SubjectKind};
 
 use super::{
     asking::{Asker, Explains, Hearing},
@@ -23,6 +23,8 @@ pub struct WhoMay {
     pub tenant: Option<TenantId>,
     pub action: Action,
     pub row: Row,
+    /// Only users, or only programs.
+    pub kind: Option<SubjectKind>,
     /// Now, when there is none.
     pub at: Option<Timestamp>,
     pub after: Option<SubjectId>,
@@ -62,7 +64,11 @@ pub async fn list(app: &App, asker: &Asker, question: &WhoMay) -> Result<Ables, 
     let subjects = snapshot.subjects();
     let from = question.after.map_or(0, |after| subjects.partition_point(|subject| *subject <= after));
     for slice in subjects[from..].chunks(SLICE) {
-        let within = slice.iter().filter(|subject| may_be_told(&explains, &hearing, &snapshot, **subject));
+        let is_kind = |subject: &SubjectId| {
+            question.kind.is_none_or(|kind| snapshot.facts().subject(*subject).is_some_and(|it| it.kind == kind))
+        };
+        let told = |subject: &&SubjectId| is_kind(subject) && may_be_told(&explains, &hearing, &snapshot, **subject);
+        let within = slice.iter().filter(told);
         found.extend(within.filter_map(|subject| able(&snapshot, *subject, question.action, (&row, at))));
         if found.len() > size {
             break;

@@ -171,23 +171,42 @@ pub fn may_hold(book: &Book, who: &Principal, account: &Account) -> Result<(), E
 }
 
 pub async fn change(app: &App, who: &Principal, id: SubjectId, edit: UserEdit) -> Result<Revised<Shown>, Error> {
-    let permit = managed(app, who, id, Action::UserManage).await?;
-    refuse_unwritable(&permit.levels(), &edit)?;
+    let permit = changing(app, who, id, &edit).await?;
     let levels = permit.levels();
     let cause = Cause::new(who, MANAGE, edit.reason.clone());
     app.revise(&permit, who.tenant(), cause, async |tx, book| {
-        let mut kept = find(tx, book, id).await?;
-        check_etag(&edit.etag, kept.account.version)?;
-        let gives = edit.positions.is_some() || edit.further.is_some();
-        apply(&mut kept.account, edit)?;
-        refuse_taken(tx, book, &kept.account).await?;
-        save(tx, book, &mut kept).await?;
-        if gives {
-            may_hold(book, who, &kept.account)?;
-        }
+        let kept = stage_change(tx, book, who, (id, edit)).await?;
+        keep(tx, book, &kept).await?;
         Ok(shown(book, kept.account, levels))
     })
     .await
+}
+
+/// The right to change what an edit names.
+pub async fn changing(app: &App, who: &Principal, id: SubjectId, edit: &UserEdit) -> Result<Decided, Error> {
+    let permit = managed(app, who, id, Action::UserManage).await?;
+    refuse_unwritable(&permit.levels(), edit)?;
+    Ok(permit)
+}
+
+/// Puts a changed user into a revision.
+pub async fn stage_change(
+    tx: &Tx,
+    book: &mut Book,
+    who: &Principal,
+    (id, edit): (SubjectId, UserEdit),
+) -> Result<Kept, Error> {
+    let mut kept = find(tx, book, id).await?;
+    check_etag(&edit.etag, kept.account.version)?;
+    let gives = edit.positions.is_some() || edit.further.is_some();
+    apply(&mut kept.account, edit)?;
+    refuse_taken(tx, book, &kept.account).await?;
+    stage(book, &mut kept)?;
+    if gives {
+        let right = may_hold(book, who, &kept.account);
+        book.require_right(right)?;
+    }
+    Ok(kept)
 }
 
 /// A write that names any field below write is refused whole.
@@ -242,9 +261,19 @@ pub async fn find(tx: &Tx, book: &Book, id: SubjectId) -> Result<Kept, Error> {
 
 /// Saves a changed account: its row, and what permission is told of it.
 pub async fn save(tx: &Tx, book: &mut Book, kept: &mut Kept) -> Result<(), Error> {
+    stage(book, kept)?;
+    keep(tx, book, kept).await
+}
+
+/// What permission is told of a changed account.
+pub fn stage(book: &mut Book, kept: &mut Kept) -> Result<(), Error> {
     kept.account.version += 1;
     kept.account.updated_at = book.now;
-    book.touch(kept.account.facts())?;
+    book.touch(kept.account.facts())
+}
+
+/// The row of an account that is staged.
+pub async fn keep(tx: &Tx, book: &Book, kept: &Kept) -> Result<(), Error> {
     Ok(accounts::save(tx, book.tenant.id, kept).await?)
 }
 

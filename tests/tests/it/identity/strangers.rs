@@ -45,7 +45,7 @@ fn all_alike(answers: &[(&str, Result<(), Status>)], expected: &(Code, String)) 
     }
 }
 
-async fn explainer_of(world: &World, username: &str, department_id: &str) -> Person {
+pub async fn explainer_of(world: &World, username: &str, department_id: &str) -> Person {
     let holder_id = world.user(username, department_id, "Finance").await.user_id;
     let explain = right(&["grant.explain"], pb::ExtentKind::Subtree);
     let extent = pb::Extent {

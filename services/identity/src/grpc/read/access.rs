@@ -31,26 +31,29 @@ pub fn question(message: pb::CheckRequest) -> Result<Question, Failure> {
     let subject = input.id_optional("subject_id", &message.subject_id);
     input.require(!message.action.is_empty(), "action", "is required");
     let it = input.required("row", message.row).unwrap_or_default();
-    let row = row(&mut input, tenant, it);
+    let row = row(&mut input, "row", tenant, it);
     input.finish()?;
     Ok(Question { tenant, subject, action: Action::parse(&message.action), row })
 }
 
-fn row(input: &mut Input, tenant: Option<TenantId>, it: pb::RowAttributes) -> Row {
-    let id: Id<revisit_core::id::kind::Customer> = input.id("row.row_id", &it.row_id);
+/// A row that the caller describes, at `field` of the request.
+pub fn row(input: &mut Input, field: &str, tenant: Option<TenantId>, it: pb::RowAttributes) -> Row {
+    let at = |name: &str| format!("{field}.{name}");
+    let id: Id<kind::Customer> = input.id(&at("row_id"), &it.row_id);
     let holders: Vec<TaskHolder> = if it.task_holders.len() > HOLDERS_MAX {
-        input.refuse("row.task_holders", "must have at most 100 entries");
+        input.refuse(at("task_holders"), "must have at most 100 entries");
         Vec::new()
     } else {
-        it.task_holders.into_iter().enumerate().map(|(index, holder)| self::holder(input, index, holder)).collect()
+        let read = |(index, holder)| self::holder(input, &at(&format!("task_holders[{index}]")), holder);
+        it.task_holders.into_iter().enumerate().map(read).collect()
     };
     // The tenant of the question is put in where it is decided; a user's question may leave it out.
     let tenant = tenant.unwrap_or(Id::from_uuid(Uuid::nil()));
     let name = |text: String| (!text.is_empty()).then(|| Name::from(text));
     Row::new(tenant, id.uuid())
-        .with_owner(input.id_optional("row.owner_id", &it.owner_id))
-        .with_department(input.id_optional("row.department_id", &it.department_id))
-        .with_teams(input.ids("row.team_ids", &it.team_ids, TEAMS_MAX))
+        .with_owner(input.id_optional(&at("owner_id"), &it.owner_id))
+        .with_department(input.id_optional(&at("department_id"), &it.department_id))
+        .with_teams(input.ids(&at("team_ids"), &it.team_ids, TEAMS_MAX))
         .with_stage(name(it.stage))
         .with_grade(name(it.grade))
         .with_flags(Flags { vip: it.vip, pooled: it.pooled })
@@ -58,8 +61,8 @@ fn row(input: &mut Input, tenant: Option<TenantId>, it: pb::RowAttributes) -> Ro
         .with_auth_rev(it.auth_rev)
 }
 
-fn holder(input: &mut Input, index: usize, it: pb::TaskHolder) -> TaskHolder {
-    let at = |name: &str| format!("row.task_holders[{index}].{name}");
+fn holder(input: &mut Input, field: &str, it: pb::TaskHolder) -> TaskHolder {
+    let at = |name: &str| format!("{field}.{name}");
     TaskHolder {
         task: input.id(&at("task_id"), &it.task_id),
         generation: it.generation,
@@ -100,9 +103,10 @@ pub fn fields(message: pb::CheckFieldsRequest) -> Result<(Question, Vec<String>)
     Ok((question(check.unwrap_or_default())?, fields))
 }
 
-fn action(input: &mut Input, text: &str) -> Action {
+/// An action that must be known, at `field` of the request.
+pub fn action(input: &mut Input, field: &str, text: &str) -> Action {
     Action::parse(text).unwrap_or_else(|| {
-        input.refuse("action", if text.is_empty() { "is required" } else { "is not a known action" });
+        input.refuse(field, if text.is_empty() { "is required" } else { "is not a known action" });
         Action::AccessExplain
     })
 }
@@ -114,7 +118,7 @@ pub fn filter(message: &pb::ListFilterRequest) -> Result<FilterQuestion, Failure
     let mut input = Input::default();
     let tenant = input.id_optional("tenant_id", &message.tenant_id);
     let subject = input.id_optional("subject_id", &message.subject_id);
-    let action = action(&mut input, &message.action);
+    let action = action(&mut input, "action", &message.action);
     input.finish()?;
     Ok(((tenant, subject), action))
 }
@@ -122,15 +126,15 @@ pub fn filter(message: &pb::ListFilterRequest) -> Result<FilterQuestion, Failure
 pub fn who_may(message: pb::ListSubjectsWithAccessRequest) -> Result<(WhoMay, Paged<kind::Subject>), Failure> {
     let mut input = Input::default();
     let tenant = input.id_optional("tenant_id", &message.tenant_id);
-    let action = action(&mut input, &message.action);
+    let action = action(&mut input, "action", &message.action);
     let at = read_time(&mut input, "at_time", message.at_time);
     let asked = format!("{:?} {:?}", message.row, at.map(revisit_core::Timestamp::micros));
     let shape = ["subjects", &message.tenant_id, &message.action, &asked];
     let paged = page(&mut input, message.page_size, &message.page_token, &shape)?;
     let it = input.required("row", message.row).unwrap_or_default();
-    let row = row(&mut input, tenant, it);
+    let row = row(&mut input, "row", tenant, it);
     input.finish()?;
-    Ok((WhoMay { tenant, action, row, at, after: paged.after, size: paged.page.size }, paged))
+    Ok((WhoMay { tenant, action, row, kind: None, at, after: paged.after, size: paged.page.size }, paged))
 }
 
 pub fn revocation(message: pb::RevokeAndWaitRequest) -> Result<(Target, String), Failure> {

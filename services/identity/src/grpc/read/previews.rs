@@ -1,0 +1,89 @@
+//! Reading proposed changes: each is the request that would make it, read by the same rules.
+
+use revisit_core::{
+    Failure, Input, Kind,
+    id::{TenantId, kind},
+};
+use revisit_permission::Row;
+use revisit_proto::identity::v1::{self as pb, preview_change_request::Change};
+
+use super::{Paged, access, directory, id_and_reason, page, rights};
+use crate::operations::previews::{Preview, Proposal, SUBJECTS_MAX};
+
+const ROWS_MAX: usize = 1_000;
+const ACTIONS_MAX: usize = 8;
+
+pub fn preview(message: pb::PreviewChangeRequest) -> Result<(Preview, Paged<kind::Subject>), Failure> {
+    let mut input = Input::default();
+    let asked = format!("{:?} {:?}", message.change, message.rows);
+    let shape =
+        [&["preview", &asked], message.actions.iter().map(String::as_str).collect::<Vec<_>>().as_slice()].concat();
+    let paged = page(&mut input, message.page_size, &message.page_token, &shape)?;
+    let rows = rows(&mut input, message.rows);
+    input.require(rows.is_empty() || !message.actions.is_empty(), "actions", "is required with rows");
+    input.require(message.actions.len() <= ACTIONS_MAX, "actions", "must have at most 8 entries");
+    let named = message.actions.iter().take(ACTIONS_MAX).enumerate();
+    let actions =
+        named.map(|(index, action)| access::action(&mut input, &format!("actions[{index}]"), action)).collect();
+    let change = input.required("change", message.change);
+    input.finish()?;
+    let change = change.ok_or_else(|| Failure::invalid_field("change", "is required"))?;
+    let (after, size) = (paged.after, paged.page.size.min(SUBJECTS_MAX));
+    Ok((Preview { proposal: proposal(change)?, rows, actions, after, size }, paged))
+}
+
+fn rows(input: &mut Input, them: Vec<pb::RowAttributes>) -> Vec<Row> {
+    if them.len() > ROWS_MAX {
+        input.refuse("rows", "must have at most 1,000 entries");
+        return Vec::new();
+    }
+    let read = |(index, it)| access::row(input, &format!("rows[{index}]"), None::<TenantId>, it);
+    them.into_iter().enumerate().map(read).collect()
+}
+
+fn proposal(change: Change) -> Result<Proposal, Failure> {
+    match change {
+        Change::CreateGrant(it) => {
+            within("create_grant", rights::create_grant(it)).map(|(input, _)| Proposal::Grant(input))
+        }
+        Change::RevokeGrant(it) => {
+            let read = id_and_reason("grant_id", &it.grant_id, &it.reason);
+            within("revoke_grant", read).map(|(id, _)| Proposal::Revocation(id))
+        }
+        Change::UpdateRole(it) => {
+            within("update_role", rights::update_role(it)).map(|(id, edit)| Proposal::Role(id, edit))
+        }
+        Change::SetRoleOverride(it) => {
+            let read = within("set_role_override", rights::set_override(it));
+            read.map(|((user, role), source, _)| Proposal::Override(user, role, source))
+        }
+        Change::ClearRoleOverride(it) => {
+            let read = within("clear_role_override", rights::clear_override(it));
+            read.map(|((user, role), source, _)| Proposal::Override(user, role, source))
+        }
+        Change::UpdateUser(it) => {
+            within("update_user", directory::update_user(it)).map(|(id, edit)| Proposal::User(id, edit))
+        }
+        Change::MoveDepartment(it) => {
+            within("move_department", directory::move_department(it)).map(|(id, edit)| Proposal::Move(id, edit))
+        }
+        Change::CreateGuard(it) => {
+            within("create_guard", rights::create_guard(it)).map(|(input, _)| Proposal::Guard(input))
+        }
+        Change::DeleteGuard(it) => {
+            let read = id_and_reason("guard_id", &it.guard_id, &it.reason);
+            within("delete_guard", read).map(|(id, _)| Proposal::GuardRemoval(id))
+        }
+    }
+}
+
+/// What is wrong with the inner request, by the path in the outer one.
+fn within<T>(prefix: &str, read: Result<T, Failure>) -> Result<T, Failure> {
+    read.map_err(|mut failure| {
+        if failure.kind != Kind::Invalid {
+            return failure;
+        }
+        failure.violations.iter_mut().for_each(|violation| violation.field = format!("{prefix}.{}", violation.field));
+        Failure::invalid(failure.violations)
+    })
+}
