@@ -7,7 +7,7 @@
 //! Not written: questions (`Access.Check` answers, it does not refuse), and rows that a caller may not read. Those are
 //! looked up within the caller's scope, where a hidden row and a missing one are the same NOT_FOUND.
 
-use std::{collections::BTreeMap, error::Error as _, future::Future, sync::Arc};
+use std::{collections::BTreeMap, error::Error as _, future::Future, net::IpAddr, sync::Arc};
 
 use http::{HeaderValue, Request, Response};
 use revisit_core::{Clock, Failure, Ids, Timestamp};
@@ -58,6 +58,20 @@ impl Denials {
     pub(crate) fn new(database: Database, clock: Clock, ids: Ids) -> Self {
         let worker = Worker::declare("denials");
         Self(Arc::new(Parts { database, clock, ids, worker, minutes: Minutes::default() }))
+    }
+
+    /// The same for a call on another listener than that of gRPC: a denial is in the outbox when this returns, or counted.
+    /// What is no denial is passed over. `call` tells what was tried where no action of the registry does.
+    pub async fn refused(
+        &self,
+        caller: &Caller,
+        call: &str,
+        address: Option<IpAddr>,
+        failure: &Failure,
+    ) -> Result<(), Failure> {
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        let attempt = Attempt { denials: self.clone(), caller: caller.clone(), call: call.to_owned(), address };
+        attempt.answer(&status::status(failure.clone())).await.map(drop)
     }
 
     /// Writes the entry, or counts it when its minute has an equal one.

@@ -40,6 +40,7 @@ pub use client::{Peer, Peers};
 pub use config::Secret;
 pub use consumer::Consumer;
 pub use database::{Database, Tx, fault, is_unique};
+pub use denials::Denials;
 pub use lease::LeaseClient;
 pub use process::{Process, Running, Sources};
 pub use runtime::{Rest, Runtime, Started, Work};

@@ -269,6 +269,12 @@ impl Started {
         self
     }
 
+    /// Where denials of this service go, for a listener of its own; nowhere before it has an outbox.
+    #[must_use]
+    pub fn denials(&self) -> Option<Denials> {
+        self.denials.clone()
+    }
+
     /// Sends the denials of everything served so far to this service's own outbox.
     pub(crate) fn own_denials(&mut self) {
         if let Some(denials) = self.denials.take() {

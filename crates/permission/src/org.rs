@@ -165,6 +165,11 @@ impl Org {
         Some(Interval { enter, exit: self.nodes[enter as usize].exit })
     }
 
+    /// Every department that hangs on a root.
+    pub fn departments(&self) -> impl Iterator<Item = DepartmentId> {
+        self.nodes.iter().map(|node| node.id)
+    }
+
     /// Whether a department is known.
     #[must_use]
     pub fn knows(&self, department: DepartmentId) -> bool {

@@ -17,7 +17,7 @@ use revisit_core::{
 use revisit_permission::{Caller, Leases};
 use serde::{Deserialize, Serialize};
 
-use super::{keys::Keys, revision::RevisionToken};
+use super::{Principal, keys::Keys, revision::RevisionToken};
 use crate::lease::{LeaseClient, stale};
 
 /// `iss` of every access token.
@@ -93,6 +93,13 @@ impl Verifier {
 
     pub(crate) fn leases(&self) -> &Leases {
         self.0.lease.leases()
+    }
+
+    /// Who shows this `authorization` on a listener of its own service, and what decides for it.
+    pub async fn principal(&self, authorization: &HeaderValue) -> Result<Principal, Failure> {
+        let caller = self.caller(authorization).await?;
+        let (leases, authorization) = (self.leases().clone(), Some(authorization.clone()));
+        Ok(Principal { caller, leases, service: None, authorization, deadline: None })
     }
 
     /// Who shows this `authorization`.

@@ -1,0 +1,102 @@
+//! Evaluation of one question, and of several with the three semantics of the standard.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use revisit_bootstrap::wire::time_optional;
+use revisit_core::Failure;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{answer::status, wire::Tuple};
+use crate::{
+    App,
+    domain::Error,
+    grpc::read::access::QUESTIONS_MAX,
+    operations::{
+        asking::Asker,
+        decisions::{self, Answer},
+    },
+};
+
+/// A request for several evaluations; without any it is one.
+#[derive(Debug, Deserialize)]
+pub struct Evaluations {
+    #[serde(flatten)]
+    defaults: Tuple,
+    #[serde(default)]
+    evaluations: Vec<Tuple>,
+    #[serde(default)]
+    options: Options,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Options {
+    #[serde(default)]
+    evaluations_semantic: Semantic,
+}
+
+/// Where the answers end.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Semantic {
+    /// With the last.
+    #[default]
+    ExecuteAll,
+    /// With the first that is no permit.
+    DenyOnFirstDeny,
+    /// With the first permit.
+    PermitOnFirstPermit,
+}
+
+impl Semantic {
+    const fn after(self, allowed: Option<bool>) -> ControlFlow<()> {
+        match (self, allowed) {
+            (Self::DenyOnFirstDeny, Some(false) | None) | (Self::PermitOnFirstPermit, Some(true)) => {
+                ControlFlow::Break(())
+            }
+            (Self::ExecuteAll | Self::DenyOnFirstDeny | Self::PermitOnFirstPermit, _) => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// One decision.
+pub async fn one(app: Arc<App>, asker: Asker, input: Tuple) -> Result<Value, Error> {
+    Ok(decision(&decisions::check(&app, &asker, &input.question()?).await?))
+}
+
+/// Several decisions, in the order of the questions. One that cannot be answered is denied and says why.
+pub async fn several(app: Arc<App>, asker: Asker, input: Evaluations) -> Result<Value, Error> {
+    let Evaluations { defaults, evaluations, options } = input;
+    if evaluations.is_empty() {
+        return one(app, asker, defaults).await;
+    }
+    if evaluations.len() > QUESTIONS_MAX {
+        return Err(Error::Refused { field: "evaluations", rule: "must have at most 1,000 entries" });
+    }
+    let questions = evaluations.into_iter().map(|it| it.or(&defaults).question()).collect();
+    let mut told = Vec::new();
+    for answer in decisions::batch(&app, &asker, questions).await {
+        told.push(answer.as_ref().map_or_else(undecided, decision));
+        if options.evaluations_semantic.after(answer.ok().map(|answer| answer.allowed)).is_break() {
+            break;
+        }
+    }
+    Ok(json!({ "evaluations": told }))
+}
+
+fn decision(it: &Answer) -> Value {
+    let until = time_optional(Some(it.valid_until)).map(|until| until.to_string());
+    let mut context = json!({ "witness": it.witness, "revision": it.revision, "levels": it.levels });
+    if let Some(until) = until {
+        context["valid_until"] = until.into();
+    }
+    if let Some(axis) = it.refused {
+        context["reason"] = axis.name().into();
+    }
+    json!({ "decision": it.allowed, "context": context })
+}
+
+fn undecided(failure: &Failure) -> Value {
+    let error = json!({ "status": status(failure).as_u16(), "message": failure.to_string() });
+    json!({ "decision": false, "context": { "error": error } })
+}

@@ -1,0 +1,108 @@
+//! The searches of the standard, page by page: subjects, resources that identity keeps, actions.
+
+use std::sync::Arc;
+
+use revisit_core::{Failure, Id, Input, page::Page};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::wire::{self, Tuple};
+use crate::{
+    App,
+    domain::Error,
+    operations::{
+        asking::Asker,
+        searches::{self, Rows},
+        subjects::{self, WhoMay},
+    },
+};
+
+/// A search: what is looked for has a type and no id.
+#[derive(Debug, Deserialize)]
+pub struct Search {
+    #[serde(flatten)]
+    asked: Tuple,
+    #[serde(default)]
+    page: Wanted,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    token: String,
+    /// At most 1,000; 50 when there is none.
+    #[serde(default)]
+    limit: u32,
+}
+
+impl Wanted {
+    /// A token serves the search that made it, whatever the limit.
+    fn read(&self, what: &str, asked: &Tuple) -> Result<(Page, Option<Uuid>), Failure> {
+        let mut input = Input::default();
+        let shape = format!("{asked:?}");
+        let limit = i32::try_from(self.limit).unwrap_or(i32::MAX);
+        let page = Page::read(&mut input, limit, &self.token, &["authzen", what, &shape]);
+        if let Some(violation) = input.violations().first() {
+            return Err(Failure::invalid_field("page.token", violation.rule.clone()));
+        }
+        let after = page.after.as_deref().map(Uuid::from_slice).transpose();
+        let after = after.map_err(|_| Failure::invalid_field("page.token", "was not made by this search"))?;
+        Ok((page, after))
+    }
+}
+
+fn found(results: Vec<Value>, page: &Page, next: Option<Uuid>) -> Value {
+    let next_token = next.map(|next| page.token(next.as_bytes())).unwrap_or_default();
+    json!({ "page": { "next_token": next_token, "count": results.len() }, "results": results })
+}
+
+/// Who may do this to the row.
+pub async fn subjects(app: Arc<App>, asker: Asker, input: Search) -> Result<Value, Error> {
+    let (page, after) = input.page.read("subject", &input.asked)?;
+    let Tuple { subject, action, resource } = input.asked;
+    let mut input = Input::default();
+    let subject = input.required("subject", subject);
+    let kind = subject.as_ref().map(|subject| wire::kind(&mut input, subject));
+    let action = input.required("action", action);
+    let (resource, row) = wire::resource(&mut input, resource);
+    input.finish()?;
+    let kind_name = subject.map(|subject| subject.kind).unwrap_or_default();
+    let Some(action) = wire::known(action.as_ref(), resource) else { return Ok(found(Vec::new(), &page, None)) };
+    let after = after.map(Id::from_uuid);
+    let question = WhoMay { tenant: None, action, row, kind, at: None, after, size: page.size };
+    let answer = subjects::list(&app, &asker, &question).await?;
+    let results = answer.found.iter().map(|able| json!({ "type": kind_name, "id": able.subject.to_string() }));
+    Ok(found(results.collect(), &page, answer.next.map(Id::uuid)))
+}
+
+/// To which rows of a type that identity keeps the subject may do this.
+pub async fn resources(app: Arc<App>, asker: Asker, input: Search) -> Result<Value, Error> {
+    let (page, after) = input.page.read("resource", &input.asked)?;
+    let Tuple { subject, action, resource } = input.asked;
+    let mut input = Input::default();
+    let subject = wire::subject_id(&mut input, subject);
+    let action = input.required("action", action);
+    let resource = input.required("resource", resource);
+    let kind = resource.map(|resource| resource.kind).unwrap_or_default();
+    let known = revisit_permission::Resource::parse(&kind);
+    input.require(known.is_some(), "resource.type", "is not a known type");
+    input.finish()?;
+    let Some(action) = wire::known(action.as_ref(), known) else { return Ok(found(Vec::new(), &page, None)) };
+    let (rows, next) = searches::rows(&app, &asker, &Rows { subject, action, after, size: page.size }).await?;
+    let results = rows.iter().map(|row| json!({ "type": kind, "id": row.to_string() }));
+    Ok(found(results.collect(), &page, next))
+}
+
+/// What the subject may do to the row: all of it on one page, because the registry bounds it.
+pub async fn actions(app: Arc<App>, asker: Asker, input: Search) -> Result<Value, Error> {
+    let (page, _) = input.page.read("action", &input.asked)?;
+    let Tuple { subject, action: _, resource } = input.asked;
+    let mut input = Input::default();
+    let subject = wire::subject_id(&mut input, subject);
+    let (resource, row) = wire::resource(&mut input, resource);
+    input.finish()?;
+    let Some(resource) = resource else { return Ok(found(Vec::new(), &page, None)) };
+    let actions = searches::actions(&app, &asker, subject, (resource, row)).await?;
+    Ok(found(actions.iter().map(|action| json!({ "name": action.name() })).collect(), &page, None))
+}

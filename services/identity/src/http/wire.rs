@@ -1,0 +1,158 @@
+//! The entities of the standard, and what they mean here: a subject is a user or program by its UUID, an action and a type of
+//! resources are names of the registry, and the attributes that policy looks at are properties of the resource.
+
+use revisit_core::{Failure, Id, Input, id::SubjectId};
+use revisit_permission::{Action, Levels, Resource, Row, SubjectKind};
+use revisit_proto::identity::v1 as pb;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::{
+    grpc::{read::access, show},
+    operations::decisions::Question,
+};
+
+/// Who.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SubjectEntity {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub id: String,
+}
+
+/// What is done.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ActionEntity {
+    pub name: String,
+}
+
+/// To which row.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ResourceEntity {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub properties: Properties,
+}
+
+/// The attributes of a row. One that is not known is refused: a misspelt one would not be looked at by a guard.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Properties {
+    owner_id: String,
+    department_id: String,
+    team_ids: Vec<String>,
+    stage: String,
+    grade: String,
+    vip: bool,
+    pooled: bool,
+    task_holders: Vec<Holder>,
+    auth_rev: i64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Holder {
+    task_id: String,
+    #[serde(default)]
+    generation: i64,
+    #[serde(default)]
+    subject_id: String,
+    #[serde(default)]
+    layers: Levels,
+    /// As RFC 3339 writes it.
+    until_time: String,
+}
+
+/// What a request asks about; of several evaluations each has what it lacks from the request.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Tuple {
+    pub subject: Option<SubjectEntity>,
+    pub action: Option<ActionEntity>,
+    pub resource: Option<ResourceEntity>,
+}
+
+impl Tuple {
+    /// The same with what it lacks.
+    pub fn or(self, defaults: &Self) -> Self {
+        Self {
+            subject: self.subject.or_else(|| defaults.subject.clone()),
+            action: self.action.or_else(|| defaults.action.clone()),
+            resource: self.resource.or_else(|| defaults.resource.clone()),
+        }
+    }
+
+    /// The question. An unknown action or type denies; what has no meaning at all is refused.
+    pub fn question(self) -> Result<Question, Failure> {
+        let mut input = Input::default();
+        let subject = subject_id(&mut input, self.subject);
+        let action = input.required("action", self.action);
+        let (resource, row) = resource(&mut input, self.resource);
+        input.finish()?;
+        Ok(Question { tenant: None, subject: Some(subject), action: known(action.as_ref(), resource), row })
+    }
+}
+
+/// An action of the type; nothing when there is none of this name.
+pub fn known(action: Option<&ActionEntity>, resource: Option<Resource>) -> Option<Action> {
+    Action::parse(&action?.name).filter(|action| Some(action.resource()) == resource)
+}
+
+/// Which subjects a type means.
+pub fn kind(input: &mut Input, it: &SubjectEntity) -> SubjectKind {
+    match it.kind.as_str() {
+        "user" => SubjectKind::User,
+        "service_account" => SubjectKind::ServiceAccount,
+        _ => {
+            input.refuse("subject.type", "must be user or service_account");
+            SubjectKind::User
+        }
+    }
+}
+
+/// A subject by its id.
+pub fn subject_id(input: &mut Input, it: Option<SubjectEntity>) -> SubjectId {
+    match input.required("subject", it) {
+        Some(it) => {
+            kind(input, &it);
+            input.id("subject.id", &it.id)
+        }
+        None => Id::from_uuid(Uuid::nil()),
+    }
+}
+
+/// A type, if it is known, and a row of it.
+pub fn resource(input: &mut Input, it: Option<ResourceEntity>) -> (Option<Resource>, Row) {
+    let it = input.required("resource", it);
+    let resource = it.as_ref().and_then(|it| Resource::parse(&it.kind));
+    let (id, properties) = it.map(|it| (it.id, it.properties)).unwrap_or_default();
+    let _: SubjectId = input.id("resource.id", &id);
+    let row = pb::RowAttributes {
+        // What is wrong with it was told by its own name.
+        row_id: id.parse().map_or_else(|_| Uuid::nil(), |id: SubjectId| id.uuid()).to_string(),
+        owner_id: properties.owner_id,
+        department_id: properties.department_id,
+        team_ids: properties.team_ids,
+        stage: properties.stage,
+        grade: properties.grade,
+        vip: properties.vip,
+        pooled: properties.pooled,
+        task_holders: properties.task_holders.into_iter().map(holder).collect(),
+        auth_rev: properties.auth_rev,
+    };
+    (resource, access::row(input, "resource.properties", None, row))
+}
+
+/// A time that cannot be read is none, and none is refused by its field.
+fn holder(it: Holder) -> pb::TaskHolder {
+    pb::TaskHolder {
+        task_id: it.task_id,
+        generation: it.generation,
+        subject_id: it.subject_id,
+        layers: Some(show::levels(it.layers)),
+        until_time: it.until_time.parse().ok(),
+    }
+}
