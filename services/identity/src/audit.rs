@@ -3,6 +3,7 @@
 use revisit_bootstrap::{
     Database, Peers, Settings,
     command::{Invocation, print},
+    settings::SERVICES,
 };
 use revisit_core::{Clock, Failure, Kind};
 use revisit_permission::Worker;
@@ -10,7 +11,7 @@ use revisit_permission::Worker;
 use crate::{
     Config, NAME,
     domain::verifier::{Broken, Doubt},
-    operations::verify::{Answer, Verdict, verify},
+    operations::verify::{Answer, Keepers, Verdict, verify},
     store::Store,
 };
 
@@ -24,6 +25,15 @@ pub struct Findings {
     pub away: usize,
 }
 
+/// Whether the databases of the other services lie where identity's lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beside {
+    /// One process serves all four: their databases are read.
+    Yes,
+    /// They run elsewhere and are asked.
+    No,
+}
+
 /// Fails when something is not whole, and when a service could not be asked whose address is known.
 pub async fn command(mut invocation: Invocation) -> Result<(), Failure> {
     if invocation.arguments != ["verify"] {
@@ -32,7 +42,11 @@ pub async fn command(mut invocation: Invocation) -> Result<(), Failure> {
     let _: Config = invocation.layers.take(NAME)?;
     let settings: Settings = invocation.layers.finish()?;
     settings.check()?;
-    let findings = verify_audit(&settings).await?;
+    tell(&verify_audit(&settings, Beside::No).await?)
+}
+
+/// Prints what was found; fails when something is not whole, or not proven.
+pub fn tell(findings: &Findings) -> Result<(), Failure> {
     for line in &findings.lines {
         print(&format!("{line}\n"))?;
     }
@@ -47,11 +61,24 @@ pub async fn command(mut invocation: Invocation) -> Result<(), Failure> {
     }
 }
 
-/// Follows every chain of the database that the settings name, and asks the services whose addresses they name.
-pub async fn verify_audit(settings: &Settings) -> Result<Findings, Failure> {
-    let store = Store::new(Database::open(&settings.database.of(NAME), Clock::system()).await?);
-    let peers = Peers::from_outside(settings, NAME)?;
-    let report = verify(&store, &Worker::declare("verify"), &peers).await?;
+/// Follows every chain of the database that the settings name, and compares it with what the other services keep.
+pub async fn verify_audit(settings: &Settings, beside: Beside) -> Result<Findings, Failure> {
+    let open = async |service: &str| {
+        let database = Database::open(&settings.database.of(service), Clock::system()).await?;
+        Ok::<_, Failure>(Store::new(database))
+    };
+    let store = open(NAME).await?;
+    let keepers = match beside {
+        Beside::No => Keepers::Peers(Peers::from_outside(settings, NAME)?),
+        Beside::Yes => {
+            let mut databases = Vec::new();
+            for keeper in SERVICES.into_iter().filter(|service| *service != NAME) {
+                databases.push((keeper, open(keeper).await?));
+            }
+            Keepers::Databases(databases)
+        }
+    };
+    let report = verify(&store, &Worker::declare("verify"), &keepers).await?;
     let mut findings = Findings { lines: Vec::new(), faults: 0, away: 0 };
     for (keeper, answer) in &report.keepers {
         findings.lines.push(match answer {

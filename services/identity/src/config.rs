@@ -2,9 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use chrono_tz::Tz;
 use revisit_bootstrap::config::check;
 use revisit_core::{Failure, Input};
 use serde::{Deserialize, Serialize};
+
+use crate::domain::alert::{Hours, Limit, Limits, Reaction, Rule};
 
 /// The manual of this service's keys.
 pub const DEFAULTS: &str = include_str!("default.toml");
@@ -23,6 +26,7 @@ pub struct Config {
     pub users_told_max: usize,
     pub audit_checkpoint_seconds: u64,
     pub authzen: Authzen,
+    pub alerts: Alerts,
 }
 
 /// `[identity.authzen]`
@@ -58,6 +62,77 @@ impl Authzen {
     }
 }
 
+/// `[identity.alerts]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    pub time_zone: String,
+    pub working_hours: [u32; 2],
+    pub working_days: Vec<u32>,
+    pub burst_reads: AlertLimit,
+    pub bulk_export: AlertLimit,
+    pub off_hours: AlertLimit,
+    pub self_grant: AlertLimit,
+    pub mass_grant: AlertLimit,
+    pub denied_burst: AlertLimit,
+    pub failed_log_ins: AlertLimit,
+    pub duplicate_budget: AlertLimit,
+}
+
+/// One rule's section.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertLimit {
+    pub count: u64,
+    pub window_seconds: u64,
+    pub freeze: bool,
+}
+
+impl AlertLimit {
+    const fn limit(self) -> Limit {
+        let reaction = if self.freeze { Reaction::Freeze } else { Reaction::Tell };
+        Limit { count: self.count, window: Duration::from_secs(self.window_seconds), reaction }
+    }
+}
+
+impl Alerts {
+    /// In the order of the rules.
+    const fn sections(&self) -> [AlertLimit; Rule::ALL.len()] {
+        [
+            self.burst_reads,
+            self.bulk_export,
+            self.off_hours,
+            self.self_grant,
+            self.mass_grant,
+            self.denied_burst,
+            self.failed_log_ins,
+            self.duplicate_budget,
+        ]
+    }
+
+    fn check(&self, input: &mut Input) {
+        for (rule, section) in Rule::ALL.into_iter().zip(self.sections()) {
+            let field = format!("identity.alerts.{}.window_seconds", rule.name());
+            input.number(&field, section.window_seconds, 60..=86_400);
+        }
+        let zone = self.time_zone.parse::<Tz>().is_ok();
+        input.require(zone, "identity.alerts.time_zone", "must be the name of a time zone, like Asia/Shanghai");
+        let [begin, end] = self.working_hours;
+        let hours = begin < end && end <= 24;
+        input.require(hours, "identity.alerts.working_hours", "must be two hours of a day, the earlier one first");
+        let days = self.working_days.iter().all(|day| (1..=7).contains(day));
+        input.require(days, "identity.alerts.working_days", "must be days of the week, 1 (Monday) to 7");
+    }
+
+    /// What the rules go by; the configuration was checked.
+    pub fn limits(&self) -> Limits {
+        let zone = self.time_zone.parse().unwrap_or(Tz::UTC);
+        let [begin, end] = self.working_hours;
+        let hours = Hours { zone, begin, end, days: self.working_days.clone() };
+        Limits { of: self.sections().map(AlertLimit::limit), hours }
+    }
+}
+
 impl Config {
     /// Checks every rule of the manual.
     pub fn check(&self) -> Result<(), Failure> {
@@ -73,6 +148,7 @@ impl Config {
             input.number("identity.users_told_max", self.users_told_max, 1..=5_000);
             input.number("identity.audit_checkpoint_seconds", self.audit_checkpoint_seconds, 1..=3_600);
             self.authzen.check(input);
+            self.alerts.check(input);
         })
     }
 

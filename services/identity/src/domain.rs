@@ -1,5 +1,6 @@
 //! The rules of identity, without I/O: what may be, what follows from it, and everything that can go wrong.
 
+pub mod alert;
 pub mod chain;
 pub mod checkpoint;
 pub mod directory;

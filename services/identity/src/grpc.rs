@@ -12,6 +12,7 @@ use crate::App;
 
 mod access;
 mod audit;
+mod audit_file;
 mod auth;
 mod directory;
 mod facts;

@@ -19,8 +19,9 @@ use revisit_core::{Clock, Failure, Ids, id::TenantId};
 use revisit_permission::{Leases, Worker};
 use tokio::sync::{Notify, broadcast};
 
-pub use audit::{Findings, verify_audit};
+pub use audit::{Beside, Findings, tell as tell_findings, verify_audit};
 pub use config::{Config, DEFAULTS};
+pub use domain::alert;
 pub use init::{First, FirstLink, Initialised, OPERATOR, OPERATORS, init, is_initialised, new_first_links};
 pub use operations::tenants::Founded;
 pub use store::migration::Migrator;
@@ -28,6 +29,7 @@ pub use store::migration::Migrator;
 use domain::Error;
 use keys::Keys;
 use operations::{
+    alerts::Watch,
     book::{Ledgers, NEWEST_MAX, Newest},
     history::Histories,
 };
@@ -59,6 +61,8 @@ pub(crate) struct App {
     /// A hand-over was ordered here.
     pub hand_overs: Notify,
     pub workers: Workers,
+    /// What people did lately.
+    pub watch: Watch,
     drift: Duration,
 }
 
@@ -72,6 +76,7 @@ pub(crate) struct Workers {
     pub project: Worker,
     pub consume: Worker,
     pub hand_over: Worker,
+    pub freeze: Worker,
 }
 
 impl Workers {
@@ -84,6 +89,7 @@ impl Workers {
             project: Worker::declare("project"),
             consume: Worker::declare("consume"),
             hand_over: Worker::declare("hand_over"),
+            freeze: Worker::declare("freeze"),
         }
     }
 }
@@ -114,6 +120,7 @@ impl App {
             renewed: Notify::new(),
             hand_overs: Notify::new(),
             workers,
+            watch: Watch::new(config.alerts.limits()),
             drift: Duration::from_millis(runtime.settings.lease.drift_millis),
             config,
         })

@@ -1,8 +1,10 @@
 //! What identity does for its callers, one file per group.
 
+pub mod alerts;
 pub mod asking;
 pub mod attempts;
 pub mod audit;
+pub mod audit_reading;
 pub mod book;
 pub mod chain;
 pub mod decisions;

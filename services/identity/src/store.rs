@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::domain::Error;
 
 pub mod accounts;
+pub mod alerts;
 pub mod audit;
 pub mod audit_search;
 mod entity;

@@ -10,7 +10,7 @@ use revisit_bootstrap::{Consumer, Database, Rest, Runtime, Started, Work};
 use crate::{
     App, NAME,
     domain::lease::Silence,
-    operations::{self, chain, leases, log_in, telling},
+    operations::{self, alerts, chain, leases, log_in, telling},
 };
 
 /// How often orders are looked for that nobody here was told of.
@@ -19,6 +19,8 @@ const HAND_OVERS: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
 /// How often is looked for audit logs with new entries.
 const CHECKPOINTS: Duration = Duration::from_secs(1);
+/// How often is looked for sessions that an alert wants ended.
+const FREEZES: Duration = Duration::from_millis(500);
 /// How often is asked whether a change concerned more users than it told of itself.
 const TELLINGS: Duration = Duration::from_secs(1);
 
@@ -38,6 +40,7 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
             consumer.run(consume, async move |tx, event| chain::append(&chaining, tx, event).await),
         ))
         .work(Work::new("identity checkpoints", checkpoints(Arc::clone(app), runtime.clone())))
+        .work(Work::new("identity alerts", freezes(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity leases", silent_leases(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity sweep", expired(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity hand-overs", hand_overs(Arc::clone(app), runtime.clone())))
@@ -56,6 +59,19 @@ async fn checkpoints(app: Arc<App>, runtime: Runtime) {
         }
     };
     runtime.shutdown.or_draining(marking).await;
+}
+
+/// Ends the sessions that alerts want ended.
+async fn freezes(app: Arc<App>, runtime: Runtime) {
+    let freezing = async {
+        loop {
+            if let Err(error) = alerts::freeze(&app).await {
+                tracing::warn!(%error, "sessions that an alert names could not be ended");
+            }
+            tokio::time::sleep(FREEZES).await;
+        }
+    };
+    runtime.shutdown.or_draining(freezing).await;
 }
 
 async fn silent_leases(app: Arc<App>, runtime: Runtime) {

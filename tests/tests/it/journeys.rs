@@ -1,6 +1,8 @@
 //! The main paths of the product, from log-in to hand-over, through gRPC and on both databases.
 
+mod alerts;
 mod audit;
+mod audit_search;
 mod checkpoints;
 mod company;
 mod dry_run;

@@ -77,6 +77,8 @@ pub enum Error {
     #[error("too many passwords are checked at this moment")]
     Busy,
 
+    #[error("the export holds more than 1,000,000 entries; narrow the filter")]
+    ExportCap,
     #[error("the permission log no longer reaches back that far")]
     RevisionTooOld,
     #[error("the filter would name too many ids; ask about an action or a subject that reaches less")]
@@ -129,6 +131,7 @@ impl Error {
             Self::RefreshRefused => (Kind::Unauthenticated, "REFRESH_REFUSED"),
             Self::PasswordLinkRefused => (Kind::Unauthenticated, "PASSWORD_LINK_REFUSED"),
             Self::Busy => (Kind::Exhausted, "OVERLOADED"),
+            Self::ExportCap => (Kind::Exhausted, "EXPORT_CAP"),
             Self::RevisionTooOld => (Kind::Precondition, "REVISION_TOO_OLD"),
             Self::FilterTooLarge => (Kind::Exhausted, "FILTER_TOO_LARGE"),
             Self::HistoryTooLong => (Kind::Exhausted, "HISTORY_TOO_LONG"),

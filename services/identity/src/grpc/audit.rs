@@ -1,17 +1,28 @@
 //! The calls of Audit.
 
-use prost::Message;
-use revisit_bootstrap::{Reply, authenticated, reply, settings::SERVICES, wire::read_time};
-use revisit_core::{Failure, Input, Timestamp, id::kind, page::Page};
-use revisit_proto::identity::v1::{self as pb, AuditOutcome, audit_server::Audit};
-use tonic::{Request, async_trait};
+use std::sync::Arc;
 
-use super::Served;
+use futures::StreamExt;
+use prost::Message;
+use revisit_bootstrap::{
+    Reply, Streamed, authenticated, reply, reply_stream,
+    settings::SERVICES,
+    wire::{read_time, time as show_time},
+};
+use revisit_core::{Failure, Input, Timestamp, id::kind, page::Page};
+use revisit_proto::identity::v1::{self as pb, AuditOutcome, ExportFormat, audit_server::Audit};
+use tonic::{Request, async_trait};
+use uuid::Uuid;
+
+use super::{Served, audit_file};
 use crate::{
     domain::Error,
     keys::hex,
-    operations::audit,
-    store::audit_search::{Found, Place, Wanted},
+    operations::{self, audit, audit_reading},
+    store::{
+        alerts,
+        audit_search::{Found, Place, Wanted},
+    },
 };
 
 /// Letters of an action's or a field's name.
@@ -72,8 +83,98 @@ fn show(found: &Found) -> Result<pb::ChainedEntry, Failure> {
     })
 }
 
+fn read_export(message: &pb::ExportEntriesRequest) -> Result<(Wanted, ExportFormat, String), Failure> {
+    let mut input = Input::default();
+    let mut inner = Input::default();
+    let wanted = filter(&mut inner, &message.filter.clone().unwrap_or_default());
+    input.nest("filter", inner);
+    let format = ExportFormat::try_from(message.format).unwrap_or(ExportFormat::Unspecified);
+    input.require(format != ExportFormat::Unspecified, "format", "must be one of the enum");
+    let reason = input.text("reason", &message.reason, 1..=500);
+    input.finish()?;
+    Ok((wanted, format, reason))
+}
+
+fn show_reader(it: audit_reading::Reader) -> pb::Reader {
+    pb::Reader {
+        subject_id: it.subject.to_string(),
+        first_time: Some(show_time(it.first)),
+        last_time: Some(show_time(it.last)),
+        count: it.count,
+        fields: it.fields.into_iter().collect(),
+        actions: it.actions.into_iter().collect(),
+    }
+}
+
+fn read_alerts(message: &pb::ListAlertsRequest) -> Result<(Page, alerts::Wanted), Failure> {
+    let mut input = Input::default();
+    let shape = ["alerts", &message.rule.to_string(), &message.user_id];
+    let page = Page::read(&mut input, message.page_size, &message.page_token, &shape);
+    let after = page.after.as_deref().map(|key| alert_place(key).ok_or_else(Page::unreadable)).transpose();
+    let rule = pb::AlertRule::try_from(message.rule);
+    input.require(rule.is_ok(), "rule", "must be one of the enum");
+    let about = input.id_optional::<kind::Subject>("user_id", &message.user_id).map(|id| id.uuid());
+    input.finish()?;
+    let rule = rule.ok().filter(|it| *it != pb::AlertRule::Unspecified).map(i32::from);
+    Ok((page.clone(), alerts::Wanted { rule, about, after: after?, limit: u64::from(page.size) }))
+}
+
+fn alert_place(key: &[u8]) -> Option<(Timestamp, Uuid)> {
+    let (time, id) = key.split_first_chunk()?;
+    Some((Timestamp::from_micros(i64::from_be_bytes(*time)), Uuid::from_slice(id).ok()?))
+}
+
 #[async_trait]
 impl Audit for Served {
+    type ExportEntriesStream = Streamed<pb::ExportEntriesResponse>;
+
+    async fn export_entries(&self, request: Request<pb::ExportEntriesRequest>) -> Reply<Self::ExportEntriesStream> {
+        let (who, message) = authenticated(request)?;
+        let app = Arc::clone(&self.0);
+        reply_stream(
+            async {
+                let (wanted, format, reason) = read_export(&message)?;
+                let pieces = audit_reading::export(app, who, wanted, reason).await?;
+                Ok::<_, Error>(
+                    pieces
+                        .map(move |piece| Ok(pb::ExportEntriesResponse { data: audit_file::write(&piece?, format)? })),
+                )
+            }
+            .await,
+        )
+    }
+
+    async fn list_readers(&self, request: Request<pb::ListReadersRequest>) -> Reply<pb::ListReadersResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let mut input = Input::default();
+                let row = input.id::<kind::Customer>("resource_id", &message.resource_id).uuid();
+                let from = read_time(&mut input, "start_time", message.start_time);
+                let until = read_time(&mut input, "end_time", message.end_time);
+                input.finish()?;
+                let (readers, truncated) = audit_reading::readers(&self.0, &who, (row, from, until)).await?;
+                let readers = readers.into_iter().map(show_reader).collect();
+                Ok::<_, Error>(pb::ListReadersResponse { readers, truncated })
+            }
+            .await,
+        )
+    }
+
+    async fn list_alerts(&self, request: Request<pb::ListAlertsRequest>) -> Reply<pb::ListAlertsResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let (page, wanted) = read_alerts(&message)?;
+                let listed = operations::alerts::list(&self.0, &who, wanted).await?;
+                let key = |(time, id): (Timestamp, Uuid)| [&time.micros().to_be_bytes()[..], id.as_bytes()].concat();
+                let next_page_token = listed.next.map(|place| page.token(&key(place))).unwrap_or_default();
+                Ok::<_, Error>(pb::ListAlertsResponse { alerts: listed.alerts, next_page_token })
+            }
+            .await,
+        )
+    }
+
     async fn list_entries(&self, request: Request<pb::ListEntriesRequest>) -> Reply<pb::ListEntriesResponse> {
         let (who, message) = authenticated(request)?;
         reply(

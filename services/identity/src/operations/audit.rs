@@ -52,13 +52,21 @@ pub struct Act {
     pub reason_code: &'static str,
     /// How many equal ones the entry stands for.
     pub count: i64,
+    /// In the actor's words.
+    pub why: String,
 }
 
 impl Act {
     /// An act that succeeded.
     pub fn done(actor: Actor, action: &'static str, resource: &'static str, id: Uuid) -> Self {
         let (fields, outcome) = (Vec::new(), AuditOutcome::Done);
-        Self { actor, action, resource, ids: vec![id], fields, outcome, reason_code: "", count: 1 }
+        let (ids, why) = (vec![id], String::new());
+        Self { actor, action, resource, ids, fields, outcome, reason_code: "", count: 1, why }
+    }
+
+    /// With the actor's words.
+    pub fn because(self, why: &str) -> Self {
+        Self { why: why.to_owned(), ..self }
     }
 }
 
@@ -78,6 +86,7 @@ pub async fn act_of(ids: &Ids, tx: &Tx, tenant: TenantId, act: Act) -> Result<()
         outcome: act.outcome.into(),
         reason_code: act.reason_code.to_owned(),
         count: act.count,
+        why: act.why,
         ..entry(ids.next::<revisit_core::id::kind::Event>(now).uuid(), act.actor, now)
     };
     emit(tx, tenant, &entry);

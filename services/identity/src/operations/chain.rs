@@ -57,7 +57,9 @@ pub async fn append(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure>
     let signed_end = app.keys.sign(&end_bytes(tenant, number, &hash));
     let end = End { number, kid: app.keys.kid().to_owned(), signature: signed_end };
     let (position, entry, index) = (event.position, event.data.clone(), index(&event.data));
-    audit::append(tx, tenant, Link { number, origin, position, entry, index, hash, signature }, end).await?;
+    let link = Link { number, origin, position, entry, index, hash, signature };
+    super::alerts::weigh(app, tx, tenant, &link).await?;
+    audit::append(tx, tenant, link, end).await?;
     if number % ENTRIES_MAX == 0 { mark(app, tx, tenant).await } else { Ok(()) }
 }
 

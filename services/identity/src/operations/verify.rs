@@ -46,6 +46,26 @@ pub struct Verdict {
     pub doubts: Vec<Doubt>,
 }
 
+/// Where the checkpoints of the other services are read.
+pub enum Keepers {
+    /// They are asked.
+    Peers(Peers),
+    /// Their databases lie beside identity's: one process serves all.
+    Databases(Vec<(&'static str, Store)>),
+}
+
+impl Keepers {
+    async fn ask(&self, store: &Store, worker: &Worker, keeper: &'static str) -> Answer {
+        match self {
+            Self::Databases(_) => Answer::Compared,
+            Self::Peers(peers) if peers.knows(keeper) => {
+                ask(store, worker, peers, keeper).await.unwrap_or_else(Answer::Away)
+            }
+            Self::Peers(_) => Answer::Unknown,
+        }
+    }
+}
+
 /// What another service said.
 pub enum Answer {
     /// Its checkpoints were compared.
@@ -65,14 +85,10 @@ pub struct Report {
 }
 
 /// Follows every chain.
-pub async fn verify(store: &Store, worker: &Worker, peers: &Peers) -> Result<Report, Error> {
+pub async fn verify(store: &Store, worker: &Worker, from: &Keepers) -> Result<Report, Error> {
     let mut keepers = Vec::new();
     for keeper in SERVICES.into_iter().filter(|service| *service != NAME) {
-        let answer = match peers.knows(keeper) {
-            true => ask(store, worker, peers, keeper).await.unwrap_or_else(Answer::Away),
-            false => Answer::Unknown,
-        };
-        keepers.push((keeper, answer));
+        keepers.push((keeper, from.ask(store, worker, keeper).await));
     }
     let asked = keepers.iter().filter(|(_, answer)| matches!(answer, Answer::Compared | Answer::Ahead));
     let names: Vec<&'static str> = [OWN].into_iter().chain(asked.map(|(keeper, _)| *keeper)).collect();
@@ -85,7 +101,7 @@ pub async fn verify(store: &Store, worker: &Worker, peers: &Peers) -> Result<Rep
         let Some(last) = tenants.last() else { return Ok(Report { verdicts, keepers }) };
         after = Some(last.id);
         for tenant in tenants {
-            let chain = Chain { store, worker, peers, tenant: tenant.id };
+            let chain = Chain { store, worker, keepers: from, tenant: tenant.id };
             verdicts.push(chain.verdict(&names, &keys).await?);
         }
     }
@@ -113,7 +129,7 @@ async fn ask(store: &Store, worker: &Worker, peers: &Peers, keeper: &'static str
 struct Chain<'a> {
     store: &'a Store,
     worker: &'a Worker,
-    peers: &'a Peers,
+    keepers: &'a Keepers,
     tenant: TenantId,
 }
 
@@ -183,23 +199,32 @@ impl Chain<'_> {
     }
 
     async fn read_on(&self, cursor: &mut Cursor, next: Next) -> Result<(), Error> {
-        let told: Vec<AuditCheckpoint> = if cursor.keeper == OWN {
-            let key = if let Next::Key(key) = next { Some(key) } else { None };
-            let page = async |tx: &Tx| Ok(checkpoint::page(tx, self.tenant, key.as_deref(), PAGE_SIZE_MAX).await?);
-            let (keys, told): (Vec<_>, Vec<_>) = self.store.read(self.worker, page).await?.into_iter().unzip();
-            cursor.next = keys.into_iter().last().map(Next::Key);
-            told
-        } else {
-            let request = ListCheckpointsRequest {
-                keeper: cursor.keeper.to_owned(),
-                tenant_id: self.tenant.to_string(),
-                page_size: i32::try_from(PAGE_SIZE_MAX).unwrap_or(i32::MAX),
-                page_token: if let Next::Token(token) = next { token } else { String::new() },
-            };
-            let client = CheckpointsClient::new(self.peers.channel(cursor.keeper).within(ASK_MAX));
-            let page = repeat(async || client.clone().list_checkpoints(request.clone()).await).await?;
-            cursor.next = Some(page.next_page_token).filter(|token| !token.is_empty()).map(Next::Token);
-            page.checkpoints
+        let beside = match self.keepers {
+            _ if cursor.keeper == OWN => Some(self.store),
+            Keepers::Databases(stores) => stores.iter().find(|(keeper, _)| *keeper == cursor.keeper).map(|(_, it)| it),
+            Keepers::Peers(_) => None,
+        };
+        let told: Vec<AuditCheckpoint> = match (beside, self.keepers) {
+            (Some(store), _) => {
+                let key = if let Next::Key(key) = next { Some(key) } else { None };
+                let page = async |tx: &Tx| Ok(checkpoint::page(tx, self.tenant, key.as_deref(), PAGE_SIZE_MAX).await?);
+                let (keys, told): (Vec<_>, Vec<_>) = store.read(self.worker, page).await?.into_iter().unzip();
+                cursor.next = keys.into_iter().last().map(Next::Key);
+                told
+            }
+            (None, Keepers::Peers(peers)) => {
+                let request = ListCheckpointsRequest {
+                    keeper: cursor.keeper.to_owned(),
+                    tenant_id: self.tenant.to_string(),
+                    page_size: i32::try_from(PAGE_SIZE_MAX).unwrap_or(i32::MAX),
+                    page_token: if let Next::Token(token) = next { token } else { String::new() },
+                };
+                let client = CheckpointsClient::new(peers.channel(cursor.keeper).within(ASK_MAX));
+                let page = repeat(async || client.clone().list_checkpoints(request.clone()).await).await?;
+                cursor.next = Some(page.next_page_token).filter(|token| !token.is_empty()).map(Next::Token);
+                page.checkpoints
+            }
+            (None, Keepers::Databases(_)) => Vec::new(),
         };
         cursor.read.extend(told.into_iter().map(chain::read));
         Ok(())

@@ -176,6 +176,19 @@ pub async fn after(tx: &Tx, tenant: TenantId, number: i64, limit: u64) -> Result
         .collect()
 }
 
+/// Number and bytes of the entries after a number, oldest first.
+pub async fn entries_after(tx: &Tx, tenant: TenantId, number: i64, limit: u64) -> Result<Vec<(i64, Vec<u8>)>, Failure> {
+    let find = Entity::find()
+        .select_only()
+        .columns([Column::Number, Column::Entry])
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::Number.gt(number))
+        .order_by_asc(Column::Number)
+        .limit(limit)
+        .into_tuple();
+    find.all(&**tx).await.map_err(fault)
+}
+
 /// Whether something is found by a number that the chain does not have.
 pub async fn beyond(tx: &Tx, tenant: TenantId, number: i64) -> Result<bool, Failure> {
     let rows = audit_row::Entity::find()

@@ -278,6 +278,24 @@ entity!(
 );
 
 entity!(
+    /// Alerts. `reaction` is the number of the contract.
+    alert, "alert", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        alert_id: Uuid,
+        rule: i32,
+        about: Uuid,
+        counted: i64,
+        threshold: i64,
+        window_seconds: i64,
+        entry_number: i64,
+        time: i64,
+        reaction: i32,
+    }
+);
+
+entity!(
     /// Where the chain of one tenant ends, signed.
     audit_end, "audit_end", {
         #[sea_orm(primary_key, auto_increment = false)]

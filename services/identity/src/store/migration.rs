@@ -109,7 +109,7 @@ impl MigrationName for CreateIdentity {
 }
 
 /// Tables whose rows belong to one tenant. `tenant` itself is read by log-ins, before a tenant is known.
-const ISOLATED: [&str; 15] = [
+const ISOLATED: [&str; 16] = [
     "revision",
     "department",
     "position",
@@ -123,6 +123,7 @@ const ISOLATED: [&str; 15] = [
     "audit_end",
     "audit_row",
     "audit_field",
+    "alert",
     "hand_over",
     "telling",
 ];
@@ -317,6 +318,22 @@ async fn create_audit(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), Db
     }
     let columns = vec![c.uuid("tenant_id"), c.number("number"), c.text("kid"), c.bytes("signature")];
     table(manager, "audit_end", columns, &["tenant_id"]).await?;
+    let columns = vec![
+        c.uuid("tenant_id"),
+        c.uuid("alert_id"),
+        c.small("rule"),
+        c.uuid("about"),
+        c.number("counted"),
+        c.number("threshold"),
+        c.number("window_seconds"),
+        c.number("entry_number"),
+        c.number("time"),
+        c.small("reaction"),
+    ];
+    table(manager, "alert", columns, &["tenant_id", "alert_id"]).await?;
+    index(manager, "alert", &["tenant_id", "time", "alert_id"], false).await?;
+    index(manager, "alert", &["tenant_id", "about", "rule", "time"], false).await?;
+    index(manager, "alert", &["reaction"], false).await?;
     create_work(manager, c).await
 }
 

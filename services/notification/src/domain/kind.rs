@@ -18,6 +18,7 @@ pub enum MessageKind {
     Digest = 11,
     CustomerWelcome = 12,
     PasswordLinkDrawn = 13,
+    AlertRaised = 14,
 }
 
 /// A way to reach a recipient. The number is the one of the wire.
@@ -45,7 +46,7 @@ pub enum Sample {
 }
 
 impl MessageKind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Welcome,
         Self::TaskOpened,
         Self::TaskBefore,
@@ -59,6 +60,7 @@ impl MessageKind {
         Self::Digest,
         Self::CustomerWelcome,
         Self::PasswordLinkDrawn,
+        Self::AlertRaised,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -76,6 +78,7 @@ impl MessageKind {
             Self::Digest => "digest",
             Self::CustomerWelcome => "customer_welcome",
             Self::PasswordLinkDrawn => "password_link_drawn",
+            Self::AlertRaised => "alert_raised",
         }
     }
 
@@ -89,7 +92,7 @@ impl MessageKind {
 
     /// Critical kinds may break through quiet hours when the tenant allows it.
     pub const fn is_critical(self) -> bool {
-        matches!(self, Self::TaskEscalated)
+        matches!(self, Self::TaskEscalated | Self::AlertRaised)
     }
 
     /// Whether it warns of what somebody else may do in the recipient's name: no preference holds its mail back.
@@ -113,7 +116,8 @@ impl MessageKind {
             | Self::CustomersHandedOver
             | Self::Digest
             | Self::CustomerWelcome
-            | Self::PasswordLinkDrawn => false,
+            | Self::PasswordLinkDrawn
+            | Self::AlertRaised => false,
         }
     }
 
@@ -130,7 +134,8 @@ impl MessageKind {
             | Self::CustomersHandedOver
             | Self::Digest
             | Self::CustomerWelcome
-            | Self::PasswordLinkDrawn => WhenHidden::Unnamed,
+            | Self::PasswordLinkDrawn
+            | Self::AlertRaised => WhenHidden::Unnamed,
         }
     }
 
@@ -145,15 +150,17 @@ impl MessageKind {
             | Self::CustomersHandedOver
             | Self::Digest
             | Self::CustomerWelcome
-            | Self::PasswordLinkDrawn => true,
+            | Self::PasswordLinkDrawn
+            | Self::AlertRaised => true,
             Self::TaskOpened | Self::TaskMoved | Self::OutcomeRecorded | Self::CustomerAssigned => false,
         }
     }
 
-    /// Whether registered endpoints are told, too. Personal matters (welcome, digest, password) stay personal.
+    /// Whether registered endpoints are told, too. Personal matters (welcome, digest, password) stay personal, and who is
+    /// suspected of what is told to those alone who look into it.
     pub const fn told_to_endpoints(self) -> bool {
         match self {
-            Self::Welcome | Self::Digest | Self::CustomerWelcome | Self::PasswordLinkDrawn => false,
+            Self::Welcome | Self::Digest | Self::CustomerWelcome | Self::PasswordLinkDrawn | Self::AlertRaised => false,
             Self::TaskOpened
             | Self::TaskBefore
             | Self::TaskDue
@@ -181,7 +188,8 @@ impl MessageKind {
             | Self::CustomersHandedOver
             | Self::Digest
             | Self::CustomerWelcome
-            | Self::PasswordLinkDrawn => false,
+            | Self::PasswordLinkDrawn
+            | Self::AlertRaised => false,
         }
     }
 
@@ -214,6 +222,13 @@ impl MessageKind {
                 ("overdue_count", Sample::Number(1)),
             ],
             Self::PasswordLinkDrawn => &[RECIPIENT, ACTOR],
+            Self::AlertRaised => &[
+                RECIPIENT,
+                ACTOR,
+                ("rule", Sample::Text("burst_reads")),
+                ("counted", Sample::Number(420)),
+                ("minutes", Sample::Number(10)),
+            ],
             Self::CustomerWelcome => &[RECIPIENT, ("owner_name", Sample::Text("Lin"))],
         }
     }

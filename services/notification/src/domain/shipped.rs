@@ -98,6 +98,9 @@ const fn chinese(kind: MessageKind) -> &'static str {
         MessageKind::PasswordLinkDrawn => {
             "title = 您的密码重置链接已生成\nbody = { $actor_name } 为您的账号生成了一次性密码链接。如果不是您要求的，请立即修改密码并联系管理员。"
         }
+        MessageKind::AlertRaised => {
+            "title = 安全告警：{ $actor_name }\nbody = { $actor_name } 在 { $minutes } 分钟内触发了告警规则：{ $rule ->\n    [burst_reads] 大量查看敏感信息\n    [bulk_export] 大量导出\n    [off_hours] 非工作时间操作\n    [self_grant] 给自己授权\n    [mass_grant] 批量授权\n    [denied_burst] 频繁越权尝试\n    [failed_log_ins] 登录多次失败\n    [duplicate_budget] 查重次数用尽\n   *[other] { $rule }\n }（计数 { $counted }）。请到审计日志中核查。"
+        }
     }
 }
 
@@ -141,6 +144,9 @@ const fn english(kind: MessageKind) -> &'static str {
         }
         MessageKind::PasswordLinkDrawn => {
             "title = A link to set your password was made\nbody = { $actor_name } made a one-time link that sets the password of your account. If you did not ask for it, change your password now and tell your administrator."
+        }
+        MessageKind::AlertRaised => {
+            "title = Security alert: { $actor_name }\nbody = { $actor_name } reached the limit of a rule within { $minutes } minutes: { $rule ->\n    [burst_reads] many clear values were read\n    [bulk_export] many rows were exported\n    [off_hours] sensitive work outside of the working hours\n    [self_grant] a right given to oneself\n    [mass_grant] rights given to many\n    [denied_burst] many refused attempts\n    [failed_log_ins] many failed log-ins\n    [duplicate_budget] the questions about customers of others were spent\n   *[other] { $rule }\n } (counted: { $counted }). Please look into the audit log."
         }
     }
 }

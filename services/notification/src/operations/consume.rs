@@ -6,11 +6,11 @@ use revisit_core::{
     id::{CustomerId, EventId, SubjectId, TaskId, TenantId},
 };
 use revisit_event::{Envelope, EnvelopeExt};
-use revisit_permission::{Action, Reach};
+use revisit_permission::{Action, Reach, Row};
 use revisit_proto::{
     customer::v1::{CustomerChanged, CustomerCreated, CustomerFacts, OwnerChanged},
     followup::v1::{OutcomeRecorded, ReminderDue, ReminderKind, TaskClosed, TaskOpened},
-    identity::v1::{PasswordLinkDrawn, SubjectState, UserChanged},
+    identity::v1::{AlertRaised, AlertRule, PasswordLinkDrawn, SubjectState, UserChanged},
 };
 
 use super::{
@@ -28,6 +28,8 @@ use crate::{
 
 /// Users that hear of one follow-up at the most.
 const RELATED_MAX: usize = 200;
+/// Users that hear of one alert at the most.
+const ALERTED_MAX: usize = 50;
 
 /// Applies one event in its transaction; types that we do not know are not for us.
 pub async fn apply(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure> {
@@ -36,6 +38,9 @@ pub async fn apply(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure> 
     }
     if let Some(message) = event.read::<PasswordLinkDrawn>()? {
         return password_link_drawn(app, tx, event, &message).await;
+    }
+    if let Some(message) = event.read::<AlertRaised>()? {
+        return alert_raised(app, tx, event, &message).await;
     }
     if let Some(message) = event.read::<ReminderDue>()? {
         return reminder_due(app, tx, event, &message).await;
@@ -137,6 +142,37 @@ async fn password_link_drawn(app: &App, tx: &Tx, event: &Envelope, message: &Pas
     let by: SubjectId = required(&message.drawn_by_id, "drawn_by_id")?;
     let warning = told(event, MessageKind::PasswordLinkDrawn, facts([("actor_id", Value::Text(by.to_string()))]))?;
     intake::tell(app, tx, &warning, required(&message.user_id, "user_id")?).await
+}
+
+/// Who reads the audit log is told, and the administrator; not whom it is about, unless there is nobody else.
+async fn alert_raised(app: &App, tx: &Tx, event: &Envelope, message: &AlertRaised) -> Result<(), Failure> {
+    let tenant = event.tenant()?;
+    let about: Option<SubjectId> = id(&message.user_id);
+    let rule = message.rule();
+    if rule == AlertRule::Unspecified {
+        return Ok(());
+    }
+    let rule = rule.as_str_name().trim_start_matches("ALERT_RULE_").to_lowercase();
+    let facts = facts([
+        ("actor_id", Value::Text(about.map(|about| about.to_string()).unwrap_or_default())),
+        ("rule", Value::Text(rule)),
+        ("counted", Value::Number(message.counted)),
+        ("minutes", Value::Number(message.window_seconds / 60)),
+    ]);
+    let alert = told(event, MessageKind::AlertRaised, facts)?;
+    let stale = |_| Failure::unavailable("LEASE_EXPIRED", "the permission state is not known yet");
+    let reading = app.leases.read(tenant).map_err(stale)?;
+    let mut recipients = reading.snapshot.who(Action::AuditView, &Row::of_tenant(tenant), reading.now);
+    recipients.extend(reading.snapshot.facts().settings().administrator);
+    recipients.sort_unstable();
+    recipients.dedup();
+    if recipients.len() > 1 {
+        recipients.retain(|recipient| Some(*recipient) != about);
+    }
+    for recipient in recipients.into_iter().take(ALERTED_MAX) {
+        intake::tell(app, tx, &alert, recipient).await?;
+    }
+    Ok(())
 }
 
 async fn reminder_due(app: &App, tx: &Tx, event: &Envelope, message: &ReminderDue) -> Result<(), Failure> {

@@ -305,6 +305,7 @@ const fn occasion(kind: notification::MessageKind) -> Option<Occasion> {
         | M::CustomersHandedOver
         | M::Digest
         | M::CustomerWelcome
-        | M::PasswordLinkDrawn => None,
+        | M::PasswordLinkDrawn
+        | M::AlertRaised => None,
     }
 }

@@ -54,7 +54,8 @@ impl Stopped {
 
     /// What is wrong with the log of the company, if anything is.
     async fn found(&self) -> Option<String> {
-        let findings = revisit_identity::verify_audit(&self.settings).await.expect("it can be read");
+        let findings =
+            revisit_identity::verify_audit(&self.settings, revisit_identity::Beside::No).await.expect("it can be read");
         let mut lines = findings.lines.into_iter().filter(|line| line.starts_with(&self.tenant.to_string()));
         lines.find(|line| line.contains("BROKEN") || line.contains("DOUBTFUL"))
     }

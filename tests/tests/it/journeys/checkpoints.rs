@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use revisit_bootstrap::{Process, Settings};
+use revisit_identity::Beside;
 use revisit_tests::{
     databases::{Backend, connect_to},
     world::World,
@@ -66,7 +67,10 @@ impl Watched {
     }
 
     async fn findings(&self) -> Vec<String> {
-        revisit_identity::verify_audit(&self.settings).await.expect("it can be read").lines
+        let beside = revisit_identity::verify_audit(&self.settings, Beside::Yes).await.expect("it can be read").lines;
+        let asked = revisit_identity::verify_audit(&self.settings, Beside::No).await.expect("it can be read").lines;
+        assert_eq!(beside, asked, "whether they are asked or their databases are read");
+        asked
     }
 }
 

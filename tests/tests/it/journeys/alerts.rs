@@ -1,0 +1,172 @@
+//! Who does what is alarming: auditors and the administrator are told, and sessions end where that is configured.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use revisit_bootstrap::status::answer;
+use revisit_core::Kind;
+use revisit_proto::{customer::v1 as customer, identity::v1 as identity, notification::v1 as notification};
+use revisit_standalone::client::Person;
+use revisit_tests::{
+    databases::Backend,
+    world::{TENANT, World, credentials},
+};
+
+use identity::{AlertReaction as Reaction, AlertRule as Rule};
+
+/// Limits that a few calls reach. The world stands at eight in the morning.
+const LIMITS: &str = "[identity.alerts]\nworking_hours = [9, 10]\n\
+    burst_reads = { count = 3, window_seconds = 600, freeze = false }\n\
+    bulk_export = { count = 1, window_seconds = 600, freeze = false }\n\
+    off_hours = { count = 2, window_seconds = 600, freeze = false }\n\
+    mass_grant = { count = 2, window_seconds = 600, freeze = false }\n\
+    denied_burst = { count = 3, window_seconds = 600, freeze = true }\n\
+    failed_log_ins = { count = 3, window_seconds = 600, freeze = true }\n";
+/// How long a session may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn on_each(test: impl AsyncFn(&World)) {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let world = World::start_with(backend, LIMITS).await;
+        test(&world).await;
+        world.running.stop().await.expect("it stops without a fault");
+    }
+}
+
+async fn alerts(auditor: &Person) -> Vec<(Rule, String, Reaction)> {
+    let auditor = auditor.fresh().await.expect("a session");
+    let request = identity::ListAlertsRequest::default();
+    let alerts = answer(auditor.audit().list_alerts(request).await).expect("an auditor sees them").alerts;
+    alerts
+        .into_iter()
+        .map(|it| {
+            let (reaction, raised) = (it.reaction(), it.raised.expect("as it was raised"));
+            assert!(raised.counted >= raised.threshold && raised.entry_number > 0, "{raised:?}");
+            (raised.rule(), raised.user_id, reaction)
+        })
+        .collect()
+}
+
+fn about(alerts: &[(Rule, String, Reaction)], who: &Person) -> BTreeSet<Rule> {
+    alerts.iter().filter(|(_, user, _)| *user == who.id.to_string()).map(|(rule, ..)| *rule).collect()
+}
+
+async fn told(who: &Person) -> usize {
+    let who = who.fresh().await.expect("a session");
+    let request = notification::ListMessagesRequest { page_size: 1_000, ..Default::default() };
+    let messages = answer(who.inbox().list_messages(request).await).expect("an inbox").messages;
+    messages.iter().filter(|it| it.kind() == notification::MessageKind::AlertRaised).count()
+}
+
+async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let asking = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect(what);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_alarming_is_told_once_to_auditors_and_the_administrator_and_not_to_whom_it_is_about() {
+    on_each(async |world: &World| {
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        let lin = world.hire("lin", "sales_manager", &world.root).await;
+        let ours = world.customer(&mei, "王芳", "13800001001").await.customer_id;
+        assert_eq!(alerts(&shen).await, [], "nothing alarming so far");
+        for _ in 0..5 {
+            world.ask(&mei, &ours).await.expect("it is hers");
+        }
+        let export = customer::ExportCustomersRequest { reason: "对账".to_owned(), ..Default::default() };
+        let mut file = answer(lin.exports().export_customers(export).await).expect("hers to export");
+        while file.message().await.expect("a chunk").is_some() {}
+        world.settle().await;
+        let found = alerts(&shen).await;
+        assert_eq!(about(&found, &mei), [Rule::BurstReads, Rule::OffHours].into(), "{found:?}");
+        assert_eq!(about(&found, &lin), [Rule::BulkExport].into(), "{found:?}");
+        assert_eq!(found.len(), 3, "each is told once: {found:?}");
+        assert_eq!((told(&shen).await, told(&world.admin).await, told(&mei).await), (3, 3, 0));
+        let one = identity::ListAlertsRequest { rule: Rule::BulkExport.into(), ..Default::default() };
+        assert_eq!(answer(shen.audit().list_alerts(one).await).expect("one").alerts.len(), 1);
+        let refused = answer(mei.audit().list_alerts(identity::ListAlertsRequest::default()).await);
+        assert_eq!(refused.expect_err("not hers to see").kind, Kind::Denied);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_given_to_many_are_told() {
+    on_each(async |world: &World| {
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        let lin = world.hire("lin", "sales_rep", &world.root).await;
+        let role = identity::ListRolesRequest { page_size: 1_000, ..Default::default() };
+        let roles = answer(world.admin.access().list_roles(role).await).expect("roles").roles;
+        let role = roles.iter().find(|it| it.key == "marketing").expect("it ships");
+        for user in [&mei, &lin] {
+            let request = identity::SetRoleOverrideRequest {
+                user_id: user.id.to_string(),
+                role_id: role.role_id.clone(),
+                source: identity::RoleSource::Added.into(),
+                ..Default::default()
+            };
+            answer(world.admin.access().set_role_override(request).await).expect("it is given");
+        }
+        world.settle().await;
+        let found = alerts(&shen).await;
+        assert!(about(&found, &world.admin).contains(&Rule::MassGrant), "{found:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_end_where_that_is_configured_but_never_the_administrators() {
+    on_each(async |world: &World| {
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        for _ in 0..4 {
+            let export = customer::ExportCustomersRequest { reason: "to take along".to_owned(), ..Default::default() };
+            answer(mei.exports().export_customers(export).await).map(drop).expect_err("not hers to export");
+        }
+        // All but the first are counted until the minute ends.
+        world.advance(Duration::from_secs(61)).await;
+        let ended = async || {
+            let request = notification::ListMessagesRequest::default();
+            answer(mei.inbox().list_messages(request).await).is_err_and(|it| it.kind == Kind::Unauthenticated)
+        };
+        eventually("her session ends", ended).await;
+        world.log_in(TENANT, "mei").await.expect("she may come in again");
+        let admin = credentials(TENANT, "admin");
+        for _ in 0..4 {
+            let wrong =
+                revisit_standalone::client::Credentials { password: "a wrong password".to_owned(), ..admin.clone() };
+            let (channel, clock) = (world.running.channel(), world.running.clock());
+            Person::log_in(channel, clock, &wrong).await.map(drop).expect_err("it is wrong");
+            world.advance(Duration::from_secs(30)).await;
+        }
+        let settled = async || {
+            let found = alerts(&shen).await;
+            found.iter().any(|(rule, _, reaction)| (*rule, *reaction) == (Rule::FailedLogIns, Reaction::Spared))
+        };
+        eventually("the administrator is spared", settled).await;
+        let found = alerts(&shen).await;
+        assert!(found.contains(&(Rule::DeniedBurst, mei.id.to_string(), Reaction::Frozen)), "{found:?}");
+        answer(
+            world
+                .admin
+                .fresh()
+                .await
+                .expect("a session")
+                .directory()
+                .list_users(identity::ListUsersRequest::default())
+                .await,
+        )
+        .expect("the administrator's session goes on");
+        let why = identity::ListEntriesRequest { action: "auth.alert_freeze".to_owned(), ..Default::default() };
+        let why =
+            answer(shen.fresh().await.expect("a session").audit().list_entries(why).await).expect("the log").entries;
+        assert_eq!(why.len(), 1, "{why:?}");
+        assert!(why[0].entry.as_ref().is_some_and(|it| it.why.contains("denied_burst")), "{why:?}");
+    })
+    .await;
+}
