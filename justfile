@@ -15,7 +15,7 @@ demo *arguments:
 test:
     tests/run
 
-# Measure a cost beside its floor: import, list, check or rpc; see docs/benchmarks.md.
+# Measure a cost beside its floor: import, list, check, rpc, audit or alerts; see docs/benchmarks.md.
 bench name *options:
     tests/bench {{name}} {{options}}
 

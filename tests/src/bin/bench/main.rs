@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use revisit_tests::measure::{Asked, say};
 
+mod alerts;
+mod audit;
 mod callers;
 mod check;
 mod floor;
@@ -13,7 +15,7 @@ mod list;
 mod rows;
 mod rpc;
 
-const USAGE: &str = "usage: tests/bench import | list | check | rpc [--quick | --full]\n";
+const USAGE: &str = "usage: tests/bench import | list | check | rpc | audit | alerts [--quick | --full]\n";
 
 fn main() -> ExitCode {
     let Some(asked) = Asked::read(std::env::args()) else {
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
             "import" => Box::pin(import::measure(asked.size)).await,
             "list" => Box::pin(list::measure(asked.size)).await,
             "check" => Box::pin(check::measure(asked.size)).await,
+            "audit" => Box::pin(audit::measure(asked.size)).await,
+            "alerts" => alerts::measure(asked.size),
             "rpc" => Box::pin(rpc::measure(asked.size)).await,
             _ => {
                 say(USAGE);
