@@ -65,7 +65,7 @@ fn index(entry: &[u8]) -> Index {
 }
 
 /// What the databases hold.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct World {
     links: Vec<Link>,
     end: Option<End>,
@@ -80,12 +80,8 @@ fn origin(number: i64) -> Origin {
 }
 
 impl World {
-    fn empty() -> Self {
-        Self { links: Vec::new(), end: None, own: Vec::new(), peers: Vec::new() }
-    }
-
     fn whole() -> Self {
-        let mut world = Self::empty();
+        let mut world = Self::default();
         (1..=ENTRIES).for_each(|number| world.append(&[u8::try_from(number).expect("small"); 6], &MARKS));
         world
     }
@@ -140,7 +136,6 @@ impl World {
         }
     }
 
-    /// What `audit verify` does.
     fn verify(&self, of: TenantId) -> (Result<(), Broken>, Vec<Doubt>) {
         let mut verifier = Verifier::new(Rules { tenant: of, index: &index, verifies: &verifies });
         for checkpoint in &self.own {
@@ -327,7 +322,7 @@ fn forge_marks(world: &mut World, from: i64) {
 #[test]
 fn an_untouched_chain_is_whole() {
     assert_eq!(World::whole().verify(ours()), (Ok(()), Vec::new()));
-    assert_eq!(World::empty().verify(ours()), (Ok(()), Vec::new()));
+    assert_eq!(World::default().verify(ours()), (Ok(()), Vec::new()));
 }
 
 #[test]
@@ -377,7 +372,6 @@ fn a_checkpoint_that_counts_other_entries_is_told() {
 
 #[test]
 fn a_checkpoint_that_is_gone_forged_or_out_of_order_is_told_and_the_chain_is_whole() {
-    let keeper = || "customer".to_owned();
     let mut lost = World::whole();
     lost.own.remove(2);
     assert_eq!(lost.verify(ours()), (Ok(()), vec![Doubt::Lost { number: 3 }]));
@@ -389,12 +383,12 @@ fn a_checkpoint_that_is_gone_forged_or_out_of_order_is_told_and_the_chain_is_who
     let mut verifier = Verifier::new(Rules { tenant: ours(), index: &index, verifies: &verifies });
     world.links[..8].iter().try_for_each(|link| verifier.follow(link)).expect("it is whole");
     verifier.expect("customer", world.own[0].clone());
-    assert_eq!(verifier.doubts(), [Doubt::Disordered { keeper: keeper(), number: 1 }]);
+    assert_eq!(verifier.doubts(), [Doubt::Disordered { keeper: "customer".to_owned(), number: 1 }]);
 }
 
 #[test]
 fn a_signature_is_looked_at_although_no_checkpoint_was_ever_made() {
-    let mut world = World::empty();
+    let mut world = World::default();
     let entries = i64::try_from(SUSPECTS_MAX).expect("small") + 10;
     (1..=entries).for_each(|_| world.append(&[1; 6], &[]));
     // The entry, and every hash after it.
