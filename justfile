@@ -15,6 +15,14 @@ demo *arguments:
 test:
     tests/run
 
+# Hold the permission model's laws against generated cases: memory, databases, cedar; --full for ten times as many.
+prove *where:
+    tests/prove {{where}}
+
+# Break the permission engine rule by rule, and count the breaks that no test notices.
+mutate *words:
+    tests/mutate {{words}}
+
 # Measure a cost beside its floor: import, list, check, rpc, audit or alerts; see docs/benchmarks.md.
 bench name *options:
     tests/bench {{name}} {{options}}

@@ -64,6 +64,18 @@ impl World {
         self.guards_on((subject, &accounts), Question { action, row, now }).map(|guard| guard.id).collect()
     }
 
+    /// Why an active subject has no right that names an action: its module is off, or it has rights about the type that
+    /// name other operations, or none about the type.
+    pub fn lacks(&self, subject: Id, action: &str) -> &'static str {
+        let kind = |action: &str| action.split('.').next().map(str::to_owned);
+        let about = |held: &Held<'_>| held.right.actions.iter().any(|it| kind(it) == kind(action));
+        match self.switched_off(subject, action) {
+            true => "module",
+            false if self.rights_of(subject).iter().any(about) => "operation",
+            false => "role",
+        }
+    }
+
     fn guards_on<'a>(
         &'a self,
         (subject, accounts): (Id, &'a [Id]),
@@ -184,12 +196,8 @@ impl World {
             }
         }
         for grant in self.grants.iter().filter(|grant| grant.holder == id) {
-            let giver = match grant.origin {
-                Origin::Delegation(giver) => Some(giver),
-                Origin::Direct | Origin::Share | Origin::Temporary | Origin::Team | Origin::BreakGlass => None,
-            };
             let mine = subject.departments.clone();
-            held.push(Held { right: &grant.right, window: grant.window, mine, giver });
+            held.push(Held { right: &grant.right, window: grant.window, mine, giver: grant.giver() });
         }
         held
     }

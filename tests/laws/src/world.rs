@@ -12,7 +12,7 @@ use proptest::{
     sample::{select, subsequence},
 };
 
-pub use alone::{Holding, alone, holdings};
+pub use alone::{Holding, alone, holdings, stands_apart};
 
 use crate::naive::{
     Assignment, Department, Extent, Grant, Guard, Holder, Id, Levels, NEVER, Origin, Position, Right, Role, Row,
@@ -185,7 +185,7 @@ fn team() -> BoxedStrategy<Team> {
 
 pub fn grant(holders: Id) -> BoxedStrategy<Grant> {
     let plain = vec![Origin::Direct, Origin::Share, Origin::Temporary, Origin::Team, Origin::BreakGlass];
-    let origin = select(plain);
+    let origin = prop_oneof![3 => select(plain), 1 => id().prop_map(Origin::Delegation)];
     (1..=holders, right(), window(), origin)
         .prop_map(|(holder, right, window, origin)| Grant { id: 0, holder, right, window, origin })
         .boxed()

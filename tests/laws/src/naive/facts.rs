@@ -108,6 +108,16 @@ pub struct Grant {
     pub origin: Origin,
 }
 
+impl Grant {
+    /// Who delegated it, if it is a delegation.
+    pub fn giver(&self) -> Option<Id> {
+        match self.origin {
+            Origin::Delegation(giver) => Some(giver),
+            Origin::Direct | Origin::Share | Origin::Temporary | Origin::Team | Origin::BreakGlass => None,
+        }
+    }
+}
+
 /// Where a grant comes from; it matters for a delegation only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {

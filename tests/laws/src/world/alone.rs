@@ -7,6 +7,9 @@ const OTHERS: Id = 100;
 /// Those that give the subject nothing have the id of the original and this.
 const HOLLOW: Id = 200;
 
+/// Longer lines of accounts are circles.
+const LINE_MAX: usize = 10;
+
 /// One right of a subject: a grant, or a right of a role that it was given or has through a position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Holding {
@@ -48,6 +51,21 @@ pub fn holdings(world: &World, subject: Id) -> Vec<Holding> {
     let from_roles = added.flat_map(|it| places(it.role).map(|place| Holding::Role { role: it.role, place }));
     let grants = world.grants.iter().filter(|it| it.holder == subject).map(|it| Holding::Grant(it.id));
     from_positions.chain(from_roles).chain(grants).collect()
+}
+
+/// Whether nothing that counts for a subject was delegated by itself, or by a sub-account of it: its rights can then be
+/// taken away without taking them from a giver.
+#[must_use]
+pub fn stands_apart(world: &World, subject: Id) -> bool {
+    let line = line(world, subject);
+    let counting = world.grants.iter().filter(|it| line.contains(&it.holder));
+    counting.filter_map(|it| it.giver()).all(|giver| !self::line(world, giver).contains(&subject))
+}
+
+/// A subject and the accounts above it.
+fn line(world: &World, subject: Id) -> Vec<Id> {
+    let account = |id: &Id| world.subjects.iter().find(|it| it.id == *id).and_then(|it| it.account);
+    std::iter::successors(Some(subject), account).take(LINE_MAX).collect()
 }
 
 /// Leaves a subject one right. Givers, managers and accounts above keep theirs, and every guard binds whom it bound.

@@ -20,9 +20,9 @@ use uuid::Uuid;
 /// The corpus of the laws in memory: what once broke one of them is tried here too.
 const CORPUS: &str = "laws/proptest-regressions/cases.txt";
 /// Worlds per database: in each every subject lists its rows for every action.
-const WORLDS: u32 = 100;
+const WORLDS: u32 = 300;
 /// Lists that these worlds ask for at the least.
-const LISTS: u32 = 2_000;
+const LISTS: u32 = 5_000;
 
 const TABLES: [&str; 3] = [
     "CREATE TABLE scratch (tenant_id uuid NOT NULL, id uuid NOT NULL, owner_id uuid, department_id uuid, stage text, \
