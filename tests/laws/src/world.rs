@@ -172,7 +172,9 @@ fn subject() -> BoxedStrategy<Subject> {
 }
 
 fn assignment() -> BoxedStrategy<Assignment> {
-    (id(), 1..4_u8, option::weighted(0.55, window()))
+    // What has edges often, so that a role is held twice, and now and then for one reason only.
+    let window = prop_oneof![1 => window(), 1 => (0..TIME_MAX / 2, TIME_MAX / 2..TIME_MAX)];
+    (id(), 1..4_u8, option::weighted(0.55, window))
         .prop_map(|(subject, role, added)| Assignment { subject, role, added })
         .boxed()
 }
