@@ -5,7 +5,7 @@ use std::{cell::Cell, fmt::Debug};
 
 use proptest::{
     prelude::{ProptestConfig, Strategy},
-    test_runner::{FileFailurePersistence, TestCaseError, TestRunner},
+    test_runner::{FailurePersistence, FileFailurePersistence, TestCaseError, TestRunner},
 };
 
 /// Cases that once broke a law, beside the manifest of this package; they run before any new one is drawn.
@@ -47,12 +47,11 @@ impl Law {
         law: impl Fn(S::Value, &Tally) -> Result<(), TestCaseError>,
     ) {
         let times = if full() { FULL } else { 1 };
-        let kept = FileFailurePersistence::Direct(self.corpus);
-        let config = ProptestConfig {
-            cases: self.worlds * times,
-            failure_persistence: Some(Box::new(kept)),
-            ..ProptestConfig::default()
-        };
+        let usual = ProptestConfig::default();
+        // Unless the environment says that nothing is kept and nothing replayed.
+        let kept = |_: &_| Box::new(FileFailurePersistence::Direct(self.corpus)) as Box<dyn FailurePersistence>;
+        let failure_persistence = usual.failure_persistence.as_ref().map(kept);
+        let config = ProptestConfig { cases: self.worlds * times, failure_persistence, ..usual };
         let tally = Tally::default();
         if let Err(broken) = TestRunner::new(config).run(cases, |case| law(case, &tally)) {
             panic!("{} is broken: {broken}", self.name);
