@@ -108,7 +108,10 @@ impl Comparison {
     pub fn changes(&self, subject: SubjectId, action: Action, now: Timestamp) -> (Vec<RightChange>, Vec<GuardChange>) {
         let (before, after) =
             (self.before.filter_from(subject, action, now), self.after.filter_from(subject, action, now));
-        (rights(&before, &after), guards(&before, &after))
+        // A guard over what somebody does not hold takes nothing away.
+        let holds = |filter: &Filter| filter.accounts.first().is_some_and(|own| !own.clauses.is_empty());
+        let guards = if holds(&before) || holds(&after) { guards(&before, &after) } else { Vec::new() };
+        (rights(&before, &after), guards)
     }
 }
 

@@ -85,16 +85,14 @@ pub async fn batch(
     });
     let hearings: BTreeMap<_, _> = futures::future::join_all(opened).await.into_iter().collect();
     let mut subjects: HashMap<(Option<TenantId>, Option<SubjectId>), Result<SubjectId, Failure>> = HashMap::new();
-    let answer = |question: Question| {
+    let mut answer = |question: Question| {
         // Every company of a question has been opened.
         let hearing = hearings.get(&question.tenant).ok_or_else(unheard)?.as_ref().map_err(Failure::clone)?;
         let subject = subjects.entry((question.tenant, question.subject));
         let subject = subject.or_insert_with(|| hearing.subject(question.subject).map_err(Failure::from)).clone()?;
         Ok(decide(&hearing.reading, subject, &question))
     };
-    let answers = questions.into_iter();
-    let mut answer = answer;
-    answers.map(|question| question.and_then(&mut answer)).collect()
+    questions.into_iter().map(|question| question.and_then(&mut answer)).collect()
 }
 
 fn unheard() -> Failure {
