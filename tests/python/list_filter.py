@@ -71,6 +71,22 @@ def translate_clause(account, clause, decide_time):
         condition &= one_of("document.stage", list(clause.stages))
     if clause.grades:
         condition &= one_of("document.grade", list(clause.grades))
+    if clause.HasField("delegation"):
+        condition &= translate_rights(clause.delegation, decide_time)
+    return condition
+
+
+def translate_rights(rights, decide_time):
+    """Some clause of every account matches, and no denying guard covers the row."""
+    condition = Condition("1 = 1")
+    for account in rights.accounts:
+        some = Condition(NEVER)
+        for clause in account.clauses:
+            some |= translate_clause(account, clause, decide_time)
+        condition &= some
+    for guard in rights.guards:
+        if not guard.HasField("cap"):
+            condition &= ~translate_guard(guard)
     return condition
 
 
@@ -94,15 +110,7 @@ def translate(answer):
     """The whole filter, as a condition over `document`."""
     condition = Condition("document.tenant_id = ?", [answer.tenant_id])
     condition &= Condition("document.auth_rev <= ?", [answer.revision])
-    for account in answer.accounts:
-        some = Condition(NEVER)
-        for clause in account.clauses:
-            some |= translate_clause(account, clause, answer.decide_time)
-        condition &= some
-    for guard in answer.guards:
-        if not guard.HasField("cap"):
-            condition &= ~translate_guard(guard)
-    return condition
+    return condition & translate_rights(answer, answer.decide_time)
 
 
 def listed(connection, answer):

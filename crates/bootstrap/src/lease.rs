@@ -1,18 +1,16 @@
 //! The lease: this process's right to answer from the permission state that it has loaded, renewed with identity.
 //!
-//! A tenant is named by a renewal first and loaded after it, so that a revocation committed in between finds this
-//! holder's row. A deadline counts from the instant at which the renewal was sent, less the drift, and moves only once
-//! the revision that came back is loaded. The stream of changes is a hint: whatever it misses, the next renewal finds.
-//! When identity is away, deadlines pass and every decision answers UNAVAILABLE.
+//! What a message changes is the keeper's to say ([`Keeper`]); here they are sent, received and waited for. The stream of
+//! changes is a hint: whatever it misses, the next renewal finds. When identity is away, deadlines pass and every
+//! decision answers UNAVAILABLE.
 
 use std::{
-    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use revisit_core::{Clock, Failure, Ids, Kind, Steady, Timestamp, id, id::TenantId};
-use revisit_permission::{Facts, Leases};
+use revisit_core::{Clock, Failure, Ids, Kind, Timestamp, id, id::TenantId};
+use revisit_permission::{Keeper, Leases, Renewal};
 use revisit_proto::identity::v1 as pb;
 use tokio::sync::{Notify, watch};
 
@@ -37,38 +35,12 @@ struct Inner {
     peers: Peers,
     holder: String,
     epoch: String,
-    drift: Duration,
     wait_max: Duration,
-    state: Mutex<State>,
+    keeper: Mutex<Keeper>,
     /// Two renewals at once could acknowledge backwards.
     renewing: tokio::sync::Mutex<()>,
     wake: Notify,
     changed: watch::Sender<()>,
-}
-
-#[derive(Default)]
-struct State {
-    tenants: HashMap<TenantId, Held>,
-    /// Tenants that the newest renewal named and identity does not know.
-    unknown: HashSet<TenantId>,
-    incarnation: Option<String>,
-    /// Database time of the newest renewal, when it was sent, and until when it may be told.
-    time: Option<(Timestamp, Steady, Steady)>,
-}
-
-/// What is loaded of a tenant, apart from the snapshot that was compiled of it.
-struct Held {
-    /// Nothing while a load has them.
-    facts: Option<Facts>,
-    revision: i64,
-    /// The revision that the newest renewal brought.
-    granted: i64,
-}
-
-impl Held {
-    fn nothing(tenant: TenantId) -> Self {
-        Self { facts: Some(Facts::new(tenant)), revision: 0, granted: 0 }
-    }
 }
 
 impl LeaseClient {
@@ -84,9 +56,8 @@ impl LeaseClient {
         Self(Arc::new(Inner {
             holder: format!("{holder}/{}", draw()),
             epoch: draw().to_string(),
-            drift: Duration::from_millis(settings.drift_millis),
             wait_max: Duration::from_millis(settings.wait_millis_max),
-            state: Mutex::default(),
+            keeper: Mutex::new(Keeper::new(leases.clone(), Duration::from_millis(settings.drift_millis))),
             renewing: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             changed: watch::channel(()).0,
@@ -127,7 +98,7 @@ impl LeaseClient {
         let mut changed = self.0.changed.subscribe();
         self.renew().await?;
         let settled = async {
-            while self.state().tenants.values().any(|held| held.revision < held.granted) {
+            while !self.keeper().is_settled() {
                 if changed.changed().await.is_err() {
                     return;
                 }
@@ -140,15 +111,13 @@ impl LeaseClient {
     /// deadline. What a producer's watermark says.
     #[must_use]
     pub fn time(&self) -> Option<Timestamp> {
-        let (time, sent, until) = self.state().time?;
-        let now = self.0.clock.steady();
-        (now < until).then(|| time + now.since(sent))
+        self.keeper().time(self.0.clock.steady())
     }
 
     /// Incarnation of identity's database, once it has answered.
     #[must_use]
     pub fn incarnation(&self) -> Option<String> {
-        self.state().incarnation.clone()
+        self.keeper().incarnation().map(str::to_owned)
     }
 
     /// Renews and listens until the drain has ended: the calls that it waits for need the lease.
@@ -159,15 +128,13 @@ impl LeaseClient {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is one assignment: a panic elsewhere leaves it whole.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        // Nothing in it panics between two assignments: a panic elsewhere leaves it whole.
+        self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn name(&self, tenant: TenantId) {
-        // It may have come into being since it was last asked for.
-        self.state().unknown.remove(&tenant);
-        self.0.leases.name(tenant);
+        self.keeper().name(tenant);
         self.0.wake.notify_one();
     }
 
@@ -176,7 +143,7 @@ impl LeaseClient {
         let waiting = async {
             loop {
                 // Asked first, because to read a tenant is to name it.
-                if self.state().unknown.contains(&tenant) {
+                if self.keeper().is_unknown(tenant) {
                     return Err(Failure::new(Kind::NotFound, "TENANT_NOT_FOUND", "there is no such tenant"));
                 }
                 if until(self) {
@@ -216,7 +183,7 @@ impl LeaseClient {
 
     async fn renew(&self) -> Result<Duration, Failure> {
         let _one = self.0.renewing.lock().await;
-        let named = self.0.leases.tenants();
+        let named = self.keeper().named();
         let request = pb::RenewLeaseRequest {
             holder: self.0.holder.clone(),
             epoch: self.0.epoch.clone(),
@@ -225,70 +192,24 @@ impl LeaseClient {
         // Before the request leaves: identity's reading is later than this in every case.
         let sent = self.0.clock.steady();
         let answer = status::answer(load::client(&self.0.peers, RENEW_MAX).renew_lease(request).await)?;
-        let ttl = Duration::from_millis(u64::try_from(answer.ttl_millis).unwrap_or(0));
-        let deadline = sent + ttl.saturating_sub(self.0.drift);
-        let database_time = Timestamp::from_micros(answer.database_time_micros);
-        self.enter(&answer.incarnation);
-        self.state().time = Some((database_time, sent, deadline));
-        let granted: HashMap<TenantId, i64> =
-            answer.tenants.iter().filter_map(|found| Some((found.tenant_id.parse().ok()?, found.revision))).collect();
-        self.state().unknown.clear();
-        for (tenant, _) in named {
-            match granted.get(&tenant) {
-                Some(revision) => {
-                    // The read side moves the deadline once that revision is loaded.
-                    self.0.leases.renewed(tenant, deadline, *revision, (database_time, sent));
-                    self.granted(tenant, *revision);
-                }
-                None => self.unknown(tenant),
-            }
-        }
-        self.0.changed.send_replace(());
-        Ok(ttl)
-    }
-
-    /// Another incarnation makes everything that was loaded worthless.
-    fn enter(&self, incarnation: &str) {
-        let mut state = self.state();
-        if state.incarnation.as_deref() == Some(incarnation) {
-            return;
-        }
-        if state.incarnation.replace(incarnation.to_owned()).is_some() {
-            tracing::warn!("identity's database was restored; all permission state is loaded anew");
-            for (tenant, _) in self.0.leases.tenants() {
-                self.0.leases.forget(tenant);
-                // Whoever waits for it has named it again; a load under way finds another incarnation and gives up.
-                state.tenants.remove(&tenant);
-                self.0.leases.name(tenant);
-            }
-        }
-    }
-
-    fn granted(&self, tenant: TenantId, revision: i64) {
-        let behind = {
-            let mut state = self.state();
-            let held = state.tenants.entry(tenant).or_insert_with(|| Held::nothing(tenant));
-            held.granted = revision;
-            held.revision < revision
+        let granted = answer.tenants.iter().filter_map(|found| Some((found.tenant_id.parse().ok()?, found.revision)));
+        let renewal = Renewal {
+            ttl: Duration::from_millis(u64::try_from(answer.ttl_millis).unwrap_or(0)),
+            database_time: Timestamp::from_micros(answer.database_time_micros),
+            granted: granted.collect(),
+            incarnation: answer.incarnation,
         };
-        if behind {
-            self.load_soon(tenant);
-        }
-    }
-
-    /// A tenant that identity does not know is not held, or made-up ids would fill the table.
-    fn unknown(&self, tenant: TenantId) {
-        let mut state = self.state();
-        state.tenants.remove(&tenant);
-        state.unknown.insert(tenant);
-        self.0.leases.forget(tenant);
-    }
-
-    /// A change was committed. A tenant is first loaded after a renewal that named it, never by a hint.
-    fn hinted(&self, tenant: TenantId) {
-        if self.state().tenants.get(&tenant).is_some_and(|held| held.revision > 0) {
-            self.load_soon(tenant);
-        }
+        let behind = {
+            let mut keeper = self.keeper();
+            let former = keeper.incarnation().is_some_and(|former| former != renewal.incarnation);
+            if former {
+                tracing::warn!("identity's database was restored; all permission state is loaded anew");
+            }
+            keeper.renewed(sent, &named, &renewal)
+        };
+        behind.into_iter().for_each(|load| self.load_soon(load));
+        self.0.changed.send_replace(());
+        Ok(renewal.ttl)
     }
 
     /// Listens for changes of the tenants held; starts anew when that set changes.
@@ -317,7 +238,8 @@ impl LeaseClient {
         let mut changes = status::answer(load::client(&self.0.peers, RENEW_MAX).watch_changes(request).await)?;
         while let Some(change) = changes.message().await.map_err(|status| status::failure(&status))? {
             if let Ok(tenant) = change.tenant_id.parse() {
-                self.hinted(tenant);
+                let load = self.keeper().hinted(tenant);
+                load.into_iter().for_each(|load| self.load_soon(load));
             }
         }
         Ok(())

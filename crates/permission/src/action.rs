@@ -129,12 +129,61 @@ named! {
 
 const _: () = assert!(Action::ALL.len() <= 128, "an action is a bit of a u128");
 
+/// The type of every action and its place among those of the type: worked out once, because every decision asks.
+const PLACES: [(Resource, u8); Action::ALL.len()] = {
+    let mut places = [(Resource::External, 0); Action::ALL.len()];
+    let mut index = 0;
+    while index < places.len() {
+        let resource = named_resource(Action::ALL[index].name());
+        let (mut place, mut before) = (0, 0);
+        while before < index {
+            place += (places[before].0 as u8 == resource as u8) as u8;
+            before += 1;
+        }
+        assert!(place < 32, "the actions of a type are bits of a u32");
+        places[index] = (resource, place);
+        index += 1;
+    }
+    places
+};
+
+/// Every name is `resource.verb`; a test holds the two lists together.
+const fn named_resource(name: &str) -> Resource {
+    let mut index = 0;
+    while index < Resource::ALL.len() {
+        let resource = Resource::ALL[index];
+        if begins_with(name.as_bytes(), resource.name().as_bytes()) {
+            return resource;
+        }
+        index += 1;
+    }
+    Resource::External
+}
+
+const fn begins_with(name: &[u8], resource: &[u8]) -> bool {
+    if name.len() <= resource.len() || name[resource.len()] != b'.' {
+        return false;
+    }
+    let mut index = 0;
+    while index < resource.len() {
+        if name[index] != resource[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
 impl Action {
     /// The type of rows that it is done to.
     #[must_use]
-    pub fn resource(self) -> Resource {
-        // Every name is `resource.verb`; a test holds the two lists together.
-        self.name().split_once('.').and_then(|(resource, _)| Resource::parse(resource)).unwrap_or(Resource::External)
+    pub const fn resource(self) -> Resource {
+        PLACES[self as usize].0
+    }
+
+    /// Its bit among the actions of its type.
+    pub(crate) const fn bit(self) -> u32 {
+        1 << PLACES[self as usize].1
     }
 
     /// The module that switches it, if it can be switched off.
@@ -221,6 +270,12 @@ impl ActionSet {
     /// The members, in order.
     pub fn iter(self) -> impl Iterator<Item = Action> {
         Action::ALL.iter().copied().filter(move |action| self.contains(*action))
+    }
+
+    /// The members that are done to one type, as [`Action::bit`]s.
+    pub(crate) fn bits(self, resource: Resource) -> u32 {
+        let members = self.iter().filter(|action| action.resource() == resource);
+        members.fold(0, |bits, action| bits | action.bit())
     }
 
     /// The one type that all members belong to; nothing when empty or mixed.

@@ -12,6 +12,7 @@ use revisit_core::{
 use crate::{
     action::{Action, ActionSet},
     filter::{Filter, FilterClause, FilterGuard},
+    rule::Grant,
     snapshot::Snapshot,
 };
 
@@ -90,6 +91,15 @@ impl Comparison {
         for state in [&self.before, &self.after] {
             let facts = state.subject(subject).filter(|facts| facts.active);
             line.extend(facts.into_iter().flat_map(|facts| state.above(facts)).map(|above| above.subject.id));
+        }
+        // What was delegated stands on its giver's rights, and on those of the accounts above the giver.
+        for state in [&self.before, &self.after] {
+            let grants = line.clone().into_iter().flat_map(|account| state.facts().grants_of(account));
+            for giver in grants.filter_map(Grant::giver) {
+                line.push(giver);
+                let facts = state.subject(giver).filter(|facts| facts.active);
+                line.extend(facts.into_iter().flat_map(|facts| state.above(facts)).map(|above| above.subject.id));
+            }
         }
         line.into_iter().all(|account| {
             let (one, two) = (self.before.facts(), self.after.facts());

@@ -10,16 +10,17 @@ use revisit_core::{
 };
 
 use crate::{
-    action::{Action, ActionSet},
+    account::Held,
+    action::ActionSet,
     clause::{Clause, Reach},
     decision::GrantRef,
     level::{Layer, Levels},
     model::{Assigned, Subject, SubjectState, Team},
     org::IdMap,
-    predicate::Bar,
-    registry::Module,
+    policy::{Bar, Policy},
+    registry::{Module, Resource},
     row::NameSet,
-    rule::{Extent, Grant, Guard, Origin, Place, Whom},
+    rule::{Extent, Grant, Guard, Place, Whom},
     snapshot::{HeldRole, Snapshot, SubjectFacts},
 };
 
@@ -64,6 +65,16 @@ pub(crate) struct Right<'a> {
     levels: Levels,
     from: Timestamp,
     until: Timestamp,
+    /// Who delegated it.
+    giver: Option<SubjectId>,
+}
+
+/// Whether grants that others have delegated to an account count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delegated {
+    Counts,
+    /// What is delegated is one's own; a delegated right cannot be delegated on.
+    Never,
 }
 
 impl<'a> Right<'a> {
@@ -78,6 +89,7 @@ impl<'a> Right<'a> {
             levels: grant.levels,
             from: grant.from,
             until: grant.until,
+            giver: grant.giver(),
         }
     }
 }
@@ -192,32 +204,43 @@ impl Snapshot {
                     levels: right.levels,
                     from: held.from,
                     until: held.until,
+                    giver: None,
                 };
                 visit(right, &held.departments);
             }
         }
         let departments: Vec<_> = facts.subject.departments().collect();
         for grant in self.facts().grants_of(facts.subject.id) {
-            if let Origin::Delegation(giver) = grant.origin
-                && !self.is_known_active(giver)
-            {
-                continue;
-            }
             visit(Right::of(grant), &departments);
         }
     }
 
-    /// The clauses of one action.
-    pub(crate) fn clauses(&self, facts: &SubjectFacts, action: Action) -> Vec<Clause> {
-        let mut clauses = Vec::new();
-        if facts.actions.contains(action) {
-            self.rights(facts, |right, departments| {
-                if right.actions.contains(action) {
-                    self.place(facts.subject.id, right, departments, &mut clauses);
-                }
-            });
+    /// The clauses about one type of rows.
+    pub(crate) fn held_clauses(&self, facts: &SubjectFacts, resource: Resource, delegated: Delegated) -> Vec<Held> {
+        let mut held = Vec::new();
+        let mut givers: Vec<(SubjectId, Arc<Policy>)> = Vec::new();
+        self.rights(facts, |right, departments| {
+            // What a switched-off module takes away is in no clause.
+            let actions = right.actions.bits(resource) & facts.actions.bits(resource);
+            if actions == 0 || (right.giver.is_some() && delegated == Delegated::Never) {
+                return;
+            }
+            let giver = right.giver.map(|id| self.giver(id, resource, &mut givers));
+            let mut clauses = Vec::new();
+            self.place(facts.subject.id, right, departments, &mut clauses);
+            held.extend(clauses.into_iter().map(|clause| Held { actions, clause, giver: giver.clone() }));
+        });
+        held
+    }
+
+    /// What somebody who delegates may do by rights of its own; worked out once for each.
+    fn giver(&self, id: SubjectId, resource: Resource, known: &mut Vec<(SubjectId, Arc<Policy>)>) -> Arc<Policy> {
+        if let Some((_, policy)) = known.iter().find(|(giver, _)| *giver == id) {
+            return Arc::clone(policy);
         }
-        clauses
+        let policy = Arc::new(self.compile_policy(id, resource, Delegated::Never));
+        known.push((id, Arc::clone(&policy)));
+        policy
     }
 
     /// Resolves the places of a right: one clause for each department that it lies in.
@@ -269,16 +292,17 @@ impl Snapshot {
         self.facts().teams.get(&id).map(|team| &**team).filter(|team| team.members.contains(&member))
     }
 
-    /// The guards on an action that bind a subject or an account above it.
-    pub(crate) fn bars(&self, facts: &SubjectFacts, above: &[&SubjectFacts], action: Action) -> Box<[Bar]> {
+    /// The guards on one type of rows that bind a subject or an account above it.
+    pub(crate) fn bars(&self, facts: &SubjectFacts, above: &[&SubjectFacts], resource: Resource) -> Box<[Bar]> {
         let mut guards: Vec<&Guard> = self.facts().guards.values().map(|guard| &**guard).collect();
-        guards.retain(|guard| guard.actions.contains(action) && !guard.except.subjects.contains(&facts.subject.id));
+        guards.retain(|guard| guard.actions.bits(resource) != 0 && !guard.except.subjects.contains(&facts.subject.id));
         guards.sort_unstable_by_key(|guard| guard.id);
         let mut bars = Vec::new();
         for guard in guards {
             for account in std::iter::once(&facts).chain(above) {
                 for (from, until) in self.bound(guard.whom, account) {
-                    bars.push(self.bar(guard, (guard.from.max(from), guard.until.min(until))));
+                    let window = (guard.from.max(from), guard.until.min(until));
+                    bars.push(self.bar(guard, guard.actions.bits(resource), window));
                 }
             }
         }
@@ -301,9 +325,10 @@ impl Snapshot {
         }
     }
 
-    fn bar(&self, guard: &Guard, window: (Timestamp, Timestamp)) -> Bar {
+    fn bar(&self, guard: &Guard, actions: u32, window: (Timestamp, Timestamp)) -> Bar {
         Bar {
             guard: guard.id,
+            actions,
             effect: guard.effect,
             from: window.0,
             until: window.1,

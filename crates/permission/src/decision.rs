@@ -22,6 +22,13 @@ pub struct Decision {
     pub revision: i64,
 }
 
+impl Decision {
+    /// A denial that does not depend on the time.
+    pub(crate) const fn denied(witness: Witness, revision: i64) -> Self {
+        Self { allowed: false, levels: Levels::HIDDEN, witness, valid_until: Timestamp::MAX, revision }
+    }
+}
+
 /// What decided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Witness {
@@ -81,7 +88,7 @@ pub enum Axis {
     Grade,
     /// Matches, and does not hold now.
     Time,
-    /// The account that this one belongs to may not do it.
+    /// The account that this one belongs to, or who delegated the grant, may not do it.
     Parent,
     /// A guard denies it.
     Guard,

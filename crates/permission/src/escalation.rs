@@ -15,7 +15,8 @@ use crate::{
     compile::Right,
     model::{Change, SubjectKind},
     org::Org,
-    predicate::{Bar, Predicate},
+    policy::Bar,
+    predicate::Predicate,
     registry::Resource,
     rule::{Grant, Origin, Template},
     snapshot::Snapshot,
@@ -124,13 +125,15 @@ impl Snapshot {
     pub fn widened_in(&self, after: &Self, subject: SubjectId) -> bool {
         Action::ALL.iter().any(|action| {
             let (before, after) = (self.predicate(subject, *action), after.predicate(subject, *action));
-            let new_right = |clause: &Clause| !before.clauses().iter().any(|old| covered(old, &before, clause, &after));
+            let new_right = |clause: &Clause| !before.clauses().any(|old| covered(old, &before, clause, &after));
             // Who is new owns nothing yet.
             let owns = |owner: SubjectId| self.facts().subject(owner).is_some();
-            let gone_guard = |bar: &Bar| !after.bars.iter().any(|new| bar.stands_in((&before, &after), new, owns));
-            after.clauses().iter().any(new_right)
-                || (!after.clauses().is_empty() && before.bars.iter().any(gone_guard))
-                || (!after.clauses().is_empty() && before.above.len() > after.above.len())
+            let policies = (&*before.policy, &*after.policy);
+            let gone_guard = |bar: &Bar| !after.bars().any(|new| bar.stands_in(policies, new, owns));
+            let has_any = after.clauses().next().is_some();
+            after.clauses().any(new_right)
+                || (has_any && before.bars().any(gone_guard))
+                || (has_any && before.policy.above.len() > after.policy.above.len())
         })
     }
 
@@ -138,7 +141,7 @@ impl Snapshot {
     /// delegation would else get around it.
     fn binds_alike(&self, own: &Predicate, holder: SubjectId, clause: &Clause, now: Timestamp) -> bool {
         let held = self.predicate(holder, own.action());
-        own.bars.iter().filter(|bar| now < bar.until).all(|bar| bar.lets(clause.levels) || held.bars.contains(bar))
+        own.bars().filter(|bar| now < bar.until).all(|bar| bar.lets(clause.levels) || held.bars().any(|its| its == bar))
     }
 
     /// Whether a guard on the right to grant forbids to give so much there.
@@ -243,18 +246,19 @@ fn as_grant(holder: SubjectId, template: &Template) -> Grant {
 /// rows yet, so reaching it is nothing new.
 fn covered(old: &Clause, before: &Predicate, new: &Clause, after: &Predicate) -> bool {
     let within = |top, at| {
-        let known = |department: &_| before.org.knows(*department);
-        after.org.subtree(at).filter(known).all(|department| before.org.within(department, top))
+        let (before, after) = (&before.policy.org, &after.policy.org);
+        let known = |department: &_| before.knows(*department);
+        after.subtree(at).filter(known).all(|department| before.within(department, top))
     };
     let reached = match (&old.reach, &new.reach) {
         (Reach::Subtree(top), Reach::Subtree(at)) | (Reach::PooledSubtree(top), Reach::PooledSubtree(at)) => {
             within(*top, *at)
         }
-        (old, new) => old.includes(new, &before.org),
+        (old, new) => old.includes(new, &before.policy.org),
     };
     let alike = Clause { reach: old.reach.clone(), ..new.clone() };
     reached
-        && old.lists(&alike, &before.org)
+        && old.lists(&alike, &before.policy.org)
         && new.levels.within(old.levels)
         && old.from <= new.from
         && new.until <= old.until

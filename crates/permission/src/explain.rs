@@ -43,12 +43,9 @@ impl Snapshot {
     pub fn explain(&self, subject: SubjectId, action: Action, row: &Row, now: Timestamp) -> Explanation {
         let decision = self.decide(subject, action, row, now);
         let predicate = self.predicate(subject, action);
-        let considered = predicate.clauses().iter().enumerate();
-        let considered = considered.map(|(place, clause)| Considered {
-            grant: clause.grant,
-            refused: predicate.missed(place, row, now),
-            levels: clause.levels,
-        });
+        let considered = predicate.considered(row, now);
+        let considered =
+            considered.map(|(clause, refused)| Considered { grant: clause.grant, refused, levels: clause.levels });
         // A guard may bind for several reasons at once: two roles, or the subject and the account above it.
         let mut guards: Vec<GuardId> = predicate.covering(row, now).map(|bar| bar.guard).collect();
         guards.dedup();

@@ -12,14 +12,16 @@ use revisit_core::{
 use uuid::Uuid;
 
 use crate::{
+    account::{Account, open},
     action::Action,
-    clause::{Account, Clause, Reach, open},
+    clause::{Clause, Reach},
     decision::GrantRef,
     level::Levels,
     org::Org,
-    predicate::{Bar, Predicate},
+    policy::{Bar, Policy},
+    predicate::Predicate,
     row::NameSet,
-    rule::{Effect, Origin},
+    rule::Effect,
     snapshot::Snapshot,
 };
 
@@ -71,8 +73,9 @@ pub struct FilterClause {
     pub from: Timestamp,
     /// Until when.
     pub until: Timestamp,
-    /// In whose name it was delegated.
-    pub delegator: Option<SubjectId>,
+    /// What whoever delegated it may do by rights of its own: the row must be among those rows too, and the levels are at
+    /// most those.
+    pub delegation: Option<Box<Filter>>,
 }
 
 /// What one guard takes away.
@@ -141,22 +144,30 @@ impl Snapshot {
     }
 
     fn describe(&self, predicate: &Predicate, windows: Windows) -> Filter {
-        let accounts = std::iter::once(&predicate.own).chain(&predicate.above);
-        let bars = predicate.bars.iter().filter(|bar| windows.count(bar.from, bar.until));
+        self.describe_policy(&predicate.policy, predicate.action(), windows)
+    }
+
+    fn describe_policy(&self, policy: &Policy, action: Action, windows: Windows) -> Filter {
+        let bars = policy.bars_on(action.bit()).filter(|bar| windows.count(bar.from, bar.until));
+        let mut edge = Timestamp::MAX;
+        for window in policy.windows(action.bit()) {
+            open(window, windows.now(), &mut edge);
+        }
         Filter {
-            tenant: predicate.tenant,
-            subject: predicate.subject,
-            action: predicate.action,
+            tenant: policy.tenant,
+            subject: policy.subject,
+            action,
             revision: self.revision,
-            accounts: accounts.map(|account| self.describe_account(account, windows)).collect(),
-            guards: bars.map(|bar| self.describe_bar(predicate.subject, bar)).filter(FilterGuard::covers).collect(),
-            edge: predicate.edge(windows.now()),
+            accounts: policy.sides().map(|account| self.describe_account(account, action, windows)).collect(),
+            guards: bars.map(|bar| self.describe_bar(policy.subject, bar)).filter(FilterGuard::covers).collect(),
+            edge,
         }
     }
 
-    fn describe_account(&self, account: &Account, windows: Windows) -> FilterAccount {
-        let clauses = account.clauses.iter().filter(|clause| windows.count(clause.from, clause.until));
-        let describe = |clause: &Clause| FilterClause {
+    fn describe_account(&self, account: &Account, action: Action, windows: Windows) -> FilterAccount {
+        let about = account.about(action.bit());
+        let clauses = about.filter(|(_, clause)| windows.count(clause.from, clause.until));
+        let describe = |(place, clause): (usize, &Clause)| FilterClause {
             grant: clause.grant,
             reach: clause.reach.clone(),
             departments: departments(&clause.reach, self.org()),
@@ -165,20 +176,11 @@ impl Snapshot {
             levels: clause.levels,
             from: clause.from,
             until: clause.until,
-            delegator: account.who.last().and_then(|holder| self.delegator(*holder, clause.grant)),
+            delegation: account.giver(place).map(|giver| Box::new(self.describe_policy(giver, action, windows))),
         };
         FilterAccount {
             who: account.who.to_vec(),
             clauses: clauses.map(describe).filter(FilterClause::matches).collect(),
-        }
-    }
-
-    fn delegator(&self, holder: SubjectId, grant: GrantRef) -> Option<SubjectId> {
-        let GrantRef::Grant(id) = grant else { return None };
-        let origin = self.facts().grants_of(holder).find(|grant| grant.id == id)?.origin;
-        match origin {
-            Origin::Delegation(giver) => Some(giver),
-            Origin::Direct | Origin::Share | Origin::Temporary | Origin::Team | Origin::BreakGlass => None,
         }
     }
 
@@ -203,19 +205,6 @@ impl Snapshot {
     }
 }
 
-impl Predicate {
-    /// The next instant after `now` at which a window opens or closes.
-    fn edge(&self, now: Timestamp) -> Timestamp {
-        let clauses = std::iter::once(&self.own).chain(&self.above).flat_map(|account| &account.clauses);
-        let windows = clauses.map(|clause| (clause.from, clause.until));
-        let mut edge = Timestamp::MAX;
-        for window in windows.chain(self.bars.iter().map(|bar| (bar.from, bar.until))) {
-            open(window, now, &mut edge);
-        }
-        edge
-    }
-}
-
 impl Filter {
     /// Ids that it names: what bounds its size.
     #[must_use]
@@ -232,7 +221,8 @@ impl Filter {
 impl FilterClause {
     fn ids(&self) -> usize {
         let rows = if let Reach::Ids(ids) = &self.reach { ids.len() } else { 0 };
-        self.departments.len() + rows
+        let delegated = self.delegation.as_ref().map_or(0, |delegation| delegation.ids());
+        self.departments.len() + rows + delegated
     }
 
     /// Whether some row could match.

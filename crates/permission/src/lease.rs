@@ -14,6 +14,12 @@ use tokio::sync::watch;
 
 use crate::snapshot::Snapshot;
 
+mod keeper;
+mod teller;
+
+pub use keeper::{Keeper, Load, Renewal};
+pub use teller::{Effective, Holder, Silence, Telling};
+
 /// Tenants that one process holds at the most; those beyond are never answered.
 pub const TENANTS_MAX: usize = 10_000;
 

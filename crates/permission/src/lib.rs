@@ -7,6 +7,7 @@
 //!
 //! There is no I/O here, no cache of decisions, and no way around a guard.
 
+mod account;
 mod action;
 mod caller;
 mod clause;
@@ -19,6 +20,7 @@ mod facts;
 mod filter;
 #[cfg(test)]
 mod fixture;
+mod index;
 mod lease;
 mod level;
 mod mask;
@@ -26,6 +28,7 @@ mod model;
 mod named;
 mod org;
 mod permit;
+mod policy;
 mod predicate;
 mod registry;
 mod role;
@@ -44,7 +47,7 @@ pub use decision::{Axis, Decision, GrantRef, Witness};
 pub use explain::{Considered, Explanation};
 pub use facts::Facts;
 pub use filter::{Filter, FilterAccount, FilterClause, FilterGuard};
-pub use lease::{Leases, Reading, Stale, TENANTS_MAX};
+pub use lease::{Effective, Holder, Keeper, Leases, Load, Reading, Renewal, Silence, Stale, TENANTS_MAX, Telling};
 pub use level::{Layer, Level, Levels};
 pub use mask::Mask;
 pub use model::{

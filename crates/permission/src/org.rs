@@ -54,6 +54,24 @@ pub(crate) struct Interval {
 }
 
 impl Interval {
+    /// One that holds no label.
+    pub(crate) const NOWHERE: Self = Self { enter: 0, exit: 0 };
+
+    /// The range of one department without those below it.
+    pub(crate) const fn of(label: u32) -> Self {
+        Self { enter: label, exit: label + 1 }
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn from_bounds((enter, exit): (u32, u32)) -> Self {
+        Self { enter, exit }
+    }
+
+    /// The first label, and the one behind the last.
+    pub(crate) const fn bounds(self) -> (u32, u32) {
+        (self.enter, self.exit)
+    }
+
     /// Whether the department with this label lies in it.
     pub(crate) const fn holds(self, label: u32) -> bool {
         self.enter <= label && label < self.exit
@@ -200,8 +218,7 @@ impl Org {
 }
 
 /// The hash of `value` as an [`IdMap`] computes it.
-#[cfg(test)]
-fn hash_of(value: impl std::hash::Hash) -> u64 {
+pub(crate) fn hash_of(value: impl std::hash::Hash) -> u64 {
     let mut hasher = IdHasher::default();
     value.hash(&mut hasher);
     hasher.finish()

@@ -4,8 +4,6 @@
 //! (moves rows inside its own database, answers no caller; if somebody orders it to, [`Ordered`]). Each can be confirmed on the newest snapshot, right
 //! before a commit or an answer.
 
-use std::sync::Arc;
-
 use revisit_core::{Timestamp, id::TenantId};
 use smallvec::SmallVec;
 
@@ -49,7 +47,7 @@ pub struct Scope {
     caller: Caller,
     leases: Leases,
     action: Action,
-    predicate: Arc<Predicate>,
+    predicate: Predicate,
     reading: Reading,
 }
 
@@ -97,7 +95,7 @@ impl Scope {
 
     /// What is evaluated.
     #[must_use]
-    pub fn predicate(&self) -> &Predicate {
+    pub const fn predicate(&self) -> &Predicate {
         &self.predicate
     }
 
@@ -110,7 +108,7 @@ impl Scope {
     /// The decision about a row, with its witness: what the audit of a clear read names. Nothing when it is not in scope.
     #[must_use]
     pub fn decision_on(&self, row: &Row) -> Option<Decision> {
-        let decision = self.reading.snapshot.decide(self.caller.subject, self.action, row, self.reading.now);
+        let decision = self.predicate.decide(row, self.reading.now);
         decision.allowed.then_some(decision)
     }
 
@@ -134,9 +132,8 @@ impl Permit for Scope {
     /// Holds while the newest predicate says the same; else the answer has to be made again.
     fn confirm(&self) -> Result<(), Denial> {
         let again = self.decide_again()?;
-        let alike = Arc::ptr_eq(&self.predicate, &again.predicate) || self.predicate.same(&again.predicate);
         // The same words may say something else by now: what they name has begun or ended.
-        if alike && self.predicate.same_at(self.now(), again.now()) {
+        if self.predicate.same(&again.predicate) && self.predicate.same_at(self.now(), again.now()) {
             return Ok(());
         }
         Err(Denial::stale("the permission changed during the call"))

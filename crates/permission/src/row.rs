@@ -7,47 +7,68 @@ use revisit_core::{
     id::{DepartmentId, SubjectId, TaskId, TeamId, TenantId},
 };
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::level::Levels;
 
-/// The name of a stage or grade. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Name(Arc<str>);
+/// The name of a stage or grade. Cheap to clone, and cheap to tell from another one.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Name {
+    /// Follows from the text and differs for most that differ, so that a comparison seldom has to look at the text.
+    tag: u32,
+    text: Arc<str>,
+}
 
 impl Name {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl From<&str> for Name {
     fn from(name: &str) -> Self {
-        Self(Arc::from(name))
+        // FNV-1a: short texts, and a clash costs one comparison.
+        let tag = name.bytes().fold(0x811c_9dc5, |tag: u32, byte| (tag ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Self { tag, text: Arc::from(name) }
     }
 }
 impl From<String> for Name {
     fn from(name: String) -> Self {
-        Self(Arc::from(name))
+        Self::from(name.as_str())
+    }
+}
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.as_str().to_owned()
     }
 }
 impl PartialEq<str> for Name {
     fn eq(&self, other: &str) -> bool {
-        &*self.0 == other
+        self.as_str() == other
     }
 }
 impl fmt::Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.text)
     }
 }
 impl fmt::Debug for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, formatter)
+        fmt::Debug::fmt(&self.text, formatter)
     }
 }
 
@@ -134,7 +155,7 @@ pub struct Row {
     /// The department of record.
     pub department: Option<DepartmentId>,
     /// The teams that share it.
-    pub teams: SmallVec<[TeamId; 2]>,
+    pub teams: Box<[TeamId]>,
     /// Its stage.
     pub stage: Option<Name>,
     /// Its grade.
@@ -142,7 +163,7 @@ pub struct Row {
     /// Its marks.
     pub flags: Flags,
     /// Who holds an open task on it.
-    pub task_holders: SmallVec<[TaskHolder; 2]>,
+    pub task_holders: Box<[TaskHolder]>,
     /// The revision under which it was written; it is never decided on an older one.
     pub auth_rev: i64,
 }
@@ -156,11 +177,11 @@ impl Row {
             id: id.into(),
             owner: None,
             department: None,
-            teams: SmallVec::new(),
+            teams: Box::default(),
             stage: None,
             grade: None,
             flags: Flags::default(),
-            task_holders: SmallVec::new(),
+            task_holders: Box::default(),
             auth_rev: 0,
         }
     }

@@ -110,6 +110,15 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Who delegated it.
+    #[must_use]
+    pub const fn giver(&self) -> Option<SubjectId> {
+        match self.origin {
+            Origin::Delegation(giver) => Some(giver),
+            Origin::Direct | Origin::Share | Origin::Temporary | Origin::Team | Origin::BreakGlass => None,
+        }
+    }
+
     /// The grant that gives `holder` what a template says.
     #[must_use]
     pub fn of(id: GrantId, holder: SubjectId, right: Template, window: (Timestamp, Timestamp), origin: Origin) -> Self {

@@ -1,4 +1,4 @@
-//! The compiled state of one revision. Predicates are compiled when first asked for and kept as long as the snapshot.
+//! The compiled state of one revision. Policies are compiled when first asked for and kept as long as the snapshot.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,19 +9,21 @@ use revisit_core::{
 use smallvec::{SmallVec, smallvec};
 
 use crate::{
+    account::Account,
     action::{Action, ActionSet},
-    clause::Account,
-    compile::Lines,
-    decision::{Axis, Decision, Witness},
+    compile::{Delegated, Lines},
+    decision::{Decision, Witness},
     facts::Facts,
     level::Levels,
     model::{Department, Subject},
     org::{IdMap, Org},
+    policy::{Policy, Standing},
     predicate::Predicate,
+    registry::Resource,
     row::Row,
 };
 
-/// One tenant at one revision. Decides without locks and, once a predicate is compiled, without allocation.
+/// One tenant at one revision. Decides without locks and, once a policy is compiled, without allocation.
 #[derive(Debug)]
 pub struct Snapshot {
     /// Whose.
@@ -37,11 +39,12 @@ pub struct Snapshot {
 /// A subject, and what was compiled for it so far.
 #[derive(Debug, Default)]
 struct Cell {
+    policies: OnceLock<Box<Policies>>,
     resolved: OnceLock<Box<SubjectFacts>>,
-    predicates: OnceLock<Box<Predicates>>,
 }
 
-type Predicates = [OnceLock<Arc<Predicate>>; Action::ALL.len()];
+/// One for each type of rows.
+type Policies = [OnceLock<Arc<Policy>>; Resource::ALL.len()];
 
 /// A subject with everything that the tree and its positions say about it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,31 +90,10 @@ impl Snapshot {
     /// Decides.
     #[must_use]
     pub fn decide(&self, subject: SubjectId, action: Action, row: &Row, now: Timestamp) -> Decision {
-        let denied = |witness| Decision {
-            allowed: false,
-            levels: Levels::HIDDEN,
-            witness,
-            valid_until: Timestamp::MAX,
-            revision: self.revision,
-        };
-        if row.tenant != self.tenant {
-            return denied(Witness::OtherTenant);
-        }
-        if row.auth_rev > self.revision {
-            return denied(Witness::Behind);
-        }
-        let Some(predicate) = self.cached(subject, action) else { return denied(Witness::UnknownSubject) };
-        let outcome = predicate.evaluate(row, now);
-        let witness = match outcome.matched.filter(|_| outcome.allowed()) {
-            Some(place) => Witness::Grant(predicate.own.clauses[place].grant),
-            None => predicate.refusal(row, now, &outcome),
-        };
-        Decision {
-            allowed: outcome.allowed(),
-            levels: if outcome.allowed() { outcome.levels } else { Levels::HIDDEN },
-            witness,
-            valid_until: outcome.edge,
-            revision: self.revision,
+        match self.cached(subject, action.resource()) {
+            Some(policy) => policy.decide(action, row, now),
+            None if row.tenant == self.tenant => Decision::denied(Witness::UnknownSubject, self.revision),
+            None => Decision::denied(Witness::OtherTenant, self.revision),
         }
     }
 
@@ -128,11 +110,12 @@ impl Snapshot {
 
     /// Everything that policy says about a subject and an action. Of an unknown subject: that it may do nothing.
     #[must_use]
-    pub fn predicate(&self, subject: SubjectId, action: Action) -> Arc<Predicate> {
-        match self.cached(subject, action) {
-            Some(predicate) => Arc::clone(predicate),
-            None => Arc::new(self.nothing(subject, action, Witness::UnknownSubject)),
-        }
+    pub fn predicate(&self, subject: SubjectId, action: Action) -> Predicate {
+        let policy = match self.cached(subject, action.resource()) {
+            Some(policy) => Arc::clone(policy),
+            None => Arc::new(self.nothing(subject, Witness::UnknownSubject)),
+        };
+        Predicate::new(policy, action)
     }
 
     /// A subject with what follows for it from tree and positions.
@@ -154,16 +137,18 @@ impl Snapshot {
     /// Who may do this to the row, in the order of ids.
     #[must_use]
     pub fn who(&self, action: Action, row: &Row, now: Timestamp) -> Vec<SubjectId> {
-        // Predicates that nobody asked for before are not kept: the question touches every subject once.
-        let allowed = |subject: &SubjectId| self.predicate_once(*subject, action).check(row, now).is_some();
+        // Policies that nobody asked for before are not kept: the question touches every subject once.
+        let allowed = |subject: &SubjectId| self.predicate_once(*subject, action).decide(row, now).allowed;
         self.subjects().into_iter().filter(allowed).collect()
     }
 
     /// The same as [`Snapshot::predicate`], and not kept unless it was kept before.
     #[must_use]
-    pub fn predicate_once(&self, subject: SubjectId, action: Action) -> Arc<Predicate> {
-        let kept = self.kept(subject, action).cloned();
-        kept.unwrap_or_else(|| Arc::new(self.compile_predicate(subject, action)))
+    pub fn predicate_once(&self, subject: SubjectId, action: Action) -> Predicate {
+        let resource = action.resource();
+        let kept = self.kept(subject, resource).cloned();
+        let once = || Arc::new(self.compile_policy(subject, resource, Delegated::Counts));
+        Predicate::new(kept.unwrap_or_else(once), action)
     }
 
     /// A department and all below it.
@@ -208,62 +193,56 @@ impl Snapshot {
         Arc::clone(self.lines.get_or_init(|| Arc::new(self.lines())))
     }
 
-    fn cached(&self, subject: SubjectId, action: Action) -> Option<&Arc<Predicate>> {
+    fn cached(&self, subject: SubjectId, resource: Resource) -> Option<&Arc<Policy>> {
         let cell = self.subjects.get(&subject)?;
-        let predicates = cell.predicates.get_or_init(|| Box::new(std::array::from_fn(|_| OnceLock::new())));
-        Some(predicates[action as usize].get_or_init(|| Arc::new(self.compile_predicate(subject, action))))
+        let policies = cell.policies.get_or_init(|| Box::new(std::array::from_fn(|_| OnceLock::new())));
+        let compile = || Arc::new(self.compile_policy(subject, resource, Delegated::Counts));
+        Some(policies[resource as usize].get_or_init(compile))
     }
 
-    fn kept(&self, subject: SubjectId, action: Action) -> Option<&Arc<Predicate>> {
-        self.subjects.get(&subject)?.predicates.get()?[action as usize].get()
+    fn kept(&self, subject: SubjectId, resource: Resource) -> Option<&Arc<Policy>> {
+        self.subjects.get(&subject)?.policies.get()?[resource as usize].get()
     }
 
-    fn nothing(&self, subject: SubjectId, action: Action, absent: Witness) -> Predicate {
-        Predicate {
-            tenant: self.tenant,
-            revision: self.revision,
-            subject,
-            action,
-            org: Arc::clone(&self.org),
+    fn nothing(&self, subject: SubjectId, why: Witness) -> Policy {
+        Policy {
             own: Account::new(smallvec![subject], Vec::new(), &self.org),
             above: Box::default(),
             bars: Box::default(),
-            absent,
+            org: Arc::clone(&self.org),
+            tenant: self.tenant,
+            revision: self.revision,
+            subject,
+            standing: Standing::Out(why),
         }
     }
 
-    fn compile_predicate(&self, id: SubjectId, action: Action) -> Predicate {
-        let Some(facts) = self.subject(id) else { return self.nothing(id, action, Witness::UnknownSubject) };
+    /// What a subject may do with rows of a type.
+    pub(crate) fn compile_policy(&self, id: SubjectId, resource: Resource, delegated: Delegated) -> Policy {
+        let Some(facts) = self.subject(id) else { return self.nothing(id, Witness::UnknownSubject) };
         if !facts.active {
-            return self.nothing(id, action, Witness::Inactive);
+            return self.nothing(id, Witness::Inactive);
         }
         let above = self.above(facts);
         let account = |who: SmallVec<[SubjectId; 2]>, facts: &SubjectFacts| {
-            Account::new(who, self.clauses(facts, action), &self.org)
+            Account::new(who, self.held_clauses(facts, resource, delegated), &self.org)
         };
-        Predicate {
+        Policy {
+            own: account(smallvec![id], facts),
+            above: above.iter().map(|parent| account(smallvec![id, parent.subject.id], parent)).collect(),
+            bars: self.bars(facts, &above, resource),
+            org: Arc::clone(&self.org),
             tenant: self.tenant,
             revision: self.revision,
             subject: id,
-            action,
-            org: Arc::clone(&self.org),
-            own: account(smallvec![id], facts),
-            above: above.iter().map(|parent| account(smallvec![id, parent.subject.id], parent)).collect(),
-            bars: self.bars(facts, &above, action),
-            absent: Witness::NearestMiss { axis: self.absent_axis(facts, action), grant: None },
+            standing: self.standing(facts, resource),
         }
     }
 
-    /// Why a subject has no clause for an action.
-    fn absent_axis(&self, facts: &SubjectFacts, action: Action) -> Axis {
-        if !facts.actions.contains(action) {
-            return Axis::Module;
-        }
-        let mut about = false;
-        self.rights(facts, |right, _| {
-            about |= right.actions.iter().any(|other| other.resource() == action.resource());
-        });
-        if about { Axis::Operation } else { Axis::Role }
+    fn standing(&self, facts: &SubjectFacts, resource: Resource) -> Standing {
+        let mut named = 0;
+        self.rights(facts, |right, _| named |= right.actions.bits(resource));
+        Standing::In { off: ActionSet::ALL.without(facts.actions).bits(resource), named }
     }
 }
 

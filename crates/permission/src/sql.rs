@@ -12,10 +12,12 @@ use sea_query::{ColumnRef, Condition, Expr, ExprTrait, Query, TableRef};
 use uuid::Uuid;
 
 use crate::{
-    clause::{Account, Clause, Reach},
+    account::Account,
+    clause::{Clause, Reach},
     level::Layer,
     permit::Scope,
-    predicate::{Bar, Predicate},
+    policy::{Bar, Policy},
+    predicate::Predicate,
     row::NameSet,
     rule::Effect,
 };
@@ -94,7 +96,8 @@ impl Predicate {
     /// their union is the list. A clause whose rows another one lists is left out. Empty when nothing is in reach.
     #[must_use]
     pub fn conditions(&self, columns: &Columns, now: Timestamp) -> Vec<Condition> {
-        Translation { predicate: self, columns, now }.clauses_with(|_| true, |bar| bar.effect == Effect::Deny)
+        let translation = Translation { policy: &self.policy, action: self.bit(), columns, now };
+        translation.clauses_with(&|_| true, &|bar| bar.effect == Effect::Deny)
     }
 }
 
@@ -121,45 +124,73 @@ impl Scope {
             Effect::Deny => true,
             Effect::Cap(ceiling) => !ceiling.reads(layer),
         };
-        let translation = Translation { predicate: self.predicate(), columns, now: self.now() };
-        let clauses = translation.clauses_with(reads, hides);
+        let predicate = self.predicate();
+        let translation = Translation { policy: &predicate.policy, action: predicate.bit(), columns, now: self.now() };
+        let clauses = translation.clauses_with(&reads, &hides);
         (!clauses.is_empty()).then(|| any(clauses))
     }
 }
 
+#[derive(Clone, Copy)]
 struct Translation<'a> {
-    predicate: &'a Predicate,
+    policy: &'a Policy,
+    /// As [`crate::Action::bit`].
+    action: u32,
     columns: &'a Columns,
     now: Timestamp,
 }
 
-impl Translation<'_> {
-    fn clauses_with(&self, counts: impl Fn(&Clause) -> bool, bars: impl Fn(&Bar) -> bool) -> Vec<Condition> {
-        let predicate = self.predicate;
-        let mut shared = vec![all([equal(&self.columns.tenant, predicate.tenant.uuid())])];
-        shared.extend(
-            self.columns.auth_rev.as_ref().map(|column| Expr::col(column.clone()).lte(predicate.revision).into()),
-        );
-        shared.extend(predicate.above.iter().map(|account| any(self.account(account, &counts))));
-        let open = predicate.bars.iter().filter(|bar| bar.from <= self.now && self.now < bar.until && bars(bar));
-        shared.extend(open.map(|bar| self.covered(bar).not()));
-        let clauses = self.account(&predicate.own, counts);
+/// Which clauses count, and which guards take a row away.
+type Counts<'a> = &'a dyn Fn(&Clause) -> bool;
+type Bars<'a> = &'a dyn Fn(&Bar) -> bool;
+
+impl<'a> Translation<'a> {
+    fn clauses_with(&self, counts: Counts<'_>, bars: Bars<'_>) -> Vec<Condition> {
+        let policy = self.policy;
+        let mut shared = vec![all([equal(&self.columns.tenant, policy.tenant.uuid())])];
+        shared
+            .extend(self.columns.auth_rev.as_ref().map(|column| Expr::col(column.clone()).lte(policy.revision).into()));
+        shared.extend(self.above_and_bars(counts, bars));
+        let clauses = self.account(&policy.own, counts, bars);
         clauses.into_iter().map(|clause| shared.iter().cloned().fold(clause, Condition::add)).collect()
     }
 
+    /// What every clause of a policy is narrowed by: each account above must allow, and no guard may stand against it.
+    fn above_and_bars(&self, counts: Counts<'_>, bars: Bars<'_>) -> Vec<Condition> {
+        let policy = self.policy;
+        let above = policy.above.iter().map(|account| any(self.account(account, counts, bars)));
+        let open = policy.bars_on(self.action).filter(|bar| bar.holds(self.now) && bars(bar));
+        above.chain(open.map(|bar| self.covered(bar).not())).collect()
+    }
+
     /// The clauses of one account that hold and are not listed by another one anyway.
-    fn account(&self, account: &Account, counts: impl Fn(&Clause) -> bool) -> Vec<Condition> {
-        let open: Vec<&Clause> =
-            account.clauses.iter().filter(|clause| clause.holds(self.now) && counts(clause)).collect();
-        let org = &self.predicate.org;
-        // Of two that list the same rows the first stays.
-        let listed = |place: usize, clause: &Clause| {
-            open.iter().enumerate().any(|(other, wider)| {
-                other != place && wider.lists(clause, org) && (other < place || !clause.lists(wider, org))
+    fn account(&self, account: &Account, counts: Counts<'_>, bars: Bars<'_>) -> Vec<Condition> {
+        let about = account.about(self.action);
+        let open: Vec<(usize, &Clause)> =
+            about.filter(|(_, clause)| clause.holds(self.now) && counts(clause)).collect();
+        let org = &self.policy.org;
+        // Of two that list the same rows the first stays. What was delegated lists less than it says.
+        let listed = |at: usize, clause: &Clause| {
+            open.iter().enumerate().any(|(other, (place, wider))| {
+                other != at
+                    && account.giver(*place).is_none()
+                    && wider.lists(clause, org)
+                    && (other < at || account.giver(open[at].0).is_some() || !clause.lists(wider, org))
             })
         };
-        let kept = open.iter().enumerate().filter(|(place, clause)| !listed(*place, clause));
-        kept.map(|(_, clause)| self.clause(account, clause)).collect()
+        let kept = open.iter().enumerate().filter(|(at, (_, clause))| !listed(*at, clause));
+        kept.map(|(_, (place, clause))| {
+            let condition = self.clause(account, clause);
+            condition.add_option(account.giver(*place).map(|giver| self.given(giver, counts, bars)))
+        })
+        .collect()
+    }
+
+    /// The rows on which a giver's own right stands.
+    fn given(&self, giver: &'a Policy, counts: Counts<'_>, bars: Bars<'_>) -> Condition {
+        let giver = Self { policy: giver, ..*self };
+        let own = any(giver.account(&giver.policy.own, counts, bars));
+        giver.above_and_bars(counts, bars).into_iter().fold(all([]).add(own), Condition::add)
     }
 
     fn clause(&self, account: &Account, clause: &Clause) -> Condition {
@@ -181,7 +212,7 @@ impl Translation<'_> {
     }
 
     fn below(&self, top: DepartmentId) -> Vec<DepartmentId> {
-        self.predicate.org.subtree(top).collect()
+        self.policy.org.subtree(top).collect()
     }
 
     fn placed(&self, departments: &[DepartmentId]) -> Condition {
@@ -216,7 +247,7 @@ impl Translation<'_> {
         subquery
             .column(side.row.clone())
             .from(side.table.clone())
-            .and_where(equal(&side.tenant, self.predicate.tenant.uuid()));
+            .and_where(equal(&side.tenant, self.policy.tenant.uuid()));
         subquery
     }
 
@@ -234,7 +265,7 @@ impl Translation<'_> {
     }
 
     fn excepted(&self, bar: &Bar) -> Condition {
-        let subject = self.predicate.subject;
+        let subject = self.policy.subject;
         let own = bar.except_owner.then_some(subject);
         let led = bar.except_led.iter().flat_map(|lines| lines.led_by(subject));
         all([self.one_of(self.columns.owner.as_ref(), own.into_iter().chain(led).map(|id| id.uuid()))])

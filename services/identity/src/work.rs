@@ -6,10 +6,10 @@ use std::{
 };
 
 use revisit_bootstrap::{Consumer, Database, Rest, Runtime, Started, Work};
+use revisit_permission::Silence;
 
 use crate::{
     App, NAME,
-    domain::lease::Silence,
     operations::{self, alerts, chain, leases, log_in, telling},
 };
 

@@ -1,11 +1,13 @@
-//! The floor: one look-up of the person by id and an interval compare with a row that lies ready, its labels included; no
-//! grants beside the roles, no levels, no time, no reason. Nothing that decides by role and place can be cheaper.
+//! The floor: the same question, answered by one look-up of the person, one of the row's department, and an interval
+//! compare; no grants beside the roles, no levels, no time, no reason. Nothing that decides about these rows by role and
+//! place can be cheaper. Beside it the same on rows of twelve bytes whose labels are known, which spares most memory.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
 };
 
+use revisit_permission::Row;
 use uuid::Uuid;
 
 use crate::{
@@ -45,24 +47,40 @@ struct Rights {
     masks: [[u8; 4]; ACTIONS],
 }
 
-pub struct Floor {
-    people: Map<Rights>,
-    /// As small as a row can be.
-    rows: Vec<Row>,
+impl Rights {
+    fn allow(&self, action: usize, (label, is_department, is_owner): (u16, bool, bool), stage: u8) -> bool {
+        let masks = self.masks[action];
+        let part = |scope: Scope, reached: bool| if reached { masks[scope as usize] } else { 0 };
+        let mask = part(Scope::All, true)
+            | part(Scope::Subtree, self.interval.0 <= label && label < self.interval.1)
+            | part(Scope::Department, is_department)
+            | part(Scope::Own, is_owner);
+        mask >> stage & 1 == 1
+    }
 }
 
-struct Row {
+/// As small as a row can be.
+struct Small {
     owner: u32,
     department: u16,
     label: u16,
     stage: u8,
 }
 
+pub struct Floor {
+    people: Map<Rights>,
+    labels: Map<(u16, u16)>,
+    small: Vec<Small>,
+}
+
 /// A question with what a caller has at hand.
-pub struct Asked {
+pub struct Asked<'a> {
     person: Uuid,
     action: usize,
-    row: usize,
+    row: &'a Row,
+    /// A name would have to be looked up.
+    stage: u8,
+    small: usize,
 }
 
 impl Floor {
@@ -77,40 +95,54 @@ impl Floor {
                 }
             }
             let (enter, exit) = company.intervals[it.department];
-            let interval = (small(enter), small(exit));
-            let rights = Rights { number: small(number), department: small(it.department), interval, masks };
+            let interval = (less(enter), less(exit));
+            let rights = Rights { number: less(number), department: less(it.department), interval, masks };
             (ours::person(number).uuid(), rights)
         };
-        let row = |it: &crate::company::Customer| Row {
-            owner: small(it.owner),
-            department: small(it.department),
-            label: small(company.intervals[it.department].0),
-            stage: small(it.stage),
+        let label = |(number, interval): (usize, &(usize, usize))| {
+            (ours::department(number).uuid(), (less(number), less(interval.0)))
+        };
+        let small = |it: &crate::company::Customer| Small {
+            owner: less(it.owner),
+            department: less(it.department),
+            label: less(company.intervals[it.department].0),
+            stage: less(it.stage),
         };
         Self {
             people: company.people.iter().enumerate().map(rights).collect(),
-            rows: company.customers.iter().map(row).collect(),
+            labels: company.intervals.iter().enumerate().map(label).collect(),
+            small: company.customers.iter().map(small).collect(),
         }
     }
 
-    pub fn decide(&self, it: &Asked) -> bool {
+    /// On the row as it is.
+    pub fn decide(&self, it: &Asked<'_>) -> bool {
         let Some(who) = self.people.get(&it.person) else { return false };
-        let row = &self.rows[it.row];
-        let masks = who.masks[it.action];
-        let part = |scope: Scope, reached: bool| if reached { masks[scope as usize] } else { 0 };
-        let mask = part(Scope::All, true)
-            | part(Scope::Subtree, who.interval.0 <= row.label && row.label < who.interval.1)
-            | part(Scope::Department, who.department == row.department)
-            | part(Scope::Own, who.number == row.owner);
-        mask >> row.stage & 1 == 1
+        let at = it.row.department.and_then(|department| self.labels.get(&department.uuid()));
+        let Some((department, label)) = at else { return false };
+        let is_owner = it.row.owner.is_some_and(|owner| owner.uuid() == it.person);
+        who.allow(it.action, (*label, who.department == *department, is_owner), it.stage)
+    }
+
+    /// On the small one.
+    pub fn decide_small(&self, it: &Asked<'_>) -> bool {
+        let Some(who) = self.people.get(&it.person) else { return false };
+        let row = &self.small[it.small];
+        who.allow(it.action, (row.label, who.department == row.department, who.number == row.owner), row.stage)
     }
 }
 
-fn small<T: TryFrom<usize>>(number: usize) -> T {
+fn less<T: TryFrom<usize>>(number: usize) -> T {
     T::try_from(number).ok().expect("the company is small enough")
 }
 
-pub fn asked(questions: &[Question]) -> Vec<Asked> {
-    let ask = |it: &Question| Asked { person: ours::person(it.person).uuid(), action: it.action, row: it.customer };
+pub fn asked<'a>(company: &Company, rows: &'a [Row], questions: &[Question]) -> Vec<Asked<'a>> {
+    let ask = |it: &Question| Asked {
+        person: ours::person(it.person).uuid(),
+        action: it.action,
+        row: &rows[it.customer],
+        stage: less(company.customers[it.customer].stage),
+        small: it.customer,
+    };
     questions.iter().map(ask).collect()
 }

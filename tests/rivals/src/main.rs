@@ -32,10 +32,13 @@ fn main() -> ExitCode {
     say(&format!("bench permission: {}; {}, {}\n", machine(), cedar::VERSION, casbin::VERSION));
     let mut company = Company::found(asked.size);
     let mut compiled =
-        Table::new(&["grants", "from changes ms", "compile ms", "bytes/grant", "move ms", "one more ms"]);
+        Table::new(&["grants", "from changes ms", "compile ms", "move ms", "one more ms"]);
     let mut table = Table::new(&HEAD);
     let sizes: &[usize] = asked.size.pick(&[100, 1_000], &[1_000, 100_000, 1_000_000], &[1_000, 100_000, 1_000_000]);
     let mut figures = Vec::new();
+    if let Some(most) = sizes.last() {
+        weigh(asked.size, *most);
+    }
     for grants in sizes {
         company.grow(*grants);
         figures.push(at_size(&company, asked.size, &mut table, &mut compiled));
@@ -69,24 +72,25 @@ fn at_size(company: &Company, size: Size, table: &mut Table, compiled: &mut Tabl
     let questions = company.questions(size.pick(2_000, 400_000, 1_000_000));
     let rows = ours::rows(company);
     let snapshot = compile(company, compiled);
-    let (own, bare) = (ours::asked(&rows, &questions), floor::asked(&questions));
+    let (own, bare) = (ours::asked(&rows, &questions), floor::asked(company, &rows, &questions));
     let floor = floor::Floor::new(company);
     let cedar = cedar::Cedar::new(company);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
     let casbin = runtime.block_on(casbin::Casbin::new(company));
     let few = |count: usize| &questions[..count.min(questions.len())];
     let (for_cedar, for_casbin) = (few(size.pick(200, 10_000, 50_000)), few(size.pick(200, 5_000, 20_000)));
-    let mut shown: [Shown; 4] = Default::default();
+    let mut shown: [Shown; 5] = Default::default();
     // Once without being measured: predicates are compiled when they are first asked for.
     assert!(own.iter().all(|it| ours::decide(&snapshot, it) == it.allowed), "we answer otherwise than the reference");
     for _ in 0..ROUNDS {
         round(&mut shown[0], &own, |it| ours::decide(&snapshot, it), |it| it.allowed);
         // The floor knows no grants, so its answers are not compared.
         round(&mut shown[1], &bare, |it| floor.decide(it), |it| floor.decide(it));
+        round(&mut shown[4], &bare, |it| floor.decide_small(it), |it| floor.decide_small(it));
         round(&mut shown[2], for_cedar, |it: &Question| cedar.decide(it), |it| it.allowed);
         round(&mut shown[3], for_casbin, |it: &Question| casbin.decide(it), |it| it.allowed);
     }
-    let names = ["revisit", "floor: look-up, interval compare", cedar::VERSION, casbin::VERSION];
+    let names = ["revisit", "floor", cedar::VERSION, casbin::VERSION, "floor on small rows"];
     let medians = shown.map(|it| [&it.per_second, &it.p50, &it.p99, &it.negative].map(|figures| median(figures)));
     for (name, [per_second, p50, p99, negative]) in names.iter().zip(medians) {
         table.row(&[
@@ -101,23 +105,38 @@ fn at_size(company: &Company, size: Size, table: &mut Table, compiled: &mut Tabl
     Figures { ours: medians[0], floor: medians[1][0], cedar: medians[2][0], casbin: medians[3][0] }
 }
 
+/// What a grant weighs in a snapshot. First of all, while no memory that was given back can be used again.
+fn weigh(size: Size, grants: usize) {
+    let mut company = Company::found(size);
+    company.grow(grants);
+    let organisation = ours::organisation(&company);
+    let mut facts = ours::facts(&organisation, &[]);
+    let without = resident_mib();
+    ours::grants(&company).for_each(|grant| facts.apply(&grant));
+    let snapshot = Snapshot::compile(&facts, 1);
+    let bytes = |mib: f64| mib * 1_048_576.0 / figure(grants as u64);
+    let loaded = bytes(resident_mib() - without);
+    for person in 0..company.people.len() {
+        black_box(snapshot.predicate(ours::person(person), ours::action(0)));
+    }
+    let asked = bytes(resident_mib() - without);
+    say(&format!("{grants} grants: {loaded:.0} bytes each, {asked:.0} once every holder has asked about customers\n"));
+}
+
 /// Compiles the company as a service does that has just been started, and says what it took.
 fn compile(company: &Company, table: &mut Table) -> Snapshot {
-    let (organisation, grants) = (ours::organisation(company), ours::grants(company));
-    let without = resident_mib();
+    let (organisation, grants) = (ours::organisation(company), ours::grants(company).collect::<Vec<_>>());
     let began = Instant::now();
     let facts = ours::facts(&organisation, &grants);
     let applied = began.elapsed();
     let began = Instant::now();
     let snapshot = Snapshot::compile(&facts, 1);
     let whole = began.elapsed();
-    let held = (resident_mib() - without) * 1_048_576.0;
     let (moved, more) = (ours::moved(&facts, company), ours::one_more(&facts, company));
     table.row(&[
         &company.grants.len().to_string(),
         &millis(applied),
         &millis(whole),
-        &format!("{:.0}", held / figure(company.grants.len() as u64)),
         &millis(moved),
         &millis(more),
     ]);

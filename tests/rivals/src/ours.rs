@@ -129,9 +129,9 @@ fn templates(rules: &[Option<Rule>; ACTIONS]) -> Vec<Template> {
 }
 
 /// The grants beside the roles.
-pub fn grants(company: &Company) -> Vec<Change> {
+pub fn grants(company: &Company) -> impl Iterator<Item = Change> {
     let actions: ActionSet = GRANTED.iter().map(|number| action(*number)).collect();
-    let grant = |(number, it): (usize, &crate::company::Grant)| {
+    let grant = move |(number, it): (usize, &crate::company::Grant)| {
         let extent = match &it.about {
             About::Customers(customers) => {
                 Extent::Ids(customers.iter().copied().map(customer).collect::<Arc<[Uuid]>>())
@@ -147,7 +147,7 @@ pub fn grants(company: &Company) -> Vec<Change> {
             Origin::Share,
         ))
     };
-    company.grants.iter().enumerate().map(grant).collect()
+    company.grants.iter().enumerate().map(grant)
 }
 
 pub fn facts(organisation: &[Change], grants: &[Change]) -> Facts {

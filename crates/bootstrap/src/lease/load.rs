@@ -1,9 +1,9 @@
 //! Loading a tenant's state: a snapshot at first, then the changes after what is held.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use revisit_core::{Failure, id::TenantId};
-use revisit_permission::{Change, Facts, Snapshot};
+use revisit_permission::{Change, Facts, Load, Snapshot};
 use revisit_proto::identity::v1::{self as pb, leases_client::LeasesClient};
 
 use super::LeaseClient;
@@ -27,42 +27,37 @@ pub(super) fn tenant_revision(tenant: TenantId, revision: i64) -> pb::TenantRevi
     pb::TenantRevision { tenant_id: tenant.to_string(), revision }
 }
 
-/// The state at one revision of one incarnation.
-struct Loaded {
-    facts: Facts,
-    revision: i64,
-}
-
 impl LeaseClient {
-    /// Loads what `tenant` lacks, beside the renewals: a large tenant must not hold up the others.
-    pub(super) fn load_soon(&self, tenant: TenantId) {
+    /// Loads what a tenant lacks, beside the renewals: a large tenant must not hold up the others.
+    pub(super) fn load_soon(&self, load: Load) {
         let client = self.clone();
-        let taken = {
-            let mut state = self.state();
-            let incarnation = state.incarnation.clone();
-            state.tenants.get_mut(&tenant).and_then(|held| {
-                // One load at a time: who has the facts loads.
-                let facts = held.facts.take()?;
-                Some((Loaded { facts, revision: held.revision }, incarnation))
-            })
-        };
-        if let Some((loaded, incarnation)) = taken {
-            tokio::spawn(async move {
-                let result = client.load(tenant, loaded).await;
-                client.loaded(tenant, result, incarnation);
-            });
-        }
+        tokio::spawn(async move {
+            let (tenant, incarnation) = (load.tenant, load.incarnation().map(str::to_owned));
+            match client.load(load).await {
+                Ok((load, snapshot)) => {
+                    if client.keeper().loaded(load, snapshot) {
+                        // Acknowledge at once: who revokes waits for it.
+                        client.0.wake.notify_one();
+                    }
+                }
+                Err(failure) => {
+                    tracing::warn!(tenant.id = %tenant, %failure, "the permission state of a tenant cannot be loaded");
+                    client.keeper().failed(tenant, incarnation.as_deref());
+                }
+            }
+            client.0.changed.send_replace(());
+        });
     }
 
-    async fn load(&self, tenant: TenantId, mut held: Loaded) -> Result<(Loaded, Snapshot), Failure> {
+    async fn load(&self, mut held: Load) -> Result<(Load, Snapshot), Failure> {
         if held.revision == 0 {
-            held = self.snapshot(tenant).await?;
+            self.snapshot(&mut held).await?;
         }
         for _ in 0..ROUNDS_MAX {
-            match self.changes(tenant, &mut held).await {
+            match self.changes(&mut held).await {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(failure) if failure.reason == "REVISION_TOO_OLD" => held = self.snapshot(tenant).await?,
+                Err(failure) if failure.reason == "REVISION_TOO_OLD" => self.snapshot(&mut held).await?,
                 Err(failure) => return Err(failure),
             }
         }
@@ -78,20 +73,20 @@ impl LeaseClient {
         compiled.await.map_err(Failure::internal)
     }
 
-    async fn snapshot(&self, tenant: TenantId) -> Result<Loaded, Failure> {
-        let request = pb::GetSnapshotRequest { tenant_id: tenant.to_string() };
+    async fn snapshot(&self, held: &mut Load) -> Result<(), Failure> {
+        let request = pb::GetSnapshotRequest { tenant_id: held.tenant.to_string() };
         let mut parts = status::answer(client(&self.0.peers, LOAD_MAX).get_snapshot(request).await)?;
-        let mut loaded = Loaded { facts: Facts::new(tenant), revision: 0 };
+        (held.facts, held.revision) = (Facts::new(held.tenant), 0);
         while let Some(part) = parts.message().await.map_err(|status| status::failure(&status))? {
-            apply(&mut loaded.facts, &part.changes)?;
-            loaded.revision = part.revision;
+            apply(&mut held.facts, &part.changes)?;
+            held.revision = part.revision;
         }
-        Ok(loaded)
+        Ok(())
     }
 
     /// Applies the next revisions; answers whether there were any.
-    async fn changes(&self, tenant: TenantId, held: &mut Loaded) -> Result<bool, Failure> {
-        let request = pb::ListChangesRequest { tenant_id: tenant.to_string(), after_revision: held.revision };
+    async fn changes(&self, held: &mut Load) -> Result<bool, Failure> {
+        let request = pb::ListChangesRequest { tenant_id: held.tenant.to_string(), after_revision: held.revision };
         let answer = status::answer(client(&self.0.peers, LOAD_MAX).list_changes(request).await)?;
         for revision in &answer.revisions {
             if revision.revision <= held.revision {
@@ -101,30 +96,6 @@ impl LeaseClient {
             held.revision = revision.revision;
         }
         Ok(!answer.revisions.is_empty())
-    }
-
-    fn loaded(&self, tenant: TenantId, result: Result<(Loaded, Snapshot), Failure>, incarnation: Option<String>) {
-        let mut state = self.state();
-        if state.incarnation != incarnation {
-            return;
-        }
-        let Some(held) = state.tenants.get_mut(&tenant) else { return };
-        match result {
-            Ok((loaded, snapshot)) => {
-                held.facts = Some(loaded.facts);
-                held.revision = loaded.revision;
-                self.0.leases.load(tenant, Arc::new(snapshot));
-                // Acknowledge at once: who revokes waits for it.
-                self.0.wake.notify_one();
-            }
-            Err(failure) => {
-                tracing::warn!(tenant.id = %tenant, %failure, "the permission state of a tenant cannot be loaded");
-                // Half of a change may have been applied: only a whole snapshot is sound now.
-                *held = super::Held { granted: held.granted, ..super::Held::nothing(tenant) };
-            }
-        }
-        drop(state);
-        self.0.changed.send_replace(());
     }
 }
 

@@ -6,7 +6,8 @@ use revisit_core::id::{SubjectId, TeamId};
 
 use super::*;
 use crate::{
-    Change, Exceptions, Extent, Flags, Grant, Guard, Layer, Level, Place, Row, RowCondition, TaskHolder, Team, Whom,
+    Change, Exceptions, Extent, Flags, Grant, Guard, Layer, Level, Origin, Place, Row, RowCondition, TaskHolder, Team,
+    Whom,
     fixture::{
         ADMIN, ALWAYS, BOSS, HEAD_OFFICE, MARKETING, NEWCOMER, NORTH, NORTH_MANAGER, NOW, REP_ONE, REP_TWO, SALES_LEAD,
         SERVICE_ONE, SOUTH, STORE_ONE, STORE_TWO, actions, assign, company_with, customer, grant_id, id, tenant, user,
@@ -22,6 +23,10 @@ fn allowed(filter: &Filter, row: &Row, now: Timestamp) -> Option<Levels> {
     if row.tenant != filter.tenant || row.auth_rev > filter.revision {
         return None;
     }
+    given(filter, row, now)
+}
+
+fn given(filter: &Filter, row: &Row, now: Timestamp) -> Option<Levels> {
     let mut levels = Levels::WRITE;
     for account in &filter.accounts {
         let given = account.clauses.iter().filter_map(|clause| matched(account, clause, row, now));
@@ -55,6 +60,9 @@ fn matched(account: &FilterAccount, clause: &FilterClause, row: &Row, now: Times
         Reach::Ids(ids) => ids.contains(&row.id),
         Reach::Tenant => true,
     };
+    if let Some(delegation) = &clause.delegation {
+        levels = levels.cap(given(delegation, row, now)?);
+    }
     (reached && named(clause.stages.as_ref(), row.stage.as_ref()) && named(clause.grades.as_ref(), row.grade.as_ref()))
         .then_some(levels)
 }
@@ -211,7 +219,8 @@ fn a_filter_holds_until_the_next_window_and_tells_in_whose_name_a_right_was_dele
     assert!(!grants(&view(REP_TWO)).contains(&later), "it has not begun");
     assert!(grants(&snapshot.filter_from(id(REP_TWO), Action::CustomerView, NOW)).contains(&later));
     let service = view(SERVICE_ONE);
-    let delegated: Vec<SubjectId> = service.accounts[0].clauses.iter().filter_map(|it| it.delegator).collect();
+    let delegated: Vec<SubjectId> =
+        service.accounts[0].clauses.iter().filter_map(|it| Some(it.delegation.as_ref()?.subject)).collect();
     assert_eq!(delegated, [id(REP_ONE)]);
 }
 

@@ -4,7 +4,7 @@ use revisit_core::Timestamp;
 
 use super::*;
 use crate::{
-    Change, Effect, Exceptions, Guard, Layer, Level, Removed, RowCondition, SubjectState, Whom,
+    Axis, Change, Effect, Exceptions, Guard, Layer, Level, Removed, RowCondition, SubjectState, Whom,
     fixture::{
         ADMIN, ALWAYS, BOSS, NEWCOMER, NORTH, NORTH_MANAGER, NOW, REP_ONE, REP_TWO, SALES_LEAD, SERVICE_ONE, SOUTH,
         SOUTH_REP, STORE_ONE, actions, assign, company, company_with, customer, department, grant_id, id, user,
@@ -158,4 +158,48 @@ fn a_subtree_of_another_region_is_not_reached() {
     assert_eq!(snapshot.subtree(id(NORTH)).len(), 3);
     let row = customer(SOUTH_REP, SOUTH);
     assert_eq!(snapshot.who(Action::CustomerView, &row, NOW), [BOSS, SOUTH_REP, 107, 108].map(id));
+}
+
+/// A colleague's row shared with somebody, and the same delegated by somebody.
+fn handed(number: u128, holder: u128, origin: Origin) -> Change {
+    let right = Template {
+        actions: actions(&[Action::CustomerView, Action::CustomerUpdate]),
+        extent: Extent::Tenant,
+        stages: None,
+        grades: None,
+        levels: Levels::WRITE,
+    };
+    Change::Grant(Grant::of(grant_id(number), id(holder), right, ALWAYS, origin))
+}
+
+#[test]
+fn a_delegated_grant_gives_what_its_giver_may_do_at_that_moment_and_no_more() {
+    let delegated = [handed(1, NEWCOMER, Origin::Delegation(id(SALES_LEAD)))];
+    let row = customer(REP_ONE, STORE_ONE);
+    let decide = |snapshot: &Snapshot, row: &crate::Row| snapshot.decide(id(NEWCOMER), Action::CustomerView, row, NOW);
+    let snapshot = company_with(&delegated);
+    let (own, lent) = (snapshot.decide(id(SALES_LEAD), Action::CustomerView, &row, NOW), decide(&snapshot, &row));
+    assert_eq!((lent.allowed, lent.levels), (true, own.levels), "the giver's levels, not the grant's");
+    let elsewhere = decide(&snapshot, &customer(SOUTH_REP, SOUTH));
+    assert_eq!(elsewhere.witness.refused(), Some(Axis::Parent), "out of the giver's reach");
+    let vips = company_with(&[&delegated[..], &[barred(SALES_LEAD)]].concat());
+    assert_eq!(decide(&vips, &row).levels.get(Layer::Sensitive), Level::Masked, "the giver's guards count");
+    let mut leaver = user(SALES_LEAD, STORE_ONE);
+    leaver.state = SubjectState::Left;
+    assert!(!decide(&company_with(&[&delegated[..], &[Change::Subject(leaver)]].concat()), &row).allowed);
+    let mut handed_on = delegated.to_vec();
+    handed_on.push(handed(2, REP_TWO, Origin::Delegation(id(NEWCOMER))));
+    let on = company_with(&handed_on).decide(id(REP_TWO), Action::CustomerView, &row, NOW);
+    assert!(!on.allowed, "what was delegated cannot be delegated on");
+}
+
+/// A guard on everything that one person sees.
+fn barred(who: u128) -> Change {
+    let Change::Guard(guard) = vip_guard() else { unreachable!("it is a guard") };
+    Change::Guard(Guard {
+        whom: Whom::Subject(id(who)),
+        except: Exceptions::default(),
+        condition: RowCondition::default(),
+        ..guard
+    })
 }

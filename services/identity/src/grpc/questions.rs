@@ -101,7 +101,15 @@ fn clause(it: FilterClause) -> pb::FilterClause {
         levels: Some(show::levels(it.levels)),
         start_time: time_optional(Some(it.from)),
         end_time: time_optional(Some(it.until)),
-        delegator_id: show::id(it.delegator),
+        delegation: it.delegation.map(|giver| delegation(*giver)),
+    }
+}
+
+fn delegation(it: Filter) -> pb::FilterDelegation {
+    pb::FilterDelegation {
+        delegator_id: it.subject.to_string(),
+        accounts: it.accounts.into_iter().map(account).collect(),
+        guards: it.guards.into_iter().map(guard).collect(),
     }
 }
 

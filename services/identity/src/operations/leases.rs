@@ -2,15 +2,12 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use revisit_core::{Steady, Timestamp, id::TenantId};
-use revisit_permission::Change;
+use revisit_core::{Timestamp, id::TenantId};
+use revisit_permission::{Change, Holder, Silence, Telling};
 
 use crate::{
     App,
-    domain::{
-        Error,
-        lease::{Holder, Silence, is_outstanding},
-    },
+    domain::Error,
     keys::jwks,
     store::{self, keys, leases, log},
 };
@@ -75,22 +72,17 @@ pub struct Effective {
     pub acknowledged: bool,
 }
 
-/// Waits until no replica can act on a revision before `revision`, which must be committed. Any replica of identity can
-/// tell: a read begun after the commit shows every holder that could have missed it, and none of their leases outlives
-/// TTL and drift.
+/// Waits until no replica can act on a revision before `revision`, which must be committed.
 pub async fn effective(app: &App, tenant: TenantId, revision: i64) -> Result<Effective, Error> {
-    let began: Steady = app.clock.steady();
+    let telling = Telling::begin(tenant, revision, app.clock.steady(), app.lease_life());
     loop {
         let renewed = app.renewed.notified();
         let (holders, at) = app
             .store
             .read(&app.workers.lease, async |tx| Ok((leases::holders(tx).await?, store::now(tx).await?)))
             .await?;
-        if !is_outstanding(&holders, tenant, revision) {
-            return Ok(Effective { at, acknowledged: true });
-        }
-        if app.clock.steady().since(began) >= app.lease_life() {
-            return Ok(Effective { at, acknowledged: false });
+        if let Some(effective) = telling.look(&holders, app.clock.steady()) {
+            return Ok(Effective { at, acknowledged: effective == revisit_permission::Effective::Acknowledged });
         }
         tokio::select! {
             () = renewed => (),

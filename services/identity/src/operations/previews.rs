@@ -218,7 +218,7 @@ impl Compared<'_> {
 
     fn on(&self, (before, after): (&Predicate, &Predicate), row: &Row) -> Option<RowChange> {
         let row = Row { tenant: self.comparison.before.tenant, ..row.clone() };
-        let levels = |predicate: &Predicate| predicate.check(&row, self.now).map(|(_, levels)| levels);
+        let levels = |predicate: &Predicate| predicate.check(&row, self.now);
         let (one, two) = (levels(before), levels(after));
         let (subject, action) = (after.subject(), after.action());
         (one != two).then_some(RowChange { row: row.id, subject, action, before: one, after: two })

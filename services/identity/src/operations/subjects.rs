@@ -6,7 +6,7 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Action, Levels, Permit, Row, Snapshot, SubjectKind};
+use revisit_permission::{Action, Levels, Permit, Row, Snapshot, SubjectKind, Witness};
 
 use super::{
     asking::{Asker, Explains, Hearing},
@@ -92,7 +92,7 @@ fn may_be_told(explains: &Explains, hearing: &Hearing<'_>, then: &Snapshot, subj
 }
 
 fn able(snapshot: &Snapshot, subject: SubjectId, action: Action, (row, at): (&Row, Timestamp)) -> Option<Able> {
-    let predicate = snapshot.predicate_once(subject, action);
-    let (place, levels) = predicate.check(row, at)?;
-    Some(Able { subject, levels, witness: grant_name(predicate.clauses()[place].grant) })
+    let decision = snapshot.predicate_once(subject, action).decide(row, at);
+    let Witness::Grant(grant) = decision.witness else { return None };
+    Some(Able { subject, levels: decision.levels, witness: grant_name(grant) })
 }

@@ -2,10 +2,11 @@
 
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{Failure, Id, id::TenantId};
+use revisit_permission::Holder;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::OnConflict};
 
 use super::entity::{self, lease};
-use crate::domain::lease::{Holder, pack, unpack};
+use crate::domain::lease::{pack, unpack};
 
 /// Tenants of one query.
 const CHUNK: usize = 500;

@@ -308,7 +308,7 @@ async fn related(app: &App, tx: &Tx, tenant: TenantId, customer: CustomerId) -> 
         let reading = app.leases.read(tenant).map_err(stale)?;
         let through_team = |user: &SubjectId| {
             let predicate = reading.snapshot.predicate(*user, Action::CustomerView);
-            predicate.clauses().iter().any(|clause| {
+            predicate.clauses().any(|clause| {
                 clause.holds(reading.now) && matches!(&clause.reach, Reach::Team(team) if known.teams.contains(team))
             })
         };

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use revisit_tests::measure::{Asked, say};
 
+mod lease;
 mod offboard;
 
-const USAGE: &str = "usage: tests/storm offboard [--quick | --full]\n";
+const USAGE: &str = "usage: tests/storm offboard | lease [--quick | --full]\n";
 
 fn main() -> ExitCode {
     let Some(Asked { name, size, binary: Some(binary) }) = Asked::read(std::env::args()) else {
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     };
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be made");
     match name.as_str() {
+        "lease" => lease::storm(size),
         "offboard" => threads.block_on(Box::pin(offboard::storm(size, &binary))),
         _ => {
             say(USAGE);

@@ -1,0 +1,205 @@
+//! The write side of the lease: what every message of identity changes. No I/O and no waiting, so that a simulation can
+//! send the messages in any order.
+//!
+//! A tenant is named by a renewal first and loaded after it, so that a revocation committed in between finds this
+//! holder's row. A deadline counts from the instant at which the renewal was sent, less the drift, and moves only once
+//! the revision that came back is loaded. A hint only makes a load earlier.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use revisit_core::{Steady, Timestamp, id::TenantId};
+
+use super::Leases;
+use crate::{facts::Facts, snapshot::Snapshot};
+
+/// What identity answered to a renewal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Renewal {
+    /// How long it holds, the drift not yet taken off.
+    pub ttl: Duration,
+    /// Time of identity's database, read after the holder's row was committed.
+    pub database_time: Timestamp,
+    /// Incarnation of that database.
+    pub incarnation: String,
+    /// The newest revision of each named tenant that exists, read after the holder's row was committed.
+    pub granted: HashMap<TenantId, i64>,
+}
+
+/// The state of a tenant while it is brought up to date. There is one at a time for each tenant: who has it loads.
+#[derive(Debug)]
+pub struct Load {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What is held; of revision 0 nothing is, and a snapshot has to be taken first.
+    pub facts: Facts,
+    /// Of which revision.
+    pub revision: i64,
+    incarnation: Option<String>,
+}
+
+/// Keeps the leases of one process.
+#[derive(Debug)]
+pub struct Keeper {
+    leases: Leases,
+    drift: Duration,
+    tenants: HashMap<TenantId, Held>,
+    /// Tenants that the newest renewal named and identity does not know.
+    unknown: HashSet<TenantId>,
+    incarnation: Option<String>,
+    /// Database time of the newest renewal, when it was sent, and until when it may be told.
+    time: Option<(Timestamp, Steady, Steady)>,
+}
+
+/// What is loaded of a tenant, apart from the snapshot that was compiled of it.
+#[derive(Debug)]
+struct Held {
+    /// Nothing while a load has them.
+    facts: Option<Facts>,
+    revision: i64,
+    /// The revision that the newest renewal brought.
+    granted: i64,
+}
+
+impl Held {
+    fn nothing(tenant: TenantId, granted: i64) -> Self {
+        Self { facts: Some(Facts::new(tenant)), revision: 0, granted }
+    }
+}
+
+impl Keeper {
+    /// Nothing is held yet. `drift` is taken off every lease for clocks that do not run alike.
+    #[must_use]
+    pub fn new(leases: Leases, drift: Duration) -> Self {
+        Self { leases, drift, tenants: HashMap::new(), unknown: HashSet::new(), incarnation: None, time: None }
+    }
+
+    /// The tenants to name in the next renewal, each with the revision that is acknowledged by it.
+    #[must_use]
+    pub fn named(&self) -> Vec<(TenantId, i64)> {
+        self.leases.tenants()
+    }
+
+    /// Somebody asks for a tenant: it may have come into being since it was last asked for.
+    pub fn name(&mut self, tenant: TenantId) {
+        self.unknown.remove(&tenant);
+        self.leases.name(tenant);
+    }
+
+    /// A renewal that was sent at `sent` and named these tenants was answered; what it makes necessary to load.
+    pub fn renewed(&mut self, sent: Steady, named: &[(TenantId, i64)], renewal: &Renewal) -> Vec<Load> {
+        let deadline = sent + renewal.ttl.saturating_sub(self.drift);
+        self.enter(&renewal.incarnation);
+        self.time = Some((renewal.database_time, sent, deadline));
+        self.unknown.clear();
+        let mut behind = Vec::new();
+        for (tenant, _) in named {
+            let Some(revision) = renewal.granted.get(tenant).copied() else {
+                self.forget(*tenant);
+                continue;
+            };
+            // The read side moves the deadline once that revision is loaded.
+            self.leases.renewed(*tenant, deadline, revision, (renewal.database_time, sent));
+            let held = self.tenants.entry(*tenant).or_insert_with(|| Held::nothing(*tenant, 0));
+            held.granted = revision;
+            if held.revision < revision {
+                behind.extend(self.take(*tenant));
+            }
+        }
+        behind
+    }
+
+    /// A change was committed. A tenant is first loaded after a renewal that named it, never by a hint.
+    pub fn hinted(&mut self, tenant: TenantId) -> Option<Load> {
+        self.tenants.get(&tenant).filter(|held| held.revision > 0)?;
+        self.take(tenant)
+    }
+
+    /// A load has ended well. Answers whether it still counts: then it is to be acknowledged at once, because who revokes
+    /// waits for it.
+    pub fn loaded(&mut self, load: Load, snapshot: Snapshot) -> bool {
+        if load.incarnation != self.incarnation {
+            return false;
+        }
+        let Some(held) = self.tenants.get_mut(&load.tenant) else { return false };
+        held.facts = Some(load.facts);
+        held.revision = load.revision;
+        self.leases.load(load.tenant, Arc::new(snapshot));
+        true
+    }
+
+    /// A load has failed: half of a change may have been applied, so that only a whole snapshot is sound now. The next
+    /// renewal tries again.
+    pub fn failed(&mut self, tenant: TenantId, incarnation: Option<&str>) {
+        if incarnation == self.incarnation.as_deref()
+            && let Some(held) = self.tenants.get_mut(&tenant)
+        {
+            *held = Held::nothing(tenant, held.granted);
+        }
+    }
+
+    /// Whether identity does not know a tenant that was named.
+    #[must_use]
+    pub fn is_unknown(&self, tenant: TenantId) -> bool {
+        self.unknown.contains(&tenant)
+    }
+
+    /// Whether everything that renewals have brought is loaded.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.tenants.values().all(|held| held.revision >= held.granted)
+    }
+
+    /// The lease time at `now`: database time of the lease plus what the boot-time clock has counted since; none past the
+    /// deadline.
+    #[must_use]
+    pub fn time(&self, now: Steady) -> Option<Timestamp> {
+        let (time, sent, until) = self.time?;
+        (now < until).then(|| time + now.since(sent))
+    }
+
+    /// Incarnation of identity's database, once it has answered.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<&str> {
+        self.incarnation.as_deref()
+    }
+
+    fn take(&mut self, tenant: TenantId) -> Option<Load> {
+        let held = self.tenants.get_mut(&tenant)?;
+        let facts = held.facts.take()?;
+        Some(Load { tenant, facts, revision: held.revision, incarnation: self.incarnation.clone() })
+    }
+
+    /// Another incarnation makes everything that was loaded worthless.
+    fn enter(&mut self, incarnation: &str) {
+        if self.incarnation.as_deref() == Some(incarnation) {
+            return;
+        }
+        if self.incarnation.replace(incarnation.to_owned()).is_some() {
+            for (tenant, _) in self.leases.tenants() {
+                self.leases.forget(tenant);
+                // Whoever waits for it has named it again; a load under way finds another incarnation and gives up.
+                self.tenants.remove(&tenant);
+                self.leases.name(tenant);
+            }
+        }
+    }
+
+    /// A tenant that identity does not know is not held, or made-up ids would fill the table.
+    fn forget(&mut self, tenant: TenantId) {
+        self.tenants.remove(&tenant);
+        self.unknown.insert(tenant);
+        self.leases.forget(tenant);
+    }
+}
+
+impl Load {
+    /// To say that it failed, when what was held of it is gone.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<&str> {
+        self.incarnation.as_deref()
+    }
+}
