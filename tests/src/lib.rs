@@ -4,6 +4,7 @@
 pub mod databases;
 pub mod fake_identity;
 pub mod meter;
+pub mod replica;
 pub mod speaker;
 pub mod world;
 

@@ -12,10 +12,11 @@ mod check;
 mod floor;
 mod import;
 mod list;
+mod revoke;
 mod rows;
 mod rpc;
 
-const USAGE: &str = "usage: tests/bench import | list | check | rpc | audit | alerts [--quick | --full]\n";
+const USAGE: &str = "usage: tests/bench import | list | check | rpc | revoke | audit | alerts [--quick | --full]\n";
 
 fn main() -> ExitCode {
     let Some(asked) = Asked::read(std::env::args()) else {
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             "check" => Box::pin(check::measure(asked.size)).await,
             "audit" => Box::pin(audit::measure(asked.size)).await,
             "alerts" => alerts::measure(asked.size),
+            "revoke" => Box::pin(revoke::measure(asked.size)).await,
             "rpc" => Box::pin(rpc::measure(asked.size)).await,
             _ => {
                 say(USAGE);
