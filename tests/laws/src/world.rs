@@ -187,7 +187,7 @@ fn team() -> BoxedStrategy<Team> {
 
 pub fn grant(holders: Id) -> BoxedStrategy<Grant> {
     let plain = vec![Origin::Direct, Origin::Share, Origin::Temporary, Origin::Team, Origin::BreakGlass];
-    let origin = select(plain);
+    let origin = prop_oneof![3 => select(plain), 1 => id().prop_map(Origin::Delegation)];
     (1..=holders, right(), window(), origin)
         .prop_map(|(holder, right, window, origin)| Grant { id: 0, holder, right, window, origin })
         .boxed()

@@ -41,6 +41,8 @@ const FEATURES: &[(&str, Without)] = &[
     ("grant", |it| it.world.grants.clear()),
     ("grant: window", |it| it.world.grants.iter_mut().for_each(|it| it.window = ALWAYS)),
     ("grant: temporary", |it| it.world.grants.retain(|it| it.origin != Origin::Temporary)),
+    ("grant: delegated", |it| it.world.grants.retain(|it| it.giver().is_none())),
+    ("grant: giver", |it| it.world.grants.iter_mut().for_each(|it| it.origin = Origin::Direct)),
     ("extent: own", |it| drop_extent(it, |it| matches!(it, Extent::Own))),
     ("extent: task", |it| drop_extent(it, |it| matches!(it, Extent::Task))),
     ("extent: department", |it| drop_extent(it, |it| matches!(it, Extent::Department(Some(_))))),
