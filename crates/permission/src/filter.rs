@@ -75,7 +75,18 @@ pub struct FilterClause {
     pub until: Timestamp,
     /// What whoever delegated it may do by rights of its own: the row must be among those rows too, and the levels are at
     /// most those.
-    pub delegation: Option<Box<Filter>>,
+    pub delegation: Option<Box<FilterDelegation>>,
+}
+
+/// What a giver may do by rights of its own: a filter within a filter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilterDelegation {
+    /// Who delegated.
+    pub subject: SubjectId,
+    /// See [`Filter::accounts`].
+    pub accounts: Vec<FilterAccount>,
+    /// See [`Filter::guards`].
+    pub guards: Vec<FilterGuard>,
 }
 
 /// What one guard takes away.
@@ -176,7 +187,10 @@ impl Snapshot {
             levels: clause.levels,
             from: clause.from,
             until: clause.until,
-            delegation: account.giver(place).map(|giver| Box::new(self.describe_policy(giver, action, windows))),
+            delegation: account.giver(place).map(|giver| {
+                let Filter { subject, accounts, guards, .. } = self.describe_policy(giver, action, windows);
+                Box::new(FilterDelegation { subject, accounts, guards })
+            }),
         };
         FilterAccount {
             who: account.who.to_vec(),
@@ -209,19 +223,23 @@ impl Filter {
     /// Ids that it names: what bounds its size.
     #[must_use]
     pub fn ids(&self) -> usize {
-        let clauses = self.accounts.iter().flat_map(|account| &account.clauses);
-        let of_guard = |guard: &FilterGuard| {
-            let departments = guard.departments.as_ref().map_or(0, Vec::len);
-            guard.except_owners.len() + departments + guard.ids.as_ref().map_or(0, |ids| ids.len())
-        };
-        clauses.map(FilterClause::ids).chain(self.guards.iter().map(of_guard)).sum()
+        ids(&self.accounts, &self.guards)
     }
+}
+
+fn ids(accounts: &[FilterAccount], guards: &[FilterGuard]) -> usize {
+    let clauses = accounts.iter().flat_map(|account| &account.clauses);
+    let of_guard = |guard: &FilterGuard| {
+        let departments = guard.departments.as_ref().map_or(0, Vec::len);
+        guard.except_owners.len() + departments + guard.ids.as_ref().map_or(0, |ids| ids.len())
+    };
+    clauses.map(FilterClause::ids).chain(guards.iter().map(of_guard)).sum()
 }
 
 impl FilterClause {
     fn ids(&self) -> usize {
         let rows = if let Reach::Ids(ids) = &self.reach { ids.len() } else { 0 };
-        let delegated = self.delegation.as_ref().map_or(0, |delegation| delegation.ids());
+        let delegated = self.delegation.as_ref().map_or(0, |it| ids(&it.accounts, &it.guards));
         self.departments.len() + rows + delegated
     }
 

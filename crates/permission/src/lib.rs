@@ -46,7 +46,7 @@ pub use comparison::{Comparison, GuardChange, RightChange};
 pub use decision::{Axis, Decision, GrantRef, Witness};
 pub use explain::{Considered, Explanation};
 pub use facts::Facts;
-pub use filter::{Filter, FilterAccount, FilterClause, FilterGuard};
+pub use filter::{Filter, FilterAccount, FilterClause, FilterDelegation, FilterGuard};
 pub use lease::{Effective, Holder, Keeper, Leases, Load, Reading, Renewal, Silence, Stale, TENANTS_MAX, Telling};
 pub use level::{Layer, Level, Levels};
 pub use mask::Mask;

@@ -23,16 +23,17 @@ fn allowed(filter: &Filter, row: &Row, now: Timestamp) -> Option<Levels> {
     if row.tenant != filter.tenant || row.auth_rev > filter.revision {
         return None;
     }
-    given(filter, row, now)
+    given((&filter.accounts, &filter.guards), row, now)
 }
 
-fn given(filter: &Filter, row: &Row, now: Timestamp) -> Option<Levels> {
+fn given(rights: (&[FilterAccount], &[FilterGuard]), row: &Row, now: Timestamp) -> Option<Levels> {
+    let (accounts, guards) = rights;
     let mut levels = Levels::WRITE;
-    for account in &filter.accounts {
+    for account in accounts {
         let given = account.clauses.iter().filter_map(|clause| matched(account, clause, row, now));
         levels = levels.cap(given.reduce(Levels::join)?);
     }
-    for guard in filter.guards.iter().filter(|guard| covered(guard, row)) {
+    for guard in guards.iter().filter(|guard| covered(guard, row)) {
         match guard.effect {
             Effect::Deny => return None,
             Effect::Cap(ceiling) => levels = levels.cap(ceiling),
@@ -61,7 +62,7 @@ fn matched(account: &FilterAccount, clause: &FilterClause, row: &Row, now: Times
         Reach::Tenant => true,
     };
     if let Some(delegation) = &clause.delegation {
-        levels = levels.cap(given(delegation, row, now)?);
+        levels = levels.cap(given((&delegation.accounts, &delegation.guards), row, now)?);
     }
     (reached && named(clause.stages.as_ref(), row.stage.as_ref()) && named(clause.grades.as_ref(), row.grade.as_ref()))
         .then_some(levels)

@@ -4,7 +4,7 @@ use revisit_bootstrap::{
     Reply, reply,
     wire::{time, time_optional},
 };
-use revisit_permission::{Effect, Filter, FilterAccount, FilterClause, FilterGuard, Reach, Reading};
+use revisit_permission::{Effect, Filter, FilterAccount, FilterClause, FilterDelegation, FilterGuard, Reach, Reading};
 use revisit_proto::identity::v1 as pb;
 use tonic::Request;
 
@@ -105,7 +105,7 @@ fn clause(it: FilterClause) -> pb::FilterClause {
     }
 }
 
-fn delegation(it: Filter) -> pb::FilterDelegation {
+fn delegation(it: FilterDelegation) -> pb::FilterDelegation {
     pb::FilterDelegation {
         delegator_id: it.subject.to_string(),
         accounts: it.accounts.into_iter().map(account).collect(),

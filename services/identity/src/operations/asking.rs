@@ -6,6 +6,7 @@
 use revisit_bootstrap::auth::Principal;
 use revisit_core::id::{SubjectId, TenantId};
 use revisit_permission::{Action, Reading, Row, Scope, SubjectFacts};
+use uuid::Uuid;
 
 use super::grants;
 use crate::{App, domain::Error, store::organisation};
@@ -16,6 +17,20 @@ pub enum Asker {
     Service,
     /// A subject: about itself, and with the right to explain about others of its company.
     Subject(Box<Principal>),
+}
+
+/// Stands for every company that is not the asker's: nobody has it, and all of them are answered alike.
+const ELSEWHERE: TenantId = TenantId::from_uuid(Uuid::nil());
+
+impl Asker {
+    /// Under which company questions are heard together: a subject's are about its own, or about none, however many it
+    /// names, so that one call never opens more than two.
+    pub fn heard_under(&self, named: Option<TenantId>) -> Option<TenantId> {
+        match self {
+            Self::Service => named,
+            Self::Subject(who) => named.filter(|named| *named != who.tenant()).map(|_| ELSEWHERE),
+        }
+    }
 }
 
 /// The questions of one asker about one company, on a snapshot that is new enough for the rows that they are about.
@@ -35,10 +50,14 @@ impl<'a> Hearing<'a> {
             Asker::Service => named.ok_or(required("tenant_id"))?,
             Asker::Subject(who) => who.tenant(),
         };
+        let foreign = named.is_some_and(|named| named != tenant);
         app.lease.hold(tenant).await?;
-        reach(app, tenant, revisions).await?;
+        // Of another company nothing is decided, so no revision is waited for.
+        if !foreign {
+            reach(app, tenant, revisions).await?;
+        }
         let reading = app.leases.read(tenant).map_err(|_| grants::lease_expired())?;
-        Ok(Self { asker, foreign: named.is_some_and(|named| named != tenant), tenant, reading })
+        Ok(Self { asker, foreign, tenant, reading })
     }
 
     /// Who is asked about: the asker when nobody is named. Fails unless the asker may ask about that one.

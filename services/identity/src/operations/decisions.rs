@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures::{StreamExt, stream};
 use revisit_bootstrap::auth::Principal;
 use revisit_core::{
     Failure, Timestamp,
@@ -67,6 +68,9 @@ fn decide(reading: &Reading, subject: SubjectId, question: &Question) -> Answer 
     }
 }
 
+/// Companies that one batch of a service of ours opens at once.
+const OPENED_AT_ONCE: usize = 8;
+
 /// Each question has its own answer; one that cannot be answered does not spoil the others. The state of a company is
 /// settled once, and whether the asker may ask about a subject once for each subject: no question waits by itself.
 pub async fn batch(
@@ -76,19 +80,20 @@ pub async fn batch(
 ) -> Vec<Result<Answer, Failure>> {
     let mut revisions: BTreeMap<Option<TenantId>, Vec<i64>> = BTreeMap::new();
     for question in questions.iter().flatten() {
-        revisions.entry(question.tenant).or_default().push(question.row.auth_rev);
+        revisions.entry(asker.heard_under(question.tenant)).or_default().push(question.row.auth_rev);
     }
-    // At once, so that a company that is not there yet keeps no other waiting.
-    let opened = revisions.iter().map(async |(tenant, revisions)| {
-        let hearing = Hearing::open(app, asker, *tenant, revisions).await;
-        (*tenant, hearing.map_err(Failure::from))
+    // Several at once, so that a company that is not there yet keeps few others waiting.
+    let opened = stream::iter(revisions).map(async |(tenant, revisions)| {
+        let hearing = Hearing::open(app, asker, tenant, &revisions).await;
+        (tenant, hearing.map_err(Failure::from))
     });
-    let hearings: BTreeMap<_, _> = futures::future::join_all(opened).await.into_iter().collect();
+    let hearings: BTreeMap<_, _> = opened.buffer_unordered(OPENED_AT_ONCE).collect().await;
     let mut subjects: HashMap<(Option<TenantId>, Option<SubjectId>), Result<SubjectId, Failure>> = HashMap::new();
     let mut answer = |question: Question| {
         // Every company of a question has been opened.
-        let hearing = hearings.get(&question.tenant).ok_or_else(unheard)?.as_ref().map_err(Failure::clone)?;
-        let subject = subjects.entry((question.tenant, question.subject));
+        let company = asker.heard_under(question.tenant);
+        let hearing = hearings.get(&company).ok_or_else(unheard)?.as_ref().map_err(Failure::clone)?;
+        let subject = subjects.entry((company, question.subject));
         let subject = subject.or_insert_with(|| hearing.subject(question.subject).map_err(Failure::from)).clone()?;
         Ok(decide(&hearing.reading, subject, &question))
     };

@@ -151,7 +151,11 @@ async fn stage(
         Proposal::Override(user, role, wanted) => {
             roles::stage_override(tx, book, who, (user, role), wanted).await.map(drop)
         }
-        Proposal::User(user, edit) => users::stage_change(tx, book, who, (user, edit)).await.map(drop),
+        Proposal::User(user, edit) => {
+            // Whether an address is taken is for who may write it, and changes no right.
+            let edit = UserEdit { email: None, phone: None, ..edit };
+            users::stage_change(tx, book, who, (user, edit)).await.map(drop)
+        }
         Proposal::Move(id, edit) => departments::stage(tx, book, id, edit).await,
         Proposal::Guard(input) => grants::stage_guard(app, book, input).map(drop),
         Proposal::GuardRemoval(id) => grants::stage_guard_removal(tx, book, id).await,

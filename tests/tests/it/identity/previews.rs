@@ -250,6 +250,27 @@ async fn a_preview_tells_what_its_author_may_not_do_and_is_refused_by_rules() {
 }
 
 #[tokio::test]
+async fn a_preview_does_not_tell_which_addresses_are_taken() {
+    on_each(async |world| {
+        let company = company(world).await;
+        let look = explainer_of(world, "look", &company.store).await;
+        let request = pb::GetUserRequest { user_id: company.rep.clone(), ..pb::GetUserRequest::default() };
+        let rep = world.admin.directory().get_user(request).await.expect("it is there").into_inner();
+        let told = async |email: &str| {
+            let update = pb::UpdateUserRequest {
+                user: Some(pb::User { email: email.to_owned(), ..rep.clone() }),
+                update_mask: Some(prost_types::FieldMask { paths: vec!["email".to_owned()] }),
+                reason: String::new(),
+            };
+            preview(&look, Change::UpdateUser(update), &company).await.expect("it is shown").refusal_reason
+        };
+        // The first is another user's.
+        assert_eq!(told("boss@acme.example").await, told("nobody@acme.example").await);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn nobody_previews_what_they_may_not_explain() {
     on_each(async |world| {
         let company = company(world).await;
