@@ -1,8 +1,8 @@
 //! The compiled form of everything that rules say about one subject and one type of rows: the only thing that decides.
 //!
 //! It is an OR of clauses, one per grant, AND the same for each account above a sub-account, AND NOT each guard that
-//! denies. All actions of a type share it, because most of it is the same for all of them and a check is as fast as the
-//! memory that it touches is small.
+//! denies; a delegated clause counts where its giver's own policy allows. All actions of a type share it, because most of
+//! it is the same for all of them and a check is as fast as the memory that it touches is small.
 
 use std::sync::Arc;
 

@@ -96,19 +96,11 @@ impl Keeper {
         self.time = Some((renewal.database_time, sent, deadline));
         self.unknown.clear();
         let mut behind = Vec::new();
-        for (tenant, acknowledged) in named {
+        for (tenant, _) in named {
             let Some(revision) = renewal.granted.get(tenant).copied() else {
                 self.forget(*tenant);
                 continue;
             };
-            // What was acknowledged when the request left had been committed; a database that knows less was set back,
-            // and its next revisions are others under the same numbers.
-            if revision < *acknowledged {
-                self.leases.forget(*tenant);
-                self.tenants.remove(tenant);
-                self.leases.name(*tenant);
-                continue;
-            }
             // The read side moves the deadline once that revision is loaded.
             self.leases.renewed(*tenant, deadline, revision, (renewal.database_time, sent));
             let held = self.tenants.entry(*tenant).or_insert_with(|| Held::nothing(*tenant, 0));
@@ -209,52 +201,5 @@ impl Load {
     #[must_use]
     pub fn incarnation(&self) -> Option<&str> {
         self.incarnation.as_deref()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use revisit_core::ManualClock;
-
-    use super::*;
-    use crate::fixture::{NOW, company, tenant};
-
-    fn renewal(revision: i64) -> Renewal {
-        Renewal {
-            ttl: Duration::from_secs(2),
-            database_time: NOW,
-            incarnation: "one".to_owned(),
-            granted: HashMap::from([(tenant(), revision)]),
-        }
-    }
-
-    /// Renews, and loads what that makes necessary at a revision.
-    fn renew(keeper: &mut Keeper, clock: &ManualClock, revision: i64) -> usize {
-        let named = keeper.named();
-        let loads = keeper.renewed(clock.clock().steady(), &named, &renewal(revision));
-        let count = loads.len();
-        for mut load in loads {
-            (load.facts, load.revision) = (company(), revision);
-            let snapshot = Snapshot::compile(&load.facts, revision);
-            assert!(keeper.loaded(load, snapshot));
-        }
-        count
-    }
-
-    #[test]
-    fn a_database_that_knows_less_than_was_acknowledged_is_answered_from_no_more() {
-        let clock = ManualClock::frozen(NOW);
-        let leases = Leases::new(clock.clock());
-        let mut keeper = Keeper::new(leases.clone(), Duration::from_millis(50));
-        keeper.name(tenant());
-        let reads = || leases.read(tenant()).ok().map(|reading| reading.snapshot.revision);
-        assert_eq!(renew(&mut keeper, &clock, 10), 1);
-        assert_eq!(reads(), Some(10));
-        // Identity's database was set back to 7.
-        assert_eq!(renew(&mut keeper, &clock, 7), 0);
-        assert_eq!(reads(), None, "what it held is another history's");
-        assert_eq!(keeper.named(), [(tenant(), 0)], "nothing is acknowledged");
-        assert_eq!(renew(&mut keeper, &clock, 8), 1);
-        assert_eq!(reads(), Some(8));
     }
 }
