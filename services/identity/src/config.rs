@@ -115,9 +115,6 @@ impl Alerts {
             let field = format!("identity.alerts.{}.window_seconds", rule.name());
             input.number(&field, section.window_seconds, 60..=86_400);
         }
-        // Whoever knows a name could end that one's sessions by failing in it.
-        let field = "identity.alerts.failed_log_ins.freeze";
-        input.require(!self.failed_log_ins.freeze, field, "must be false: others could end a user's sessions by it");
         let zone = self.time_zone.parse::<Tz>().is_ok();
         input.require(zone, "identity.alerts.time_zone", "must be the name of a time zone, like Asia/Shanghai");
         let [begin, end] = self.working_hours;
