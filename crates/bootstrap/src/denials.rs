@@ -2,7 +2,8 @@
 //!
 //! Every refusal of a call that a user or service account makes leaves with the code PERMISSION_DENIED, so it is caught
 //! here, in front of all handlers, and none of them can forget it. The first of equal ones in a minute is committed to
-//! the outbox before the answer leaves; the rest of the minute is counted and written as one entry when it ends.
+//! the outbox before the answer leaves; the rest of the minute is counted and written as one entry when it ends, those of a
+//! burst a few at a time, so that an alert about it does not wait for the minute.
 //!
 //! Not written: questions (`Access.Check` answers, it does not refuse), and rows that a caller may not read. Those are
 //! looked up within the caller's scope, where a hidden row and a missing one are the same NOT_FOUND.
@@ -31,7 +32,7 @@ use crate::{
 mod minutes;
 mod trailers;
 
-use minutes::{Key, Minute, Minutes};
+use minutes::{Due, Key, Minute, Minutes};
 
 /// Says on an answer that its refusal is in the audit log: a service that passes it on does not write it again.
 pub(crate) const AUDITED_HEADER: &str = "x-revisit-audited";
@@ -77,12 +78,20 @@ impl Denials {
     /// Writes the entry, or counts it when its minute has an equal one.
     async fn note(&self, key: Key, entry: Entry) -> Result<(), Failure> {
         let minute = Minute::of(self.0.clock.wall());
-        if self.0.minutes.counted(minute, &key) {
-            return Ok(());
+        match self.0.minutes.count(minute, &key) {
+            Due::Later => (),
+            Due::Part(counted) => {
+                if let Err(failure) = self.write(vec![counted.rest()]).await {
+                    self.0.minutes.give_back(vec![((minute, key), counted)]);
+                    return Err(failure);
+                }
+            }
+            Due::Full => {
+                self.write(vec![entry.clone()]).await?;
+                // Only now: what was not written must not make the next one a counted one.
+                self.0.minutes.written(minute, key, entry);
+            }
         }
-        self.write(vec![entry.clone()]).await?;
-        // Only now: what was not written must not make the next one a counted one.
-        self.0.minutes.written(minute, key, entry);
         Ok(())
     }
 
@@ -104,10 +113,7 @@ impl Denials {
             if counted.is_empty() {
                 return;
             }
-            let entries: Vec<_> = counted
-                .iter()
-                .map(|(_, counted)| counted.entry.clone().with(|message| message.count = counted.more))
-                .collect();
+            let entries: Vec<_> = counted.iter().map(|(_, counted)| counted.rest()).collect();
             if let Err(failure) = self.write(entries).await {
                 tracing::warn!(%failure, entries = counted.len(), "counted denials could not be written");
                 self.0.minutes.give_back(counted);

@@ -5,7 +5,10 @@
 //! decision answers UNAVAILABLE.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,8 @@ struct Inner {
     peers: Peers,
     holder: String,
     epoch: String,
+    /// Renewals sent so far.
+    sent: AtomicI64,
     wait_max: Duration,
     keeper: Mutex<Keeper>,
     /// Two renewals at once could acknowledge backwards.
@@ -56,6 +61,7 @@ impl LeaseClient {
         Self(Arc::new(Inner {
             holder: format!("{holder}/{}", draw()),
             epoch: draw().to_string(),
+            sent: AtomicI64::new(0),
             wait_max: Duration::from_millis(settings.wait_millis_max),
             keeper: Mutex::new(Keeper::new(leases.clone(), Duration::from_millis(settings.drift_millis))),
             renewing: tokio::sync::Mutex::default(),
@@ -183,11 +189,25 @@ impl LeaseClient {
 
     async fn renew(&self) -> Result<Duration, Failure> {
         let _one = self.0.renewing.lock().await;
-        let named = self.keeper().named();
+        let mut ttl = self.renew_once().await?;
+        if self.keeper().take_renamed() {
+            ttl = self.renew_once().await?;
+        }
+        self.0.changed.send_replace(());
+        Ok(ttl)
+    }
+
+    async fn renew_once(&self) -> Result<Duration, Failure> {
+        let (named, incarnation) = {
+            let keeper = self.keeper();
+            (keeper.named(), keeper.incarnation().unwrap_or_default().to_owned())
+        };
         let request = pb::RenewLeaseRequest {
             holder: self.0.holder.clone(),
             epoch: self.0.epoch.clone(),
             tenants: named.iter().map(|(tenant, revision)| load::tenant_revision(*tenant, *revision)).collect(),
+            number: self.0.sent.fetch_add(1, Ordering::SeqCst) + 1,
+            incarnation,
         };
         // Before the request leaves: identity's reading is later than this in every case.
         let sent = self.0.clock.steady();
@@ -208,7 +228,6 @@ impl LeaseClient {
             keeper.renewed(sent, &named, &renewal)
         };
         behind.into_iter().for_each(|load| self.load_soon(load));
-        self.0.changed.send_replace(());
         Ok(renewal.ttl)
     }
 

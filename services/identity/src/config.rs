@@ -115,6 +115,8 @@ impl Alerts {
             let field = format!("identity.alerts.{}.window_seconds", rule.name());
             input.number(&field, section.window_seconds, 60..=86_400);
         }
+        let rule = "must be false: whoever fails in somebody's name would end that one's sessions";
+        input.require(!self.failed_log_ins.freeze, "identity.alerts.failed_log_ins.freeze", rule);
         let zone = self.time_zone.parse::<Tz>().is_ok();
         input.require(zone, "identity.alerts.time_zone", "must be the name of a time zone, like Asia/Shanghai");
         let [begin, end] = self.working_hours;

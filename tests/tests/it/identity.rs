@@ -7,6 +7,7 @@ mod authzen;
 mod directory;
 mod escalation;
 mod first_links;
+mod leases;
 mod lists;
 mod log_in;
 mod posts;

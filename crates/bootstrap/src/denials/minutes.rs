@@ -17,6 +17,10 @@ use crate::audit::Entry;
 const KEYS_MAX: usize = 4_096;
 /// How long equal denials are counted together.
 const MINUTE: Duration = Duration::from_secs(60);
+/// So many counted ones are written at once, as one entry: who tries everything is seen while it goes on.
+const PART: i64 = 8;
+/// Parts of a minute that are written at once; what comes after them waits for its end.
+const PARTS_MAX: u8 = 8;
 
 /// A minute of the wall.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -43,10 +47,28 @@ pub struct Key {
     pub reason: &'static str,
 }
 
-/// A denial that was written in full, and how many more came after it.
+/// A denial that was written in full, and how many more came after it that are not written yet.
 pub struct Counted {
     pub entry: Entry,
     pub more: i64,
+    parts: u8,
+}
+
+impl Counted {
+    /// The entry for those that came after it.
+    pub fn rest(&self) -> Entry {
+        self.entry.clone().with(|message| message.count = self.more)
+    }
+}
+
+/// What is to be written of a denial.
+pub enum Due {
+    /// Itself, in full.
+    Full,
+    /// Those that were counted, it among them.
+    Part(Counted),
+    /// Nothing yet.
+    Later,
 }
 
 /// The denials of the running minute, and of earlier ones until they are taken.
@@ -54,19 +76,25 @@ pub struct Counted {
 pub struct Minutes(Mutex<HashMap<(Minute, Key), Counted>>);
 
 impl Minutes {
-    /// Counts a denial if its minute has an equal one in full; else it is to be written.
-    pub fn counted(&self, minute: Minute, key: &Key) -> bool {
+    /// Counts a denial if its minute has an equal one in full.
+    pub fn count(&self, minute: Minute, key: &Key) -> Due {
         // A key is small beside the call that it came with.
         let mut held = self.lock();
-        let known = held.get_mut(&(minute, key.clone()));
-        known.map(|counted| counted.more += 1).is_some()
+        let Some(known) = held.get_mut(&(minute, key.clone())) else { return Due::Full };
+        known.more += 1;
+        if known.more < PART || known.parts == PARTS_MAX {
+            return Due::Later;
+        }
+        known.parts += 1;
+        let more = std::mem::take(&mut known.more);
+        Due::Part(Counted { entry: known.entry.clone(), more, parts: known.parts })
     }
 
     /// Remembers that a denial was written in full. When two were written at the same moment, the first stays.
     pub fn written(&self, minute: Minute, key: Key, entry: Entry) {
         let mut held = self.lock();
         if held.len() < KEYS_MAX {
-            held.entry((minute, key)).or_insert(Counted { entry, more: 0 });
+            held.entry((minute, key)).or_insert(Counted { entry, more: 0, parts: 0 });
         }
     }
 
@@ -119,7 +147,7 @@ mod tests {
 
     /// Whether a denial is written in full.
     fn full(minutes: &Minutes, at: Minute, (key, entry): (Key, Entry)) -> bool {
-        let full = !minutes.counted(at, &key);
+        let full = matches!(minutes.count(at, &key), Due::Full);
         if full {
             minutes.written(at, key, entry);
         }
@@ -139,6 +167,19 @@ mod tests {
         let taken = minutes.take(Some(Minute(8)), 10);
         assert_eq!(taken.iter().map(|(_, counted)| counted.more).collect::<Vec<_>>(), [2]);
         assert!(minutes.take(Some(Minute(8)), 10).is_empty(), "taken once");
+    }
+
+    #[test]
+    fn a_burst_is_due_in_parts_while_it_goes_on_and_a_flood_at_the_end_of_its_minute() {
+        let (minutes, now) = (Minutes::default(), Minute(7));
+        assert!(full(&minutes, now, key(2, "customer.view")));
+        let parts = (0..100).filter_map(|_| match minutes.count(now, &key(2, "customer.view").0) {
+            Due::Part(counted) => Some(counted.more),
+            Due::Full | Due::Later => None,
+        });
+        assert_eq!(parts.collect::<Vec<_>>(), [8; 8]);
+        let taken = minutes.take(None, 10);
+        assert_eq!(taken.iter().map(|(_, counted)| counted.more).collect::<Vec<_>>(), [100 - 64]);
     }
 
     #[test]

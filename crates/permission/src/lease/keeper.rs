@@ -50,6 +50,8 @@ pub struct Keeper {
     /// Tenants that the newest renewal named and identity does not know.
     unknown: HashSet<TenantId>,
     incarnation: Option<String>,
+    /// Something was named anew by the newest renewal: it counts once the next one has named it.
+    renamed: bool,
     /// Database time of the newest renewal, when it was sent, and until when it may be told.
     time: Option<(Timestamp, Steady, Steady)>,
 }
@@ -74,7 +76,15 @@ impl Keeper {
     /// Nothing is held yet. `drift` is taken off every lease for clocks that do not run alike.
     #[must_use]
     pub fn new(leases: Leases, drift: Duration) -> Self {
-        Self { leases, drift, tenants: HashMap::new(), unknown: HashSet::new(), incarnation: None, time: None }
+        Self {
+            leases,
+            drift,
+            tenants: HashMap::new(),
+            unknown: HashSet::new(),
+            incarnation: None,
+            renamed: false,
+            time: None,
+        }
     }
 
     /// The tenants to name in the next renewal, each with the revision that is acknowledged by it.
@@ -96,11 +106,17 @@ impl Keeper {
         self.time = Some((renewal.database_time, sent, deadline));
         self.unknown.clear();
         let mut behind = Vec::new();
-        for (tenant, _) in named {
+        for (tenant, acknowledged) in named {
             let Some(revision) = renewal.granted.get(tenant).copied() else {
                 self.forget(*tenant);
                 continue;
             };
+            // What was acknowledged when the request left had been committed. A database that knows less was set back:
+            // its next revisions are others under the same numbers, and this row acknowledges some of them unseen.
+            if revision < *acknowledged {
+                self.anew(*tenant);
+                continue;
+            }
             // The read side moves the deadline once that revision is loaded.
             self.leases.renewed(*tenant, deadline, revision, (renewal.database_time, sent));
             let held = self.tenants.entry(*tenant).or_insert_with(|| Held::nothing(*tenant, 0));
@@ -110,6 +126,11 @@ impl Keeper {
             }
         }
         behind
+    }
+
+    /// Whether the next renewal has to follow at once, because the newest one has named something anew.
+    pub fn take_renamed(&mut self) -> bool {
+        std::mem::take(&mut self.renamed)
     }
 
     /// A change was committed. A tenant is first loaded after a renewal that named it, never by a hint.
@@ -180,12 +201,18 @@ impl Keeper {
         }
         if self.incarnation.replace(incarnation.to_owned()).is_some() {
             for (tenant, _) in self.leases.tenants() {
-                self.leases.forget(tenant);
-                // Whoever waits for it has named it again; a load under way finds another incarnation and gives up.
-                self.tenants.remove(&tenant);
-                self.leases.name(tenant);
+                // A load under way finds another incarnation and gives up.
+                self.anew(tenant);
             }
         }
+    }
+
+    /// Begins with a tenant as if it had never been named; whoever waits for it has asked for it.
+    fn anew(&mut self, tenant: TenantId) {
+        self.leases.forget(tenant);
+        self.tenants.remove(&tenant);
+        self.leases.name(tenant);
+        self.renamed = true;
     }
 
     /// A tenant that identity does not know is not held, or made-up ids would fill the table.
@@ -201,5 +228,52 @@ impl Load {
     #[must_use]
     pub fn incarnation(&self) -> Option<&str> {
         self.incarnation.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use revisit_core::ManualClock;
+
+    use super::*;
+    use crate::fixture::{NOW, company, tenant};
+
+    fn renewal(revision: i64) -> Renewal {
+        Renewal {
+            ttl: Duration::from_secs(2),
+            database_time: NOW,
+            incarnation: "one".to_owned(),
+            granted: HashMap::from([(tenant(), revision)]),
+        }
+    }
+
+    /// Renews, and loads what that makes necessary at a revision.
+    fn renew(keeper: &mut Keeper, clock: &ManualClock, revision: i64) -> usize {
+        let named = keeper.named();
+        let loads = keeper.renewed(clock.clock().steady(), &named, &renewal(revision));
+        let count = loads.len();
+        for mut load in loads {
+            (load.facts, load.revision) = (company(), revision);
+            let snapshot = Snapshot::compile(&load.facts, revision);
+            assert!(keeper.loaded(load, snapshot));
+        }
+        count
+    }
+
+    #[test]
+    fn a_database_that_knows_less_than_was_acknowledged_is_answered_from_once_it_was_named_anew() {
+        let clock = ManualClock::frozen(NOW);
+        let leases = Leases::new(clock.clock());
+        let mut keeper = Keeper::new(leases.clone(), Duration::from_millis(50));
+        keeper.name(tenant());
+        let reads = || leases.read(tenant()).ok().map(|reading| reading.snapshot.revision);
+        assert_eq!((renew(&mut keeper, &clock, 10), keeper.take_renamed()), (1, false));
+        assert_eq!(reads(), Some(10));
+        // Identity's database was set back to 7.
+        assert_eq!((renew(&mut keeper, &clock, 7), keeper.take_renamed()), (0, true));
+        assert_eq!(reads(), None, "what it held is another history's");
+        assert_eq!(keeper.named(), [(tenant(), 0)], "nothing is acknowledged");
+        assert_eq!((renew(&mut keeper, &clock, 8), keeper.take_renamed()), (1, false));
+        assert_eq!(reads(), Some(8));
     }
 }

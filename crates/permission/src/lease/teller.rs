@@ -12,8 +12,9 @@ pub struct Holder {
     pub name: String,
     /// Drawn at start-up.
     pub epoch: String,
-    /// Drawn anew with each renewal, so that an unchanged row is a silent holder.
-    pub beat: i64,
+    /// Counts its renewals: an unchanged row is a silent holder, and a row never gives way to an earlier renewal, which
+    /// may name fewer tenants than the holder answers for by now.
+    pub number: i64,
     /// Each tenant that it serves, with the revision that it has acknowledged.
     pub tenants: Vec<(TenantId, i64)>,
 }
@@ -73,19 +74,19 @@ pub struct Silence {
 
 impl Silence {
     /// Looks at all rows and answers those that have not changed for `life` of this replica's own boot-time clock. A row
-    /// is compared by epoch and beat, so what was renewed in between is never among them.
+    /// is compared by epoch and number, so what was renewed in between is never among them.
     pub fn look<'a>(&mut self, holders: &'a [Holder], now: Steady, life: Duration) -> Vec<&'a Holder> {
         self.seen.retain(|name, _| holders.iter().any(|holder| holder.name == *name));
         let mut silent = Vec::new();
         for holder in holders {
             match self.seen.get(&holder.name) {
-                Some((epoch, beat, since)) if *epoch == holder.epoch && *beat == holder.beat => {
+                Some((epoch, number, since)) if *epoch == holder.epoch && *number == holder.number => {
                     if now.since(*since) >= life {
                         silent.push(holder);
                     }
                 }
                 Some(_) | None => {
-                    self.seen.insert(holder.name.clone(), (holder.epoch.clone(), holder.beat, now));
+                    self.seen.insert(holder.name.clone(), (holder.epoch.clone(), holder.number, now));
                 }
             }
         }
@@ -103,8 +104,8 @@ mod tests {
         TenantId::from_uuid(Uuid::from_u128(number))
     }
 
-    fn holder(beat: i64, tenants: &[(TenantId, i64)]) -> Holder {
-        Holder { name: "customer/1".to_owned(), epoch: "e".to_owned(), beat, tenants: tenants.to_vec() }
+    fn holder(number: i64, tenants: &[(TenantId, i64)]) -> Holder {
+        Holder { name: "customer/1".to_owned(), epoch: "e".to_owned(), number, tenants: tenants.to_vec() }
     }
 
     fn at(millis: u64) -> Steady {

@@ -1,5 +1,6 @@
 //! Alerts: when what somebody does looks like a leak or a misuse. Each rule weighs every entry of the audit log for
-//! somebody, and tells once in a window in which the weights reach what is allowed.
+//! somebody, and tells once in a window in which the weights reach what is allowed; where an alert ends sessions, counting
+//! begins anew with it, so that who comes back is stopped again.
 //!
 //! Time is the entries' own, so the same log gives the same alerts whenever it is read again.
 
@@ -199,6 +200,8 @@ struct Window {
 
 impl Window {
     /// Adds a weight; answers the sum when it is to be told.
+    ///
+    /// An entry that claims a time far ahead moves the window there; the caller clamps it.
     fn add(&mut self, at: Timestamp, weight: u64, limit: Limit) -> Option<u64> {
         let window = i64::try_from(limit.window.as_micros()).unwrap_or(i64::MAX);
         let part = (window / i64::from(PARTS)).max(1);
@@ -219,7 +222,11 @@ impl Window {
         if sum < limit.count || silent {
             return None;
         }
-        self.told_at = Some(at);
+        match limit.reaction {
+            Reaction::Tell => self.told_at = Some(at),
+            // The sessions have ended: what comes now is another attempt.
+            Reaction::Freeze => self.parts.clear(),
+        }
         Some(sum)
     }
 
@@ -233,13 +240,15 @@ impl Window {
 pub struct Engine {
     /// The last entry that was weighed.
     pub number: i64,
+    /// Its hash: another replica may have chained another entry under the number.
+    pub hash: Vec<u8>,
     windows: HashMap<(Rule, Uuid), Window>,
 }
 
 impl Engine {
     /// One that begins behind an entry.
     pub fn after(number: i64) -> Self {
-        Self { number, windows: HashMap::new() }
+        Self { number, hash: Vec::new(), windows: HashMap::new() }
     }
 
     /// Weighs the next entry; answers what is to be told.
@@ -262,10 +271,11 @@ impl Engine {
         if self.windows.len() < WINDOWS_MAX {
             return;
         }
-        let mut newest: Vec<i64> = self.windows.values().map(Window::newest).collect();
-        newest.sort_unstable();
-        let middle = newest[newest.len() / 2];
-        self.windows.retain(|_, window| window.newest() > middle);
+        let mut oldest_first: Vec<_> = self.windows.iter().map(|(key, window)| (window.newest(), *key)).collect();
+        oldest_first.sort_unstable();
+        for (_, key) in oldest_first.iter().take(WINDOWS_MAX / 2) {
+            self.windows.remove(key);
+        }
     }
 }
 

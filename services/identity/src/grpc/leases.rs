@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::{Stream, StreamExt, stream};
 use revisit_bootstrap::{Reply, Streamed, internal, reply, reply_stream, settings::SERVICES};
 use revisit_core::{Failure, Input, id::TenantId};
-use revisit_permission::Change;
+use revisit_permission::{Change, Holder};
 use revisit_proto::identity::v1::{self as pb, leases_server::Leases};
 use tokio_stream::wrappers::BroadcastStream;
 use tonic::{Request, async_trait};
@@ -31,13 +31,13 @@ fn revision(tenant: TenantId, it: &Revision) -> Result<pb::WatchChangesResponse,
     Ok(pb::WatchChangesResponse { tenant_id, revision: it.number, changes })
 }
 
-/// A replica: name, epoch and tenants.
-type Replica = (String, String, Vec<(TenantId, i64)>);
-
-fn replica(message: pb::RenewLeaseRequest) -> Result<Replica, Failure> {
+/// A replica's row, and the incarnation that it speaks of.
+fn holder(message: pb::RenewLeaseRequest) -> Result<(Holder, String), Failure> {
     let mut input = Input::default();
-    let holder = input.text("holder", &message.holder, 1..=NAME_MAX);
+    let name = input.text("holder", &message.holder, 1..=NAME_MAX);
     let epoch = input.text("epoch", &message.epoch, 1..=NAME_MAX);
+    let incarnation = input.text("incarnation", &message.incarnation, 0..=NAME_MAX);
+    input.require(message.number > 0, "number", "must be 1 or more");
     input.require(message.tenants.len() <= TENANTS_MAX, "tenants", "must have at most 10,000 entries");
     let mut tenants = Vec::new();
     for (index, it) in message.tenants.iter().take(TENANTS_MAX).enumerate() {
@@ -45,7 +45,7 @@ fn replica(message: pb::RenewLeaseRequest) -> Result<Replica, Failure> {
         tenants.push((input.id(&format!("tenants[{index}].tenant_id"), &it.tenant_id), it.revision));
     }
     input.finish()?;
-    Ok((holder, epoch, tenants))
+    Ok((Holder { name, epoch, number: message.number, tenants }, incarnation))
 }
 
 #[async_trait]
@@ -57,8 +57,8 @@ impl Leases for Served {
         let (_, message) = internal(request, &SERVICES)?;
         reply(
             async {
-                let (holder, epoch, tenants) = replica(message)?;
-                let renewed = leases::renew(&self.0, holder, epoch, tenants).await?;
+                let (holder, incarnation) = holder(message)?;
+                let renewed = leases::renew(&self.0, holder, &incarnation).await?;
                 let tenant = |(tenant, revision): (TenantId, i64)| pb::TenantRevision {
                     tenant_id: tenant.to_string(),
                     revision,

@@ -23,7 +23,7 @@ use crate::{
     domain::{
         Error,
         alert::{Alert, Engine, Limits, Outcome, Reaction, Rule, Seen},
-        chain::Link,
+        chain::{Head, Link},
     },
     store::{
         accounts,
@@ -34,12 +34,13 @@ use crate::{
 
 /// Companies that are remembered at once.
 const ENGINES_MAX: usize = 1_000;
-/// Entries that are read again after a restart, or when another replica has chained them.
-const CATCH_UP_MAX: i64 = 5_000;
+/// Entries that are read again at the most after a restart, or when another replica has chained them.
+const CATCH_UP_MAX: i64 = 100_000;
 /// Entries of one read.
 const READ_MAX: u64 = 1_000;
-/// Alerts whose sessions are ended in one round.
+/// Alerts of one read whose sessions are to end, and reads of one round.
 const FREEZE_MAX: u64 = 100;
+const FREEZE_READS_MAX: usize = 100;
 
 /// What is remembered of each company. Losing it costs reading the log again.
 pub struct Watch {
@@ -58,53 +59,70 @@ impl Watch {
     }
 }
 
-/// Weighs an entry that is being chained. The caller holds the chain's lock.
-pub async fn weigh(app: &App, tx: &Tx, tenant: TenantId, link: &Link) -> Result<(), Failure> {
+/// Weighs an entry that is being chained behind `head`. The caller holds the chain's lock.
+pub async fn weigh(app: &App, tx: &Tx, tenant: TenantId, (head, link): (&Head, &Link)) -> Result<(), Failure> {
     // Taken out: an entry that fails on the way leaves nothing behind, and the log is read again.
     let known = app.watch.lock().remove(&tenant);
-    let mut engine = caught_up(app, tx, (tenant, link), known).await?;
-    let raised = seen(&link.entry).map(|seen| engine.take(link.number, &seen, &app.watch.limits)).unwrap_or_default();
-    engine.number = link.number;
+    let now = app.clock.wall();
+    let mut engine = caught_up(app, tx, (tenant, head, now), known).await?;
+    let raised =
+        seen(&link.entry, now).map(|seen| engine.take(link.number, &seen, &app.watch.limits)).unwrap_or_default();
+    (engine.number, engine.hash) = (link.number, link.hash.clone());
     for alert in raised {
         raise(tx, tenant, link.number, &alert).await?;
     }
     let mut engines = app.watch.lock();
     if engines.len() >= ENGINES_MAX {
-        // Rare, and each of them is read again when it is needed.
-        engines.clear();
+        // Whose it is does not matter: it is read again when it is needed.
+        let some = engines.keys().next().copied();
+        some.map(|some| engines.remove(&some));
     }
     engines.insert(tenant, engine);
     Ok(())
 }
 
-/// The engine with every entry before this one. What it tells on the way was told when those were chained.
+/// The engine with every entry up to the head. What it tells on the way was told when those were chained.
 async fn caught_up(
     app: &App,
     tx: &Tx,
-    (tenant, link): (TenantId, &Link),
+    (tenant, head, now): (TenantId, &Head, Timestamp),
     known: Option<Engine>,
 ) -> Result<Engine, Failure> {
-    let before = link.number - 1;
-    // One that is ahead has seen entries whose transaction came to nothing.
-    let usable = known.filter(|engine| engine.number <= before && before - engine.number <= CATCH_UP_MAX);
-    let mut engine = usable.unwrap_or_else(|| Engine::after((before - CATCH_UP_MAX).max(0)));
-    let horizon = link.index.time - app.watch.limits.horizon();
-    while engine.number < before {
+    let mut engine = match known {
+        Some(engine) if is_of(tx, tenant, &engine, head).await? => engine,
+        Some(_) | None => {
+            // An alert of a window before keeps one of this window silent: both are read.
+            let from = audit::first_after(tx, tenant, now - app.watch.limits.horizon() * 2).await?;
+            let from = from.map_or(head.number, |first| (first - 1).min(head.number));
+            Engine::after(from.max(head.number - CATCH_UP_MAX).max(0))
+        }
+    };
+    while engine.number < head.number {
         let entries = audit::entries_after(tx, tenant, engine.number, READ_MAX).await?;
         let Some((last, _)) = entries.last() else { break };
-        let last = *last;
-        for (number, entry) in entries.iter().filter(|(number, _)| *number <= before) {
-            if let Some(seen) = seen(entry).filter(|seen| seen.time > horizon) {
+        engine.number = *last;
+        for (number, entry) in &entries {
+            if let Some(seen) = seen(entry, now) {
                 engine.take(*number, &seen, &app.watch.limits);
             }
         }
-        engine.number = last.min(before);
     }
     Ok(engine)
 }
 
-/// An entry as the rules see it; one that nobody can read weighs nothing.
-pub fn seen(bytes: &[u8]) -> Option<Seen> {
+/// Whether an engine has seen this chain and no other: the transaction that chained what it last saw may have come to
+/// nothing, and another replica may have chained something else there.
+async fn is_of(tx: &Tx, tenant: TenantId, engine: &Engine, head: &Head) -> Result<bool, Failure> {
+    if engine.number == head.number {
+        return Ok(engine.hash == head.hash);
+    }
+    let near = engine.number < head.number && head.number - engine.number <= CATCH_UP_MAX;
+    Ok(near && audit::hash_of(tx, tenant, engine.number).await?.is_some_and(|hash| hash == engine.hash))
+}
+
+/// An entry as the rules see it; one that nobody can read weighs nothing. Nothing has happened after `now`: a clock that
+/// is ahead must not move a window past what comes.
+pub fn seen(bytes: &[u8], now: Timestamp) -> Option<Seen> {
     let entry = pb::AuditEntry::decode(bytes).ok()?;
     let outcome = match entry.outcome() {
         AuditOutcome::Unspecified => return None,
@@ -113,7 +131,7 @@ pub fn seen(bytes: &[u8]) -> Option<Seen> {
         AuditOutcome::Failed => Outcome::Failed,
     };
     Some(Seen {
-        time: Timestamp::from_micros(entry.time_micros),
+        time: Timestamp::from_micros(entry.time_micros).min(now),
         subject: entry.subject_id.parse().ok(),
         outcome,
         count: u64::try_from(entry.count).unwrap_or(0),
@@ -162,7 +180,9 @@ fn holder(change: &Change, before: &[Change]) -> Option<SubjectId> {
 
 async fn raise(tx: &Tx, tenant: TenantId, number: i64, alert: &Alert) -> Result<(), Failure> {
     let (rule, window) = (alert.rule as i32, alert.limit.window);
-    if alerts::told_after(tx, tenant, (rule, alert.about), alert.time - window).await? {
+    // What ends sessions is told each time: it has counted from the last time on.
+    let once = alert.limit.reaction == Reaction::Tell;
+    if once && alerts::told_after(tx, tenant, (rule, alert.about), alert.time - window).await? {
         return Ok(());
     }
     let (number_bytes, rule_bytes, company) = (number.to_be_bytes(), rule.to_be_bytes(), tenant.uuid());
@@ -204,28 +224,39 @@ fn show(it: &Kept, is_user: bool) -> pb::AlertRaised {
     }
 }
 
-/// Ends the sessions that alerts want ended; answers whether there were any.
-pub async fn freeze(app: &App) -> Result<bool, Error> {
-    let worker = &app.workers.freeze;
-    let wanted = app.store.read(worker, async |tx| Ok(alerts::freezing(tx, FREEZE_MAX).await?)).await?;
-    for (tenant, alert) in &wanted {
-        let user: SubjectId = Id::from_uuid(alert.about);
-        let why = Rule::numbered(alert.rule).map(Rule::name).unwrap_or_default();
-        let cause = Cause { action: "auth.alert_freeze", why: format!("alert {why} {}", alert.id), ..Cause::default() };
-        app.revise(worker, *tenant, cause, async |tx, book| {
-            let company = organisation::tenant_by_id(tx, *tenant).await?.ok_or(Error::NoSuchTenant)?;
-            let is_known = accounts::by_id(tx, *tenant, user).await?.is_some();
-            // A company without anybody who can come in could not even look into it.
-            let spared = company.administrator == user || !is_known;
-            let reaction = if spared { alerts::Reaction::Spared } else { alerts::Reaction::Frozen };
-            if alerts::react(tx, *tenant, alert.id, reaction).await? && !spared {
-                sessions::end_all(tx, book, user, None).await?;
+/// Ends the sessions that alerts want ended, the oldest alert first. One that cannot be acted on keeps no other waiting.
+pub async fn freeze(app: &App) -> Result<(), Error> {
+    let mut after = None;
+    for _ in 0..FREEZE_READS_MAX {
+        let read = async |tx: &Tx| Ok::<_, Error>(alerts::freezing(tx, after, FREEZE_MAX).await?);
+        let wanted = app.store.read(&app.workers.freeze, read).await?;
+        let Some((_, last)) = wanted.last() else { return Ok(()) };
+        after = Some((last.time, last.id));
+        for (tenant, alert) in &wanted {
+            if let Err(error) = end_sessions(app, *tenant, alert).await {
+                tracing::warn!(%error, alert.id = %alert.id, "sessions that an alert names could not be ended");
             }
-            Ok(())
-        })
-        .await?;
+        }
     }
-    Ok(!wanted.is_empty())
+    Ok(())
+}
+
+async fn end_sessions(app: &App, tenant: TenantId, alert: &Kept) -> Result<(), Error> {
+    let user: SubjectId = Id::from_uuid(alert.about);
+    let why = Rule::numbered(alert.rule).map(Rule::name).unwrap_or_default();
+    let cause = Cause { action: "auth.alert_freeze", why: format!("alert {why} {}", alert.id), ..Cause::default() };
+    let ended = app.revise(&app.workers.freeze, tenant, cause, async |tx, book| {
+        let company = organisation::tenant_by_id(tx, tenant).await?.ok_or(Error::NoSuchTenant)?;
+        let is_known = accounts::by_id(tx, tenant, user).await?.is_some();
+        // A company without anybody who can come in could not even look into it.
+        let spared = company.administrator == user || !is_known;
+        let reaction = if spared { alerts::Reaction::Spared } else { alerts::Reaction::Frozen };
+        if alerts::react(tx, tenant, alert.id, reaction).await? && !spared {
+            sessions::end_all(tx, book, user, None).await?;
+        }
+        Ok(())
+    });
+    ended.await.map(drop)
 }
 
 /// A page of alerts.

@@ -40,18 +40,17 @@ fn permit(who: &Principal) -> Result<Decided, Failure> {
     who.decide(Action::AuditView, &Row::of_tenant(who.tenant()))
 }
 
-/// Audits the export, and answers the entries piece by piece, newest first.
+/// Answers the entries piece by piece, newest first; before a piece leaves, the log says how many are in it.
 pub async fn export(
     app: Arc<App>,
     who: Principal,
     wanted: Wanted,
     reason: String,
 ) -> Result<impl Stream<Item = Result<Piece, Error>> + Send + 'static, Error> {
-    let permit = permit(&who)?;
-    note(&app, &who, &permit, ("audit.export", Uuid::nil(), &reason)).await?;
+    permit(&who)?;
     let state = Some((app, who, None::<Place>, 0_u64));
     Ok(stream::try_unfold(state, move |state| {
-        let wanted = wanted.clone();
+        let (wanted, reason) = (wanted.clone(), reason.clone());
         async move {
             let Some((app, who, after, sent)) = state else { return Ok(None) };
             let permit = self::permit(&who)?;
@@ -64,6 +63,8 @@ pub async fn export(
             if more && sent >= EXPORT_MAX {
                 return Err(Error::ExportCap);
             }
+            let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
+            note(&app, &who, &permit, ("audit.export", Uuid::nil(), &reason), count).await?;
             let next = entries.last().filter(|_| more).map(|last| last.place);
             let piece = Piece { first: after.is_none(), entries };
             Ok(Some((piece, next.map(|next| (app, who, Some(next), sent)))))
@@ -77,8 +78,9 @@ async fn note(
     who: &Principal,
     permit: &Decided,
     (action, about, why): (&'static str, Uuid, &str),
+    count: i64,
 ) -> Result<(), Error> {
-    let act = Act::done(Actor::of(who), action, "audit", about).because(why);
+    let act = Act { count, ..Act::done(Actor::of(who), action, "audit", about).because(why) };
     app.store.write(permit, async |tx| audit::act(app, tx, who.tenant(), act).await).await
 }
 
@@ -102,7 +104,7 @@ pub async fn readers(
     // Who may explain what somebody may see, may know who has.
     let permit = permit(who)
         .or_else(|denied| who.decide(Action::AccessExplain, &Row::of_tenant(who.tenant())).map_err(|_| denied))?;
-    note(app, who, &permit, ("audit.list_readers", row, "")).await?;
+    note(app, who, &permit, ("audit.list_readers", row, ""), 1).await?;
     let mut readers: BTreeMap<Uuid, Reader> = BTreeMap::new();
     let mut wanted = Wanted {
         resource: Some(row),

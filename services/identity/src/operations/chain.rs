@@ -58,7 +58,7 @@ pub async fn append(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure>
     let end = End { number, kid: app.keys.kid().to_owned(), signature: signed_end };
     let (position, entry, index) = (event.position, event.data.clone(), index(&event.data));
     let link = Link { number, origin, position, entry, index, hash, signature };
-    super::alerts::weigh(app, tx, tenant, &link).await?;
+    super::alerts::weigh(app, tx, tenant, (&head, &link)).await?;
     audit::append(tx, tenant, link, end).await?;
     if number % ENTRIES_MAX == 0 { mark(app, tx, tenant).await } else { Ok(()) }
 }

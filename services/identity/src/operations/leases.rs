@@ -2,7 +2,7 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use revisit_core::{Timestamp, id::TenantId};
+use revisit_core::{Failure, Kind, Timestamp, id::TenantId};
 use revisit_permission::{Change, Holder, Silence, Telling};
 
 use crate::{
@@ -26,11 +26,17 @@ pub struct Renewed {
 }
 
 /// Renews in two steps: commits the row, then reads. A revocation that commits in between is among what is read; one
-/// that commits later finds the row. A database that cannot do both gives no renewal.
-pub async fn renew(app: &App, holder: String, epoch: String, tenants: Vec<(TenantId, i64)>) -> Result<Renewed, Error> {
-    let named: Vec<TenantId> = tenants.iter().map(|(tenant, _)| *tenant).collect();
-    let row = Holder { name: holder, epoch, beat: i64::from_be_bytes(app.secrets.bytes()), tenants };
-    app.store.write(&app.workers.lease, async |tx| Ok(leases::renew(tx, &row).await?)).await?;
+/// that commits later finds the row. A database that cannot do both gives no renewal. Revisions of another incarnation
+/// are others under the same numbers, and acknowledge nothing.
+pub async fn renew(app: &App, mut row: Holder, incarnation: &str) -> Result<Renewed, Error> {
+    if incarnation != app.authority.incarnation.to_string() {
+        row.tenants.iter_mut().for_each(|(_, acknowledged)| *acknowledged = 0);
+    }
+    let named: Vec<TenantId> = row.tenants.iter().map(|(tenant, _)| *tenant).collect();
+    if !app.store.write(&app.workers.lease, async |tx| Ok(leases::renew(tx, &row).await?)).await? {
+        let why = "a later renewal of this holder has come before";
+        return Err(Failure::new(Kind::Conflict, "RENEWAL_OVERTAKEN", why).into());
+    }
     app.renewed.notify_waiters();
     app.store
         .read(&app.workers.lease, async |tx| {

@@ -115,9 +115,14 @@ pub async fn page(tx: &Tx, tenant: TenantId, wanted: &Wanted) -> Result<Vec<Kept
     Ok(find.all(&**tx).await.map_err(fault)?.into_iter().map(kept).collect())
 }
 
-/// Alerts whose sessions are to be ended, of all companies.
-pub async fn freezing(tx: &Tx, limit: u64) -> Result<Vec<(TenantId, Kept)>, Failure> {
-    let find = Entity::find().filter(Column::Reaction.eq(Reaction::Freezing as i32)).limit(limit);
+/// Alerts whose sessions are to be ended, of all companies, oldest first.
+pub async fn freezing(tx: &Tx, after: Option<(Timestamp, Uuid)>, limit: u64) -> Result<Vec<(TenantId, Kept)>, Failure> {
+    let mut find = Entity::find().filter(Column::Reaction.eq(Reaction::Freezing as i32));
+    if let Some((time, id)) = after {
+        let time = micros(time);
+        find = find.filter(Column::Time.gte(time)).filter(Column::Time.gt(time).or(Column::AlertId.gt(id)));
+    }
+    let find = find.order_by_asc(Column::Time).order_by_asc(Column::AlertId).limit(limit);
     let rows = find.all(&**tx).await.map_err(fault)?;
     Ok(rows.into_iter().map(|row| (Id::from_uuid(row.tenant_id), kept(row))).collect())
 }

@@ -21,6 +21,9 @@ use super::{
 };
 use crate::domain::chain::{End, Head, Index, Link, Origin};
 
+/// Outcomes of the contract.
+pub const OUTCOMES: [i32; 3] = [1, 2, 3];
+
 /// What a chain is continued from. Who appends after it holds the chain's lock.
 pub async fn head(tx: &Tx, tenant: TenantId) -> Result<Head, Failure> {
     let find = Entity::find()
@@ -187,6 +190,32 @@ pub async fn entries_after(tx: &Tx, tenant: TenantId, number: i64, limit: u64) -
         .limit(limit)
         .into_tuple();
     find.all(&**tx).await.map_err(fault)
+}
+
+/// The hash of an entry.
+pub async fn hash_of(tx: &Tx, tenant: TenantId, number: i64) -> Result<Option<Vec<u8>>, Failure> {
+    let find = Entity::find_by_id((tenant.uuid(), number)).select_only().column(Column::Hash).into_tuple();
+    find.one(&**tx).await.map_err(fault)
+}
+
+/// The first entry of those that tell of a time after an instant, as far as their numbers follow their times.
+pub async fn first_after(tx: &Tx, tenant: TenantId, after: Timestamp) -> Result<Option<i64>, Failure> {
+    let mut first = None;
+    // The outcome stands before the time in the index.
+    for outcome in OUTCOMES {
+        let find = Entity::find()
+            .select_only()
+            .column(Column::Number)
+            .filter(Column::TenantId.eq(tenant.uuid()))
+            .filter(Column::Outcome.eq(outcome))
+            .filter(Column::Time.gt(micros(after)))
+            .order_by_asc(Column::Time)
+            .order_by_asc(Column::Number)
+            .into_tuple::<i64>();
+        let found = find.one(&**tx).await.map_err(fault)?;
+        first = [first, found].into_iter().flatten().min();
+    }
+    Ok(first)
 }
 
 /// Whether something is found by a number that the chain does not have.

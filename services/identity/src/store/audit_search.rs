@@ -12,6 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
+    audit::OUTCOMES,
     entity::{
         audit_entry::{Column, Entity},
         audit_field, audit_row,
@@ -19,9 +20,6 @@ use super::{
     micros,
 };
 use crate::domain::chain::Origin;
-
-/// Outcomes of the contract, each asked for by itself.
-const OUTCOMES: [i32; 3] = [1, 2, 3];
 
 /// Where an entry stands in the answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -222,7 +222,7 @@ entity!(
         #[sea_orm(primary_key, auto_increment = false)]
         holder: String,
         epoch: String,
-        beat: i64,
+        number: i64,
         tenants: Vec<u8>,
     }
 );

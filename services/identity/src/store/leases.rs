@@ -3,7 +3,10 @@
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{Failure, Id, id::TenantId};
 use revisit_permission::Holder;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::OnConflict};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Alias, Expr, ExprTrait, OnConflict},
+};
 
 use super::entity::{self, lease};
 use crate::domain::lease::{pack, unpack};
@@ -11,19 +14,25 @@ use crate::domain::lease::{pack, unpack};
 /// Tenants of one query.
 const CHUNK: usize = 500;
 
-/// Writes a replica's row, whether it is there or not.
-pub async fn renew(tx: &Tx, it: &Holder) -> Result<(), Failure> {
+/// Writes a replica's row, whether it is there or not; false when one of a later renewal of the same life is there.
+pub async fn renew(tx: &Tx, it: &Holder) -> Result<bool, Failure> {
     let row = lease::ActiveModel {
         holder: sea_orm::Set(it.name.clone()),
         epoch: sea_orm::Set(it.epoch.clone()),
-        beat: sea_orm::Set(it.beat),
+        number: sea_orm::Set(it.number),
         tenants: sea_orm::Set(pack(&it.tenants)),
     };
+    let kept = |column| Expr::col((lease::Entity, column));
+    let sent = |column| Expr::col((Alias::new("excluded"), column));
+    let later = kept(lease::Column::Epoch)
+        .ne(sent(lease::Column::Epoch))
+        .or(kept(lease::Column::Number).lt(sent(lease::Column::Number)));
     let update = OnConflict::column(lease::Column::Holder)
-        .update_columns([lease::Column::Epoch, lease::Column::Beat, lease::Column::Tenants])
+        .update_columns([lease::Column::Epoch, lease::Column::Number, lease::Column::Tenants])
+        .action_and_where(later)
         .to_owned();
-    lease::Entity::insert(row).on_conflict(update).exec_without_returning(&**tx).await.map_err(fault)?;
-    Ok(())
+    let written = lease::Entity::insert(row).on_conflict(update).exec_without_returning(&**tx).await.map_err(fault)?;
+    Ok(written == 1)
 }
 
 /// Every replica. There are as many rows as processes run, so the read is small.
@@ -32,7 +41,7 @@ pub async fn holders(tx: &Tx) -> Result<Vec<Holder>, Failure> {
     let holder = |row: lease::Model| Holder {
         name: row.holder,
         epoch: row.epoch,
-        beat: row.beat,
+        number: row.number,
         tenants: unpack(&row.tenants),
     };
     Ok(rows.into_iter().map(holder).collect())
@@ -43,7 +52,7 @@ pub async fn remove(tx: &Tx, it: &Holder) -> Result<bool, Failure> {
     let delete = lease::Entity::delete_many()
         .filter(lease::Column::Holder.eq(it.name.as_str()))
         .filter(lease::Column::Epoch.eq(it.epoch.as_str()))
-        .filter(lease::Column::Beat.eq(it.beat));
+        .filter(lease::Column::Number.eq(it.number));
     Ok(delete.exec(&**tx).await.map_err(fault)?.rows_affected == 1)
 }
 

@@ -165,7 +165,7 @@ async fn create_authority(manager: &SchemaManager<'_>, c: &Columns) -> Result<()
     index(manager, "tenant", &["key"], true).await?;
     let columns = vec![c.uuid("tenant_id"), c.number("revision"), c.bytes("changes"), c.number("created_at")];
     table(manager, "revision", columns, &["tenant_id", "revision"]).await?;
-    let columns = vec![c.text("holder"), c.text("epoch"), c.number("beat"), c.bytes("tenants")];
+    let columns = vec![c.text("holder"), c.text("epoch"), c.number("number"), c.bytes("tenants")];
     table(manager, "lease", columns, &["holder"]).await
 }
 

@@ -162,10 +162,11 @@ async fn alert_raised(app: &App, tx: &Tx, event: &Envelope, message: &AlertRaise
     let alert = told(event, MessageKind::AlertRaised, facts)?;
     let stale = |_| Failure::unavailable("LEASE_EXPIRED", "the permission state is not known yet");
     let reading = app.leases.read(tenant).map_err(stale)?;
-    let mut recipients = reading.snapshot.who(Action::AuditView, &Row::of_tenant(tenant), reading.now);
-    recipients.extend(reading.snapshot.facts().settings().administrator);
-    recipients.sort_unstable();
-    recipients.dedup();
+    // The administrator first: whoever is beyond the most that are told, it is not that one.
+    let administrator = reading.snapshot.facts().settings().administrator;
+    let mut readers = reading.snapshot.who(Action::AuditView, &Row::of_tenant(tenant), reading.now);
+    readers.retain(|reader| Some(*reader) != administrator);
+    let mut recipients: Vec<SubjectId> = administrator.into_iter().chain(readers).collect();
     if recipients.len() > 1 {
         recipients.retain(|recipient| Some(*recipient) != about);
     }

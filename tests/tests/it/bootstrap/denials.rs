@@ -206,6 +206,17 @@ async fn equal_refusals_of_a_minute_are_counted_and_written_when_it_ends() {
 }
 
 #[tokio::test]
+async fn a_burst_is_in_the_audit_while_its_minute_runs() {
+    let world = World::start().await;
+    for _ in 0..20 {
+        world.export("at once").await;
+    }
+    assert_eq!(counts(&world.entries().await), [0, 8, 8], "one in full, two parts, and three that wait");
+    world.running.stop().await.expect("it stops");
+    assert_eq!(counts(&entries(&world.database).await), [0, 3, 8, 8], "none is lost");
+}
+
+#[tokio::test]
 async fn what_was_counted_is_written_when_the_process_stops() {
     let world = World::start().await;
     for _ in 0..3 {

@@ -8,7 +8,7 @@ use revisit_proto::{customer::v1 as customer, identity::v1 as identity, notifica
 use revisit_standalone::client::Person;
 use revisit_tests::{
     databases::Backend,
-    world::{TENANT, World, credentials},
+    world::{TENANT, World},
 };
 
 use identity::{AlertReaction as Reaction, AlertRule as Rule};
@@ -18,9 +18,9 @@ const LIMITS: &str = "[identity.alerts]\nworking_hours = [9, 10]\n\
     burst_reads = { count = 3, window_seconds = 600, freeze = false }\n\
     bulk_export = { count = 1, window_seconds = 600, freeze = false }\n\
     off_hours = { count = 2, window_seconds = 600, freeze = false }\n\
-    mass_grant = { count = 2, window_seconds = 600, freeze = false }\n\
+    mass_grant = { count = 2, window_seconds = 600, freeze = true }\n\
     denied_burst = { count = 3, window_seconds = 600, freeze = true }\n\
-    failed_log_ins = { count = 3, window_seconds = 600, freeze = true }\n";
+    failed_log_ins = { count = 3, window_seconds = 600, freeze = false }\n";
 /// How long a session may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -100,18 +100,7 @@ async fn rights_given_to_many_are_told() {
         let shen = world.hire("shen", "auditor", &world.root).await;
         let mei = world.hire("mei", "sales_rep", &world.root).await;
         let lin = world.hire("lin", "sales_rep", &world.root).await;
-        let role = identity::ListRolesRequest { page_size: 1_000, ..Default::default() };
-        let roles = answer(world.admin.access().list_roles(role).await).expect("roles").roles;
-        let role = roles.iter().find(|it| it.key == "marketing").expect("it ships");
-        for user in [&mei, &lin] {
-            let request = identity::SetRoleOverrideRequest {
-                user_id: user.id.to_string(),
-                role_id: role.role_id.clone(),
-                source: identity::RoleSource::Added.into(),
-                ..Default::default()
-            };
-            answer(world.admin.access().set_role_override(request).await).expect("it is given");
-        }
+        give_marketing(world, &[&mei, &lin]).await;
         world.settle().await;
         let found = alerts(&shen).await;
         assert!(about(&found, &world.admin).contains(&Rule::MassGrant), "{found:?}");
@@ -119,34 +108,47 @@ async fn rights_given_to_many_are_told() {
     .await;
 }
 
+/// Gives people a role.
+async fn give_marketing(world: &World, people: &[&Person]) {
+    let admin = world.admin.fresh().await.expect("a session");
+    let role = identity::ListRolesRequest { page_size: 1_000, ..Default::default() };
+    let roles = answer(admin.access().list_roles(role).await).expect("roles").roles;
+    let role = roles.iter().find(|it| it.key == "marketing").expect("it ships");
+    for user in people {
+        let request = identity::SetRoleOverrideRequest {
+            user_id: user.id.to_string(),
+            role_id: role.role_id.clone(),
+            source: identity::RoleSource::Added.into(),
+            ..Default::default()
+        };
+        answer(admin.access().set_role_override(request).await).expect("it is given");
+    }
+}
+
+/// Tries what may not be hers until her session has ended.
+async fn provoke(mei: &Person) {
+    let tries = async || {
+        let export = customer::ExportCustomersRequest { reason: "to take along".to_owned(), ..Default::default() };
+        answer(mei.exports().export_customers(export).await).is_err_and(|it| it.kind == Kind::Unauthenticated)
+    };
+    eventually("her session ends", tries).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_end_where_that_is_configured_but_never_the_administrators() {
     on_each(async |world: &World| {
         let shen = world.hire("shen", "auditor", &world.root).await;
         let mei = world.hire("mei", "sales_rep", &world.root).await;
-        for _ in 0..4 {
-            let export = customer::ExportCustomersRequest { reason: "to take along".to_owned(), ..Default::default() };
-            answer(mei.exports().export_customers(export).await).map(drop).expect_err("not hers to export");
-        }
-        // All but the first are counted until the minute ends.
-        world.advance(Duration::from_secs(61)).await;
-        let ended = async || {
-            let request = notification::ListMessagesRequest::default();
-            answer(mei.inbox().list_messages(request).await).is_err_and(|it| it.kind == Kind::Unauthenticated)
-        };
-        eventually("her session ends", ended).await;
-        world.log_in(TENANT, "mei").await.expect("she may come in again");
-        let admin = credentials(TENANT, "admin");
-        for _ in 0..4 {
-            let wrong =
-                revisit_standalone::client::Credentials { password: "a wrong password".to_owned(), ..admin.clone() };
-            let (channel, clock) = (world.running.channel(), world.running.clock());
-            Person::log_in(channel, clock, &wrong).await.map(drop).expect_err("it is wrong");
-            world.advance(Duration::from_secs(30)).await;
-        }
+        // The clock stands: a burst does not wait for its minute.
+        provoke(&mei).await;
+        let again = world.log_in(TENANT, "mei").await.expect("she may come in again");
+        provoke(&again).await;
+        let lin = world.hire("lin", "sales_rep", &world.root).await;
+        give_marketing(world, &[&shen, &lin]).await;
+        world.settle().await;
         let settled = async || {
             let found = alerts(&shen).await;
-            found.iter().any(|(rule, _, reaction)| (*rule, *reaction) == (Rule::FailedLogIns, Reaction::Spared))
+            found.iter().any(|(rule, _, reaction)| (*rule, *reaction) == (Rule::MassGrant, Reaction::Spared))
         };
         eventually("the administrator is spared", settled).await;
         let found = alerts(&shen).await;
@@ -165,7 +167,7 @@ async fn sessions_end_where_that_is_configured_but_never_the_administrators() {
         let why = identity::ListEntriesRequest { action: "auth.alert_freeze".to_owned(), ..Default::default() };
         let why =
             answer(shen.fresh().await.expect("a session").audit().list_entries(why).await).expect("the log").entries;
-        assert_eq!(why.len(), 1, "{why:?}");
+        assert!(why.len() >= 2, "she was stopped again: {why:?}");
         assert!(why[0].entry.as_ref().is_some_and(|it| it.why.contains("denied_burst")), "{why:?}");
     })
     .await;

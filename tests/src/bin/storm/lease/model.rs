@@ -78,7 +78,6 @@ pub struct Database {
     /// The log; the revision of a change is its place, counted from 1.
     log: Vec<Vec<Change>>,
     rows: BTreeMap<String, Row>,
-    beats: i64,
     /// How far its wall clock was stepped, in microseconds.
     pub stepped: i64,
 }
@@ -86,7 +85,7 @@ pub struct Database {
 impl Database {
     pub fn new() -> Self {
         let rights = (0..RIGHTS).flat_map(|right| [Change::Subject(person(right)), Change::Grant(grant(right))]);
-        Self { log: vec![rights.collect()], rows: BTreeMap::new(), beats: 0, stepped: 0 }
+        Self { log: vec![rights.collect()], rows: BTreeMap::new(), stepped: 0 }
     }
 
     pub fn revision(&self) -> i64 {
@@ -99,11 +98,14 @@ impl Database {
         self.revision()
     }
 
-    /// Commits a holder's row: the first step of a renewal.
-    pub fn name(&mut self, name: &str, epoch: u64, tenants: Vec<(TenantId, i64)>) {
-        self.beats += 1;
-        let row = Row { name: name.to_owned(), epoch: epoch.to_string(), beat: self.beats, tenants };
-        self.rows.insert(name.to_owned(), row);
+    /// Commits a holder's row: the first step of a renewal. A row does not give way to an earlier renewal.
+    pub fn name(&mut self, row: Row) -> bool {
+        let overtaken =
+            self.rows.get(&row.name).is_some_and(|later| later.epoch == row.epoch && later.number >= row.number);
+        if !overtaken {
+            self.rows.insert(row.name.clone(), row);
+        }
+        !overtaken
     }
 
     /// The second step: what is read after that.
@@ -124,7 +126,7 @@ impl Database {
 
     /// Deletes a row if it is still the one that was seen.
     pub fn remove(&mut self, seen: &Row) -> bool {
-        let same = self.rows.get(&seen.name).is_some_and(|row| row.epoch == seen.epoch && row.beat == seen.beat);
+        let same = self.rows.get(&seen.name).is_some_and(|row| row.epoch == seen.epoch && row.number == seen.number);
         if same {
             self.rows.remove(&seen.name);
         }

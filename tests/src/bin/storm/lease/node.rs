@@ -6,8 +6,6 @@ use rand::{RngExt, rngs::StdRng};
 use revisit_core::{Clock, ManualClock, Steady, Timestamp};
 use revisit_permission::{Keeper, Leases, Silence};
 
-use super::model::TENANT;
-
 /// An instant of the simulation, in microseconds.
 pub type At = u64;
 pub const MILLI: At = 1_000;
@@ -73,16 +71,30 @@ pub struct Holder {
     pub due: u64,
     /// The load under way.
     pub loading: Option<u64>,
+    /// From when on somebody asks here for the tenant; until then renewals do not name it.
+    pub asks_from: At,
+    /// Renewals sent so far.
+    pub sent: i64,
 }
 
 impl Holder {
-    pub fn start(machine: Machine, number: usize, life: u64) -> Self {
+    pub fn start(machine: Machine, number: usize, life: u64, asks_from: At) -> Self {
         let leases = Leases::new(machine.clock());
         let keeper = Keeper::new(leases.clone(), DRIFT);
-        // Somebody has asked for the tenant.
-        leases.name(TENANT);
         let name = format!("customer/{number}.{life}");
-        Self { machine, leases, keeper, name, life, renewing: None, woken: false, due: 0, loading: None }
+        Self {
+            machine,
+            leases,
+            keeper,
+            name,
+            life,
+            renewing: None,
+            woken: false,
+            due: 0,
+            loading: None,
+            asks_from,
+            sent: 0,
+        }
     }
 }
 

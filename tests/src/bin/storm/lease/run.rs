@@ -7,7 +7,7 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use revisit_core::{Steady, id::TenantId};
+use revisit_core::Steady;
 use revisit_permission::{Effective, Holder as Row, Load, Renewal, Snapshot, Telling};
 
 use super::{
@@ -28,6 +28,8 @@ const LOAD_MAX: At = 5 * SECOND;
 const RETRY: At = 200 * MILLI;
 const LOOK: At = 25 * MILLI;
 const SWEEP: At = SECOND;
+/// Somebody asks a holder for the tenant within this time of its start.
+const UNASKED: At = 4 * SECOND;
 
 /// A renewal on its way.
 struct Asked {
@@ -35,8 +37,7 @@ struct Asked {
     life: u64,
     number: u64,
     sent: Steady,
-    name: String,
-    named: Vec<(TenantId, i64)>,
+    row: Row,
 }
 
 enum Event {
@@ -113,7 +114,12 @@ pub struct Run {
 impl Run {
     pub fn new(seed: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
-        let holders = (0..HOLDERS).map(|number| Holder::start(Machine::new(&mut dice), number, 0)).collect();
+        let holders = (0..HOLDERS)
+            .map(|number| {
+                let machine = Machine::new(&mut dice);
+                Holder::start(machine, number, 0, dice.random_range(0..UNASKED))
+            })
+            .collect();
         let tellers = (0..TELLERS).map(|_| Teller::start(Machine::new(&mut dice), 0)).collect();
         let mut run = Self {
             dice,
@@ -258,13 +264,14 @@ impl Run {
                 // The row is written; whoever is cut off from the database does not renew.
                 if self.reaches_database(teller) {
                     let life = self.tellers[teller].life;
-                    self.database.name(&asked.name, asked.life, asked.named.clone());
-                    self.within(3 * MILLI, Event::Committed { teller, life, asked });
+                    if self.database.name(asked.row.clone()) {
+                        self.within(3 * MILLI, Event::Committed { teller, life, asked });
+                    }
                 }
             }
             Event::Committed { teller, asked, .. } => {
                 if self.reaches_database(teller) {
-                    let renewal = self.database.read(self.now, &asked.named);
+                    let renewal = self.database.read(self.now, &asked.row.tenants);
                     self.send(asked.holder, Event::Answered { asked, renewal });
                 }
             }
@@ -296,7 +303,7 @@ impl Run {
                 load.into_iter().for_each(|load| self.load(holder, load));
             }
             Event::Ask { holder } => {
-                self.answers(holder);
+                self.asks(holder);
                 let span = self.dice.random_range(5 * MILLI..80 * MILLI);
                 self.after(span, Event::Ask { holder });
             }
@@ -318,8 +325,10 @@ impl Run {
         let it = &mut self.holders[holder];
         it.renewing = Some(number);
         let sent = it.machine.steady(self.now);
-        let (life, name, named) = (it.life, it.name.clone(), it.keeper.named());
-        let asked = Asked { holder, life, number, sent, name, named };
+        it.sent += 1;
+        let (name, epoch, tenants) = (it.name.clone(), it.life.to_string(), it.keeper.named());
+        let (life, row) = (it.life, Row { name, epoch, number: it.sent, tenants });
+        let asked = Asked { holder, life, number, sent, row };
         self.after(RENEWAL_MAX, Event::GivesUp { holder, life, number });
         self.send(holder, Event::Arrives { teller, asked });
     }
@@ -330,9 +339,10 @@ impl Run {
             return;
         }
         self.holders[holder].machine.steady(self.now);
-        let loads = self.holders[holder].keeper.renewed(asked.sent, &asked.named, renewal);
+        let loads = self.holders[holder].keeper.renewed(asked.sent, &asked.row.tenants, renewal);
         loads.into_iter().for_each(|load| self.load(holder, load));
-        self.renewed(holder, micros(renewal.ttl) / 4);
+        let renamed = self.holders[holder].keeper.take_renamed();
+        self.renewed(holder, if renamed { 0 } else { micros(renewal.ttl) / 4 });
     }
 
     /// A renewal has ended; the next one comes after a pause, or at once when somebody wants it.
@@ -368,6 +378,19 @@ impl Run {
         }
         // To acknowledge it at once.
         if it.renewing.is_some() { it.woken = true } else { self.renew_after(holder, 0) }
+    }
+
+    /// Somebody uses every right at a holder. The first one makes it name the tenant at once.
+    fn asks(&mut self, holder: usize) {
+        let it = &mut self.holders[holder];
+        if self.now < it.asks_from {
+            return;
+        }
+        if it.keeper.named().is_empty() {
+            it.keeper.name(TENANT);
+            if it.renewing.is_some() { it.woken = true } else { self.renew_after(holder, 0) }
+        }
+        self.answers(holder);
     }
 
     /// Uses every right at a holder, and holds the answers against what was told.
@@ -428,7 +451,7 @@ impl Run {
                 // The worst instant to ask is the next one.
                 for holder in (0..HOLDERS).filter(|it| self.now >= self.holders[*it].machine.paused).collect::<Vec<_>>()
                 {
-                    self.answers(holder);
+                    self.asks(holder);
                 }
                 return;
             }
@@ -464,7 +487,8 @@ impl Run {
             Fault::KillHolder => {
                 let life = self.holders[holder].life + 1;
                 let machine = Machine::new(&mut self.dice);
-                self.holders[holder] = Holder::start(machine, holder, life);
+                let asks_from = self.now + self.dice.random_range(0..UNASKED);
+                self.holders[holder] = Holder::start(machine, holder, life, asks_from);
                 self.holders[holder].machine.paused = self.now + SECOND / 2;
                 self.renew_after(holder, SECOND / 2);
             }
