@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tonic::{body::Body, transport::server::TcpConnectInfo};
 
 use crate::front::{Inner, pass};
@@ -36,10 +36,15 @@ pub(crate) async fn pass_from<S: Inner>(
     by_service: Option<&'static str>,
 ) -> Response<Body> {
     let believed = if by_service.is_some() { Some(&FORWARDED_HEADER) } else { trusted };
-    let said = believed.and_then(|name| request.headers().get_all(name).iter().next_back()).and_then(nearest);
-    let connection = || Some(request.extensions().get::<TcpConnectInfo>()?.remote_addr()?.ip());
-    let address = said.or_else(connection);
+    let address = of(request.headers(), request.extensions(), believed);
     ADDRESS.scope(address, pass(next, request)).await
+}
+
+/// What a trusted balancer says, else the address of the connection.
+#[must_use]
+pub fn of(headers: &HeaderMap, extensions: &Extensions, trusted: Option<&HeaderName>) -> Option<IpAddr> {
+    let said = trusted.and_then(|name| headers.get_all(name).iter().next_back()).and_then(nearest);
+    said.or_else(|| Some(extensions.get::<TcpConnectInfo>()?.remote_addr()?.ip()))
 }
 
 /// The last address of a list: the balancer next to us has added it, what stands before came from outside.

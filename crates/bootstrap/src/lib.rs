@@ -28,7 +28,7 @@ pub mod seal;
 pub mod server;
 pub mod service;
 pub mod settings;
-mod shares;
+pub mod shares;
 pub mod shutdown;
 pub mod snapshots;
 pub mod status;

@@ -26,7 +26,7 @@ use crate::{
     settings::Limits,
 };
 
-type Subject = (TenantId, SubjectId);
+pub type Subject = (TenantId, SubjectId);
 
 /// Counts the calls of each subject, and gives what lasts a place, which it has until it ends.
 #[derive(Clone)]
@@ -93,11 +93,12 @@ impl Step for Shares {
 }
 
 /// How many each subject has, of those that have some.
-#[derive(Default)]
-struct Counts(Mutex<HashMap<Subject, usize>>);
+#[derive(Debug, Default)]
+pub struct Counts(Mutex<HashMap<Subject, usize>>);
 
 impl Counts {
-    fn add(self: &Arc<Self>, subject: Subject, max: usize) -> Option<Counted> {
+    /// One more, unless the subject has `max` already.
+    pub fn add(self: &Arc<Self>, subject: Subject, max: usize) -> Option<Counted> {
         let mut counts = self.lock();
         let count = counts.entry(subject).or_default();
         if *count >= max {
@@ -113,8 +114,9 @@ impl Counts {
     }
 }
 
-/// One of a subject's calls or streams.
-struct Counted {
+/// One of a subject's calls or streams, until it is dropped.
+#[derive(Debug)]
+pub struct Counted {
     counts: Arc<Counts>,
     subject: Subject,
 }

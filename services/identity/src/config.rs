@@ -38,6 +38,7 @@ pub struct Authzen {
     pub body_kibibytes_max: usize,
     pub seconds_max: u64,
     pub concurrency_max: usize,
+    pub calls_per_subject_max: usize,
 }
 
 impl Authzen {
@@ -59,6 +60,7 @@ impl Authzen {
         input.number("identity.authzen.body_kibibytes_max", self.body_kibibytes_max, 1..=16_384);
         input.number("identity.authzen.seconds_max", self.seconds_max, 1..=60);
         input.number("identity.authzen.concurrency_max", self.concurrency_max, 1..=10_000);
+        input.number("identity.authzen.calls_per_subject_max", self.calls_per_subject_max, 1..=10_000);
     }
 }
 

@@ -9,8 +9,8 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use http::StatusCode;
-use revisit_bootstrap::{Denials, Runtime, Started, Work, auth::Verifier};
+use http::{HeaderName, StatusCode};
+use revisit_bootstrap::{Denials, Runtime, Started, Work, auth::Verifier, shares::Counts};
 use revisit_core::Failure;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tonic::{
@@ -41,6 +41,10 @@ struct Desk {
     /// Where refusals are written before they are answered.
     denials: Option<Denials>,
     room: Arc<Semaphore>,
+    /// What each subject has at once, from the first byte of a request on.
+    calls: Arc<Counts>,
+    /// In which a trusted balancer names the client's address.
+    address_header: Option<HeaderName>,
     config: Authzen,
 }
 
@@ -57,6 +61,8 @@ pub async fn serve(started: Started, app: &Arc<App>, runtime: &Runtime) -> Resul
         verifier: runtime.verifier.clone(),
         denials: started.denials(),
         room: Arc::new(Semaphore::new(config.concurrency_max)),
+        calls: Arc::default(),
+        address_header: runtime.settings.server.trusted_header()?,
         config,
     };
     let router = Router::new()

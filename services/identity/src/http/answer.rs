@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use revisit_bootstrap::auth::{AT_LEAST_HEADER, Principal};
+use revisit_bootstrap::{
+    address,
+    auth::{AT_LEAST_HEADER, Principal},
+};
 use revisit_core::{Failure, Kind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tonic::transport::server::TcpConnectInfo;
 
 use super::Desk;
 use crate::{App, domain::Error, operations::asking::Asker};
@@ -26,14 +28,20 @@ pub async fn asked<I: DeserializeOwned + Send, F: Future<Output = Result<Value, 
 ) -> Response {
     let request_id = request.headers().get(&REQUEST_ID).cloned();
     let answering = async {
-        let _room = desk.room.try_acquire().map_err(|_| overloaded())?;
         let call = request.uri().path().rsplit('/').next().map(|name| format!("AuthZEN/{name}")).unwrap_or_default();
-        let address = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-        let (who, input) = read::<I>(&desk, request).await?;
+        let address = address::of(request.headers(), request.extensions(), desk.address_header.as_ref());
+        // Without the body, which threads cannot share.
+        let (parts, body) = request.into_parts();
+        let who = principal(&desk, &parts.headers).await?;
         let caller = who.caller.clone();
+        let share = desk.calls.add((who.tenant(), who.subject()), desk.config.calls_per_subject_max);
+        let _share = share.ok_or_else(too_many)?;
+        let input = read::<I>(&desk, &parts.headers, body).await?;
+        // Only now: who withholds a body takes up nobody's room but the own share.
+        let _room = desk.room.try_acquire().map_err(|_| overloaded())?;
         let answer = act(Arc::clone(&desk.app), Asker::Subject(Box::new(who)), input).await.map_err(Failure::from);
         if let (Err(failure), Some(denials)) = (&answer, &desk.denials) {
-            denials.refused(&caller, &call, address.map(|it| it.ip()), failure).await?;
+            denials.refused(&caller, &call, address, failure).await?;
         }
         answer
     };
@@ -48,13 +56,9 @@ pub async fn asked<I: DeserializeOwned + Send, F: Future<Output = Result<Value, 
     response
 }
 
-/// Who asks, and what. Nobody who is not known has a body read.
-async fn read<I: DeserializeOwned>(desk: &Desk, request: Request) -> Result<(Principal, I), Failure> {
-    // Without the body, which threads cannot share.
-    let (parts, body) = request.into_parts();
-    let who = principal(desk, &parts.headers).await?;
-    let is_json = parts
-        .headers
+/// What is asked.
+async fn read<I: DeserializeOwned>(desk: &Desk, headers: &HeaderMap, body: Body) -> Result<I, Failure> {
+    let is_json = headers
         .get(header::CONTENT_TYPE)
         .and_then(|it| it.to_str().ok())
         .is_some_and(|it| it.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case(JSON)));
@@ -66,12 +70,12 @@ async fn read<I: DeserializeOwned>(desk: &Desk, request: Request) -> Result<(Pri
     let body = body.map_err(|fault| {
         Failure::new(Kind::Invalid, TOO_LARGE, "the body cannot be read or is too large").caused_by(fault)
     })?;
-    let input = serde_json::from_slice(&body).map_err(|fault| Failure::invalid_field("body", fault.to_string()))?;
-    Ok((who, input))
+    serde_json::from_slice(&body).map_err(|fault| Failure::invalid_field("body", fault.to_string()))
 }
 
 const TOO_LARGE: &str = "BODY_TOO_LARGE";
 
+/// Who asks. Nobody who is not known has a body read.
 async fn principal(desk: &Desk, headers: &HeaderMap) -> Result<Principal, Failure> {
     let Some(authorization) = headers.get(header::AUTHORIZATION) else {
         return Err(Failure::new(Kind::Unauthenticated, "TOKEN_REQUIRED", "the call needs an access token"));
@@ -86,6 +90,11 @@ async fn principal(desk: &Desk, headers: &HeaderMap) -> Result<Principal, Failur
 
 fn overloaded() -> Failure {
     Failure::unavailable("OVERLOADED", "too many requests at once; try again")
+}
+
+fn too_many() -> Failure {
+    let message = "too many requests of one subject at once; try again when some have ended";
+    Failure::new(Kind::Exhausted, "CALLS_TOO_MANY", message)
 }
 
 fn late() -> Failure {

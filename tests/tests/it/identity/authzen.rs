@@ -330,8 +330,10 @@ async fn bad_input_is_refused_by_its_field_and_bounds_are_kept() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_is_given_up_and_room_is_bounded() {
-    let listener = Listener::start(Backend::Sqlite, "seconds_max = 1\nconcurrency_max = 1\n").await;
+async fn a_request_that_never_ends_is_given_up_and_takes_up_no_room_but_its_senders() {
+    let settings = "seconds_max = 1\nconcurrency_max = 1\ncalls_per_subject_max = 1\n";
+    let listener = Listener::start(Backend::Sqlite, settings).await;
+    let mei = listener.world.log_in("mei").await.tokens.access_token;
     let token = &listener.world.admin.tokens.access_token;
     let head = format!(
         "POST /access/v1/evaluation HTTP/1.1\r\nhost: pdp\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
@@ -340,16 +342,17 @@ async fn a_request_that_never_ends_is_given_up_and_room_is_bounded() {
     let body =
         json!({ "subject": listener.user(), "action": { "name": "customer.view" }, "resource": listener.customer() });
     let other = async {
-        // Until the first has taken the only place, others are answered.
+        // Until the first request has come, the next one is answered.
         loop {
             let answer = listener.post("/access/v1/evaluation", &body).await;
             if answer.status != 200 {
-                return answer.status;
+                let beside = listener.post_as(&mei, "/access/v1/evaluation", &body.to_string()).await;
+                return (answer.status, beside.status);
             }
         }
     };
-    let (slow, refused) = tokio::join!(listener.send(head), other);
-    assert_eq!((slow.status, refused), (504, 503));
+    let (slow, (refused, beside)) = tokio::join!(listener.send(head), other);
+    assert_eq!((slow.status, refused, beside), (504, 429, 200), "somebody else is answered meanwhile");
     assert_eq!(listener.post("/access/v1/evaluation", &body).await.status, 200, "the place is free again");
     listener.end().await;
 }
