@@ -2,7 +2,7 @@
 //!
 //! Both sides are read from the predicates that decide, so what is told as gained or lost is what a decision would say.
 
-use std::sync::Arc;
+use std::{cell::OnceCell, sync::Arc};
 
 use revisit_core::{
     Timestamp,
@@ -12,7 +12,9 @@ use revisit_core::{
 use crate::{
     action::{Action, ActionSet},
     filter::{Filter, FilterClause, FilterGuard},
-    rule::Grant,
+    policy::Policy,
+    predicate::Predicate,
+    registry::Resource,
     snapshot::Snapshot,
 };
 
@@ -75,14 +77,11 @@ impl Comparison {
         Self { before, after, everywhere, guarded }
     }
 
-    /// Actions about which the two states may say something else of a subject.
+    /// What they say of one subject.
     #[must_use]
-    pub fn differing(&self, subject: SubjectId) -> ActionSet {
-        let held = self.before.held(subject).union(self.after.held(subject));
-        if self.everywhere || !self.same_rights(subject) {
-            return held;
-        }
-        held.iter().filter(|action| self.guarded.contains(*action)).collect()
+    pub fn of(&self, subject: SubjectId) -> Compared<'_> {
+        let side = |snapshot| Side { snapshot, policies: [const { OnceCell::new() }; Resource::ALL.len()] };
+        Compared { comparison: self, subject, before: side(&self.before), after: side(&self.after) }
     }
 
     /// Whether a subject and the accounts above it hold the same roles and grants in both.
@@ -95,7 +94,7 @@ impl Comparison {
         // What was delegated stands on its giver's rights, and on those of the accounts above the giver.
         for state in [&self.before, &self.after] {
             let grants = line.clone().into_iter().flat_map(|account| state.facts().grants_of(account));
-            for giver in grants.filter_map(Grant::giver) {
+            for giver in grants.filter_map(|grant| grant.giver()) {
                 line.push(giver);
                 let facts = state.subject(giver).filter(|facts| facts.active);
                 line.extend(facts.into_iter().flat_map(|facts| state.above(facts)).map(|above| above.subject.id));
@@ -105,19 +104,61 @@ impl Comparison {
             let (one, two) = (self.before.facts(), self.after.facts());
             let role = |facts: &crate::Facts, id| facts.roles.get(&id).cloned();
             self.before.subject(account) == self.after.subject(account)
-                && one.grants.get(&account) == two.grants.get(&account)
+                && one.grants.same(&two.grants, account)
                 && self
                     .before
                     .subject(account)
                     .is_none_or(|facts| facts.roles.iter().all(|held| role(one, held.role) == role(two, held.role)))
         })
     }
+}
 
-    /// What differs about a subject and an action, for every window that is not over.
+/// One subject in both states. What is asked of it is compiled once for each type of rows, and kept no longer than this.
+#[derive(Debug)]
+pub struct Compared<'a> {
+    comparison: &'a Comparison,
+    subject: SubjectId,
+    before: Side<'a>,
+    after: Side<'a>,
+}
+
+#[derive(Debug)]
+struct Side<'a> {
+    snapshot: &'a Snapshot,
+    policies: [OnceCell<Arc<Policy>>; Resource::ALL.len()],
+}
+
+impl Side<'_> {
+    fn predicate(&self, subject: SubjectId, action: Action) -> Predicate {
+        let compile = || self.snapshot.predicate_once(subject, action).policy;
+        Predicate::new(Arc::clone(self.policies[action.resource() as usize].get_or_init(compile)), action)
+    }
+}
+
+impl Compared<'_> {
+    /// Actions about which the two states may say something else.
     #[must_use]
-    pub fn changes(&self, subject: SubjectId, action: Action, now: Timestamp) -> (Vec<RightChange>, Vec<GuardChange>) {
-        let (before, after) =
-            (self.before.filter_from(subject, action, now), self.after.filter_from(subject, action, now));
+    pub fn differing(&self) -> ActionSet {
+        let Comparison { before, after, everywhere, guarded } = self.comparison;
+        let held = before.held(self.subject).union(after.held(self.subject));
+        if *everywhere || !self.comparison.same_rights(self.subject) {
+            return held;
+        }
+        held.iter().filter(|action| guarded.contains(*action)).collect()
+    }
+
+    /// What decides about an action, as it is and as it would be.
+    #[must_use]
+    pub fn predicates(&self, action: Action) -> (Predicate, Predicate) {
+        (self.before.predicate(self.subject, action), self.after.predicate(self.subject, action))
+    }
+
+    /// What differs about an action, for every window that is not over.
+    #[must_use]
+    pub fn changes(&self, action: Action, now: Timestamp) -> (Vec<RightChange>, Vec<GuardChange>) {
+        let (before, after) = self.predicates(action);
+        let before = self.before.snapshot.filter_from(&before, now);
+        let after = self.after.snapshot.filter_from(&after, now);
         // A guard over what somebody does not hold takes nothing away.
         let holds = |filter: &Filter| filter.accounts.first().is_some_and(|own| !own.clauses.is_empty());
         let guards = if holds(&before) || holds(&after) { guards(&before, &after) } else { Vec::new() };
@@ -145,6 +186,20 @@ impl RightChange {
     #[must_use]
     pub fn lost(&self) -> Vec<DepartmentId> {
         Self::only(self.before.as_ref(), self.after.as_ref())
+    }
+
+    /// Ids that both sides name: what bounds its size.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        [&self.before, &self.after].into_iter().flatten().map(FilterClause::ids).sum()
+    }
+}
+
+impl GuardChange {
+    /// Ids that both sides name: what bounds its size.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        [&self.before, &self.after].into_iter().flatten().map(FilterGuard::ids).sum()
     }
 }
 

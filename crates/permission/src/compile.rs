@@ -2,7 +2,10 @@
 //!
 //! Everything unknown is left out: a grant on an unknown department, team or role gives nothing.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use revisit_core::{
     Timestamp,
@@ -14,6 +17,7 @@ use crate::{
     action::ActionSet,
     clause::{Clause, Reach},
     decision::GrantRef,
+    grants::HeldGrant,
     level::{Layer, Levels},
     model::{Assigned, Subject, SubjectState, Team},
     org::IdMap,
@@ -30,12 +34,25 @@ pub(crate) const ACCOUNTS_MAX: usize = 8;
 const MANAGERS_MAX: usize = 64;
 
 /// Who leads whom.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(crate) struct Lines {
     managers: IdMap<SubjectId, SubjectId>,
+    /// The same seen from above; worked out when somebody asks for all whom a manager leads.
+    reports: OnceLock<IdMap<SubjectId, Vec<SubjectId>>>,
 }
 
+impl PartialEq for Lines {
+    fn eq(&self, other: &Self) -> bool {
+        self.managers == other.managers
+    }
+}
+impl Eq for Lines {}
+
 impl Lines {
+    const fn new(managers: IdMap<SubjectId, SubjectId>) -> Self {
+        Self { managers, reports: OnceLock::new() }
+    }
+
     /// Whether `manager` stands somewhere above `subject`.
     pub(crate) fn leads(&self, manager: SubjectId, subject: SubjectId) -> bool {
         self.above(subject).any(|above| above == manager)
@@ -43,9 +60,21 @@ impl Lines {
 
     /// Everybody below a manager, in the order of ids.
     pub(crate) fn led_by(&self, manager: SubjectId) -> Vec<SubjectId> {
-        let mut led: Vec<_> = self.managers.keys().copied().filter(|subject| self.leads(manager, *subject)).collect();
-        led.sort_unstable();
-        led
+        let reports = self.reports.get_or_init(|| {
+            let mut reports: IdMap<SubjectId, Vec<SubjectId>> = IdMap::default();
+            for (subject, manager) in &self.managers {
+                reports.entry(*manager).or_default().push(*subject);
+            }
+            reports
+        });
+        let mut led = BTreeSet::new();
+        let mut level = vec![manager];
+        for _ in 0..MANAGERS_MAX {
+            let below = level.iter().filter_map(|manager| reports.get(manager)).flatten().copied();
+            // Who was reached before is on a circle.
+            level = below.filter(|subject| led.insert(*subject)).collect();
+        }
+        led.into_iter().collect()
     }
 
     fn above(&self, subject: SubjectId) -> impl Iterator<Item = SubjectId> {
@@ -78,7 +107,23 @@ pub(crate) enum Delegated {
 }
 
 impl<'a> Right<'a> {
-    /// What a grant gives.
+    /// What a grant that is kept gives.
+    const fn held(grant: HeldGrant<'a>) -> Self {
+        let HeldGrant { id, right, from, until, .. } = grant;
+        Self {
+            grant: GrantRef::Grant(id),
+            actions: right.actions,
+            extent: &right.extent,
+            stages: right.stages.as_ref(),
+            grades: right.grades.as_ref(),
+            levels: right.levels,
+            from,
+            until,
+            giver: grant.giver(),
+        }
+    }
+
+    /// What a grant would give.
     pub(crate) const fn of(grant: &'a Grant) -> Self {
         Self {
             grant: GrantRef::Grant(grant.id),
@@ -108,7 +153,7 @@ impl Snapshot {
     pub(crate) fn lines(&self) -> Lines {
         let managers = self.facts().subjects.values();
         let managers = managers.filter_map(|subject| Some((subject.id, self.manager_of(subject)?))).collect();
-        Lines { managers }
+        Lines::new(managers)
     }
 
     /// The named manager, else the nearest head above, else the administrator; who is not active leads nobody, the
@@ -211,7 +256,7 @@ impl Snapshot {
         }
         let departments: Vec<_> = facts.subject.departments().collect();
         for grant in self.facts().grants_of(facts.subject.id) {
-            visit(Right::of(grant), &departments);
+            visit(Right::held(grant), &departments);
         }
     }
 

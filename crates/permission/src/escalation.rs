@@ -2,7 +2,10 @@
 //!
 //! The right to grant is the action `grant.manage`: its extent says for whom and where, its levels how much. It does
 //! not include the right to hand out administration: that one must hold as well. Who may grant appoints an auditor among
-//! other people, never among programs, whose secrets it knows, and never oneself.
+//! other people, never among programs, whose secrets it knows, and never oneself. What was delegated to somebody is nothing to
+//! hand on: it is neither a right to grant nor a right held.
+
+use std::sync::Arc;
 
 use revisit_core::{
     Timestamp,
@@ -12,10 +15,10 @@ use revisit_core::{
 use crate::{
     action::Action,
     clause::{Clause, Reach},
-    compile::Right,
+    compile::{Delegated, Right},
     model::{Change, SubjectKind},
     org::Org,
-    policy::Bar,
+    policy::{Bar, Policy},
     predicate::Predicate,
     registry::Resource,
     rule::{Grant, Origin, Template},
@@ -39,7 +42,7 @@ impl Snapshot {
         let held = self.facts().grants_of(target).filter(|grant| now < grant.until);
         templates
             .map(|template| as_grant(target, template))
-            .chain(held.map(|grant| Grant { origin: Origin::Direct, ..grant.clone() }))
+            .chain(held.map(|grant| Grant { origin: Origin::Direct, ..grant.to_grant() }))
             .filter(|grant| !self.clauses_of(grant).is_empty())
             .try_for_each(|grant| self.may_give(author, &grant, Secret::Known, now))
     }
@@ -54,12 +57,12 @@ impl Snapshot {
                 Origin::Direct | Origin::Share | Origin::Temporary | Origin::Team | Origin::BreakGlass => false,
             };
             let holds = || {
-                let own = self.predicate(grantor, action);
+                let own = self.undelegated(grantor, action);
                 let gives = |clause: &Clause| own.all_sides(|mine| mine.holds(now) && mine.gives(clause, self.org()));
                 wanted.iter().all(|clause| gives(clause) && self.binds_alike(&own, grant.holder, clause, now))
             };
             let hands_out = || {
-                let right = self.predicate(grantor, Action::GrantManage);
+                let right = self.undelegated(grantor, Action::GrantManage);
                 let covers = |clause: &Clause| {
                     right.all_sides(|mine| mine.holds(now) && self.hands_out(mine, clause, grant.holder))
                         && !self.is_barred(&right, clause, grant.holder, now)
@@ -93,7 +96,7 @@ impl Snapshot {
     /// Whether `grantor` may put these templates into a role. Whoever holds it may be anywhere, so it takes the right
     /// to grant in the whole company.
     pub fn may_write_role(&self, grantor: SubjectId, templates: &[Template], now: Timestamp) -> Result<(), Refusal> {
-        let right = self.predicate(grantor, Action::GrantManage);
+        let right = self.undelegated(grantor, Action::GrantManage);
         for template in templates {
             let everywhere = |predicate: &Predicate| {
                 let wide = |mine: &Clause| mine.holds(now) && mine.reach == Reach::Tenant && mine.binds_nothing();
@@ -102,7 +105,7 @@ impl Snapshot {
             };
             let hands_out = everywhere(&right);
             for action in template.actions.iter() {
-                let holds = || everywhere(&self.predicate(grantor, action));
+                let holds = || everywhere(&self.undelegated(grantor, action));
                 if !hands_out || (administers(action) && !holds()) {
                     return Err(Refusal::WiderThanGrantor(action));
                 }
@@ -125,16 +128,39 @@ impl Snapshot {
     pub fn widened_in(&self, after: &Self, subject: SubjectId) -> bool {
         Action::ALL.iter().any(|action| {
             let (before, after) = (self.predicate(subject, *action), after.predicate(subject, *action));
-            let new_right = |clause: &Clause| !before.clauses().any(|old| covered(old, &before, clause, &after));
-            // Who is new owns nothing yet.
-            let owns = |owner: SubjectId| self.facts().subject(owner).is_some();
-            let policies = (&*before.policy, &*after.policy);
-            let gone_guard = |bar: &Bar| !after.bars().any(|new| bar.stands_in(policies, new, owns));
-            let has_any = after.clauses().next().is_some();
-            after.clauses().any(new_right)
-                || (has_any && before.bars().any(gone_guard))
-                || (has_any && before.policy.above.len() > after.policy.above.len())
+            self.widened((&before.policy, &after.policy), action.bit())
         })
+    }
+
+    /// Whether a policy gives anything that an older one of the same subject did not.
+    fn widened(&self, (before, after): (&Policy, &Policy), action: u32) -> bool {
+        let is_new = |(place, clause): (usize, &Clause)| {
+            let giver = after.own.giver(place);
+            !before.own.about(action).any(|(former, old)| {
+                covered((old, before), (clause, after))
+                    && match (before.own.giver(former), giver) {
+                        (None, _) => true,
+                        // A delegated right gives what its giver has, so it covers itself alone, and only while that
+                        // one gains nothing. A giver's own policy has no delegated rights.
+                        (Some(had), Some(has)) => {
+                            old.grant == clause.grant && had.subject == has.subject && !self.widened((had, has), action)
+                        }
+                        (Some(_), None) => false,
+                    }
+            })
+        };
+        // Who is new owns nothing yet.
+        let owns = |owner: SubjectId| self.facts().subject(owner).is_some();
+        let gone_guard = |bar: &Bar| !after.bars_on(action).any(|new| bar.stands_in((before, after), new, owns));
+        let has_any = after.own.about(action).next().is_some();
+        after.own.about(action).any(is_new)
+            || (has_any && before.bars_on(action).any(gone_guard))
+            || (has_any && before.above.len() > after.above.len())
+    }
+
+    /// What a subject may do by rights of its own.
+    fn undelegated(&self, subject: SubjectId, action: Action) -> Predicate {
+        Predicate::new(Arc::new(self.compile_policy(subject, action.resource(), Delegated::Never)), action)
     }
 
     /// Whether every guard that binds the giver's own right binds the holder too, or leaves as much as is given. A
@@ -244,9 +270,9 @@ fn as_grant(holder: SubjectId, template: &Template) -> Grant {
 
 /// Whether what a clause gives after a change was given by an older one before it. A department that is new has no
 /// rows yet, so reaching it is nothing new.
-fn covered(old: &Clause, before: &Predicate, new: &Clause, after: &Predicate) -> bool {
+fn covered((old, before): (&Clause, &Policy), (new, after): (&Clause, &Policy)) -> bool {
     let within = |top, at| {
-        let (before, after) = (&before.policy.org, &after.policy.org);
+        let (before, after) = (&before.org, &after.org);
         let known = |department: &_| before.knows(*department);
         after.subtree(at).filter(known).all(|department| before.within(department, top))
     };
@@ -254,11 +280,11 @@ fn covered(old: &Clause, before: &Predicate, new: &Clause, after: &Predicate) ->
         (Reach::Subtree(top), Reach::Subtree(at)) | (Reach::PooledSubtree(top), Reach::PooledSubtree(at)) => {
             within(*top, *at)
         }
-        (old, new) => old.includes(new, &before.policy.org),
+        (old, new) => old.includes(new, &before.org),
     };
     let alike = Clause { reach: old.reach.clone(), ..new.clone() };
     reached
-        && old.lists(&alike, &before.policy.org)
+        && old.lists(&alike, &before.org)
         && new.levels.within(old.levels)
         && old.from <= new.from
         && new.until <= old.until

@@ -12,6 +12,7 @@ use revisit_core::{
 
 use crate::{
     compile::ACCOUNTS_MAX,
+    grants::{Grants, HeldGrant},
     model::{Change, Department, Position, Removed, Role, RoleAssignment, Subject, Team, Tenant},
     org::IdMap,
     rule::{Grant, Guard},
@@ -28,8 +29,7 @@ pub struct Facts {
     pub(crate) roles: Arc<IdMap<RoleId, Arc<Role>>>,
     pub(crate) assignments: Arc<IdMap<SubjectId, Vec<RoleAssignment>>>,
     pub(crate) teams: Arc<IdMap<TeamId, Arc<Team>>>,
-    /// By holder, each list in the order of ids.
-    pub(crate) grants: Arc<IdMap<SubjectId, Arc<Vec<Arc<Grant>>>>>,
+    pub(crate) grants: Grants,
     pub(crate) guards: Arc<IdMap<GuardId, Arc<Guard>>>,
     pub(crate) revoked: Arc<IdMap<SessionId, Timestamp>>,
     /// Removed grants: a late repeat of an older change must not bring one back.
@@ -49,7 +49,7 @@ impl Facts {
             roles: Arc::default(),
             assignments: Arc::default(),
             teams: Arc::default(),
-            grants: Arc::default(),
+            grants: Grants::default(),
             guards: Arc::default(),
             revoked: Arc::default(),
             buried: Arc::default(),
@@ -98,11 +98,7 @@ impl Facts {
         if self.buried.contains_key(&new.id) {
             return;
         }
-        let held = Arc::make_mut(Arc::make_mut(&mut self.grants).entry(new.holder).or_default());
-        match held.binary_search_by_key(&new.id, |grant| grant.id) {
-            Ok(place) => held[place] = Arc::new(new.clone()),
-            Err(place) => held.insert(place, Arc::new(new.clone())),
-        }
+        self.grants.put(new);
     }
 
     fn remove(&mut self, removed: Removed) {
@@ -120,9 +116,7 @@ impl Facts {
             }
             Removed::Grant { holder, id } => {
                 Arc::make_mut(&mut self.buried).insert(id, ());
-                if let Some(held) = Arc::make_mut(&mut self.grants).get_mut(&holder) {
-                    Arc::make_mut(held).retain(|grant| grant.id != id);
-                }
+                self.grants.remove(holder, id);
             }
         }
     }
@@ -148,8 +142,7 @@ impl Facts {
             changes.extend(held.into_iter().map(Change::RoleAssignment));
         }
         changes.extend(sorted(&self.teams).map(|it| Change::Team((**it).clone())));
-        let grants = sorted(&self.grants).flat_map(|held| held.iter());
-        changes.extend(grants.map(|it| Change::Grant((**it).clone())));
+        changes.extend(self.grants.all().map(|it| Change::Grant(it.to_grant())));
         changes.extend(sorted(&self.guards).map(|it| Change::Guard((**it).clone())));
         let mut revoked: Vec<_> = self.revoked.iter().collect();
         revoked.sort();
@@ -196,8 +189,8 @@ impl Facts {
     }
 
     /// The grants of a holder that stand beside its roles, in the order of their ids.
-    pub fn grants_of(&self, holder: SubjectId) -> impl Iterator<Item = &Grant> {
-        self.grants.get(&holder).into_iter().flat_map(|held| held.iter()).map(|grant| &**grant)
+    pub fn grants_of(&self, holder: SubjectId) -> impl Iterator<Item = HeldGrant<'_>> {
+        self.grants.of(holder)
     }
 
     /// Whether the account `id` is a sub-account of `top`, directly or of one of its sub-accounts.

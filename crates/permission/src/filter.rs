@@ -148,10 +148,9 @@ impl Snapshot {
         self.describe(&self.predicate(subject, action), Windows::Open(now))
     }
 
-    /// The same with what begins later. Its predicate is not kept: it is for questions about many subjects.
-    #[must_use]
-    pub fn filter_from(&self, subject: SubjectId, action: Action, now: Timestamp) -> Filter {
-        self.describe(&self.predicate_once(subject, action), Windows::NotOver(now))
+    /// The same with what begins later, of a predicate that was compiled here.
+    pub(crate) fn filter_from(&self, predicate: &Predicate, now: Timestamp) -> Filter {
+        self.describe(predicate, Windows::NotOver(now))
     }
 
     fn describe(&self, predicate: &Predicate, windows: Windows) -> Filter {
@@ -229,15 +228,11 @@ impl Filter {
 
 fn ids(accounts: &[FilterAccount], guards: &[FilterGuard]) -> usize {
     let clauses = accounts.iter().flat_map(|account| &account.clauses);
-    let of_guard = |guard: &FilterGuard| {
-        let departments = guard.departments.as_ref().map_or(0, Vec::len);
-        guard.except_owners.len() + departments + guard.ids.as_ref().map_or(0, |ids| ids.len())
-    };
-    clauses.map(FilterClause::ids).chain(guards.iter().map(of_guard)).sum()
+    clauses.map(FilterClause::ids).chain(guards.iter().map(FilterGuard::ids)).sum()
 }
 
 impl FilterClause {
-    fn ids(&self) -> usize {
+    pub(crate) fn ids(&self) -> usize {
         let rows = if let Reach::Ids(ids) = &self.reach { ids.len() } else { 0 };
         let delegated = self.delegation.as_ref().map_or(0, |it| ids(&it.accounts, &it.guards));
         self.departments.len() + rows + delegated
@@ -257,6 +252,11 @@ impl FilterClause {
 }
 
 impl FilterGuard {
+    pub(crate) fn ids(&self) -> usize {
+        let departments = self.departments.as_ref().map_or(0, Vec::len);
+        self.except_owners.len() + departments + self.ids.as_ref().map_or(0, |ids| ids.len())
+    }
+
     /// Whether it could cover some row.
     fn covers(&self) -> bool {
         has_names(self.stages.as_ref())

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{action::ActionSet, level::Levels, row::NameSet};
 
 /// A right without a holder.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
     /// What may be done: actions of one type.
@@ -32,7 +32,7 @@ pub struct Template {
 }
 
 /// The reach of a grant.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Extent {
     /// Rows that the holder owns.
@@ -54,7 +54,7 @@ pub enum Extent {
 }
 
 /// Which department.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// Each of the holder's own. For a role that comes from a position: those in which the position holds.
@@ -64,7 +64,7 @@ pub enum Place {
 }
 
 /// Where a grant that stands beside the roles comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// An administrator's grant.
@@ -109,14 +109,22 @@ pub struct Grant {
     pub origin: Origin,
 }
 
+impl Origin {
+    /// Who delegated what comes from here.
+    #[must_use]
+    pub const fn giver(&self) -> Option<SubjectId> {
+        match self {
+            Self::Delegation(giver) => Some(*giver),
+            Self::Direct | Self::Share | Self::Temporary | Self::Team | Self::BreakGlass => None,
+        }
+    }
+}
+
 impl Grant {
     /// Who delegated it.
     #[must_use]
     pub const fn giver(&self) -> Option<SubjectId> {
-        match self.origin {
-            Origin::Delegation(giver) => Some(giver),
-            Origin::Direct | Origin::Share | Origin::Temporary | Origin::Team | Origin::BreakGlass => None,
-        }
+        self.origin.giver()
     }
 
     /// The grant that gives `holder` what a template says.

@@ -85,9 +85,10 @@ fn who_is_passed_over_is_answered_alike_and_who_is_answered_otherwise_is_told_of
         let comparison = comparison(&changes);
         let (mut told, mut differ) = (0, 0);
         for subject in comparison.before.subjects() {
-            let differing = comparison.differing(subject);
+            let compared = comparison.of(subject);
+            let differing = compared.differing();
             for action in Action::ALL.iter().copied() {
-                let (rights, guards) = comparison.changes(subject, action, NOW);
+                let (rights, guards) = compared.changes(action, NOW);
                 let is_told = !rights.is_empty() || !guards.is_empty();
                 assert!(!is_told || differing.contains(action), "{what}: {subject} {action} is passed over");
                 told += usize::from(is_told);
@@ -114,18 +115,18 @@ fn a_right_that_is_altered_stands_beside_what_it_was() {
     let masked = Levels::READ.with(Layer::Sensitive, Level::Masked);
     after.apply(&share(masked));
     let comparison = Comparison::new(before, Snapshot::compile(&after, 9));
-    let (rights, guards) = comparison.changes(id(SOUTH_REP), Action::CustomerView, NOW);
+    let (rights, guards) = comparison.of(id(SOUTH_REP)).changes(Action::CustomerView, NOW);
     let [change] = rights.as_slice() else { panic!("one right: {rights:?}") };
     let levels = |side: &Option<FilterClause>| side.as_ref().map(|clause| clause.levels);
     assert_eq!((levels(&change.before), levels(&change.after)), (Some(Levels::READ), Some(masked)));
     assert!(guards.is_empty() && change.gained().is_empty() && change.lost().is_empty());
-    assert_eq!(comparison.differing(id(SALES_LEAD)), ActionSet::EMPTY, "nobody else holds it");
+    assert_eq!(comparison.of(id(SALES_LEAD)).differing(), ActionSet::EMPTY, "nobody else holds it");
 }
 
 #[test]
 fn a_moved_department_is_lost_by_those_above_and_gained_by_nobody_who_stands_beside() {
     let comparison = comparison(&[department(STORE_TWO, Some(SOUTH), None)]);
-    let (rights, _) = comparison.changes(id(NORTH_MANAGER), Action::CustomerDelete, NOW);
+    let (rights, _) = comparison.of(id(NORTH_MANAGER)).changes(Action::CustomerDelete, NOW);
     let [change] = rights.as_slice() else { panic!("one right: {rights:?}") };
     assert_eq!((change.lost(), change.gained()), (vec![id(STORE_TWO)], Vec::new()));
     assert!(change.after.as_ref().is_some_and(|clause| matches!(clause.reach, Reach::Subtree(_))));
@@ -133,7 +134,7 @@ fn a_moved_department_is_lost_by_those_above_and_gained_by_nobody_who_stands_bes
         .before
         .subjects()
         .into_iter()
-        .filter(|who| !comparison.changes(*who, Action::CustomerDelete, NOW).0.is_empty())
+        .filter(|who| !comparison.of(*who).changes(Action::CustomerDelete, NOW).0.is_empty())
         .collect();
     assert_eq!(told, BTreeSet::from([id(NORTH_MANAGER)]));
 }

@@ -199,3 +199,48 @@ fn a_sub_account_gives_no_more_than_the_account_above_it() {
     let templates = [right(&[Action::CustomerView], Extent::Own, Levels::READ)];
     assert!(snapshot.may_write_role(id(600), &templates, NOW).is_err());
 }
+
+fn delegated(number: u128, giver: u128, holder: u128, right: Template) -> Change {
+    let origin = Origin::Delegation(id(giver));
+    Change::Grant(Grant::of(grant_id(number), id(holder), right, ALWAYS, origin))
+}
+
+#[test]
+fn what_was_delegated_to_somebody_is_nothing_to_hand_on() {
+    let north = || Extent::Subtree(Place::At(id(NORTH)));
+    let granting = right(&[Action::GrantManage], Extent::Tenant, Levels::WRITE);
+    let snapshot = company_with(&[delegated(81, ADMIN, REP_ONE, granting)]);
+    let view = to(REP_TWO, right(&[Action::CustomerView], north(), Levels::READ));
+    assert_eq!(
+        snapshot.may_grant(id(REP_ONE), &view, NOW),
+        Err(Refusal::WiderThanGrantor(Action::CustomerView)),
+        "a right to grant that somebody else has"
+    );
+    let template = [right(&[Action::CustomerView], Extent::Own, Levels::READ)];
+    assert!(snapshot.may_write_role(id(REP_ONE), &template, NOW).is_err());
+    // The manager of the north may view there, and so may delegate it; who has it by that does not.
+    let lent = right(&[Action::CustomerView], north(), Levels::of(&[(Layer::Basic, Level::Read)]));
+    let snapshot = company_with(&[delegated(82, NORTH_MANAGER, REP_ONE, lent.clone())]);
+    let on = |giver| Grant { origin: Origin::Delegation(id(giver)), ..to(REP_TWO, lent.clone()) };
+    assert_eq!(snapshot.may_grant(id(NORTH_MANAGER), &on(NORTH_MANAGER), NOW), Ok(()));
+    assert!(snapshot.may_grant(id(REP_ONE), &on(REP_ONE), NOW).is_err());
+}
+
+#[test]
+fn who_holds_a_delegated_right_is_widened_by_what_its_giver_gains_and_by_having_it_as_an_own_one() {
+    let south = |extent| right(&[Action::CustomerTransfer], extent, Levels::READ);
+    let below = || Extent::Subtree(Place::At(id(SOUTH)));
+    let lent = delegated(83, SOUTH_REP, REP_ONE, south(below()));
+    let gains = |number, holder, extent| {
+        Change::Grant(Grant::of(grant_id(number), id(holder), south(extent), ALWAYS, Origin::Direct))
+    };
+    let dead = company_with(std::slice::from_ref(&lent));
+    let giver = gains(84, SOUTH_REP, below());
+    assert!(dead.widens(&giver, id(REP_ONE)), "it gave nothing, and now it gives what its giver has got");
+    assert!(dead.widens(&gains(85, REP_ONE, below()), id(REP_ONE)), "the same as a right of one's own");
+    let alive = company_with(&[lent, giver]);
+    assert!(!alive.widens(&gains(86, NEWCOMER, below()), id(REP_ONE)), "somebody else gains");
+    assert!(!alive.widens(&gains(87, SOUTH_REP, below()), id(SOUTH_REP)), "the giver has that already");
+    let gone = Change::Removed(Removed::Grant { holder: id(SOUTH_REP), id: grant_id(84) });
+    assert!(!alive.widens(&gone, id(REP_ONE)), "to lose is not to gain");
+}

@@ -218,7 +218,9 @@ fn a_filter_holds_until_the_next_window_and_tells_in_whose_name_a_right_was_dele
     let grants = |filter: &Filter| filter.accounts[0].clauses.iter().map(|it| it.grant).collect::<Vec<_>>();
     let later = GrantRef::Grant(grant_id(3));
     assert!(!grants(&view(REP_TWO)).contains(&later), "it has not begun");
-    assert!(grants(&snapshot.filter_from(id(REP_TWO), Action::CustomerView, NOW)).contains(&later));
+    assert!(
+        grants(&snapshot.filter_from(&snapshot.predicate(id(REP_TWO), Action::CustomerView), NOW)).contains(&later)
+    );
     let service = view(SERVICE_ONE);
     let delegated: Vec<SubjectId> =
         service.accounts[0].clauses.iter().filter_map(|it| Some(it.delegation.as_ref()?.subject)).collect();

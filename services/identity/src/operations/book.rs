@@ -267,7 +267,7 @@ fn assignment(facts: &Facts, subject: SubjectId, role: revisit_core::id::RoleId)
 }
 
 fn grant(facts: &Facts, holder: SubjectId, id: revisit_core::id::GrantId) -> Option<Change> {
-    facts.grants_of(holder).find(|grant| grant.id == id).cloned().map(Change::Grant)
+    facts.grants_of(holder).find(|grant| grant.id == id).map(|grant| Change::Grant(grant.to_grant()))
 }
 
 /// How a create that may be repeated answers: the request's id, and the answer made of what was written.

@@ -20,7 +20,8 @@ use crate::{App, domain::Error};
 
 /// Subjects of one page at the most.
 pub const SUBJECTS_MAX: u32 = 100;
-/// Changed rows, and ids in changed rights, after which a page ends: what one subject adds is bounded by the request.
+/// Changed rows, and ids in changed rights and guards, after which a page ends: what one subject adds is bounded by the
+/// request and by what it holds.
 const ROWS_TOLD_MAX: usize = 8_000;
 const IDS_TOLD_MAX: usize = 20_000;
 /// Subjects that are looked at in one go; then others have their turn.
@@ -86,7 +87,7 @@ pub async fn preview(app: &App, who: &Principal, input: Preview) -> Result<Previ
             Ok((book.rehearsed(who.subject())?, now))
         })
         .await?;
-    let question = Compared { comparison: &rehearsed.comparison, rows: &rows, actions: &actions, now };
+    let question = Question { comparison: &rehearsed.comparison, rows: &rows, actions: &actions, now };
     let mut told = Previewed {
         refusal: rehearsed.refusal,
         revision: rehearsed.comparison.before.revision,
@@ -163,14 +164,14 @@ async fn stage(
 }
 
 /// What is compared.
-struct Compared<'a> {
+struct Question<'a> {
     comparison: &'a Comparison,
     rows: &'a [Row],
     actions: &'a [Action],
     now: Timestamp,
 }
 
-impl Compared<'_> {
+impl Question<'_> {
     /// The next subjects of whom something changes.
     async fn page(&self, explains: &Explains, after: Option<SubjectId>, size: usize) -> Previewed {
         let mut told = Previewed::default();
@@ -194,7 +195,8 @@ impl Compared<'_> {
                 told.next = last;
                 break;
             }
-            ids += rights.iter().map(|change| change.gained().len() + change.lost().len() + 1).sum::<usize>();
+            ids += rights.iter().map(|change| change.ids() + 1).sum::<usize>();
+            ids += guards.iter().map(|change| change.ids() + 1).sum::<usize>();
             told.rights.extend(rights);
             told.guards.extend(guards);
             told.rows.extend(rows);
@@ -206,15 +208,15 @@ impl Compared<'_> {
     /// What changes for one subject.
     fn of(&self, subject: SubjectId) -> (Vec<RightChange>, Vec<GuardChange>, Vec<RowChange>) {
         let (mut rights, mut guards, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        let differing = self.comparison.differing(subject);
+        let compared = self.comparison.of(subject);
+        let differing = compared.differing();
         for action in differing.iter() {
-            let (of_rights, of_guards) = self.comparison.changes(subject, action, self.now);
+            let (of_rights, of_guards) = compared.changes(action, self.now);
             rights.extend(of_rights);
             guards.extend(of_guards);
         }
         for action in self.actions.iter().copied().filter(|action| differing.contains(*action)) {
-            let before = self.comparison.before.predicate_once(subject, action);
-            let after = self.comparison.after.predicate_once(subject, action);
+            let (before, after) = compared.predicates(action);
             rows.extend(self.rows.iter().filter_map(|row| self.on((&before, &after), row)));
         }
         (rights, guards, rows)
