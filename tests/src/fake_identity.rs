@@ -115,7 +115,7 @@ impl FakeIdentity {
         let revision = state.log.len() as i64;
         if state.pushes {
             // Nobody may listen yet.
-            let _ = self.changes.send(self.revision(revision, &changes));
+            let _ = self.changes.send(self.revision(&state, revision, &changes));
         }
         revision
     }
@@ -158,8 +158,9 @@ impl FakeIdentity {
         token.encode(|bytes| Ok::<_, ()>(self.key.sign(bytes).to_bytes())).expect("it is signed")
     }
 
-    fn revision(&self, revision: i64, changes: &[Change]) -> WatchChangesResponse {
-        WatchChangesResponse { tenant_id: self.tenant.to_string(), revision, changes: json(changes) }
+    fn revision(&self, state: &State, revision: i64, changes: &[Change]) -> WatchChangesResponse {
+        let (tenant_id, incarnation) = (self.tenant.to_string(), state.incarnation.clone());
+        WatchChangesResponse { tenant_id, revision, changes: json(changes), incarnation }
     }
 
     fn known(&self, tenant_id: &str) -> Result<(), Status> {
@@ -239,7 +240,7 @@ impl Leases for FakeIdentity {
         }
         let after = usize::try_from(request.after_revision).unwrap_or(0);
         let later = state.log.iter().enumerate().skip(after);
-        let revisions = later.map(|(index, changes)| self.revision(index as i64 + 1, changes)).collect();
+        let revisions = later.map(|(index, changes)| self.revision(&state, index as i64 + 1, changes)).collect();
         Ok(Response::new(ListChangesResponse { revisions }))
     }
 

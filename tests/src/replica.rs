@@ -129,6 +129,10 @@ async fn pass(mut inner: TcpStream, target: SocketAddr, mut open: watch::Receive
         return;
     }
     let Ok(mut outer) = TcpStream::connect(target).await else { return };
+    // Each end sends at once; one that collects here would wait for what the other acknowledges 40 ms later.
+    if inner.set_nodelay(true).and_then(|()| outer.set_nodelay(true)).is_err() {
+        return;
+    }
     tokio::select! {
         // Either end has closed it: there is nothing left to pass.
         _ = copy_bidirectional(&mut inner, &mut outer) => return,

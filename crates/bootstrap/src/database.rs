@@ -23,6 +23,7 @@ mod among;
 mod append_only;
 mod fault;
 mod isolate;
+mod listen;
 mod migration;
 mod open;
 mod store;
@@ -30,6 +31,7 @@ mod store;
 pub use append_only::append_only;
 pub use fault::{fault, is_unique};
 pub use isolate::isolate;
+pub use listen::Heard;
 pub use migration::{migrations, run};
 pub use store::{Store, insert, now};
 

@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use revisit_bootstrap::{LeaseClient, Peers, Runtime, Service, Started};
 use revisit_core::{Clock, Failure, Ids, id::TenantId};
 use revisit_permission::{Leases, Worker};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
 pub use audit::{Beside, Findings, tell as tell_findings, verify_audit};
 pub use config::{Config, DEFAULTS};
@@ -28,11 +28,7 @@ pub use store::migration::Migrator;
 
 use domain::Error;
 use keys::Keys;
-use operations::{
-    alerts::Watch,
-    book::{Ledgers, NEWEST_MAX, Newest},
-    history::Histories,
-};
+use operations::{alerts::Watch, book::Ledgers, history::Histories, pushes::Pushes};
 use passwords::Passwords;
 use store::{Store, keys::Authority};
 
@@ -55,7 +51,7 @@ pub(crate) struct App {
     pub peers: Peers,
     pub ledgers: Ledgers,
     pub histories: Histories,
-    pub newest: Newest,
+    pub pushes: Pushes,
     /// A replica has renewed here.
     pub renewed: Notify,
     /// A hand-over was ordered here.
@@ -116,7 +112,7 @@ impl App {
             peers: runtime.peers.clone(),
             ledgers: Ledgers::default(),
             histories: Histories::default(),
-            newest: broadcast::channel(NEWEST_MAX).0,
+            pushes: Pushes::default(),
             renewed: Notify::new(),
             hand_overs: Notify::new(),
             workers,

@@ -19,6 +19,7 @@ pub mod merge;
 pub mod modules;
 pub mod previews;
 pub mod profiles;
+pub mod pushes;
 pub mod roles;
 pub mod searches;
 pub mod service_accounts;

@@ -10,7 +10,7 @@ use revisit_permission::Silence;
 
 use crate::{
     App, NAME,
-    operations::{self, alerts, chain, leases, log_in, telling},
+    operations::{self, alerts, chain, leases, log_in, pushes, telling},
 };
 
 /// How often orders are looked for that nobody here was told of.
@@ -41,6 +41,8 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
         ))
         .work(Work::new("identity checkpoints", checkpoints(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity alerts", freezes(Arc::clone(app), runtime.clone())))
+        .work(Work::new("identity hints", hints(Arc::clone(app), database.clone(), runtime.clone())))
+        .work(Work::new("identity pushes", pushed(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity leases", silent_leases(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity sweep", expired(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity hand-overs", hand_overs(Arc::clone(app), runtime.clone())))
@@ -72,6 +74,14 @@ async fn freezes(app: Arc<App>, runtime: Runtime) {
         }
     };
     runtime.shutdown.or_draining(freezing).await;
+}
+
+async fn hints(app: Arc<App>, database: Database, runtime: Runtime) {
+    runtime.shutdown.or_draining(pushes::hear(&app, &database)).await;
+}
+
+async fn pushed(app: Arc<App>, runtime: Runtime) {
+    runtime.shutdown.or_draining(pushes::push(&app)).await;
 }
 
 async fn silent_leases(app: Arc<App>, runtime: Runtime) {

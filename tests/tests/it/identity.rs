@@ -12,6 +12,7 @@ mod lists;
 mod log_in;
 mod posts;
 mod previews;
+mod pushes;
 mod questions;
 mod saga;
 mod strangers;

@@ -28,16 +28,22 @@ pub(super) fn tenant_revision(tenant: TenantId, revision: i64) -> pb::TenantRevi
 }
 
 impl LeaseClient {
-    /// Loads what a tenant lacks, beside the renewals: a large tenant must not hold up the others.
-    pub(super) fn load_soon(&self, load: Load) {
+    /// Loads what a tenant lacks, beside the renewals: a large tenant must not hold up the others. What was pushed is
+    /// taken as it is if it is the very next revision, else asked for.
+    pub(super) fn load_soon(&self, load: Load, push: Option<pb::WatchChangesResponse>) {
         let client = self.clone();
         tokio::spawn(async move {
             let (tenant, incarnation) = (load.tenant, load.incarnation().map(str::to_owned));
-            match client.load(load).await {
+            match client.load(load, push).await {
                 Ok((load, snapshot)) => {
-                    if client.keeper().loaded(load, snapshot) {
+                    let counts = client.keeper().loaded(load, snapshot);
+                    if counts {
                         // Acknowledge at once: who revokes waits for it.
                         client.0.wake.notify_one();
+                    }
+                    let next = client.pushed().remove(&tenant);
+                    if let Some(next) = next {
+                        client.hinted(tenant, next);
                     }
                 }
                 Err(failure) => {
@@ -49,17 +55,16 @@ impl LeaseClient {
         });
     }
 
-    async fn load(&self, mut held: Load) -> Result<(Load, Snapshot), Failure> {
+    async fn load(&self, mut held: Load, push: Option<pb::WatchChangesResponse>) -> Result<(Load, Snapshot), Failure> {
         if held.revision == 0 {
             self.snapshot(&mut held).await?;
         }
-        for _ in 0..ROUNDS_MAX {
-            match self.changes(&mut held).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(failure) if failure.reason == "REVISION_TOO_OLD" => self.snapshot(&mut held).await?,
-                Err(failure) => return Err(failure),
+        match push {
+            Some(push) if is_next(&held, &push) => {
+                apply(&mut held.facts, &push.changes)?;
+                held.revision = push.revision;
             }
+            Some(_) | None => self.catch_up(&mut held).await?,
         }
         // What no token outlives is not carried along for ever.
         if let Some(now) = self.time() {
@@ -71,6 +76,19 @@ impl LeaseClient {
             (held, snapshot)
         });
         compiled.await.map_err(Failure::internal)
+    }
+
+    /// Asks for what is missing until nothing is.
+    async fn catch_up(&self, held: &mut Load) -> Result<(), Failure> {
+        for _ in 0..ROUNDS_MAX {
+            match self.changes(held).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(failure) if failure.reason == "REVISION_TOO_OLD" => self.snapshot(held).await?,
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(())
     }
 
     async fn snapshot(&self, held: &mut Load) -> Result<(), Failure> {
@@ -97,6 +115,13 @@ impl LeaseClient {
         }
         Ok(!answer.revisions.is_empty())
     }
+}
+
+/// Whether a push brings all that is missing: the changes of the very next revision, of the same database.
+fn is_next(held: &Load, push: &pb::WatchChangesResponse) -> bool {
+    held.incarnation() == Some(push.incarnation.as_str())
+        && held.revision + 1 == push.revision
+        && !push.changes.is_empty()
 }
 
 fn apply(facts: &mut Facts, changes: &[Vec<u8>]) -> Result<(), Failure> {

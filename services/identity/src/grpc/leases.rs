@@ -13,7 +13,7 @@ use tonic::{Request, async_trait};
 use super::{Served, read};
 use crate::{
     domain::{Error, lease::TENANTS_MAX},
-    operations::leases,
+    operations::{leases, pushes::Push},
     store::log::Revision,
 };
 
@@ -26,9 +26,14 @@ fn encode(changes: &[Change]) -> Result<Vec<Vec<u8>>, Failure> {
     changes.iter().map(|change| serde_json::to_vec(change).map_err(Failure::internal)).collect()
 }
 
-fn revision(tenant: TenantId, it: &Revision) -> Result<pb::WatchChangesResponse, Failure> {
-    let (tenant_id, changes) = (tenant.to_string(), encode(&it.changes)?);
-    Ok(pb::WatchChangesResponse { tenant_id, revision: it.number, changes })
+fn revision(served: &Served, tenant: TenantId, it: &Revision) -> Result<pb::WatchChangesResponse, Failure> {
+    let changes = encode(&it.changes)?;
+    Ok(pb::WatchChangesResponse { changes, ..number(served, (tenant, it.number)) })
+}
+
+fn number(served: &Served, (tenant, revision): (TenantId, i64)) -> pb::WatchChangesResponse {
+    let (tenant_id, incarnation) = (tenant.to_string(), served.0.authority.incarnation.to_string());
+    pb::WatchChangesResponse { tenant_id, revision, incarnation, changes: Vec::new() }
 }
 
 /// A replica's row, and the incarnation that it speaks of.
@@ -116,7 +121,7 @@ impl Leases for Served {
                 input.require(message.after_revision >= 0, "after_revision", "must not be negative");
                 input.finish()?;
                 let found = leases::changes(&self.0, tenant, message.after_revision).await?;
-                let revisions = found.iter().map(|it| revision(tenant, it)).collect::<Result<_, _>>()?;
+                let revisions = found.iter().map(|it| revision(self, tenant, it)).collect::<Result<_, _>>()?;
                 Ok::<_, Error>(pb::ListChangesResponse { revisions })
             }
             .await,
@@ -128,21 +133,30 @@ impl Leases for Served {
     }
 }
 
-/// The revisions of watched tenants as this replica writes them. What other replicas write, and what a slow watcher
-/// misses, is found by the next renewal.
+/// The revisions of watched tenants as they are committed. When some may have been missed, the newest numbers are told:
+/// who is behind asks for the changes.
 fn watch(served: Served, tenants: BTreeSet<TenantId>) -> impl Stream<Item = Result<pb::WatchChangesResponse, Error>> {
-    let written = BroadcastStream::new(served.0.newest.subscribe());
-    written.filter_map(move |newest| {
-        let newest = newest.ok().filter(|(tenant, _)| tenants.contains(tenant));
-        let served = served.clone();
-        async move {
-            let (tenant, number) = newest?;
-            let found = leases::changes(&served.0, tenant, number - 1).await;
-            found.map(|found| found.first().map(|it| revision(tenant, it))).transpose().map(flatten)
-        }
-    })
+    let pushed = BroadcastStream::new(served.0.pushes.watch());
+    let told = pushed.then(move |push| {
+        let (served, tenants) = (served.clone(), tenants.clone());
+        async move { tell(&served, &tenants, push.unwrap_or(Push::Missed)).await }
+    });
+    told.flat_map(stream::iter)
 }
 
-fn flatten(found: Result<Result<pb::WatchChangesResponse, Failure>, Error>) -> Result<pb::WatchChangesResponse, Error> {
-    Ok(found??)
+async fn tell(
+    served: &Served,
+    tenants: &BTreeSet<TenantId>,
+    push: Push,
+) -> Vec<Result<pb::WatchChangesResponse, Error>> {
+    match push {
+        Push::Revision(tenant, it) if tenants.contains(&tenant) => {
+            vec![revision(served, tenant, &it).map_err(Error::from)]
+        }
+        Push::Revision(..) => Vec::new(),
+        Push::Missed => match leases::newest(&served.0, tenants).await {
+            Ok(newest) => newest.into_iter().map(|it| Ok(number(served, it))).collect(),
+            Err(error) => vec![Err(error)],
+        },
+    }
 }

@@ -14,7 +14,6 @@ use revisit_core::{
     id::{SubjectId, TenantId},
 };
 use revisit_permission::{self as permission, Change, Decided, Facts, Permit, Removed, Snapshot};
-use tokio::sync::broadcast;
 
 use super::{audit, telling};
 use crate::{
@@ -346,18 +345,8 @@ impl App {
     /// Tells that a revision is committed, and waits a moment until this replica decides on it: who has just made a
     /// department finds it here with the next call. Elsewhere the revision token says what to wait for.
     pub async fn settled(&self, tenant: TenantId, revision: i64) {
-        self.committed(tenant, revision);
+        self.pushes.committed(tenant, revision);
         // The write stands whatever comes of the wait.
         let _ = tokio::time::timeout(SETTLE_MAX, self.lease.reach(tenant, revision)).await;
     }
-
-    /// Tells those who watch that a tenant has a new revision.
-    fn committed(&self, tenant: TenantId, revision: i64) {
-        // Without anybody who watches there is nobody to tell.
-        let _ = self.newest.send((tenant, revision));
-    }
 }
-
-/// Revisions written here, as a hint to those who watch. One who is slower than this many misses some.
-pub type Newest = broadcast::Sender<(TenantId, i64)>;
-pub const NEWEST_MAX: usize = 1_024;

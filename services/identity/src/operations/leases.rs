@@ -1,6 +1,6 @@
 //! Leases: who may answer from which revision, and since when a revocation is effective everywhere.
 
-use std::{sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use revisit_core::{Failure, Kind, Timestamp, id::TenantId};
 use revisit_permission::{Change, Holder, Silence, Telling};
@@ -15,7 +15,7 @@ use crate::{
 /// Revisions of one answer.
 pub const REVISIONS_MAX: u64 = 1_000;
 /// How often the rows are looked at while a revocation becomes effective; a renewal at this replica is seen at once.
-const LOOK: Duration = Duration::from_millis(25);
+const LOOK: Duration = Duration::from_millis(10);
 /// How often silent replicas are looked for.
 pub const SWEEP: Duration = Duration::from_secs(1);
 
@@ -63,6 +63,12 @@ pub async fn snapshot(app: &App, tenant: TenantId) -> Result<(i64, Vec<Change>),
 /// The revisions after one, in order.
 pub async fn changes(app: &App, tenant: TenantId, after: i64) -> Result<Vec<log::Revision>, Error> {
     app.store.read(&app.workers.lease, async |tx| Ok(log::after(tx, tenant, after, REVISIONS_MAX).await?)).await
+}
+
+/// The newest revision of each of these tenants.
+pub async fn newest(app: &App, tenants: &BTreeSet<TenantId>) -> Result<Vec<(TenantId, i64)>, Error> {
+    let tenants: Vec<TenantId> = tenants.iter().copied().collect();
+    app.store.read(&app.workers.lease, async |tx| Ok(leases::revisions(tx, &tenants).await?)).await
 }
 
 /// The public keys.

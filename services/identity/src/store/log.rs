@@ -13,13 +13,16 @@ use super::{
     insert, micros,
 };
 
+/// Channel on which replicas of identity tell each other of revisions.
+pub const CHANNEL: &str = "revision";
+
 /// One revision.
 pub struct Revision {
     pub number: i64,
     pub changes: Vec<Change>,
 }
 
-/// Appends the next revision. The caller holds the tenant's lock.
+/// Appends the next revision, and tells the other replicas with the commit. The caller holds the tenant's lock.
 pub async fn append(tx: &Tx, tenant: TenantId, it: &Revision, now: Timestamp) -> Result<(), Failure> {
     let changes = serde_json::to_vec(&it.changes).map_err(Failure::internal)?;
     let row = Model { tenant_id: tenant.uuid(), revision: it.number, changes, created_at: micros(now) };
@@ -28,7 +31,13 @@ pub async fn append(tx: &Tx, tenant: TenantId, it: &Revision, now: Timestamp) ->
         .col_expr(tenant::Column::Revision, Expr::value(it.number))
         .filter(tenant::Column::TenantId.eq(tenant.uuid()));
     head.exec(&**tx).await.map_err(fault)?;
-    Ok(())
+    tx.hint(CHANNEL, format!("{tenant} {}", it.number)).await.map_err(fault)
+}
+
+/// Of which revision a hint tells.
+pub fn read_hint(hint: &str) -> Option<(TenantId, i64)> {
+    let (tenant, revision) = hint.split_once(' ')?;
+    Some((tenant.parse().ok()?, revision.parse().ok()?))
 }
 
 /// The last revision that had been written by an instant, if the log had begun by then.

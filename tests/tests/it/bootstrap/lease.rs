@@ -48,7 +48,10 @@ async fn a_deadline_does_not_move_before_the_new_revision_is_loaded() {
     let world = World::start().await;
     world.identity.state().ttl_millis = 500;
     world.note("").await.expect("the lease holds");
-    world.identity.state().silent = true;
+    {
+        let mut state = world.identity.state();
+        (state.silent, state.pushes) = (true, false);
+    }
     world.identity.commit(harmless());
     let expired = async {
         while world.running.runtime.leases.read(world.identity.tenant).is_ok() {
@@ -73,6 +76,58 @@ async fn a_new_revision_is_acknowledged_at_once() {
     };
     // A quarter of the time to live would be 2.5 s.
     tokio::time::timeout(Duration::from_secs(2), acknowledged).await.expect("the push hastens it");
+}
+
+/// Waits until a revision is loaded.
+async fn loaded(world: &World, revision: i64) {
+    let mut loaded = world.running.runtime.leases.revision(world.identity.tenant);
+    let reached = loaded.wait_for(|loaded| *loaded >= revision);
+    tokio::time::timeout(PATIENCE, reached).await.expect("it is loaded").expect("the tenant is held");
+}
+
+#[tokio::test]
+async fn a_revision_is_loaded_from_its_push_and_one_that_leaves_a_gap_is_asked_for() {
+    let world = World::start().await;
+    // No renewal comes to help.
+    world.identity.state().ttl_millis = 600_000;
+    world.note("").await.expect("loaded");
+    world.identity.state().silent = true;
+    let revision = world.identity.commit(harmless());
+    loaded(&world, revision).await;
+    {
+        let mut state = world.identity.state();
+        (state.silent, state.pushes) = (false, false);
+    }
+    world.identity.commit(harmless());
+    world.identity.state().pushes = true;
+    let revision = world.identity.commit(harmless());
+    loaded(&world, revision).await;
+    let reading = world.running.runtime.leases.read(world.identity.tenant).expect("the lease holds");
+    let ended = reading.snapshot.facts().changes();
+    let ended = ended.iter().filter(|change| matches!(change, Change::SessionRevoked { .. })).count();
+    assert_eq!(ended, 3, "nothing is left out on the way");
+}
+
+#[tokio::test]
+async fn what_another_incarnation_pushes_is_not_applied() {
+    let world = World::start().await;
+    world.identity.state().ttl_millis = 600_000;
+    world.note("").await.expect("loaded");
+    "second".clone_into(&mut world.identity.state().incarnation);
+    let foreign = world.identity.commit(harmless());
+    "first".clone_into(&mut world.identity.state().incarnation);
+    let own = vec![Change::SessionRevoked { session: unknown_id(), until: Timestamp::from_seconds(1) }];
+    {
+        // What the first incarnation has in its place.
+        let mut state = world.identity.state();
+        state.log.pop();
+    }
+    world.identity.commit(own);
+    loaded(&world, foreign).await;
+    let reading = world.running.runtime.leases.read(world.identity.tenant).expect("the lease holds");
+    let kept = reading.snapshot.facts().changes();
+    let forever = |change: &Change| matches!(change, Change::SessionRevoked { until: Timestamp::MAX, .. });
+    assert!(!kept.iter().any(forever), "{kept:?}");
 }
 
 #[tokio::test]
