@@ -89,6 +89,7 @@ pub struct Gate {
     /// Where to connect to.
     pub address: SocketAddr,
     open: Arc<watch::Sender<bool>>,
+    target: Arc<watch::Sender<SocketAddr>>,
 }
 
 impl Gate {
@@ -99,14 +100,20 @@ impl Gate {
     pub async fn before(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
-        let open = Arc::new(watch::Sender::new(true));
-        let gate = Arc::clone(&open);
+        let gate =
+            Self { address, open: Arc::new(watch::Sender::new(true)), target: Arc::new(watch::Sender::new(target)) };
+        let passed = gate.clone();
         tokio::spawn(async move {
             while let Ok((inner, _)) = listener.accept().await {
-                tokio::spawn(pass(inner, target, gate.subscribe()));
+                tokio::spawn(pass(inner, passed.target.subscribe(), passed.open.subscribe()));
             }
         });
-        Self { address, open }
+        gate
+    }
+
+    /// Connections of from now on lead there: what is behind it was started anew.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.target.send_replace(target);
     }
 
     /// Shuts it, or opens it again; connections of before are lost then, as when a cable is pulled for long.
@@ -124,10 +131,11 @@ pub enum Open {
     No,
 }
 
-async fn pass(mut inner: TcpStream, target: SocketAddr, mut open: watch::Receiver<bool>) {
+async fn pass(mut inner: TcpStream, target: watch::Receiver<SocketAddr>, mut open: watch::Receiver<bool>) {
     if open.wait_for(|open| *open).await.is_err() {
         return;
     }
+    let target = *target.borrow();
     let Ok(mut outer) = TcpStream::connect(target).await else { return };
     // Each end sends at once; one that collects here would wait for what the other acknowledges 40 ms later.
     if inner.set_nodelay(true).and_then(|()| outer.set_nodelay(true)).is_err() {

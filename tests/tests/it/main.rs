@@ -10,6 +10,7 @@ mod identity;
 mod journeys;
 mod kill;
 mod laws;
+mod leases;
 mod notification;
 mod outbox;
 mod program;

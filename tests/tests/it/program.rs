@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
 };
@@ -28,14 +29,25 @@ pub struct Program {
 impl Program {
     /// Writes the file into a folder.
     pub fn new(folder: &Path, settings: &str) -> Self {
-        let file = folder.join("revisit.toml");
+        Self::named(folder, "revisit", settings)
+    }
+
+    /// The same under a name of its own.
+    pub fn named(folder: &Path, name: &str, settings: &str) -> Self {
+        let file = folder.join(name).with_extension("toml");
         fs::write(&file, settings).expect("the folder can be written to");
         Self { file }
     }
 
     /// Starts it with these words of a command line and these variables; both of its outputs are piped.
     pub fn start(&self, words: &[&str], variables: &[(&str, &str)]) -> Child {
+        self.start_as("revisit", words, variables)
+    }
+
+    /// Starts the binary of that name.
+    pub fn start_as(&self, name: &str, words: &[&str], variables: &[(&str, &str)]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_revisit"));
+        command.arg0(name);
         command.arg("--config").arg(&self.file).args(words).envs(variables.iter().copied());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
     }

@@ -1,0 +1,175 @@
+//! Somebody who asks a replica for one customer all the while, and what was answered when.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use revisit_core::{Clock, Steady};
+use revisit_proto::customer::v1::{GetCustomerRequest, customers_client::CustomersClient};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+};
+use tonic::{Code, Request, Status, transport::Channel};
+
+/// How often it is asked, whether the calls before were answered or not.
+const EVERY: Duration = Duration::from_millis(40);
+/// Time for one call: longer than a process is stopped, so that what it says afterwards is heard.
+const CALL_MAX: Duration = Duration::from_secs(5);
+/// Calls under way at once.
+const CALLS_MAX: u32 = 128;
+/// Time for an answer that has to come.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// How often is looked whether it has come.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What a call was answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Allowed,
+    /// The right is not there, or the session, or the person.
+    Refused,
+    /// The replica cannot say, or did not answer.
+    Nothing,
+    /// Something that is never right.
+    Fault(Code),
+}
+
+impl Answer {
+    fn of<T>(result: Result<T, Status>) -> Self {
+        match result.map_err(|status| status.code()) {
+            Ok(_) => Self::Allowed,
+            Err(Code::NotFound | Code::PermissionDenied | Code::Unauthenticated) => Self::Refused,
+            // A connection that breaks off is unknown to who called.
+            Err(Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown) => Self::Nothing,
+            Err(code) => Self::Fault(code),
+        }
+    }
+}
+
+/// What was heard so far.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Heard {
+    /// The latest begin of a call that was allowed, and of one that was refused.
+    allowed: Steady,
+    refused: Steady,
+    pub allows: usize,
+    pub refusals: usize,
+    pub nothings: usize,
+    pub fault: Option<Code>,
+}
+
+/// One who asks one replica.
+pub struct Watch {
+    /// For the report.
+    pub name: String,
+    question: Question,
+    calls: Arc<Semaphore>,
+    asking: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Question {
+    channel: Channel,
+    customer_id: Arc<str>,
+    token: Arc<Mutex<Arc<str>>>,
+    heard: Arc<Mutex<Heard>>,
+    clock: Clock,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A test that panics elsewhere fails by itself.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Question {
+    async fn ask(&self) {
+        let mut request =
+            Request::new(GetCustomerRequest { customer_id: self.customer_id.to_string(), read_mask: None });
+        let value = format!("Bearer {}", lock(&self.token)).parse().expect("a token is ASCII");
+        request.metadata_mut().insert("authorization", value);
+        let mut client = CustomersClient::new(self.channel.clone());
+        let began = self.clock.steady();
+        let call = tokio::time::timeout(CALL_MAX, client.get_customer(request)).await;
+        let answer = call.map_or(Answer::Nothing, Answer::of);
+        let mut heard = lock(&self.heard);
+        match answer {
+            Answer::Allowed => (heard.allows, heard.allowed) = (heard.allows + 1, heard.allowed.max(began)),
+            Answer::Refused => (heard.refusals, heard.refused) = (heard.refusals + 1, heard.refused.max(began)),
+            Answer::Nothing => heard.nothings += 1,
+            Answer::Fault(code) => heard.fault = Some(code),
+        }
+    }
+}
+
+impl Watch {
+    /// Begins to ask through `channel`; without a token until one is given.
+    pub fn begin(name: String, channel: Channel, customer_id: &str) -> Self {
+        let question = Question {
+            channel,
+            customer_id: customer_id.into(),
+            token: Arc::new(Mutex::new("nobody".into())),
+            heard: Arc::default(),
+            clock: Clock::system(),
+        };
+        let calls = Arc::new(Semaphore::new(CALLS_MAX as usize));
+        let (asked, permits) = (question.clone(), Arc::clone(&calls));
+        let asking = tokio::spawn(async move {
+            while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+                let asked = asked.clone();
+                tokio::spawn(async move {
+                    asked.ask().await;
+                    drop(permit);
+                });
+                tokio::time::sleep(EVERY).await;
+            }
+        });
+        Self { name, question, calls, asking }
+    }
+
+    /// Comes with this session from now on.
+    pub fn come_with(&self, access_token: &str) {
+        *lock(&self.question.token) = access_token.into();
+    }
+
+    /// What was heard so far.
+    pub fn heard(&self) -> Heard {
+        *lock(&self.question.heard)
+    }
+
+    /// Waits until a call that began after `since` was answered so; fails when that takes too long.
+    pub async fn until(&self, answer: Answer, since: Steady) {
+        let latest = || {
+            let heard = self.heard();
+            match answer {
+                Answer::Allowed => heard.allowed,
+                Answer::Refused => heard.refused,
+                Answer::Nothing | Answer::Fault(_) => Steady::default(),
+            }
+        };
+        let answered = async {
+            while latest() <= since {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let answered = tokio::time::timeout(ANSWER_MAX, answered).await;
+        answered.unwrap_or_else(|_| panic!("{} is not {answer:?} again", self.name));
+    }
+
+    /// Waits until every call is answered, and begins none as long as what this answers is held.
+    pub async fn quiet(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.calls).acquire_many_owned(CALLS_MAX).await.expect("it is never closed")
+    }
+
+    /// Whether a call was allowed that began after `told`.
+    pub fn is_stale(&self, told: Steady) -> bool {
+        self.heard().allowed > told
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.asking.abort();
+    }
+}
