@@ -7,6 +7,8 @@ use revisit_permission::{
 };
 use revisit_proto::customer::v1 as pb;
 
+use tonic::Streaming;
+
 use super::{
     person,
     support::{Office, Seat, in_each_office, in_each_office_with},
@@ -110,26 +112,68 @@ async fn nothing_is_exported_or_counted_that_a_guard_on_viewing_hides() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_export_stops_at_the_chunk_after_the_right_to_it_was_taken() {
-    in_each_office(async |office: &Office| {
-        let manager = office.seat("manager");
-        let rows: String = (0..1_600).map(|number| format!("客户{number},{}\n", "远".repeat(90))).collect();
-        let done = manager.import(office, format!("姓名,来源\n{rows}").as_bytes()).await;
-        assert_eq!(done.created_count, 1_600, "{done:?}");
-        let mut chunks = answer(manager.exports().export_customers(wish("")).await).expect("a file");
-        let first = chunks.message().await.expect("it begins").expect("a chunk");
-        assert!(!first.data.is_empty());
-        office.leaves("manager").await;
-        let mut read = first.data.len();
-        let stopped = loop {
-            match chunks.message().await {
-                Ok(Some(chunk)) => read += chunk.data.len(),
-                Ok(None) => panic!("all {read} bytes went out to somebody who has left"),
-                Err(status) => break failure(&status),
+/// Rows that one decision lets out.
+const CHUNK: usize = 500;
+/// Rows of an export that is broken off: several times as many.
+const ROWS: usize = 1_600;
+
+/// An export of which somebody has read the very first bytes.
+struct Begun {
+    chunks: Streaming<pb::FileChunk>,
+    file: Vec<u8>,
+}
+
+impl Begun {
+    async fn by(who: &Seat) -> Self {
+        let mut chunks = answer(who.exports().export_customers(wish("")).await).expect("a file");
+        let file = chunks.message().await.expect("it begins").expect("a piece").data;
+        assert!(!file.is_empty());
+        Self { chunks, file }
+    }
+
+    /// Reads to its end; answers the rows that have left, whole or in part, and why there are no more.
+    async fn rest(mut self) -> (usize, Option<Failure>) {
+        let end = loop {
+            match self.chunks.message().await {
+                Ok(Some(piece)) => self.file.extend(piece.data),
+                Ok(None) => break None,
+                Err(status) => break Some(failure(&status)),
             }
         };
-        assert!(matches!(stopped.kind, Kind::Denied | Kind::Unauthenticated), "{stopped:?}");
+        let lines = self.file.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+        (lines - 1, end)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_stops_at_the_chunk_after_the_right_to_it_was_taken_or_could_not_be_made_sure_of() {
+    in_each_office(async |office: &Office| {
+        let manager = office.seat("manager");
+        let rows: String = (0..ROWS).map(|number| format!("客户{number},{}\n", "远".repeat(90))).collect();
+        let done = manager.import(office, format!("姓名,来源\n{rows}").as_bytes()).await;
+        assert_eq!(done.created_count, ROWS as i64, "{done:?}");
+        let (whole, end) = Begun::by(&manager).await.rest().await;
+        assert!(whole == ROWS && end.is_none(), "{whole} rows, {end:?}");
+        // What was decided before that moment is on its way, and what the next decision has let out meanwhile.
+        let most = 2 * CHUNK;
+        let begun = Begun::by(&manager).await;
+        office.loses_identity().await;
+        let (left, end) = begun.rest().await;
+        let end = end.expect("nobody knows whether it may go on");
+        assert!(left <= most && (end.kind, end.reason) == (Kind::Unavailable, "LEASE_EXPIRED"), "{left} rows, {end:?}");
+        office.finds_identity().await;
+        let begun = Begun::by(&manager).await;
+        let held = office.strip("manager").await;
+        let (left, end) = begun.rest().await;
+        let end = end.expect("it is no longer hers to take out");
+        assert!(left <= most && (end.kind, end.reason) == (Kind::Denied, "PERMISSION_DENIED"), "{left} rows, {end:?}");
+        office.commit(held).await;
+        let begun = Begun::by(&manager).await;
+        office.leaves("manager").await;
+        let (left, end) = begun.rest().await;
+        let end = end.expect("she has left");
+        let out = matches!(end.kind, Kind::Denied | Kind::Unauthenticated);
+        assert!(left <= most && out, "{left} rows, {end:?}");
     })
     .await;
 }

@@ -6,8 +6,8 @@ use revisit_core::{
     id::{DepartmentId, SubjectId},
 };
 use revisit_permission::{
-    Action, ActionSet, Assigned, Change, Department, Extent, Levels, Role, RoleAssignment, Subject, SubjectState,
-    Template, Tenant, shipped_roles,
+    Action, ActionSet, Assigned, Change, Department, Extent, Levels, Removed, Role, RoleAssignment, Subject,
+    SubjectState, Template, Tenant, shipped_roles,
 };
 use revisit_proto::customer::v1::{
     self as pb, catalogue_client::CatalogueClient, customers_client::CustomersClient, export_client::ExportClient,
@@ -115,6 +115,40 @@ impl Office {
     /// Somebody leaves the company.
     pub async fn leaves(&self, person: &str) {
         self.commit(vec![self.subject(person, SubjectState::Left)]).await;
+    }
+
+    /// Takes everything away that somebody holds; answers what to commit to give it back.
+    pub async fn strip(&self, person: &str) -> Vec<Change> {
+        let subject = self.who(person);
+        let held: Vec<RoleAssignment> = {
+            let state = self.identity.state();
+            let assigned = state.log.iter().flatten().filter_map(|change| match change {
+                Change::RoleAssignment(held) if held.subject == subject => Some(*held),
+                _ => None,
+            });
+            assigned.collect()
+        };
+        let gone = held.iter().map(|held| Change::Removed(Removed::RoleAssignment { subject, role: held.role }));
+        self.commit(gone.collect()).await;
+        held.into_iter().map(Change::RoleAssignment).collect()
+    }
+
+    /// Identity can no longer be reached, and the lease of the service has run out.
+    pub async fn loses_identity(&self) {
+        self.identity.state().away = true;
+        let leases = self.at(|running| running.runtime.leases.clone());
+        let expired = async {
+            while leases.read(self.identity.tenant).is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(super::REST_MAX, expired).await.expect("the lease ends");
+    }
+
+    /// Identity is there again.
+    pub async fn finds_identity(&self) {
+        self.identity.state().away = false;
+        self.commit(Vec::new()).await;
     }
 
     pub fn who(&self, name: &str) -> SubjectId {
