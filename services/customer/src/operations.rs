@@ -1,5 +1,6 @@
 //! What callers and workers can have done: each operation decides first, then moves rows in one transaction.
 
+pub mod access;
 pub mod batch_delete;
 pub mod catalogue;
 pub mod change;

@@ -16,6 +16,7 @@ pub mod imports;
 pub mod keys;
 pub mod load;
 pub mod orders;
+pub mod past;
 pub mod save;
 pub mod segment_rows;
 pub mod segments;

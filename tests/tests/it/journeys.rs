@@ -16,3 +16,4 @@ mod recovery;
 mod sale;
 mod switched_off;
 mod verbs;
+mod who_could;

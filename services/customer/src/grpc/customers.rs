@@ -15,7 +15,7 @@ use crate::{
     App,
     domain::{Error, contact::ContactPoint, customer::CustomerKind, matching, normal::Region},
     operations::{
-        Clear, View,
+        Clear, View, access,
         batch_delete::{Answer, delete_all},
         change::{self, Asked},
         customers, lifecycle, matching as duplicates, stages,
@@ -223,6 +223,25 @@ impl Customers for Served {
                         })
                         .collect(),
                     matches: found.matches.into_iter().map(shown_match).collect(),
+                })
+            }
+            .await,
+        )
+    }
+
+    async fn list_subjects_with_access(
+        &self,
+        request: Request<pb::ListSubjectsWithAccessRequest>,
+    ) -> Reply<pb::ListSubjectsWithAccessResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let told = access::who_may(&self.0, &who, read::who_may(message)?).await?;
+                Ok::<_, Error>(pb::ListSubjectsWithAccessResponse {
+                    subjects: told.subjects,
+                    next_page_token: told.next_page_token,
+                    revision: told.revision,
+                    decide_time: told.decide_time,
                 })
             }
             .await,

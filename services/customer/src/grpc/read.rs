@@ -1,7 +1,8 @@
 //! From the wire: every rule of a message is checked and all violations are told at once.
 
-use revisit_bootstrap::idempotency::Repeatable;
+use revisit_bootstrap::{idempotency::Repeatable, wire::read_time};
 use revisit_core::{Failure, Input, page::Page};
+use revisit_permission::{Action, Resource};
 use revisit_proto::customer::v1 as pb;
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     },
     operations::{
         Clear,
+        access::WhoMay,
         change::{Asked, Mask},
         customers::List,
     },
@@ -287,4 +289,18 @@ fn order(input: &mut Input, text: &str) -> Order {
         }
     };
     Order { key, descending }
+}
+
+/// Who may see a customer, unless something else is asked.
+pub fn who_may(message: pb::ListSubjectsWithAccessRequest) -> Result<WhoMay, Failure> {
+    let mut input = Input::default();
+    let customer = input.id("customer_id", &message.customer_id);
+    let named = Some(message.action.as_str()).filter(|name| !name.is_empty());
+    let action = named.map_or(Some(Action::CustomerView), Action::parse);
+    let action = action.filter(|action| action.resource() == Resource::Customer);
+    input.require(action.is_some(), "action", "is not a known action on customers");
+    let at = read_time(&mut input, "at_time", message.at_time);
+    input.finish()?;
+    let action = action.unwrap_or(Action::CustomerView);
+    Ok(WhoMay { customer, action, at, page_size: message.page_size, page_token: message.page_token })
 }

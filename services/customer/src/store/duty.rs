@@ -13,6 +13,7 @@ use sea_orm::{
 
 use super::{
     entity::{customer, duplicate_budget, orphan_report, task_holder},
+    past,
     save::insert_all_on,
 };
 use crate::domain::Error;
@@ -256,7 +257,9 @@ pub async fn hold_task(
     ])
     .action_and_where(replaces)
     .to_owned();
-    insert_all_on::<task_holder::Entity, _>(tx, vec![row], Some(replace)).await?;
+    if insert_all_on::<task_holder::Entity, _>(tx, vec![row.clone()], Some(replace)).await? > 0 {
+        past::keep_lent(tx, row, tx.now().await?).await?;
+    }
     Ok(())
 }
 

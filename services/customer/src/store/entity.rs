@@ -2,10 +2,12 @@
 
 mod catalogue;
 mod history;
+mod past;
 mod record;
 mod work;
 
 pub use catalogue::*;
 pub use history::*;
+pub use past::*;
 pub use record::*;
 pub use work::*;

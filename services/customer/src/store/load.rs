@@ -338,6 +338,11 @@ pub async fn for_worker(
     tenant: TenantId,
     ids: &[CustomerId],
 ) -> Result<Vec<Customer>, DbErr> {
+    by_ids(tx, tenant, ids).await
+}
+
+/// Rows by id, deleted ones too, for whoever decides about each of them.
+pub(super) async fn by_ids(tx: &Tx, tenant: TenantId, ids: &[CustomerId]) -> Result<Vec<Customer>, DbErr> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

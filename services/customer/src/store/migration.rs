@@ -165,7 +165,21 @@ const TABLES: [(&str, &str); 24] = [
     ),
 ];
 
-const SMALL_TABLES: [(&str, &str); 4] = [
+const SMALL_TABLES: [(&str, &str); 6] = [
+    // What decisions looked at before a change: as it was until then. A customer that never changed has no row here.
+    (
+        "customer_past",
+        "customer_id {uuid} NOT NULL, version bigint NOT NULL, until_at bigint NOT NULL, owner_id {uuid},
+         department_id {uuid}, stage {text} NOT NULL, grade {text}, vip {bool} NOT NULL, pooled {bool} NOT NULL,
+         deleted {bool} NOT NULL, PRIMARY KEY (tenant_id, customer_id, version)",
+    ),
+    // What a task lent since an instant, until the next row of the same task or its own end.
+    (
+        "task_holder_past",
+        "customer_id {uuid} NOT NULL, task_id {uuid} NOT NULL, from_at bigint NOT NULL, generation bigint NOT NULL,
+         subject_id {uuid}, layers {text} NOT NULL, until_at bigint NOT NULL,
+         PRIMARY KEY (tenant_id, customer_id, task_id, from_at, generation)",
+    ),
     (
         "duplicate_budget",
         "subject_id {uuid} NOT NULL, hour bigint NOT NULL, used bigint NOT NULL, PRIMARY KEY (tenant_id, subject_id, hour)",
@@ -189,8 +203,16 @@ const SMALL_TABLES: [(&str, &str); 4] = [
 ];
 
 /// Tables that are little more than their key.
-const KEYED: [&str; 7] =
-    ["strong_key", "weak_key", "customer_tag", "customer_team", "task_holder", "segment_member", "transfer_row"];
+const KEYED: [&str; 8] = [
+    "strong_key",
+    "weak_key",
+    "customer_tag",
+    "customer_team",
+    "task_holder",
+    "task_holder_past",
+    "segment_member",
+    "transfer_row",
+];
 
 /// Lists walk one of the first five: one index per column by which a grant reaches rows, in the default order.
 const INDEXES: [&str; 17] = [

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Store,
     entity::{contact_point, customer, customer_tag, field_value, strong_key, weak_key},
-    events, rows, sealed, segments, timeline,
+    events, past, rows, sealed, segments, timeline,
 };
 use crate::domain::{Error, customer::Customer, timeline::Entry};
 
@@ -78,6 +78,7 @@ pub async fn save(
         change.after.updated_at = now;
     }
     write_records(tx, &changes).await?;
+    past::keep(tx, &changes, now).await?;
     write_keys(tx, store, &changes).await?;
     write_contact_points(tx, store, &changes).await?;
     write_tags(tx, &changes).await?;
