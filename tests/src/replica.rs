@@ -75,6 +75,12 @@ impl Replica {
         (asked, allowed)
     }
 
+    /// The revision of a company that it has loaded.
+    #[must_use]
+    pub fn revision(&self, tenant: TenantId) -> watch::Receiver<i64> {
+        self.running.runtime.leases.revision(tenant)
+    }
+
     /// Waits until it answers so.
     pub async fn until(&self, tenant: TenantId, subject: SubjectId, answer: Option<bool>) {
         while self.allows(tenant, subject).1 != answer {

@@ -18,13 +18,18 @@ use revisit_tests::{
     world::{Ground, World},
 };
 
+mod arrivals;
+mod crowd;
+
+use arrivals::Arrivals;
+
 const REPLICAS: usize = 4;
 /// As shipped.
 const LEASE_MILLIS: u64 = 2_000;
 /// How often each replica decides.
 const EVERY: Duration = Duration::from_millis(1);
-/// Time for a replica to learn of a grant.
-const LEARN_MAX: Duration = Duration::from_secs(10);
+/// Time for a replica to learn of a grant; at first it loads all of them.
+const LEARN_MAX: Duration = Duration::from_secs(60);
 
 /// A replica that decides all the while, and when it last allowed.
 struct Watched {
@@ -50,10 +55,16 @@ pub async fn measure(size: Size) {
     let who = world.roleless("mei").await;
     let (tenant, subject) = (who.tenant_id.parse(), who.id.parse());
     let holder = Holder { tenant: tenant.expect("a tenant"), subject: subject.expect("a subject") };
+    let database = world.database(revisit_identity::NAME);
+    let grants = size.pick(1_000, 100_000, 1_000_000);
+    crowd::plant(&database, holder.tenant, grants).await;
     let mut watched = Vec::new();
     for _ in 0..REPLICAS {
         watched.push(watch(world.running.address(), holder).await);
     }
+    everywhere(&watched, holder, Some(false)).await;
+    let replicas: Vec<_> = watched.iter().map(|it| Arc::clone(&it.replica)).collect();
+    let arrivals = Arrivals::of(&database, holder.tenant, &replicas).await;
     let mut whole = Shown::default();
     for round in 0..size.pick(5, 200, 1_000) {
         let one = revocation(&world, &watched, holder, Cut::Nobody).await;
@@ -62,12 +73,13 @@ pub async fn measure(size: Size) {
             whole.add(&one);
         }
     }
+    let arrived: Vec<f64> = arrivals.spans().into_iter().map(millis).collect();
     let mut cut = Shown::default();
     for _ in 0..size.pick(1, 8, 30) {
         cut.add(&revocation(&world, &watched, holder, Cut::EverySecond).await);
     }
     watched.iter().for_each(|it| it.deciding.store(false, Ordering::SeqCst));
-    told(&whole, &cut);
+    told(grants, &arrived, (&whole, &cut));
     world.running.stop().await.expect("it stops without a fault");
 }
 
@@ -182,13 +194,14 @@ fn micros(at: Steady) -> u64 {
     u64::try_from(at.since(Steady::default()).as_micros()).unwrap_or(u64::MAX)
 }
 
-fn told(whole: &Shown, cut: &Shown) {
+fn told(grants: usize, arrived: &[f64], (whole, cut): (&Shown, &Shown)) {
     let mut table = Table::new(&["span, ms", "revocations", "p50", "p99", "greatest"]);
     let mut row = |name: &str, spans: &[f64]| {
         let cells = [median(spans), percentile(spans, 99), percentile(spans, 100)].map(|it| format!("{it:.1}"));
         table.row(&[name, &spans.len().to_string(), &cells[0], &cells[1], &cells[2]]);
     };
     row("a grant reaches every replica", &whole.reached);
+    row("loaded by every replica, from the commit", arrived);
     row("effective, all replicas hear", &whole.effective);
     row("last allow, all replicas hear", &whole.cut_off);
     row("effective, every second one hears nothing", &cut.effective);
@@ -196,9 +209,12 @@ fn told(whole: &Shown, cut: &Shown) {
     table.print();
     Line::default()
         .with("replicas", REPLICAS)
+        .with("grants", grants)
         .with("effective_p50_ms", format!("{:.1}", median(&whole.effective)))
         .with("effective_p99_ms", format!("{:.1}", percentile(&whole.effective, 99)))
         .with("reach_p50_ms", format!("{:.1}", median(&whole.reached)))
+        .with("loaded_p50_ms", format!("{:.1}", median(arrived)))
+        .with("loaded_p99_ms", format!("{:.1}", percentile(arrived, 99)))
         .with("cut_off_max_ms", format!("{:.1}", percentile(&cut.cut_off, 100)))
         .with("lease_ms", LEASE_MILLIS)
         .with("stale_allows", whole.stale + cut.stale)
