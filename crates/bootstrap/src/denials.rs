@@ -82,7 +82,7 @@ impl Denials {
             Due::Later => (),
             Due::Part(counted) => {
                 if let Err(failure) = self.write(vec![counted.rest()]).await {
-                    self.0.minutes.give_back(vec![((minute, key), counted)]);
+                    self.0.minutes.give_back(vec![((minute, key), *counted)]);
                     return Err(failure);
                 }
             }

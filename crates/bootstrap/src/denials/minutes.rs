@@ -66,7 +66,7 @@ pub enum Due {
     /// Itself, in full.
     Full,
     /// Those that were counted, it among them.
-    Part(Counted),
+    Part(Box<Counted>),
     /// Nothing yet.
     Later,
 }
@@ -87,7 +87,7 @@ impl Minutes {
         }
         known.parts += 1;
         let more = std::mem::take(&mut known.more);
-        Due::Part(Counted { entry: known.entry.clone(), more, parts: known.parts })
+        Due::Part(Box::new(Counted { entry: known.entry.clone(), more, parts: known.parts }))
     }
 
     /// Remembers that a denial was written in full. When two were written at the same moment, the first stays.
