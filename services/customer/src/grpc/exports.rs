@@ -9,7 +9,7 @@ use revisit_permission::{Layer, Level};
 use revisit_proto::customer::v1::{self as pb, export_server::Export};
 use tonic::Request;
 
-use super::{files::in_pieces, show};
+use super::{files::messages, show};
 use crate::{
     App,
     domain::{Error, contact::ContactType, customer::CustomerKind, sheet},
@@ -38,7 +38,7 @@ impl Export for Served {
                 input.finish()?;
                 let wish = Wish { filter: message.filter, clear: message.clear_values, reason };
                 let chunks = exports::export(app, who, wish).await?;
-                Ok::<_, Error>(in_pieces(chunks.map_ok(|chunk| lines(&chunk))))
+                Ok::<_, Error>(messages(chunks.map_ok(|chunk| (chunk.scope.clone(), lines(&chunk)))))
             }
             .await,
         )

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, TryStreamExt, stream};
 use revisit_bootstrap::{
     Principal, Reply, Streamed, authenticated,
     idempotency::{Repeatable, Rest},
-    reply, reply_stream, unreadable, wire,
+    in_pieces, reply, reply_stream, unreadable, wire,
 };
 use revisit_core::{Failure, Input, id::JobId, page::Page};
+use revisit_permission::{Decided, Permit};
 use revisit_proto::customer::v1::{self as pb, import_server::Import, upload_file_request::Part};
 use tonic::{Request, Streaming};
 
@@ -21,8 +22,6 @@ use crate::{
 
 /// Rows that are read together for a file: each may be as long as a record may be.
 const FILE_ROWS: usize = 20;
-/// Bytes of one message of a file at the most.
-const PIECE: usize = 256 << 10;
 /// How often a followed job is looked at.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -145,7 +144,7 @@ impl Import for Served {
                 let id = job_id(&message.job_id)?;
                 let job = imports::get(&app, &who, id).await?;
                 let clear = imports::disclose_rejected(&app, &who, &job).await?;
-                Ok::<_, Error>(in_pieces(rejected(app, who, id, clear)))
+                Ok::<_, Error>(messages(rejected(app, who, id, clear)))
             }
             .await,
         )
@@ -247,9 +246,10 @@ fn rejected(
     who: Principal,
     id: JobId,
     clear: bool,
-) -> impl Stream<Item = Result<String, Error>> + Send + 'static {
+) -> impl Stream<Item = Result<(Decided, String), Error>> + Send + 'static {
     stream::try_unfold(Some((app, who, 0_i64, true)), move |state| async move {
         let Some((app, who, after, first)) = state else { return Ok(None) };
+        let own = who.caller.own(&who.leases)?;
         let wanted = (after, FILE_ROWS, Some(RowResult::Rejected), clear);
         let (job, rows, more) = imports::rows(&app, &who, id, wanted).await?;
         let mut text = String::new();
@@ -268,20 +268,15 @@ fn rejected(
         }
         let after = rows.last().map_or(after, |row| row.number);
         let next = more.then_some((app, who, after, false));
-        Ok(Some((text, next)))
+        Ok(Some(((own, text), next)))
     })
 }
 
 /// A file in messages that every client takes.
-pub fn in_pieces(
-    texts: impl Stream<Item = Result<String, Error>> + Send + 'static,
+pub fn messages<P: Permit + Send + Sync + 'static>(
+    chunks: impl Stream<Item = Result<(P, String), Error>> + Send + 'static,
 ) -> impl Stream<Item = Result<pb::FileChunk, Error>> + Send + 'static {
-    texts
-        .map_ok(|text| {
-            let pieces: Vec<_> = text.as_bytes().chunks(PIECE).map(<[u8]>::to_vec).collect();
-            stream::iter(pieces).map(|data| Ok(pb::FileChunk { data }))
-        })
-        .try_flatten()
+    in_pieces(chunks.map_ok(|(permit, text)| (permit, text.into_bytes()))).map_ok(|data| pb::FileChunk { data })
 }
 
 fn show_job(job: &Job) -> pb::ImportJob {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{Stream, stream};
 use revisit_bootstrap::{Principal, audit};
 use revisit_core::id::JobId;
-use revisit_permission::Action;
+use revisit_permission::{Action, Scope};
 
 use super::{
     Clear, View,
@@ -35,6 +35,8 @@ pub struct Wish {
 /// A chunk of rows with the columns of the tenant, and the mark that each row carries.
 pub struct Chunk {
     pub first: bool,
+    /// By what it was decided.
+    pub scope: Scope,
     pub views: Vec<View>,
     pub fields: Arc<Vec<Field>>,
     pub mark: String,
@@ -76,7 +78,7 @@ pub async fn export(
     Ok(stream::try_unfold(state, |state| async move {
         let Some((app, who, wish, mark, after, sent)) = state else { return Ok(None) };
         let first = after.is_none();
-        let (views, fields, next) = chunk(&app, &who, &wish, after).await?;
+        let Read { scope, views, fields, next } = chunk(&app, &who, &wish, after).await?;
         let sent = sent + views.len() as u64;
         // Rows that appeared meanwhile lift neither the cap nor the number that needs an approval.
         if sent > app.config.export_rows_max {
@@ -85,17 +87,20 @@ pub async fn export(
         if sent > app.config.export_approval_rows {
             return Err(Error::ApprovalRequired);
         }
-        let chunk = Chunk { first, views, fields, mark: mark.clone() };
+        let chunk = Chunk { first, scope, views, fields, mark: mark.clone() };
         Ok(Some((chunk, next.map(|next| (app, who, wish, mark, Some(next), sent)))))
     }))
 }
 
-async fn chunk(
-    app: &App,
-    who: &Principal,
-    wish: &Wish,
-    after: Option<Place>,
-) -> Result<(Vec<View>, Arc<Vec<Field>>, Option<Place>), Error> {
+/// What was read of a chunk, and where the next one begins.
+struct Read {
+    scope: Scope,
+    views: Vec<View>,
+    fields: Arc<Vec<Field>>,
+    next: Option<Place>,
+}
+
+async fn chunk(app: &App, who: &Principal, wish: &Wish, after: Option<Place>) -> Result<Read, Error> {
     let (scope, view) = (who.scope(Action::CustomerExport)?, who.scope(Action::CustomerView)?);
     let clear = Clear { contact_points: wish.clear, all_fields: wish.clear, fields: Vec::new() };
     let read = app.store.database.read(&scope, async |tx| {
@@ -112,5 +117,6 @@ async fn chunk(
         Ok::<_, Error>((views, fields, next))
     });
     let (views, fields, next) = read.await?;
-    Ok((disclose(app, who, &scope, views).await?, fields, next))
+    let views = disclose(app, who, &scope, views).await?;
+    Ok(Read { scope, views, fields, next })
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use prost::Message;
 use revisit_bootstrap::{
-    Reply, Streamed, authenticated, reply, reply_stream,
+    Reply, Streamed, authenticated, in_pieces, reply, reply_stream,
     settings::SERVICES,
     wire::{read_time, time as show_time},
 };
@@ -135,10 +135,12 @@ impl Audit for Served {
             async {
                 let (wanted, format, reason) = read_export(&message)?;
                 let pieces = audit_reading::export(app, who, wanted, reason).await?;
-                Ok::<_, Error>(
-                    pieces
-                        .map(move |piece| Ok(pb::ExportEntriesResponse { data: audit_file::write(&piece?, format)? })),
-                )
+                let chunks = pieces.map(move |piece| {
+                    let piece = piece?;
+                    let bytes = audit_file::write(&piece, format)?;
+                    Ok((piece.permit, bytes))
+                });
+                Ok::<_, Error>(in_pieces(chunks).map_ok(|data| pb::ExportEntriesResponse { data }))
             }
             .await,
         )

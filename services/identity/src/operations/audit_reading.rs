@@ -33,6 +33,8 @@ const READERS_MAX: usize = 10_000;
 /// A piece of an export.
 pub struct Piece {
     pub first: bool,
+    /// By what it was decided.
+    pub permit: Decided,
     pub entries: Vec<Found>,
 }
 
@@ -66,7 +68,7 @@ pub async fn export(
             let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
             note(&app, &who, &permit, ("audit.export", Uuid::nil(), &reason), count).await?;
             let next = entries.last().filter(|_| more).map(|last| last.place);
-            let piece = Piece { first: after.is_none(), entries };
+            let piece = Piece { first: after.is_none(), permit, entries };
             Ok(Some((piece, next.map(|next| (app, who, Some(next), sent)))))
         }
     }))

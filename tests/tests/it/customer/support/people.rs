@@ -122,10 +122,12 @@ impl Office {
         let subject = self.who(person);
         let held: Vec<RoleAssignment> = {
             let state = self.identity.state();
-            let assigned = state.log.iter().flatten().filter_map(|change| match change {
-                Change::RoleAssignment(held) if held.subject == subject => Some(*held),
-                _ => None,
-            });
+            let assigned = state
+                .log
+                .iter()
+                .flatten()
+                .filter_map(|change| if let Change::RoleAssignment(held) = change { Some(*held) } else { None });
+            let assigned = assigned.filter(|held| held.subject == subject);
             assigned.collect()
         };
         let gone = held.iter().map(|held| Change::Removed(Removed::RoleAssignment { subject, role: held.role }));
