@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::program::{Log, Program};
 
 /// Time to live of a lease here, short so that a round is.
-pub const LEASE: Duration = Duration::from_millis(1_000);
+pub const LEASE: Duration = Duration::from_millis(1_500);
 /// What the customer services show to identity.
 const TOKEN: &str = "a-service-token-of-customer-in-tests";
 const START_MAX: Duration = Duration::from_secs(60);

@@ -14,7 +14,7 @@ use tonic::{Code, Request, Response, Status, transport::Channel};
 
 use super::{
     fleet::{Fleet, REPLICAS},
-    watch::{Answer, Watch},
+    watch::{Right, Watch},
 };
 
 /// Time for a call to identity: a revocation waits for the leases of the silent.
@@ -138,14 +138,14 @@ impl People {
                 holder.held = session.session_id;
             }
         }
-        self.until(Answer::Allowed, |_| true).await;
+        self.until(Right::There, |_| true).await;
     }
 
     /// Waits until everybody of whom it is asked is answered so at every replica.
-    pub async fn until(&self, answer: Answer, of: impl Fn(Loss) -> bool) {
+    pub async fn until(&self, right: Right, of: impl Fn(Loss) -> bool) {
         let since = Clock::system().steady();
         for watch in self.holders.iter().filter(|holder| of(holder.loss)).flat_map(|holder| &holder.watches) {
-            watch.until(answer, since).await;
+            watch.until(right, since).await;
         }
     }
 

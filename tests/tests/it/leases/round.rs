@@ -9,7 +9,7 @@ use revisit_tests::replica::Open;
 use super::{
     fleet::{Fleet, LEASE, REPLICAS, Signal},
     people::{Loss, People},
-    watch::Answer,
+    watch::Right,
 };
 
 /// What happens.
@@ -79,8 +79,8 @@ impl Round {
         };
         let (told, ()) = tokio::join!(revoking, ending);
         // Everything comes back by itself.
-        people.until(Answer::Allowed, |loss| loss == Loss::Never).await;
-        people.until(Answer::Refused, |loss| loss != Loss::Never).await;
+        people.until(Right::There, |loss| loss == Loss::Never).await;
+        people.until(Right::Gone, |loss| loss != Loss::Never).await;
         for holder in &people.holders {
             for watch in &holder.watches {
                 let _quiet = watch.quiet().await;

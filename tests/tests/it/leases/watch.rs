@@ -14,42 +14,52 @@ use tokio::{
 use tonic::{Code, Request, Status, transport::Channel};
 
 /// How often it is asked, whether the calls before were answered or not.
-const EVERY: Duration = Duration::from_millis(40);
+const EVERY: Duration = Duration::from_millis(100);
 /// Time for one call: longer than a process is stopped, so that what it says afterwards is heard.
 const CALL_MAX: Duration = Duration::from_secs(5);
-/// Calls under way at once.
-const CALLS_MAX: u32 = 128;
+/// Calls under way at once: a machine that is busy with other things is not asked into a standstill.
+const CALLS_MAX: u32 = 12;
 /// Time for an answer that has to come.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// How often is looked whether it has come.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// What a call was answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
     Allowed,
     /// The right is not there, or the session, or the person.
     Refused,
-    /// The replica cannot say, or did not answer.
-    Nothing,
+    /// The replica cannot say, or did not answer, and why.
+    Nothing(String),
     /// Something that is never right.
     Fault(Code),
 }
 
 impl Answer {
     fn of<T>(result: Result<T, Status>) -> Self {
-        match result.map_err(|status| status.code()) {
-            Ok(_) => Self::Allowed,
-            Err(Code::NotFound | Code::PermissionDenied | Code::Unauthenticated) => Self::Refused,
+        let Err(status) = result else { return Self::Allowed };
+        if matches!(status.code(), Code::NotFound | Code::PermissionDenied | Code::Unauthenticated) {
+            Self::Refused
+        } else if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
+        {
             // A connection that breaks off is unknown to who called.
-            Err(Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown) => Self::Nothing,
-            Err(code) => Self::Fault(code),
+            Self::Nothing(status.message().to_owned())
+        } else {
+            Self::Fault(status.code())
         }
     }
 }
 
+/// What an answer says of the right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Right {
+    There,
+    Gone,
+}
+
 /// What was heard so far.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Heard {
     /// The latest begin of a call that was allowed, and of one that was refused.
     allowed: Steady,
@@ -57,6 +67,8 @@ pub struct Heard {
     pub allows: usize,
     pub refusals: usize,
     pub nothings: usize,
+    /// Why nothing was said the last time.
+    why: String,
     pub fault: Option<Code>,
 }
 
@@ -92,12 +104,12 @@ impl Question {
         let mut client = CustomersClient::new(self.channel.clone());
         let began = self.clock.steady();
         let call = tokio::time::timeout(CALL_MAX, client.get_customer(request)).await;
-        let answer = call.map_or(Answer::Nothing, Answer::of);
+        let answer = call.map_or_else(|_| Answer::Nothing("it takes too long".to_owned()), Answer::of);
         let mut heard = lock(&self.heard);
         match answer {
             Answer::Allowed => (heard.allows, heard.allowed) = (heard.allows + 1, heard.allowed.max(began)),
             Answer::Refused => (heard.refusals, heard.refused) = (heard.refusals + 1, heard.refused.max(began)),
-            Answer::Nothing => heard.nothings += 1,
+            Answer::Nothing(why) => (heard.nothings, heard.why) = (heard.nothings + 1, why),
             Answer::Fault(code) => heard.fault = Some(code),
         }
     }
@@ -135,18 +147,14 @@ impl Watch {
 
     /// What was heard so far.
     pub fn heard(&self) -> Heard {
-        *lock(&self.question.heard)
+        lock(&self.question.heard).clone()
     }
 
     /// Waits until a call that began after `since` was answered so; fails when that takes too long.
-    pub async fn until(&self, answer: Answer, since: Steady) {
-        let latest = || {
-            let heard = self.heard();
-            match answer {
-                Answer::Allowed => heard.allowed,
-                Answer::Refused => heard.refused,
-                Answer::Nothing | Answer::Fault(_) => Steady::default(),
-            }
+    pub async fn until(&self, right: Right, since: Steady) {
+        let latest = || match right {
+            Right::There => lock(&self.question.heard).allowed,
+            Right::Gone => lock(&self.question.heard).refused,
         };
         let answered = async {
             while latest() <= since {
@@ -154,7 +162,7 @@ impl Watch {
             }
         };
         let answered = tokio::time::timeout(ANSWER_MAX, answered).await;
-        answered.unwrap_or_else(|_| panic!("{} is not {answer:?} again", self.name));
+        assert!(answered.is_ok(), "{} does not find the right {right:?}: {:?}", self.name, self.heard());
     }
 
     /// Waits until every call is answered, and begins none as long as what this answers is held.
