@@ -1,21 +1,23 @@
 //! `tests/bench alerts`: precision and recall of each rule on the synthetic set of `tests/fixture/alerts`, with the limits
-//! that ship. It measures judgement and not time, so it is the same on every machine.
+//! that ship, which is the same on every machine; and how soon an alert is told.
 
 use revisit_bootstrap::Process;
 use revisit_core::Timestamp;
 use revisit_identity::alert::{Alert, Engine, Limits, Rule};
-use revisit_tests::measure::{Line, Size, Table, figure, say};
+use revisit_tests::measure::{Line, Size, Table, figure, machine, percentile, say};
 
 #[path = "../../../fixture/alerts/generator.rs"]
 mod generator;
+mod live;
 
 use generator::{Incident, Set};
 
 /// The set that is published.
 const SEED: u64 = 20_260_601;
 
-/// Judges and prints. The size changes nothing: there is one set.
-pub fn measure(_: Size) {
+/// Judges, measures and prints. There is one set, whatever the size.
+pub async fn measure(size: Size) {
+    let live = live::measure(size).await;
     let limits = shipped();
     let set = generator::draw(SEED);
     let mut engine = Engine::default();
@@ -32,8 +34,22 @@ pub fn measure(_: Size) {
     }
     all.show("all", &mut table);
     table.print();
-    say(&format!("{} entries of {} people, seed {SEED}\n\n", set.entries.len(), generator::PEOPLE));
+    say(&format!("{} entries of {} people, seed {SEED}\n", set.entries.len(), generator::PEOPLE));
+    let span = |spans: &[f64], percent| format!("{:.0}", percentile(spans, percent));
+    say(&format!(
+        "after a refused call ({} rounds, {}): kept after {} ms, at the most {}; in an inbox after {} ms, at the most {}\n\n",
+        live.told.len(),
+        machine(),
+        span(&live.kept, 50),
+        span(&live.kept, 100),
+        span(&live.told, 50),
+        span(&live.told, 100),
+    ));
     Line::default()
+        .with("kept_p50_ms", span(&live.kept, 50))
+        .with("kept_max_ms", span(&live.kept, 100))
+        .with("told_p50_ms", span(&live.told, 50))
+        .with("told_max_ms", span(&live.told, 100))
         .with("entries", set.entries.len())
         .with("incidents", all.incidents)
         .with("alerts", all.alerts)

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             "list" => Box::pin(list::measure(asked.size)).await,
             "check" => Box::pin(check::measure(asked.size)).await,
             "audit" => Box::pin(audit::measure(asked.size)).await,
-            "alerts" => alerts::measure(asked.size),
+            "alerts" => Box::pin(alerts::measure(asked.size)).await,
             "revoke" => Box::pin(revoke::measure(asked.size)).await,
             "rpc" => Box::pin(rpc::measure(asked.size)).await,
             _ => {
