@@ -2,6 +2,7 @@
 
 pub mod contact;
 pub mod customer;
+pub mod detection;
 pub mod field;
 pub mod filter;
 pub mod grade;

@@ -7,10 +7,11 @@ use revisit_core::id::{SubjectId, TeamId};
 use super::*;
 use crate::{
     Change, Exceptions, Extent, Flags, Grant, Guard, Layer, Level, Origin, Place, Row, RowCondition, TaskHolder, Team,
-    Whom,
+    Template, Whom,
     fixture::{
         ADMIN, ALWAYS, BOSS, HEAD_OFFICE, MARKETING, NEWCOMER, NORTH, NORTH_MANAGER, NOW, REP_ONE, REP_TWO, SALES_LEAD,
-        SERVICE_ONE, SOUTH, STORE_ONE, STORE_TWO, actions, assign, company_with, customer, grant_id, id, tenant, user,
+        SERVICE_ONE, SOUTH, STORE_ONE, STORE_TWO, actions, assign, company_with, customer, department, grant_id, id,
+        tenant, user,
     },
 };
 
@@ -235,4 +236,26 @@ fn a_filter_counts_the_ids_that_it_names() {
     // The subtree, and the pools of the subtree.
     assert_eq!(snapshot.filter(id(NORTH_MANAGER), Action::CustomerView, NOW).ids(), 2 * below);
     assert_eq!(snapshot.tenant, tenant());
+}
+
+#[test]
+fn a_grant_on_the_other_name_of_a_merged_department_is_told_under_the_living_one() {
+    let Change::Department(mut store) = department(STORE_TWO, Some(NORTH), None) else { panic!("a department") };
+    store.merged_into = Some(id(NORTH));
+    let view = |number, at| {
+        let right = Template {
+            actions: actions(&[Action::CustomerView]),
+            extent: Extent::Subtree(Place::At(id(at))),
+            stages: None,
+            grades: None,
+            levels: Levels::READ,
+        };
+        Change::Grant(Grant::of(grant_id(number), id(NEWCOMER), right, ALWAYS, Origin::Direct))
+    };
+    let snapshot = company_with(&[Change::Department(store), view(91, STORE_TWO), view(92, NORTH)]);
+    let filter = snapshot.filter(id(NEWCOMER), Action::CustomerView, NOW);
+    let told: Vec<_> = filter.accounts[0].clauses.iter().map(|clause| (&clause.reach, &clause.departments)).collect();
+    let [one, other] = told.as_slice() else { panic!("two grants: {told:?}") };
+    assert_eq!(*one.0, Reach::Subtree(id(NORTH)));
+    assert_eq!(one, other);
 }

@@ -9,6 +9,7 @@ mod alerts;
 mod audit;
 mod callers;
 mod check;
+mod detection;
 mod floor;
 mod import;
 mod list;
@@ -16,7 +17,8 @@ mod revoke;
 mod rows;
 mod rpc;
 
-const USAGE: &str = "usage: tests/bench import | list | check | rpc | revoke | audit | alerts [--quick | --full]\n";
+const USAGE: &str =
+    "usage: tests/bench import | list | check | rpc | revoke | audit | alerts | detection [--quick | --full]\n";
 
 fn main() -> ExitCode {
     let Some(asked) = Asked::read(std::env::args()) else {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
             "list" => Box::pin(list::measure(asked.size)).await,
             "check" => Box::pin(check::measure(asked.size)).await,
             "audit" => Box::pin(audit::measure(asked.size)).await,
+            "detection" => detection::measure(asked.size),
             "alerts" => Box::pin(alerts::measure(asked.size)).await,
             "revoke" => Box::pin(revoke::measure(asked.size)).await,
             "rpc" => Box::pin(rpc::measure(asked.size)).await,
