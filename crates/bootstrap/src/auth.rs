@@ -8,7 +8,7 @@ use revisit_core::{
     Failure, Kind,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Action, Caller, Decided, Leases, Row, Scope};
+use revisit_permission::{Action, Asked, Caller, Decided, Leases, Row, Scope};
 use tokio::time::Instant;
 use tonic::{Request, Status, body::Body};
 
@@ -69,8 +69,8 @@ impl Principal {
     }
 
     /// The rows to which it may do `action`; fails only if there can be none.
-    pub fn scope(&self, action: Action) -> Result<Scope, Failure> {
-        Ok(self.caller.scope(&self.leases, action)?)
+    pub fn scope<'a>(&self, asked: impl Into<Asked<'a>>) -> Result<Scope, Failure> {
+        Ok(self.caller.scope(&self.leases, asked)?)
     }
 
     /// The proof that it may do `action` to `row`.

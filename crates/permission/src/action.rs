@@ -124,6 +124,22 @@ named! {
         AuditView = "audit.view",
         /// Change the company's settings and modules.
         TenantManage = "tenant.manage",
+        /// Register, change and remove types of rows that other systems keep.
+        ExternalTypeManage = "tenant.external_type_manage",
+        /// See a row of a registered type.
+        ExternalView = "external.view",
+        /// Add one.
+        ExternalCreate = "external.create",
+        /// Change one.
+        ExternalUpdate = "external.update",
+        /// Delete one.
+        ExternalDelete = "external.delete",
+        /// Approve, sign or release one.
+        ExternalApprove = "external.approve",
+        /// Take rows out as a file.
+        ExternalExport = "external.export",
+        /// Decide what identity keeps of one: its owner, department, teams, stage, grade and marks.
+        ExternalManage = "external.manage",
     }
 }
 
@@ -219,6 +235,8 @@ const READING: ActionSet = ActionSet::of(&[
     Action::GrantView,
     Action::AccessExplain,
     Action::AuditView,
+    Action::ExternalView,
+    Action::ExternalExport,
 ]);
 
 /// A set of actions: one bit each.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     action::Action,
     decision::{Decision, Witness},
+    external::Asked,
     lease::{Leases, Reading},
     permit::{Decided, Right, Scope},
     row::Row,
@@ -52,8 +53,8 @@ impl Caller {
     }
 
     /// The rows to which the caller may do this. Fails only if there can be none.
-    pub fn scope(&self, leases: &Leases, action: Action) -> Result<Scope, Denial> {
-        Scope::of(self, leases, action)
+    pub fn scope<'a>(&self, leases: &Leases, asked: impl Into<Asked<'a>>) -> Result<Scope, Denial> {
+        Scope::of(self, leases, asked.into())
     }
 
     /// Decides about one row. Creating is decided on the row as it would be.

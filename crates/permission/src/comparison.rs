@@ -2,7 +2,11 @@
 //!
 //! Both sides are read from the predicates that decide, so what is told as gained or lost is what a decision would say.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use revisit_core::{
     Timestamp,
@@ -11,10 +15,12 @@ use revisit_core::{
 
 use crate::{
     action::{Action, ActionSet},
+    external::{About, Asked},
     filter::{Filter, FilterClause, FilterGuard},
     policy::Policy,
     predicate::Predicate,
     registry::Resource,
+    row::Name,
     snapshot::Snapshot,
 };
 
@@ -38,6 +44,8 @@ pub struct RightChange {
     pub subject: SubjectId,
     /// To do what.
     pub action: Action,
+    /// On rows of which registered type.
+    pub external: Option<Name>,
     /// Who holds it: the subject, or an account above it, which bounds what the subject may do.
     pub account: SubjectId,
     /// As it is; nothing when it is gained.
@@ -53,6 +61,8 @@ pub struct GuardChange {
     pub subject: SubjectId,
     /// On which action.
     pub action: Action,
+    /// On rows of which registered type.
+    pub external: Option<Name>,
     /// As it is.
     pub before: Option<FilterGuard>,
     /// As it would be.
@@ -66,7 +76,8 @@ impl Comparison {
         let (one, two) = (before.facts(), after.facts());
         let alike = Arc::ptr_eq(&one.departments, &two.departments)
             && Arc::ptr_eq(&one.settings, &two.settings)
-            && Arc::ptr_eq(&one.teams, &two.teams);
+            && Arc::ptr_eq(&one.teams, &two.teams)
+            && Arc::ptr_eq(&one.external, &two.external);
         // A guard may except managers, and a delegation ends with its giver: both look at other subjects.
         let same_people = Arc::ptr_eq(&one.subjects, &two.subjects)
             || (before.shared_lines() == after.shared_lines() && same_states(&before, &after));
@@ -80,7 +91,11 @@ impl Comparison {
     /// What they say of one subject.
     #[must_use]
     pub fn of(&self, subject: SubjectId) -> Compared<'_> {
-        let side = |snapshot| Side { snapshot, policies: [const { OnceCell::new() }; Resource::ALL.len()] };
+        let side = |snapshot| Side {
+            snapshot,
+            policies: [const { OnceCell::new() }; Resource::ALL.len()],
+            external: RefCell::default(),
+        };
         Compared { comparison: self, subject, before: side(&self.before), after: side(&self.after) }
     }
 
@@ -126,12 +141,18 @@ pub struct Compared<'a> {
 struct Side<'a> {
     snapshot: &'a Snapshot,
     policies: [OnceCell<Arc<Policy>>; Resource::ALL.len()],
+    external: RefCell<BTreeMap<Name, Arc<Policy>>>,
 }
 
 impl Side<'_> {
-    fn predicate(&self, subject: SubjectId, action: Action) -> Predicate {
-        let compile = || self.snapshot.predicate_once(subject, action).policy;
-        Predicate::new(Arc::clone(self.policies[action.resource() as usize].get_or_init(compile)), action)
+    fn predicate(&self, subject: SubjectId, asked: Asked<'_>) -> Predicate {
+        let compile = || self.snapshot.predicate_once(subject, asked).policy;
+        let policy = match asked.about() {
+            About::Ours(resource) => Arc::clone(self.policies[resource as usize].get_or_init(compile)),
+            About::External(name) => Arc::clone(self.external.borrow_mut().entry(name.clone()).or_insert_with(compile)),
+            About::AnyExternal | About::Nothing => compile(),
+        };
+        Predicate::new(policy, asked)
     }
 }
 
@@ -149,14 +170,29 @@ impl Compared<'_> {
 
     /// What decides about an action, as it is and as it would be.
     #[must_use]
-    pub fn predicates(&self, action: Action) -> (Predicate, Predicate) {
-        (self.before.predicate(self.subject, action), self.after.predicate(self.subject, action))
+    pub fn predicates<'a>(&self, asked: impl Into<Asked<'a>>) -> (Predicate, Predicate) {
+        let asked = asked.into();
+        (self.before.predicate(self.subject, asked), self.after.predicate(self.subject, asked))
     }
 
-    /// What differs about an action, for every window that is not over.
+    /// What differs about an action, for every window that is not over; on rows of other systems type by type.
     #[must_use]
     pub fn changes(&self, action: Action, now: Timestamp) -> (Vec<RightChange>, Vec<GuardChange>) {
-        let (before, after) = self.predicates(action);
+        if action.resource() != Resource::External {
+            return self.changes_on(action.into(), now);
+        }
+        let types = [&self.before, &self.after].into_iter().flat_map(|side| side.snapshot.facts().external.keys());
+        let (mut rights, mut guards) = (Vec::new(), Vec::new());
+        for external in types.collect::<BTreeSet<_>>() {
+            let (right, guard) = self.changes_on(Asked::on(action, Some(external)), now);
+            rights.extend(right);
+            guards.extend(guard);
+        }
+        (rights, guards)
+    }
+
+    fn changes_on(&self, asked: Asked<'_>, now: Timestamp) -> (Vec<RightChange>, Vec<GuardChange>) {
+        let (before, after) = self.predicates(asked);
         let before = self.before.snapshot.filter_from(&before, now);
         let after = self.after.snapshot.filter_from(&after, now);
         // A guard over what somebody does not hold takes nothing away.
@@ -218,19 +254,19 @@ fn rights(before: &Filter, after: &Filter) -> Vec<RightChange> {
         let accounts = filter.accounts.iter().filter_map(|account| Some((*account.who.last()?, account)));
         accounts.flat_map(|(who, account)| account.clauses.iter().map(move |clause| (who, clause.clone()))).collect()
     };
-    let (subject, action) = (after.subject, after.action);
+    let (subject, action, external) = (after.subject, after.action, &after.external);
     let change = |(before, after): Pair<(SubjectId, FilterClause)>| {
         let account = before.as_ref().or(after.as_ref()).map_or(subject, |(account, _)| *account);
         let (before, after) = (before.map(|it| it.1), after.map(|it| it.1));
-        RightChange { subject, action, account, before, after }
+        RightChange { subject, action, external: external.clone(), account, before, after }
     };
     let by = |(account, clause): &(SubjectId, FilterClause)| (*account, clause.grant);
     pairs(sides(before), sides(after), by).into_iter().map(change).collect()
 }
 
 fn guards(before: &Filter, after: &Filter) -> Vec<GuardChange> {
-    let (subject, action) = (after.subject, after.action);
-    let change = |(before, after)| GuardChange { subject, action, before, after };
+    let (subject, action, external) = (after.subject, after.action, &after.external);
+    let change = |(before, after)| GuardChange { subject, action, external: external.clone(), before, after };
     pairs(before.guards.clone(), after.guards.clone(), |guard| guard.guard).into_iter().map(change).collect()
 }
 

@@ -17,12 +17,13 @@ use crate::{
     action::ActionSet,
     clause::{Clause, Reach},
     decision::GrantRef,
+    external::About,
     grants::HeldGrant,
     level::{Layer, Levels},
     model::{Assigned, Subject, SubjectState, Team},
     org::IdMap,
     policy::{Bar, Policy},
-    registry::{Module, Resource},
+    registry::Module,
     row::NameSet,
     rule::{Extent, Grant, Guard, Place, Whom},
     snapshot::{HeldRole, Snapshot, SubjectFacts},
@@ -91,6 +92,7 @@ pub(crate) struct Right<'a> {
     extent: &'a Extent,
     stages: Option<&'a NameSet>,
     grades: Option<&'a NameSet>,
+    pub(crate) external: Option<&'a NameSet>,
     levels: Levels,
     from: Timestamp,
     until: Timestamp,
@@ -116,6 +118,7 @@ impl<'a> Right<'a> {
             extent: &right.extent,
             stages: right.stages.as_ref(),
             grades: right.grades.as_ref(),
+            external: right.external.as_ref(),
             levels: right.levels,
             from,
             until,
@@ -131,6 +134,7 @@ impl<'a> Right<'a> {
             extent: &grant.extent,
             stages: grant.stages.as_ref(),
             grades: grant.grades.as_ref(),
+            external: grant.external.as_ref(),
             levels: grant.levels,
             from: grant.from,
             until: grant.until,
@@ -246,6 +250,7 @@ impl Snapshot {
                     extent: &right.extent,
                     stages: right.stages.as_ref(),
                     grades: right.grades.as_ref(),
+                    external: right.external.as_ref(),
                     levels: right.levels,
                     from: held.from,
                     until: held.until,
@@ -261,16 +266,18 @@ impl Snapshot {
     }
 
     /// The clauses about one type of rows.
-    pub(crate) fn held_clauses(&self, facts: &SubjectFacts, resource: Resource, delegated: Delegated) -> Vec<Held> {
+    pub(crate) fn held_clauses(&self, facts: &SubjectFacts, about: About<'_>, delegated: Delegated) -> Vec<Held> {
+        let resource = about.resource();
         let mut held = Vec::new();
         let mut givers: Vec<(SubjectId, Arc<Policy>)> = Vec::new();
         self.rights(facts, |right, departments| {
             // What a switched-off module takes away is in no clause.
             let actions = right.actions.bits(resource) & facts.actions.bits(resource);
-            if actions == 0 || (right.giver.is_some() && delegated == Delegated::Never) {
+            let meant = actions != 0 && about.has_right(right.external);
+            if !meant || (right.giver.is_some() && delegated == Delegated::Never) {
                 return;
             }
-            let giver = right.giver.map(|id| self.giver(id, resource, &mut givers));
+            let giver = right.giver.map(|id| self.giver(id, about, &mut givers));
             let mut clauses = Vec::new();
             self.place(facts.subject.id, right, departments, &mut clauses);
             held.extend(clauses.into_iter().map(|clause| Held { actions, clause, giver: giver.clone() }));
@@ -279,11 +286,11 @@ impl Snapshot {
     }
 
     /// What somebody who delegates may do by rights of its own; worked out once for each.
-    fn giver(&self, id: SubjectId, resource: Resource, known: &mut Vec<(SubjectId, Arc<Policy>)>) -> Arc<Policy> {
+    fn giver(&self, id: SubjectId, about: About<'_>, known: &mut Vec<(SubjectId, Arc<Policy>)>) -> Arc<Policy> {
         if let Some((_, policy)) = known.iter().find(|(giver, _)| *giver == id) {
             return Arc::clone(policy);
         }
-        let policy = Arc::new(self.compile_policy(id, resource, Delegated::Never));
+        let policy = Arc::new(self.compile_policy(id, about, Delegated::Never));
         known.push((id, Arc::clone(&policy)));
         policy
     }
@@ -338,9 +345,11 @@ impl Snapshot {
     }
 
     /// The guards on one type of rows that bind a subject or an account above it.
-    pub(crate) fn bars(&self, facts: &SubjectFacts, above: &[&SubjectFacts], resource: Resource) -> Box<[Bar]> {
+    pub(crate) fn bars(&self, facts: &SubjectFacts, above: &[&SubjectFacts], about: About<'_>) -> Box<[Bar]> {
+        let resource = about.resource();
         let mut guards: Vec<&Guard> = self.facts().guards.values().map(|guard| &**guard).collect();
-        guards.retain(|guard| guard.actions.bits(resource) != 0 && !guard.except.subjects.contains(&facts.subject.id));
+        guards.retain(|guard| guard.actions.bits(resource) != 0 && about.has_guard(guard.condition.external.as_ref()));
+        guards.retain(|guard| !guard.except.subjects.contains(&facts.subject.id));
         guards.sort_unstable_by_key(|guard| guard.id);
         let mut bars = Vec::new();
         for guard in guards {

@@ -16,11 +16,14 @@ use crate::{
     action::Action,
     clause::{Clause, Reach},
     compile::{Delegated, Right},
+    external::{About, Asked, ExternalType},
+    level::Layer,
     model::{Change, SubjectKind},
     org::Org,
     policy::{Bar, Policy},
     predicate::Predicate,
     registry::Resource,
+    row::NameSet,
     rule::{Grant, Origin, Template},
     snapshot::Snapshot,
     validate::Refusal,
@@ -57,9 +60,12 @@ impl Snapshot {
                 Origin::Direct | Origin::Share | Origin::Temporary | Origin::Team | Origin::BreakGlass => false,
             };
             let holds = || {
-                let own = self.undelegated(grantor, action);
-                let gives = |clause: &Clause| own.all_sides(|mine| mine.holds(now) && mine.gives(clause, self.org()));
-                wanted.iter().all(|clause| gives(clause) && self.binds_alike(&own, grant.holder, clause, now))
+                let own = self.predicates((grantor, Delegated::Never), action, grant.external.as_ref());
+                let held = self.predicates((grant.holder, Delegated::Counts), action, grant.external.as_ref());
+                own.iter().zip(&held).all(|(own, held)| {
+                    let mine = |clause: &Clause| own.all_sides(|it| it.holds(now) && it.gives(clause, self.org()));
+                    wanted.iter().all(|clause| mine(clause) && binds_alike(own, held, clause, now))
+                })
             };
             let hands_out = || {
                 let right = self.undelegated(grantor, Action::GrantManage);
@@ -126,24 +132,52 @@ impl Snapshot {
     /// The same for several changes together: what each of them leaves alone, all of them may still widen.
     #[must_use]
     pub fn widened_in(&self, after: &Self, subject: SubjectId) -> bool {
-        Action::ALL.iter().any(|action| {
-            let (before, after) = (self.predicate(subject, *action), after.predicate(subject, *action));
-            self.widened((&before.policy, &after.policy), action.bit())
-        })
+        let mut ours = Action::ALL.iter().filter(|action| action.resource() != Resource::External);
+        ours.any(|action| self.is_wider(&self.predicate(subject, *action), &after.predicate(subject, *action)))
+            || after.facts().external_types().any(|it| self.widened_on(it, after, subject))
     }
 
-    /// Whether a policy gives anything that an older one of the same subject did not.
-    fn widened(&self, (before, after): (&Policy, &Policy), action: u32) -> bool {
+    /// The same for the rows of one registered type. A name that the type did not have, or had for another verb, gives what
+    /// it did not give before, and so does a field in another layer.
+    fn widened_on(&self, it: &ExternalType, after: &Self, subject: SubjectId) -> bool {
+        let old = self.facts().external_type(&it.name);
+        let may = |state: &Self, verb| state.predicate(subject, Asked::on(verb, Some(&it.name)));
+        let before = |verb| match old {
+            Some(_) => may(self, verb),
+            // Of a type that is new there are no rows yet.
+            None => self.predicate_about(subject, About::AnyExternal, Asked::from(verb), Delegated::Counts),
+        };
+        let renamed = |(own, verb): (&String, &Action)| match old.and_then(|old| old.actions.get(own)) {
+            Some(was) => was != verb && self.is_wider(&before(*was), &may(after, *verb)),
+            None => may(after, *verb).clauses().next().is_some(),
+        };
+        let moved = |field: &String| {
+            let (was, is) = (old.map_or(Layer::Sensitive, |old| old.layer_of(field)), it.layer_of(field));
+            let more = |clause: &Clause| clause.levels.get(is) > clause.levels.get(was);
+            was != is && Action::of_external().any(|verb| may(after, verb).clauses().any(more))
+        };
+        Action::of_external().any(|verb| self.is_wider(&before(verb), &may(after, verb)))
+            || it.actions.iter().any(renamed)
+            || old.into_iter().flat_map(|old| old.fields.keys()).chain(it.fields.keys()).any(moved)
+    }
+
+    fn is_wider(&self, before: &Predicate, after: &Predicate) -> bool {
+        self.widened((&before.policy, &after.policy), (before.bit(), after.bit()))
+    }
+
+    /// Whether a policy gives anything that an older one of the same subject did not; `was` and `is` are the actions.
+    fn widened(&self, (before, after): (&Policy, &Policy), (was, is): (u32, u32)) -> bool {
         let is_new = |(place, clause): (usize, &Clause)| {
             let giver = after.own.giver(place);
-            !before.own.about(action).any(|(former, old)| {
+            !before.own.about(was).any(|(former, old)| {
                 covered((old, before), (clause, after))
                     && match (before.own.giver(former), giver) {
                         (None, _) => true,
                         // A delegated right gives what its giver has, so it covers itself alone, and only while that
                         // one gains nothing. A giver's own policy has no delegated rights.
                         (Some(had), Some(has)) => {
-                            old.grant == clause.grant && had.subject == has.subject && !self.widened((had, has), action)
+                            let same = old.grant == clause.grant && had.subject == has.subject;
+                            same && !self.widened((had, has), (was, is))
                         }
                         (Some(_), None) => false,
                     }
@@ -151,23 +185,45 @@ impl Snapshot {
         };
         // Who is new owns nothing yet.
         let owns = |owner: SubjectId| self.facts().subject(owner).is_some();
-        let gone_guard = |bar: &Bar| !after.bars_on(action).any(|new| bar.stands_in((before, after), new, owns));
-        let has_any = after.own.about(action).next().is_some();
-        after.own.about(action).any(is_new)
-            || (has_any && before.bars_on(action).any(gone_guard))
+        let gone_guard = |bar: &Bar| !after.bars_on(is).any(|new| bar.stands_in((before, after), new, owns));
+        let has_any = after.own.about(is).next().is_some();
+        after.own.about(is).any(is_new)
+            || (has_any && before.bars_on(was).any(gone_guard))
             || (has_any && before.above.len() > after.above.len())
     }
 
     /// What a subject may do by rights of its own.
     fn undelegated(&self, subject: SubjectId, action: Action) -> Predicate {
-        Predicate::new(Arc::new(self.compile_policy(subject, action.resource(), Delegated::Never)), action)
+        self.predicate_about(subject, About::Ours(action.resource()), Asked::from(action), Delegated::Never)
     }
 
-    /// Whether every guard that binds the giver's own right binds the holder too, or leaves as much as is given. A
-    /// delegation would else get around it.
-    fn binds_alike(&self, own: &Predicate, holder: SubjectId, clause: &Clause, now: Timestamp) -> bool {
-        let held = self.predicate(holder, own.action());
-        own.bars().filter(|bar| now < bar.until).all(|bar| bar.lets(clause.levels) || held.bars().any(|its| its == bar))
+    fn predicate_about(
+        &self,
+        subject: SubjectId,
+        about: About<'_>,
+        asked: Asked<'_>,
+        delegated: Delegated,
+    ) -> Predicate {
+        Predicate::new(Arc::new(self.compile_policy(subject, about, delegated)), asked)
+    }
+
+    /// What somebody may do with an action where a right is about it: type by type, and of rows of other systems, when no
+    /// type is named, whatever the type.
+    fn predicates(
+        &self,
+        (subject, delegated): (SubjectId, Delegated),
+        action: Action,
+        external: Option<&NameSet>,
+    ) -> Vec<Predicate> {
+        let of = |about, asked| self.predicate_about(subject, about, asked, delegated);
+        match external {
+            Some(named) => {
+                let of_type = |name| of(About::External(name), Asked::on(action, Some(name)));
+                named.iter().map(of_type).collect()
+            }
+            None if action.resource() == Resource::External => vec![of(About::AnyExternal, Asked::from(action))],
+            None => vec![of(About::Ours(action.resource()), Asked::from(action))],
+        }
     }
 
     /// Whether a guard on the right to grant forbids to give so much there.
@@ -216,6 +272,12 @@ impl Snapshot {
         };
         reaches && mine.binds_nothing() && clause.levels.within(mine.levels) && clause.until <= mine.until
     }
+}
+
+/// Whether every guard that binds the giver's own right binds the holder too, or leaves as much as is given. A delegation
+/// would else get around it.
+fn binds_alike(own: &Predicate, held: &Predicate, clause: &Clause, now: Timestamp) -> bool {
+    own.bars().filter(|bar| now < bar.until).all(|bar| bar.lets(clause.levels) || held.bars().any(|its| its == bar))
 }
 
 impl Clause {

@@ -8,6 +8,7 @@ use revisit_core::{
 use crate::{
     action::Action,
     decision::{Axis, Decision, GrantRef},
+    external::Asked,
     level::Levels,
     row::Row,
     snapshot::Snapshot,
@@ -42,7 +43,7 @@ impl Snapshot {
     #[must_use]
     pub fn explain(&self, subject: SubjectId, action: Action, row: &Row, now: Timestamp) -> Explanation {
         let decision = self.decide(subject, action, row, now);
-        let predicate = self.predicate(subject, action);
+        let predicate = self.predicate(subject, Asked::on(action, row.external.as_ref()));
         let considered = predicate.considered(row, now);
         let considered =
             considered.map(|(clause, refused)| Considered { grant: clause.grant, refused, levels: clause.levels });

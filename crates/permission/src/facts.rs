@@ -3,7 +3,7 @@
 //! The collections are shared with the snapshots made of them and copied only when they change, so a new revision
 //! costs what it touches and not what exists.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use revisit_core::{
     Timestamp,
@@ -12,9 +12,11 @@ use revisit_core::{
 
 use crate::{
     compile::ACCOUNTS_MAX,
+    external::ExternalType,
     grants::{Grants, HeldGrant},
     model::{Change, Department, Position, Removed, Role, RoleAssignment, Subject, Team, Tenant},
     org::IdMap,
+    row::Name,
     rule::{Grant, Guard},
 };
 
@@ -31,6 +33,7 @@ pub struct Facts {
     pub(crate) teams: Arc<IdMap<TeamId, Arc<Team>>>,
     pub(crate) grants: Grants,
     pub(crate) guards: Arc<IdMap<GuardId, Arc<Guard>>>,
+    pub(crate) external: Arc<BTreeMap<Name, Arc<ExternalType>>>,
     pub(crate) revoked: Arc<IdMap<SessionId, Timestamp>>,
     /// Removed grants: a late repeat of an older change must not bring one back.
     buried: Arc<IdMap<GrantId, ()>>,
@@ -51,6 +54,7 @@ impl Facts {
             teams: Arc::default(),
             grants: Grants::default(),
             guards: Arc::default(),
+            external: Arc::default(),
             revoked: Arc::default(),
             buried: Arc::default(),
         }
@@ -80,6 +84,9 @@ impl Facts {
             Change::Role(new) => put(&mut self.roles, new.id, new),
             Change::Team(new) => put(&mut self.teams, new.id, new),
             Change::Guard(new) => put(&mut self.guards, new.id, new),
+            Change::ExternalType(new) => {
+                Arc::make_mut(&mut self.external).insert(new.name.clone(), Arc::new(new.clone()));
+            }
             Change::RoleAssignment(new) => {
                 let held = Arc::make_mut(&mut self.assignments).entry(new.subject).or_default();
                 held.retain(|old| old.role != new.role);
@@ -90,7 +97,7 @@ impl Facts {
                 let kept = Arc::make_mut(&mut self.revoked).entry(*session).or_insert(*until);
                 *kept = (*kept).max(*until);
             }
-            Change::Removed(removed) => self.remove(*removed),
+            Change::Removed(removed) => self.remove(removed),
         }
     }
 
@@ -101,22 +108,23 @@ impl Facts {
         self.grants.put(new);
     }
 
-    fn remove(&mut self, removed: Removed) {
+    fn remove(&mut self, removed: &Removed) {
         match removed {
-            Removed::Department(id) => take(&mut self.departments, &id),
-            Removed::Subject(id) => take(&mut self.subjects, &id),
-            Removed::Position(id) => take(&mut self.positions, &id),
-            Removed::Role(id) => take(&mut self.roles, &id),
-            Removed::Team(id) => take(&mut self.teams, &id),
-            Removed::Guard(id) => take(&mut self.guards, &id),
+            Removed::Department(id) => take(&mut self.departments, id),
+            Removed::Subject(id) => take(&mut self.subjects, id),
+            Removed::Position(id) => take(&mut self.positions, id),
+            Removed::Role(id) => take(&mut self.roles, id),
+            Removed::Team(id) => take(&mut self.teams, id),
+            Removed::Guard(id) => take(&mut self.guards, id),
+            Removed::ExternalType(name) => drop(Arc::make_mut(&mut self.external).remove(name)),
             Removed::RoleAssignment { subject, role } => {
-                if let Some(held) = Arc::make_mut(&mut self.assignments).get_mut(&subject) {
-                    held.retain(|assignment| assignment.role != role);
+                if let Some(held) = Arc::make_mut(&mut self.assignments).get_mut(subject) {
+                    held.retain(|assignment| assignment.role != *role);
                 }
             }
             Removed::Grant { holder, id } => {
-                Arc::make_mut(&mut self.buried).insert(id, ());
-                self.grants.remove(holder, id);
+                Arc::make_mut(&mut self.buried).insert(*id, ());
+                self.grants.remove(*holder, *id);
             }
         }
     }
@@ -144,6 +152,7 @@ impl Facts {
         changes.extend(sorted(&self.teams).map(|it| Change::Team((**it).clone())));
         changes.extend(self.grants.all().map(|it| Change::Grant(it.to_grant())));
         changes.extend(sorted(&self.guards).map(|it| Change::Guard((**it).clone())));
+        changes.extend(self.external_types().cloned().map(Change::ExternalType));
         let mut revoked: Vec<_> = self.revoked.iter().collect();
         revoked.sort();
         changes.extend(

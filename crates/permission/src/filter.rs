@@ -16,11 +16,12 @@ use crate::{
     action::Action,
     clause::{Clause, Reach},
     decision::GrantRef,
+    external::Asked,
     level::Levels,
     org::Org,
     policy::{Bar, Policy},
     predicate::Predicate,
-    row::NameSet,
+    row::{Name, NameSet},
     rule::Effect,
     snapshot::Snapshot,
 };
@@ -35,6 +36,8 @@ pub struct Filter {
     pub subject: SubjectId,
     /// To do what.
     pub action: Action,
+    /// On rows of which registered type; none for our own types.
+    pub external: Option<Name>,
     /// Rows that were written under a newer one are not among them.
     pub revision: i64,
     /// The subject's own, then one for each account above it.
@@ -144,8 +147,8 @@ impl Windows {
 impl Snapshot {
     /// The rows to which a subject may do something at `now`.
     #[must_use]
-    pub fn filter(&self, subject: SubjectId, action: Action, now: Timestamp) -> Filter {
-        self.describe(&self.predicate(subject, action), Windows::Open(now))
+    pub fn filter<'a>(&self, subject: SubjectId, asked: impl Into<Asked<'a>>, now: Timestamp) -> Filter {
+        self.describe(&self.predicate(subject, asked), Windows::Open(now))
     }
 
     /// The same with what begins later, of a predicate that was compiled here.
@@ -154,10 +157,12 @@ impl Snapshot {
     }
 
     fn describe(&self, predicate: &Predicate, windows: Windows) -> Filter {
-        self.describe_policy(&predicate.policy, predicate.action(), windows)
+        let asked = Asked::on(predicate.action(), predicate.external());
+        self.describe_policy(&predicate.policy, asked, windows)
     }
 
-    fn describe_policy(&self, policy: &Policy, action: Action, windows: Windows) -> Filter {
+    fn describe_policy(&self, policy: &Policy, asked: Asked<'_>, windows: Windows) -> Filter {
+        let action = asked.action;
         let bars = policy.bars_on(action.bit()).filter(|bar| windows.count(bar.from, bar.until));
         let mut edge = Timestamp::MAX;
         for window in policy.windows(action.bit()) {
@@ -167,15 +172,16 @@ impl Snapshot {
             tenant: policy.tenant,
             subject: policy.subject,
             action,
+            external: asked.external.cloned(),
             revision: self.revision,
-            accounts: policy.sides().map(|account| self.describe_account(account, action, windows)).collect(),
+            accounts: policy.sides().map(|account| self.describe_account(account, asked, windows)).collect(),
             guards: bars.map(|bar| self.describe_bar(policy.subject, bar)).filter(FilterGuard::covers).collect(),
             edge,
         }
     }
 
-    fn describe_account(&self, account: &Account, action: Action, windows: Windows) -> FilterAccount {
-        let about = account.about(action.bit());
+    fn describe_account(&self, account: &Account, asked: Asked<'_>, windows: Windows) -> FilterAccount {
+        let about = account.about(asked.action.bit());
         let clauses = about.filter(|(_, clause)| windows.count(clause.from, clause.until));
         let describe = |(place, clause): (usize, &Clause)| FilterClause {
             grant: clause.grant,
@@ -187,7 +193,7 @@ impl Snapshot {
             from: clause.from,
             until: clause.until,
             delegation: account.giver(place).map(|giver| {
-                let Filter { subject, accounts, guards, .. } = self.describe_policy(giver, action, windows);
+                let Filter { subject, accounts, guards, .. } = self.describe_policy(giver, asked, windows);
                 Box::new(FilterDelegation { subject, accounts, guards })
             }),
         };

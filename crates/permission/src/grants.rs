@@ -127,8 +127,8 @@ impl Clone for Pool {
 
 impl Pool {
     fn terms(&mut self, grant: &Grant) -> Arc<Terms> {
-        let Grant { actions, extent, stages, grades, levels, origin, .. } = grant.clone();
-        let terms = Terms { right: Template { actions, extent, stages, grades, levels }, origin };
+        let Grant { actions, extent, stages, grades, external, levels, origin, .. } = grant.clone();
+        let terms = Terms { right: Template { actions, extent, stages, grades, external, levels }, origin };
         // Named rows differ from grant to grant.
         if matches!(terms.right.extent, Extent::Ids(_)) {
             return Arc::new(terms);
@@ -164,6 +164,7 @@ mod tests {
             extent: Extent::Subtree(Place::At(at)),
             stages: Some(["lead"].into_iter().collect()),
             grades: None,
+            external: None,
             levels: Levels::of(&[(Layer::Basic, Level::Read)]),
         };
         Grant::of(grant_id(number), id(holder), right, ALWAYS, Origin::Direct)

@@ -16,6 +16,7 @@ mod compile;
 mod decision;
 mod escalation;
 mod explain;
+mod external;
 mod facts;
 mod filter;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use clause::{Clause, Reach};
 pub use comparison::{Compared, Comparison, GuardChange, RightChange};
 pub use decision::{Axis, Decision, GrantRef, Witness};
 pub use explain::{Considered, Explanation};
+pub use external::{Asked, ExternalType, Keeping};
 pub use facts::Facts;
 pub use filter::{Filter, FilterAccount, FilterClause, FilterDelegation, FilterGuard};
 pub use grants::HeldGrant;

@@ -4,8 +4,10 @@
 //! without the part that narrows it; it fails to load, and answers nothing once its lease ends.
 
 use crate::{
+    external::ExternalType,
     level::Levels,
     registry::Module,
+    row::Name,
     rule::{Grant, Guard, Template},
 };
 use revisit_core::{
@@ -36,6 +38,8 @@ pub enum Change {
     Grant(Grant),
     /// A guard.
     Guard(Guard),
+    /// A registered type of rows as it is now.
+    ExternalType(ExternalType),
     /// A session has ended. It stays ended whatever is applied afterwards.
     SessionRevoked {
         /// The session.
@@ -48,7 +52,7 @@ pub enum Change {
 }
 
 /// What is gone.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Removed {
     /// A department.
@@ -77,6 +81,8 @@ pub enum Removed {
     },
     /// A guard.
     Guard(GuardId),
+    /// A registered type of rows.
+    ExternalType(Name),
 }
 
 /// The company's own settings.

@@ -11,6 +11,7 @@ use crate::{
     action::Action,
     caller::{Caller, Denial},
     decision::Decision,
+    external::Asked,
     lease::{Leases, Reading},
     level::{Layer, Levels},
     predicate::Predicate,
@@ -52,11 +53,11 @@ pub struct Scope {
 }
 
 impl Scope {
-    pub(crate) fn of(caller: &Caller, leases: &Leases, action: Action) -> Result<Self, Denial> {
-        let reading = caller.reading(leases)?;
-        let predicate = reading.snapshot.predicate(caller.subject, action);
+    pub(crate) fn of(caller: &Caller, leases: &Leases, asked: Asked<'_>) -> Result<Self, Denial> {
+        let (reading, action) = (caller.reading(leases)?, asked.action);
+        let predicate = reading.snapshot.predicate(caller.subject, asked);
         if !predicate.possible(reading.now) {
-            let nowhere = Row::of_tenant(caller.tenant);
+            let nowhere = Row::of_tenant(caller.tenant).with_external(asked.external.cloned());
             let decision = reading.snapshot.decide(caller.subject, action, &nowhere, reading.now);
             return Err(Denial::denied(decision).of(action, None));
         }
@@ -120,7 +121,7 @@ impl Scope {
 
     /// The same scope on the newest snapshot: a list filters its rows with it before it answers.
     pub fn decide_again(&self) -> Result<Self, Denial> {
-        Self::of(&self.caller, &self.leases, self.action)
+        Self::of(&self.caller, &self.leases, Asked::on(self.action, self.predicate.external()))
     }
 }
 

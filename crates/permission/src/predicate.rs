@@ -10,9 +10,10 @@ use crate::{
     action::Action,
     clause::Clause,
     decision::{Axis, Decision, Witness},
+    external::Asked,
     level::{Layer, Levels},
     policy::{Bar, Policy},
-    row::Row,
+    row::{Name, Row},
 };
 
 /// What a subject may do with one action. It depends on the time only through the windows that it carries.
@@ -20,11 +21,12 @@ use crate::{
 pub struct Predicate {
     pub(crate) policy: Arc<Policy>,
     action: Action,
+    external: Option<Name>,
 }
 
 impl Predicate {
-    pub(crate) const fn new(policy: Arc<Policy>, action: Action) -> Self {
-        Self { policy, action }
+    pub(crate) fn new(policy: Arc<Policy>, asked: Asked<'_>) -> Self {
+        Self { policy, action: asked.action, external: asked.external.cloned() }
     }
 
     /// Whose it is.
@@ -37,6 +39,12 @@ impl Predicate {
     #[must_use]
     pub const fn action(&self) -> Action {
         self.action
+    }
+
+    /// On rows of which registered type; none for our own types.
+    #[must_use]
+    pub const fn external(&self) -> Option<&Name> {
+        self.external.as_ref()
     }
 
     pub(crate) const fn bit(&self) -> u32 {
@@ -58,6 +66,10 @@ impl Predicate {
     /// Decides about a row.
     #[must_use]
     pub fn decide(&self, row: &Row, now: Timestamp) -> Decision {
+        if row.external != self.external {
+            let other_type = Witness::NearestMiss { axis: Axis::Role, grant: None };
+            return Decision::denied(self.policy.outside(row).unwrap_or(other_type), self.policy.revision);
+        }
         self.policy.decide(self.action, row, now)
     }
 
@@ -116,17 +128,24 @@ impl Predicate {
     /// Whether two revisions say the same, so that what was answered under one stands under the other.
     pub(crate) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.policy, &other.policy)
-            || (self.action == other.action && self.policy.same(&other.policy, self.bit()))
+            || (self.action == other.action
+                && self.external == other.external
+                && self.policy.same(&other.policy, self.bit()))
     }
 }
 
 impl Policy {
-    pub(crate) fn decide(&self, action: Action, row: &Row, now: Timestamp) -> Decision {
+    /// Why nothing is decided about a row: it is another company's, or newer than what is known.
+    fn outside(&self, row: &Row) -> Option<Witness> {
         if row.tenant != self.tenant {
-            return Decision::denied(Witness::OtherTenant, self.revision);
+            return Some(Witness::OtherTenant);
         }
-        if row.auth_rev > self.revision {
-            return Decision::denied(Witness::Behind, self.revision);
+        (row.auth_rev > self.revision).then_some(Witness::Behind)
+    }
+
+    pub(crate) fn decide(&self, action: Action, row: &Row, now: Timestamp) -> Decision {
+        if let Some(outside) = self.outside(row) {
+            return Decision::denied(outside, self.revision);
         }
         let outcome = self.evaluate(action.bit(), &Seen::new(row, &self.org), now);
         let allowed = outcome.allowed();

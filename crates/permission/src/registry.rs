@@ -45,7 +45,7 @@ named! {
         Field = "field",
         /// Follow-up figures.
         Metrics = "metrics",
-        /// Rows of systems outside that ask through `Access.Check`.
+        /// Rows of other systems, of types that a company registers.
         External = "external",
     }
 }
@@ -99,23 +99,24 @@ impl Module {
     }
 }
 
-/// What policy may look at on a row, and nothing else.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Attribute {
-    /// Who owns it.
-    Owner,
-    /// The department of record.
-    Department,
-    /// The teams that share it.
-    Teams,
-    /// Its stage.
-    Stage,
-    /// Its grade.
-    Grade,
-    /// Whether it lies in the pool, and whether it is a VIP.
-    Flags,
-    /// Who holds an open task on it.
-    TaskHolders,
+named! {
+    /// What policy may look at on a row, and nothing else.
+    Attribute {
+        /// Who owns it.
+        Owner = "owner",
+        /// The department of record.
+        Department = "department",
+        /// The teams that share it.
+        Teams = "teams",
+        /// Its stage.
+        Stage = "stage",
+        /// Its grade.
+        Grade = "grade",
+        /// Whether it lies in the pool, and whether it is a VIP.
+        Flags = "flags",
+        /// Who holds an open task on it.
+        TaskHolders = "task_holders",
+    }
 }
 
 impl Resource {
@@ -124,9 +125,9 @@ impl Resource {
     pub const fn attributes(self) -> &'static [Attribute] {
         use Attribute::{Department, Flags, Grade, Owner, Stage, TaskHolders, Teams};
         match self {
-            Self::Customer | Self::Task | Self::External => {
-                &[Owner, Department, Teams, Stage, Grade, Flags, TaskHolders]
-            }
+            Self::Customer | Self::Task => &[Owner, Department, Teams, Stage, Grade, Flags, TaskHolders],
+            // Of these a registered type has what it says. A follow-up task lends customers only.
+            Self::External => &[Owner, Department, Teams, Stage, Grade, Flags],
             Self::Plan | Self::Delivery | Self::User | Self::Import | Self::Segment | Self::Metrics => {
                 &[Owner, Department]
             }
@@ -157,6 +158,7 @@ impl Resource {
             | Self::Segment
             | Self::Field
             | Self::Metrics
+            // A registered type classifies its own.
             | Self::External => &[],
         };
         listed.iter().find(|(name, _)| *name == field).map_or(Layer::Sensitive, |(_, layer)| *layer)

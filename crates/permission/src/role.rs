@@ -109,7 +109,7 @@ pub(crate) fn clash(held: impl Fn(Duty) -> bool) -> Option<(Duty, Duty)> {
 }
 
 fn right(actions: &[Action], extent: Extent, levels: Levels) -> Template {
-    Template { actions: ActionSet::of(actions), extent, stages: None, grades: None, levels }
+    Template { actions: ActionSet::of(actions), extent, stages: None, grades: None, external: None, levels }
 }
 
 impl Template {
@@ -307,16 +307,17 @@ fn executive() -> Vec<Template> {
 fn admin() -> Vec<Template> {
     use Action::{
         AccessExplain, CalendarManage, CalendarView, DeliveryReplay, DeliveryView, DepartmentManage, DepartmentView,
-        EndpointManage, EnrolmentManage, FieldManage, GradeManage, GrantManage, GrantView, GuardManage, HandOverManage,
-        ImportView, MetricsView, PlanManage, PlanPublish, PlanView, RoleManage, RoleView, SegmentManage,
-        ServiceAccountManage, StageManage, TemplateManage, TemplateView, TenantManage, UserManage, UserView,
+        EndpointManage, EnrolmentManage, ExternalTypeManage, FieldManage, GradeManage, GrantManage, GrantView,
+        GuardManage, HandOverManage, ImportView, MetricsView, PlanManage, PlanPublish, PlanView, RoleManage, RoleView,
+        SegmentManage, ServiceAccountManage, StageManage, TemplateManage, TemplateView, TenantManage, UserManage,
+        UserView,
     };
     let whole: [&[Action]; 14] = [
         &[DepartmentView, DepartmentManage],
         &[UserView, UserManage, ServiceAccountManage, HandOverManage],
         &[RoleView, RoleManage],
         &[GrantView, GrantManage, GuardManage, AccessExplain],
-        &[TenantManage],
+        &[TenantManage, ExternalTypeManage],
         &[FieldManage, StageManage, GradeManage],
         &[SegmentManage],
         &[ImportView],

@@ -166,6 +166,8 @@ pub struct Row {
     pub task_holders: Box<[TaskHolder]>,
     /// The revision under which it was written; it is never decided on an older one.
     pub auth_rev: i64,
+    /// Of which registered type, when it is a row of another system.
+    pub external: Option<Name>,
 }
 
 impl Row {
@@ -183,6 +185,7 @@ impl Row {
             flags: Flags::default(),
             task_holders: Box::default(),
             auth_rev: 0,
+            external: None,
         }
     }
 
@@ -238,6 +241,13 @@ impl Row {
     #[must_use]
     pub fn with_task_holders(mut self, holders: impl IntoIterator<Item = TaskHolder>) -> Self {
         self.task_holders = holders.into_iter().collect();
+        self
+    }
+
+    /// Of a registered type.
+    #[must_use]
+    pub fn with_external(mut self, external: Option<Name>) -> Self {
+        self.external = external;
         self
     }
 

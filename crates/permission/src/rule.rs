@@ -27,6 +27,9 @@ pub struct Template {
     /// For which grades; all when none is named, also for rows without a grade.
     #[serde(default)]
     pub grades: Option<NameSet>,
+    /// On which registered types; all when none is named. Only for actions on rows of other systems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<NameSet>,
     /// How much of each layer.
     pub levels: Levels,
 }
@@ -99,6 +102,9 @@ pub struct Grant {
     /// For which grades; see [`Template::grades`].
     #[serde(default)]
     pub grades: Option<NameSet>,
+    /// On which registered types; see [`Template::external`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<NameSet>,
     /// How much of each layer.
     pub levels: Levels,
     /// From when.
@@ -130,8 +136,9 @@ impl Grant {
     /// The grant that gives `holder` what a template says.
     #[must_use]
     pub fn of(id: GrantId, holder: SubjectId, right: Template, window: (Timestamp, Timestamp), origin: Origin) -> Self {
-        let Template { actions, extent, stages, grades, levels } = right;
-        Self { id, holder, actions, extent, stages, grades, levels, from: window.0, until: window.1, origin }
+        let Template { actions, extent, stages, grades, external, levels } = right;
+        let (from, until) = window;
+        Self { id, holder, actions, extent, stages, grades, external, levels, from, until, origin }
     }
 }
 
@@ -186,6 +193,9 @@ pub struct RowCondition {
     /// Only these rows.
     #[serde(default)]
     pub ids: Option<Arc<[Uuid]>>,
+    /// Only rows of these registered types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<NameSet>,
 }
 
 /// What a guard does.

@@ -1,6 +1,9 @@
 //! The compiled state of one revision. Policies are compiled when first asked for and kept as long as the snapshot.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    iter,
+    sync::{Arc, OnceLock},
+};
 
 use revisit_core::{
     Timestamp,
@@ -12,7 +15,8 @@ use crate::{
     account::Account,
     action::{Action, ActionSet},
     compile::{Delegated, Lines},
-    decision::{Decision, Witness},
+    decision::{Axis, Decision, Witness},
+    external::{About, Asked},
     facts::Facts,
     level::Levels,
     model::{Department, Subject},
@@ -20,7 +24,7 @@ use crate::{
     policy::{Policy, Standing},
     predicate::Predicate,
     registry::Resource,
-    row::Row,
+    row::{Name, Row},
 };
 
 /// One tenant at one revision. Decides without locks and, once a policy is compiled, without allocation.
@@ -33,6 +37,8 @@ pub struct Snapshot {
     facts: Facts,
     org: Arc<Org>,
     subjects: IdMap<SubjectId, Cell>,
+    /// The registered types, in order.
+    external: Box<[Name]>,
     lines: OnceLock<Arc<Lines>>,
 }
 
@@ -40,10 +46,12 @@ pub struct Snapshot {
 #[derive(Debug, Default)]
 struct Cell {
     policies: OnceLock<Box<Policies>>,
+    /// One for each registered type, in order.
+    external: OnceLock<Box<[OnceLock<Arc<Policy>>]>>,
     resolved: OnceLock<Box<SubjectFacts>>,
 }
 
-/// One for each type of rows.
+/// One for each type of our own rows.
 type Policies = [OnceLock<Arc<Policy>>; Resource::ALL.len()];
 
 /// A subject with everything that the tree and its positions say about it.
@@ -84,16 +92,25 @@ impl Snapshot {
         let org = Arc::new(Org::new(facts.departments.values().map(|department| &**department)));
         let cell = |id: &SubjectId| (*id, Cell::default());
         let subjects = facts.subjects.keys().map(cell).collect();
-        Self { tenant: facts.tenant(), revision, facts, org, subjects, lines: OnceLock::new() }
+        let external = facts.external_types().map(|it| it.name.clone()).collect();
+        Self { tenant: facts.tenant(), revision, facts, org, subjects, external, lines: OnceLock::new() }
     }
 
     /// Decides.
     #[must_use]
     pub fn decide(&self, subject: SubjectId, action: Action, row: &Row, now: Timestamp) -> Decision {
-        match self.cached(subject, action.resource()) {
+        match self.cached(subject, Asked::on(action, row.external.as_ref()).about()) {
             Some(policy) => policy.decide(action, row, now),
-            None if row.tenant == self.tenant => Decision::denied(Witness::UnknownSubject, self.revision),
-            None => Decision::denied(Witness::OtherTenant, self.revision),
+            None => self.nothing(subject, self.without_policy(subject)).decide(action, row, now),
+        }
+    }
+
+    /// Why nothing is said about a subject: it is not known, or the type of the rows is not registered.
+    fn without_policy(&self, subject: SubjectId) -> Witness {
+        match self.subject(subject) {
+            None => Witness::UnknownSubject,
+            Some(facts) if !facts.active => Witness::Inactive,
+            Some(_) => Witness::NearestMiss { axis: Axis::Role, grant: None },
         }
     }
 
@@ -108,14 +125,16 @@ impl Snapshot {
         Decision { allowed, levels, witness, valid_until: Timestamp::MAX, revision: self.revision }
     }
 
-    /// Everything that policy says about a subject and an action. Of an unknown subject: that it may do nothing.
+    /// Everything that policy says about a subject and an action. Of an unknown subject, and of a type that is not
+    /// registered: that it may do nothing.
     #[must_use]
-    pub fn predicate(&self, subject: SubjectId, action: Action) -> Predicate {
-        let policy = match self.cached(subject, action.resource()) {
+    pub fn predicate<'a>(&self, subject: SubjectId, asked: impl Into<Asked<'a>>) -> Predicate {
+        let asked = asked.into();
+        let policy = match self.cached(subject, asked.about()) {
             Some(policy) => Arc::clone(policy),
-            None => Arc::new(self.nothing(subject, Witness::UnknownSubject)),
+            None => Arc::new(self.nothing(subject, self.without_policy(subject))),
         };
-        Predicate::new(policy, action)
+        Predicate::new(policy, asked)
     }
 
     /// A subject with what follows for it from tree and positions.
@@ -138,17 +157,21 @@ impl Snapshot {
     #[must_use]
     pub fn who(&self, action: Action, row: &Row, now: Timestamp) -> Vec<SubjectId> {
         // Policies that nobody asked for before are not kept: the question touches every subject once.
-        let allowed = |subject: &SubjectId| self.predicate_once(*subject, action).decide(row, now).allowed;
+        let asked = Asked::on(action, row.external.as_ref());
+        let allowed = |subject: &SubjectId| self.predicate_once(*subject, asked).decide(row, now).allowed;
         self.subjects().into_iter().filter(allowed).collect()
     }
 
     /// The same as [`Snapshot::predicate`], and not kept unless it was kept before.
     #[must_use]
-    pub fn predicate_once(&self, subject: SubjectId, action: Action) -> Predicate {
-        let resource = action.resource();
-        let kept = self.kept(subject, resource).cloned();
-        let once = || Arc::new(self.compile_policy(subject, resource, Delegated::Counts));
-        Predicate::new(kept.unwrap_or_else(once), action)
+    pub fn predicate_once<'a>(&self, subject: SubjectId, asked: impl Into<Asked<'a>>) -> Predicate {
+        let asked = asked.into();
+        let kept = self.policy_cell(subject, asked.about()).and_then(OnceLock::get).cloned();
+        let once = || match self.policy_cell(subject, asked.about()) {
+            Some(_) => self.compile_policy(subject, asked.about(), Delegated::Counts),
+            None => self.nothing(subject, self.without_policy(subject)),
+        };
+        Predicate::new(kept.unwrap_or_else(|| Arc::new(once())), asked)
     }
 
     /// A department and all below it.
@@ -193,15 +216,26 @@ impl Snapshot {
         Arc::clone(self.lines.get_or_init(|| Arc::new(self.lines())))
     }
 
-    fn cached(&self, subject: SubjectId, resource: Resource) -> Option<&Arc<Policy>> {
-        let cell = self.subjects.get(&subject)?;
-        let policies = cell.policies.get_or_init(|| Box::new(std::array::from_fn(|_| OnceLock::new())));
-        let compile = || Arc::new(self.compile_policy(subject, resource, Delegated::Counts));
-        Some(policies[resource as usize].get_or_init(compile))
+    fn cached(&self, subject: SubjectId, about: About<'_>) -> Option<&Arc<Policy>> {
+        let compile = || Arc::new(self.compile_policy(subject, about, Delegated::Counts));
+        Some(self.policy_cell(subject, about)?.get_or_init(compile))
     }
 
-    fn kept(&self, subject: SubjectId, resource: Resource) -> Option<&Arc<Policy>> {
-        self.subjects.get(&subject)?.policies.get()?[resource as usize].get()
+    /// Where a policy is kept. Nowhere for an unknown subject and for a type that is not registered.
+    fn policy_cell(&self, subject: SubjectId, about: About<'_>) -> Option<&OnceLock<Arc<Policy>>> {
+        let cell = self.subjects.get(&subject)?;
+        match about {
+            About::Ours(resource) => {
+                let policies = cell.policies.get_or_init(|| Box::new(std::array::from_fn(|_| OnceLock::new())));
+                Some(&policies[resource as usize])
+            }
+            About::External(name) => {
+                let place = self.external.binary_search(name).ok()?;
+                let empty = || iter::repeat_with(OnceLock::new).take(self.external.len()).collect();
+                Some(&cell.external.get_or_init(empty)[place])
+            }
+            About::AnyExternal | About::Nothing => None,
+        }
     }
 
     fn nothing(&self, subject: SubjectId, why: Witness) -> Policy {
@@ -218,30 +252,32 @@ impl Snapshot {
     }
 
     /// What a subject may do with rows of a type.
-    pub(crate) fn compile_policy(&self, id: SubjectId, resource: Resource, delegated: Delegated) -> Policy {
+    pub(crate) fn compile_policy(&self, id: SubjectId, about: About<'_>, delegated: Delegated) -> Policy {
         let Some(facts) = self.subject(id) else { return self.nothing(id, Witness::UnknownSubject) };
         if !facts.active {
             return self.nothing(id, Witness::Inactive);
         }
         let above = self.above(facts);
         let account = |who: SmallVec<[SubjectId; 2]>, facts: &SubjectFacts| {
-            Account::new(who, self.held_clauses(facts, resource, delegated), &self.org)
+            Account::new(who, self.held_clauses(facts, about, delegated), &self.org)
         };
         Policy {
             own: account(smallvec![id], facts),
             above: above.iter().map(|parent| account(smallvec![id, parent.subject.id], parent)).collect(),
-            bars: self.bars(facts, &above, resource),
+            bars: self.bars(facts, &above, about),
             org: Arc::clone(&self.org),
             tenant: self.tenant,
             revision: self.revision,
             subject: id,
-            standing: self.standing(facts, resource),
+            standing: self.standing(facts, about),
         }
     }
 
-    fn standing(&self, facts: &SubjectFacts, resource: Resource) -> Standing {
-        let mut named = 0;
-        self.rights(facts, |right, _| named |= right.actions.bits(resource));
+    fn standing(&self, facts: &SubjectFacts, about: About<'_>) -> Standing {
+        let (mut named, resource) = (0, about.resource());
+        self.rights(facts, |right, _| {
+            named |= if about.has_right(right.external) { right.actions.bits(resource) } else { 0 };
+        });
         Standing::In { off: ActionSet::ALL.without(facts.actions).bits(resource), named }
     }
 }

@@ -47,6 +47,8 @@ pub struct Columns {
     pub teams: Option<SideTable>,
     /// The open tasks on it.
     pub holders: Option<HolderTable>,
+    /// Its registered type, in a table of rows of other systems; never null.
+    pub external: Option<ColumnRef>,
 }
 
 impl Columns {
@@ -65,6 +67,7 @@ impl Columns {
             auth_rev: None,
             teams: None,
             holders: None,
+            external: None,
         }
     }
 }
@@ -80,6 +83,8 @@ pub struct SideTable {
     pub row: ColumnRef,
     /// Its column with the value.
     pub value: ColumnRef,
+    /// Its column with the registered type, where rows of several types lie in one table: their ids may be equal.
+    pub external: Option<ColumnRef>,
 }
 
 /// The table of task holders.
@@ -96,7 +101,7 @@ impl Predicate {
     /// their union is the list. A clause whose rows another one lists is left out. Empty when nothing is in reach.
     #[must_use]
     pub fn conditions(&self, columns: &Columns, now: Timestamp) -> Vec<Condition> {
-        let translation = Translation { policy: &self.policy, action: self.bit(), columns, now };
+        let translation = Translation { predicate: self, policy: &self.policy, columns, now };
         translation.clauses_with(&|_| true, &|bar| bar.effect == Effect::Deny)
     }
 }
@@ -125,7 +130,7 @@ impl Scope {
             Effect::Cap(ceiling) => !ceiling.reads(layer),
         };
         let predicate = self.predicate();
-        let translation = Translation { policy: &predicate.policy, action: predicate.bit(), columns, now: self.now() };
+        let translation = Translation { predicate, policy: &predicate.policy, columns, now: self.now() };
         let clauses = translation.clauses_with(&reads, &hides);
         (!clauses.is_empty()).then(|| any(clauses))
     }
@@ -133,9 +138,10 @@ impl Scope {
 
 #[derive(Clone, Copy)]
 struct Translation<'a> {
+    /// What is asked.
+    predicate: &'a Predicate,
+    /// What the subject may do, or whoever delegated to it.
     policy: &'a Policy,
-    /// As [`crate::Action::bit`].
-    action: u32,
     columns: &'a Columns,
     now: Timestamp,
 }
@@ -150,6 +156,7 @@ impl<'a> Translation<'a> {
         let mut shared = vec![all([equal(&self.columns.tenant, policy.tenant.uuid())])];
         shared
             .extend(self.columns.auth_rev.as_ref().map(|column| Expr::col(column.clone()).lte(policy.revision).into()));
+        shared.extend(self.columns.external.as_ref().map(|column| self.of_type(column).into()));
         shared.extend(self.above_and_bars(counts, bars));
         let clauses = self.account(&policy.own, counts, bars);
         clauses.into_iter().map(|clause| shared.iter().cloned().fold(clause, Condition::add)).collect()
@@ -159,13 +166,13 @@ impl<'a> Translation<'a> {
     fn above_and_bars(&self, counts: Counts<'_>, bars: Bars<'_>) -> Vec<Condition> {
         let policy = self.policy;
         let above = policy.above.iter().map(|account| any(self.account(account, counts, bars)));
-        let open = policy.bars_on(self.action).filter(|bar| bar.holds(self.now) && bars(bar));
+        let open = policy.bars_on(self.predicate.bit()).filter(|bar| bar.holds(self.now) && bars(bar));
         above.chain(open.map(|bar| self.covered(bar).not())).collect()
     }
 
     /// The clauses of one account that hold and are not listed by another one anyway.
     fn account(&self, account: &Account, counts: Counts<'_>, bars: Bars<'_>) -> Vec<Condition> {
-        let about = account.about(self.action);
+        let about = account.about(self.predicate.bit());
         let open: Vec<(usize, &Clause)> =
             about.filter(|(_, clause)| clause.holds(self.now) && counts(clause)).collect();
         let org = &self.policy.org;
@@ -247,8 +254,17 @@ impl<'a> Translation<'a> {
         subquery
             .column(side.row.clone())
             .from(side.table.clone())
-            .and_where(equal(&side.tenant, self.policy.tenant.uuid()));
+            .and_where(equal(&side.tenant, self.policy.tenant.uuid()))
+            .and_where_option(side.external.as_ref().map(|column| self.of_type(column)));
         subquery
+    }
+
+    /// Of the registered type that is asked about.
+    fn of_type(&self, column: &ColumnRef) -> Expr {
+        match self.predicate.external() {
+            Some(name) => Expr::col(column.clone()).eq(name.as_str()),
+            None => self.never(),
+        }
     }
 
     /// Whether a guard covers the row. What may be null is asked for first, so that the whole is never null.

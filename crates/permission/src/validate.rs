@@ -14,10 +14,9 @@ use crate::{
     level::Levels,
     model::{Assigned, Change, Department, Position, Removed, RoleAssignment, Subject, SubjectState, Team},
     registry::Attribute,
-    role::{Duty, clash},
+    role::Duty,
     row::NameSet,
     rule::{Effect, Extent, Grant, Guard, Origin, Place, Template, Whom},
-    snapshot::Snapshot,
 };
 
 /// Why a change may not be written.
@@ -89,6 +88,24 @@ pub enum Refusal {
     /// Somebody would hold two duties that exclude each other.
     #[error("the roles exclude each other")]
     RoleConflict(Duty, Duty),
+    /// There is no such registered type of rows.
+    #[error("there is no such registered type")]
+    UnknownExternalType,
+    /// A rule on rows of our own that names registered types.
+    #[error("only rules on rows of other systems name registered types")]
+    NoExternalRows,
+    /// A type would have the name of one of ours.
+    #[error("the name is taken by a type of Revisit")]
+    ExternalTypeReserved,
+    /// A type would map one of its actions onto what is no verb for rows of other systems.
+    #[error("is no verb for rows of other systems")]
+    NoExternalVerb(Action),
+    /// A type would lose an attribute that rules may read, or its rows would be elsewhere.
+    #[error("a registered type keeps its attributes, and its rows where they are")]
+    ExternalTypeNarrowed,
+    /// A rule names the type.
+    #[error("a role, grant or guard names the registered type")]
+    ExternalTypeInUse,
     /// The grantor may not hand this action out, or not this far.
     #[error("the right is wider than the grantor's")]
     WiderThanGrantor(Action),
@@ -107,8 +124,9 @@ impl Facts {
             Change::Team(team) => self.validate_team(team),
             Change::Grant(grant) => self.validate_grant(grant),
             Change::Guard(guard) => self.validate_guard(guard),
+            Change::ExternalType(new) => self.validate_external_type(new),
             Change::SessionRevoked { .. } => Ok(()),
-            Change::Removed(removed) => self.validate_removal(*removed),
+            Change::Removed(removed) => self.validate_removal(removed),
         }?;
         self.validate_duties(change)
     }
@@ -148,7 +166,7 @@ impl Facts {
         if !lives || !shaped {
             return Err(Refusal::DepartmentMerged(into));
         }
-        if was.is_none() { self.validate_removal(Removed::Department(new.id)) } else { Ok(()) }
+        if was.is_none() { self.validate_removal(&Removed::Department(new.id)) } else { Ok(()) }
     }
 
     fn validate_subject(&self, new: &Subject) -> Result<(), Refusal> {
@@ -218,27 +236,30 @@ impl Facts {
             return Err(Refusal::EndRequired);
         }
         opens(grant.from, grant.until)?;
-        self.validate_right(grant.actions, &grant.extent, grant.stages.as_ref(), grant.grades.as_ref())
+        self.validate_right(
+            (grant.actions, grant.external.as_ref()),
+            &grant.extent,
+            names(&grant.stages, &grant.grades),
+        )
     }
 
     fn validate_template(&self, template: &Template) -> Result<(), Refusal> {
-        let Template { actions, extent, stages, grades, levels: _ } = template;
-        self.validate_right(*actions, extent, stages.as_ref(), grades.as_ref())
+        let Template { actions, extent, stages, grades, external, levels: _ } = template;
+        self.validate_right((*actions, external.as_ref()), extent, names(stages, grades))
     }
 
     fn validate_right(
         &self,
-        actions: ActionSet,
+        (actions, external): (ActionSet, Option<&NameSet>),
         extent: &Extent,
-        stages: Option<&NameSet>,
-        grades: Option<&NameSet>,
+        (stages, grades): (Option<&NameSet>, Option<&NameSet>),
     ) -> Result<(), Refusal> {
         let place = |place: &Place| match place {
             Place::Mine => Ok(()),
             Place::At(department) => self.known_department(*department).map(drop),
         };
         let nothing = |empty: bool| if empty { Err(Refusal::GivesNothing) } else { Ok(()) };
-        nothing(actions.is_empty() || names_nothing(stages) || names_nothing(grades))?;
+        nothing(actions.is_empty() || [stages, grades, external].into_iter().any(names_nothing))?;
         let read = match extent {
             Extent::Own => Some(Attribute::Owner),
             Extent::Task => Some(Attribute::TaskHolders),
@@ -251,7 +272,7 @@ impl Facts {
         };
         let stage = stages.is_some().then_some(Attribute::Stage);
         let grade = grades.is_some().then_some(Attribute::Grade);
-        has_attributes(actions, [read, stage, grade].into_iter().flatten())
+        self.have_attributes((actions, external), &[read, stage, grade])
     }
 
     fn validate_guard(&self, guard: &Guard) -> Result<(), Refusal> {
@@ -265,6 +286,7 @@ impl Facts {
         }?;
         let no_row = names_nothing(condition.stages.as_ref())
             || names_nothing(condition.grades.as_ref())
+            || names_nothing(condition.external.as_ref())
             || condition.ids.as_ref().is_some_and(|ids| ids.is_empty());
         if guard.actions.is_empty() || no_row {
             return Err(Refusal::GuardOnNothing);
@@ -280,73 +302,35 @@ impl Facts {
             condition.grades.is_some().then_some(Attribute::Grade),
             condition.department.is_some().then_some(Attribute::Department),
         ];
-        has_attributes(guard.actions, read.into_iter().flatten())
+        self.have_attributes((guard.actions, condition.external.as_ref()), &read)
     }
 
-    fn validate_removal(&self, removed: Removed) -> Result<(), Refusal> {
+    fn validate_removal(&self, removed: &Removed) -> Result<(), Refusal> {
         let refused = |used: bool, refusal| if used { Err(refusal) } else { Ok(()) };
         match removed {
             Removed::Department(id) => {
+                let id = *id;
                 let below = self.departments.values().any(|department| department.parent == Some(id));
                 let members = self.subjects.values().any(|it| it.departments().any(|department| department == id));
                 let positions = self.positions.values().any(|position| position.department == id);
                 refused(below || members || positions, Refusal::DepartmentInUse(id))
             }
             Removed::Position(id) => {
-                let held = self.subjects.values().any(|subject| subject.positions.contains(&id));
-                refused(held, Refusal::PositionInUse(id))
+                let held = self.subjects.values().any(|subject| subject.positions.contains(id));
+                refused(held, Refusal::PositionInUse(*id))
             }
             Removed::Role(id) => {
-                let positions = self.positions.values().any(|position| position.roles.contains(&id));
-                let assigned = self.assignments.values().flatten().any(|assignment| assignment.role == id);
-                refused(positions || assigned, Refusal::RoleInUse(id))
+                let positions = self.positions.values().any(|position| position.roles.contains(id));
+                let assigned = self.assignments.values().flatten().any(|assignment| assignment.role == *id);
+                refused(positions || assigned, Refusal::RoleInUse(*id))
             }
+            Removed::ExternalType(name) => refused(self.names_external_type(name), Refusal::ExternalTypeInUse),
             Removed::Subject(_)
             | Removed::RoleAssignment { .. }
             | Removed::Team(_)
             | Removed::Grant { .. }
             | Removed::Guard(_) => Ok(()),
         }
-    }
-
-    /// That nobody whose roles or grants the change touches comes to hold two duties that exclude each other.
-    fn validate_duties(&self, change: &Change) -> Result<(), Refusal> {
-        let touched: Box<dyn Fn(&Subject) -> bool> = match change {
-            Change::Subject(new) => Box::new(|subject| subject.id == new.id),
-            Change::RoleAssignment(new) => Box::new(|subject| subject.id == new.subject),
-            Change::Grant(new) => Box::new(|subject| subject.id == new.holder),
-            Change::Position(new) => Box::new(|subject| subject.positions.contains(&new.id)),
-            Change::Role(_) => Box::new(|_| true),
-            // What was withheld is held again.
-            Change::Removed(Removed::RoleAssignment { subject: id, .. }) => Box::new(|subject| subject.id == *id),
-            // Positions of the new place hold for whoever moves below it.
-            Change::Department(new) if self.moves(new) => Box::new(|subject| !subject.positions.is_empty()),
-            Change::Tenant(_)
-            | Change::Department(_)
-            | Change::Team(_)
-            | Change::Guard(_)
-            | Change::SessionRevoked { .. }
-            | Change::Removed(_) => return Ok(()),
-        };
-        let mut after = self.clone();
-        after.apply(change);
-        let snapshot = Snapshot::compile(&after, 0);
-        for subject in after.subjects.values().filter(|subject| touched(subject)) {
-            let held = snapshot.subject(subject.id).map_or(&[][..], |facts| &facts.roles);
-            let roles: Vec<_> = held.iter().filter_map(|held| after.role(held.role)).collect();
-            let held = |duty: Duty| {
-                roles.iter().any(|role| duty.held_by(&role.templates))
-                    || after.grants_of(subject.id).any(|grant| duty.includes(grant.right.actions, grant.right.levels))
-            };
-            if let Some((one, other)) = clash(held) {
-                return Err(Refusal::RoleConflict(one, other));
-            }
-        }
-        Ok(())
-    }
-
-    fn moves(&self, new: &Department) -> bool {
-        self.department(new.id).is_some_and(|old| (old.parent, old.merged_into) != (new.parent, new.merged_into))
     }
 
     fn present(&self, id: SubjectId) -> Result<(), Refusal> {
@@ -376,11 +360,11 @@ fn names_nothing(names: Option<&NameSet>) -> bool {
     names.is_some_and(NameSet::is_empty)
 }
 
-fn has_attributes(actions: ActionSet, mut read: impl Iterator<Item = Attribute>) -> Result<(), Refusal> {
-    let resource = actions.resource().ok_or(Refusal::MixedTypes)?;
-    let there = read.all(|attribute| resource.attributes().contains(&attribute));
-    if there { Ok(()) } else { Err(Refusal::NoSuchAttribute) }
+fn names<'a>(stages: &'a Option<NameSet>, grades: &'a Option<NameSet>) -> (Option<&'a NameSet>, Option<&'a NameSet>) {
+    (stages.as_ref(), grades.as_ref())
 }
 
+mod duties;
+mod external;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ pub mod chain;
 pub mod checkpoint;
 pub mod directory;
 mod error;
+pub mod external;
 pub mod hand_over;
 pub mod lease;
 pub mod log_in;

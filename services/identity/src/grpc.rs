@@ -5,6 +5,7 @@ use std::sync::Arc;
 use revisit_bootstrap::Started;
 use revisit_proto::identity::v1::{
     access_server::AccessServer, audit_server::AuditServer, auth_server::AuthServer, directory_server::DirectoryServer,
+    external_resources_server::ExternalResourcesServer, external_types_server::ExternalTypesServer,
     hand_overs_server::HandOversServer, leases_server::LeasesServer,
 };
 
@@ -15,6 +16,7 @@ mod audit;
 mod audit_file;
 mod auth;
 mod directory;
+mod external;
 mod facts;
 mod hand_overs;
 mod leases;
@@ -51,6 +53,8 @@ pub fn serve(started: Started, app: &Arc<App>) -> Started {
         .serve(AuthServer::new(served.clone()))
         .serve(AuditServer::new(served.clone()))
         .serve(HandOversServer::new(served.clone()))
+        .serve(ExternalTypesServer::new(served.clone()))
+        .serve(ExternalResourcesServer::new(served.clone()))
         .serve(LeasesServer::new(served))
         .public(&PUBLIC)
         .endless(&["/revisit.identity.v1.Leases/WatchChanges"])

@@ -73,6 +73,8 @@ pub(crate) struct Workers {
     pub consume: Worker,
     pub hand_over: Worker,
     pub freeze: Worker,
+    /// Looks up what a question is about.
+    pub ask: Worker,
 }
 
 impl Workers {
@@ -86,6 +88,7 @@ impl Workers {
             consume: Worker::declare("consume"),
             hand_over: Worker::declare("hand_over"),
             freeze: Worker::declare("freeze"),
+            ask: Worker::declare("ask"),
         }
     }
 }

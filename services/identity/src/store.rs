@@ -14,6 +14,8 @@ pub mod alerts;
 pub mod audit;
 pub mod audit_search;
 mod entity;
+pub mod external_rows;
+pub mod external_types;
 pub mod grants;
 pub mod guards;
 pub mod hand_overs;

@@ -1,15 +1,15 @@
 //! Generated worlds in the engine's words.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use revisit_core::{
     Id, ManualClock, Timestamp,
     id::{SubjectId, TenantId},
 };
 use revisit_permission::{
-    Action, ActionSet, Assigned, Change, Department, Effect, Exceptions, Extent, Facts, Flags, Grant, Guard, Layer,
-    Leases, Level, Levels, Module, Name, NameSet, Origin, Place, Position, Role, RoleAssignment, Row, RowCondition,
-    Snapshot, Subject, SubjectState, TaskHolder, Team, Template, Tenant, Whom,
+    Action, ActionSet, Assigned, Change, Department, Effect, Exceptions, Extent, ExternalType, Facts, Flags, Grant,
+    Guard, Keeping, Layer, Leases, Level, Levels, Module, Name, NameSet, Origin, Place, Position, Resource, Role,
+    RoleAssignment, Row, RowCondition, Snapshot, Subject, SubjectState, TaskHolder, Team, Template, Tenant, Whom,
 };
 use uuid::Uuid;
 
@@ -89,6 +89,7 @@ fn template(right: &naive::Right) -> Template {
         extent,
         stages: names(right.stages.as_ref()),
         grades: names(right.grades.as_ref()),
+        external: names(right.types.as_ref()),
         levels: levels(right.levels),
     }
 }
@@ -128,6 +129,7 @@ pub fn guard(guard: &naive::Guard) -> Change {
             grades: names(guard.grades.as_ref()),
             department: guard.department.map(id),
             ids: guard.ids.as_deref().map(ids),
+            external: names(guard.types.as_ref()),
         },
         effect: guard.cap.map_or(Effect::Deny, |cap| Effect::Cap(levels(cap))),
         from: time(guard.window.0),
@@ -142,6 +144,15 @@ pub fn changes(world: &naive::World) -> Vec<Change> {
         modules_off: modules(&world.modules_off),
         region: None,
     })];
+    changes.extend(world.types.iter().map(|name| {
+        Change::ExternalType(ExternalType {
+            name: Name::from(*name),
+            actions: BTreeMap::new(),
+            fields: BTreeMap::new(),
+            attributes: Resource::External.attributes().to_vec(),
+            keeping: Keeping::Sent,
+        })
+    }));
     changes.extend(world.departments.iter().map(|it| {
         Change::Department(Department {
             id: id(it.id),
@@ -227,6 +238,7 @@ pub fn row(row: &naive::Row) -> Row {
         .with_flags(Flags { vip: row.vip, pooled: row.pooled })
         .with_task_holders(holders)
         .with_auth_rev(row.written_under)
+        .with_external(row.external.map(Name::from))
 }
 
 /// What one replica holds: a lease on the world of each case, and the instant of the first one as its time.

@@ -42,9 +42,20 @@ impl World {
         self.judge(subject, Question { action, row, now }, Counting::All)
     }
 
+    /// Whether an action is one on such rows: verbs of `external` on rows of a registered type, all others on our own.
+    fn is_about(&self, action: &str, row: &Row) -> bool {
+        match row.external {
+            Some(kind) => action.starts_with("external.") && self.types.contains(&kind),
+            None => !action.starts_with("external."),
+        }
+    }
+
     fn judge(&self, subject: Id, question: Question<'_>, counting: Counting) -> Option<Levels> {
         let row = question.row;
         if row.tenant != self.tenant || row.written_under > self.revision {
+            return None;
+        }
+        if !self.is_about(question.action, row) {
             return None;
         }
         let accounts = self.accounts_above(subject)?;
@@ -60,16 +71,21 @@ impl World {
 
     /// The ids of the guards that bind an active subject, or an account above it, on a row.
     pub fn guarded(&self, subject: Id, action: &str, row: &Row, now: Time) -> Vec<Id> {
+        if !self.is_about(action, row) {
+            return Vec::new();
+        }
         let Some(accounts) = self.accounts_above(subject) else { return Vec::new() };
         self.guards_on((subject, &accounts), Question { action, row, now }).map(|guard| guard.id).collect()
     }
 
     /// Why an active subject has no right that names an action: its module is off, or it has rights about the type that
     /// name other operations, or none about the type.
-    pub fn lacks(&self, subject: Id, action: &str) -> &'static str {
+    pub fn lacks(&self, subject: Id, action: &str, row: &Row) -> &'static str {
         let kind = |action: &str| action.split('.').next().map(str::to_owned);
-        let about = |held: &Held<'_>| held.right.actions.iter().any(|it| kind(it) == kind(action));
+        let named = |held: &Held<'_>| named(held.right.types.as_deref(), row.external);
+        let about = |held: &Held<'_>| held.right.actions.iter().any(|it| kind(it) == kind(action)) && named(held);
         match self.switched_off(subject, action) {
+            _ if !self.is_about(action, row) => "role",
             true => "module",
             false if self.rights_of(subject).iter().any(about) => "operation",
             false => "role",
@@ -147,7 +163,8 @@ impl World {
         let matches = right.actions.contains(&action)
             && within(held.window, now)
             && named(right.stages.as_deref(), row.stage)
-            && named(right.grades.as_deref(), row.grade);
+            && named(right.grades.as_deref(), row.grade)
+            && named(right.types.as_deref(), row.external);
         if !matches {
             return None;
         }
@@ -247,6 +264,7 @@ impl World {
             && (!guard.pooled || row.pooled)
             && named(guard.stages.as_deref(), row.stage)
             && named(guard.grades.as_deref(), row.grade)
+            && named(guard.types.as_deref(), row.external)
             && guard.department.is_none_or(|top| row.department.is_some_and(|it| self.below(it, top)))
             && guard.ids.as_ref().is_none_or(|ids| ids.contains(&row.id))
     }

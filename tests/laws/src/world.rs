@@ -1,6 +1,7 @@
 //! Generated worlds: small ones, so that everything meets everything, with unknown ids, nulls and closed windows in them.
 
 mod alone;
+mod numbered;
 
 use std::fmt;
 
@@ -13,14 +14,26 @@ use proptest::{
 };
 
 pub use alone::{Holding, alone, holdings, stands_apart};
+use numbered::numbered;
 
 use crate::naive::{
     Assignment, Department, Extent, Grant, Guard, Holder, Id, Levels, NEVER, Origin, Position, Right, Role, Row,
     Subject, Team, Time, Whom, World,
 };
 
-/// The actions that worlds speak of. Those of the second type are there to be told apart.
-pub const ACTIONS: [&str; 5] = ["customer.view", "customer.update", "customer.transfer", "customer.tag", "task.view"];
+/// The actions that worlds speak of. Those of the second type are there to be told apart, those of the third are about rows
+/// of other systems.
+pub const ACTIONS: [&str; 7] = [
+    "customer.view",
+    "customer.update",
+    "customer.transfer",
+    "customer.tag",
+    "task.view",
+    "external.view",
+    "external.update",
+];
+/// Types that a world may have registered; the last one never is.
+pub const TYPES: [&str; 3] = ["contract", "invoice", "ghost"];
 const STAGES: [&str; 3] = ["lead", "won", "service"];
 const GRADES: [&str; 3] = ["A", "B", "C"];
 /// The tenant of most worlds; some of its rows belong to [`OTHER`].
@@ -45,7 +58,11 @@ impl fmt::Debug for Case {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let World { tenant, revision, administrator, modules_off, .. } = &self.world;
         writeln!(formatter, "now {}, tenant {tenant}, revision {revision}", self.now)?;
-        writeln!(formatter, "administrator {administrator:?}, modules off {modules_off:?}")?;
+        writeln!(
+            formatter,
+            "administrator {administrator:?}, modules off {modules_off:?}, types {:?}",
+            self.world.types
+        )?;
         let World { departments, subjects, positions, roles, .. } = &self.world;
         departments.iter().try_for_each(|it| writeln!(formatter, "{it:?}"))?;
         subjects.iter().try_for_each(|it| writeln!(formatter, "{it:?}"))?;
@@ -116,7 +133,17 @@ fn modules_off() -> impl Strategy<Value = Vec<&'static str>> {
 
 fn actions() -> impl Strategy<Value = Vec<&'static str>> {
     let customer: Vec<_> = ACTIONS[..4].to_vec();
-    prop_oneof![6 => subsequence(customer, 1..=4), 1 => Just(vec!["task.view"])]
+    let external: Vec<_> = ACTIONS[5..].to_vec();
+    prop_oneof![6 => subsequence(customer, 1..=4), 1 => Just(vec!["task.view"]), 2 => subsequence(external, 1..=2)]
+}
+
+/// Whether actions are about rows of other systems.
+fn is_external(actions: &[&str]) -> bool {
+    actions.iter().all(|action| action.starts_with("external."))
+}
+
+fn types() -> impl Strategy<Value = Vec<&'static str>> {
+    subsequence(TYPES[..2].to_vec(), 1..=2)
 }
 
 pub fn right() -> BoxedStrategy<Right> {
@@ -131,8 +158,11 @@ pub fn right() -> BoxedStrategy<Right> {
         2 => place().prop_map(Extent::Pooled),
         2 => place().prop_map(Extent::PooledSubtree),
     ];
-    (actions(), extent, names(STAGES), names(GRADES), levels())
-        .prop_map(|(actions, extent, stages, grades, levels)| Right { actions, extent, stages, grades, levels })
+    (actions(), extent, names(STAGES), names(GRADES), option::weighted(0.4, types()), levels())
+        .prop_map(|(actions, extent, stages, grades, types, levels)| {
+            let types = types.filter(|_| is_external(&actions));
+            Right { actions, extent, stages, grades, types, levels }
+        })
         .boxed()
 }
 
@@ -222,8 +252,11 @@ pub fn guard() -> BoxedStrategy<Guard> {
     (narrow_guard(), subsequence(NARROWINGS.to_vec(), 0..=2))
         .prop_map(|(guard, kept)| {
             let keeps = |narrowing| kept.contains(&narrowing);
+            let external = is_external(&guard.actions);
+            let of_type = if external { &ACTIONS[5..] } else { &ACTIONS[..4] };
             Guard {
-                actions: if keeps(Narrowing::Actions) { guard.actions } else { ACTIONS[..4].to_vec() },
+                actions: if keeps(Narrowing::Actions) { guard.actions } else { of_type.to_vec() },
+                types: guard.types.filter(|_| external),
                 vip: keeps(Narrowing::Vip),
                 pooled: keeps(Narrowing::Pooled),
                 stages: guard.stages.filter(|_| keeps(Narrowing::Stages)),
@@ -247,12 +280,14 @@ fn narrow_guard() -> BoxedStrategy<Guard> {
     ];
     let bound = (whom, weighted(0.4), weighted(0.5), prop_oneof![2 => Just(vec![]), 1 => vec(id(), 1..3)]);
     let names = |all: [&'static str; 3]| subsequence(all.to_vec(), 1..=3).prop_map(Some);
-    let condition = (names(STAGES), names(GRADES), id().prop_map(Some), vec(1..7_u8, 1..4).prop_map(Some));
+    let ids = vec(1..7_u8, 1..4).prop_map(Some);
+    let of_one = option::weighted(0.6, select(TYPES[..2].to_vec()).prop_map(|name| vec![name]));
+    let condition = (names(STAGES), names(GRADES), id().prop_map(Some), ids, of_one);
     let edge = || 0..TIME_MAX;
     let window = prop_oneof![2 => (edge(), edge()), 1 => (edge(), Just(NEVER)), 1 => (Just(Time::MIN), edge())];
     (bound, condition, actions(), option::weighted(0.65, levels()), window)
         .prop_map(|((whom, except_owner, except_managers, except), condition, actions, cap, window)| {
-            let (stages, grades, department, ids) = condition;
+            let (stages, grades, department, ids, types) = condition;
             Guard {
                 id: 0,
                 whom,
@@ -266,6 +301,7 @@ fn narrow_guard() -> BoxedStrategy<Guard> {
                 grades,
                 department,
                 ids,
+                types,
                 cap,
                 window,
             }
@@ -281,20 +317,25 @@ fn row() -> BoxedStrategy<Row> {
         (option::of(select(STAGES.to_vec())), option::of(select(GRADES.to_vec())), any::<bool>(), weighted(0.3));
     let tenant = prop_oneof![19 => Just(TENANT), 1 => Just(OTHER)];
     let written_under = prop_oneof![19 => 0..=REVISION, 1 => Just(REVISION + 1)];
-    (tenant, place, marks, vec(holder, 0..3), written_under)
-        .prop_map(|(tenant, (owner, department, teams), (stage, grade, vip, pooled), holders, written_under)| Row {
-            tenant,
-            id: 0,
-            // Pooled rows are unowned, but the database does not say so.
-            owner: owner.filter(|id| !pooled || *id == 1),
-            department,
-            teams,
-            stage,
-            grade,
-            vip,
-            pooled,
-            holders,
-            written_under,
+    let external = option::weighted(0.3, prop_oneof![9 => select(TYPES[..2].to_vec()), 1 => Just(TYPES[2])]);
+    (tenant, place, marks, vec(holder, 0..3), (written_under, external))
+        .prop_map(|(tenant, place, (stage, grade, vip, pooled), holders, (written_under, external))| {
+            let (owner, department, teams) = place;
+            Row {
+                tenant,
+                id: 0,
+                external,
+                // Pooled rows are unowned, but the database does not say so.
+                owner: owner.filter(|id| !pooled || *id == 1),
+                department,
+                teams,
+                stage,
+                grade,
+                vip,
+                pooled,
+                holders,
+                written_under,
+            }
         })
         .boxed()
 }
@@ -304,7 +345,7 @@ fn world(subjects: Id, grants: std::ops::Range<usize>) -> BoxedStrategy<World> {
         vec(department(), 1..7),
         vec(subject(), usize::from(subjects.min(3))..=usize::from(subjects)),
         option::weighted(0.8, id()),
-        modules_off(),
+        (modules_off(), types()),
     );
     // Declared at the root more often than not, so that they hold in the departments of whoever has them.
     let position = (prop_oneof![2 => Just(1), 1 => id()], vec(1..4_u8, 1..3))
@@ -314,7 +355,7 @@ fn world(subjects: Id, grants: std::ops::Range<usize>) -> BoxedStrategy<World> {
     (people, jobs, vec(grant(subjects), grants), vec(guard(), 0..5))
         .prop_map(
             |(
-                (departments, subjects, administrator, modules_off),
+                (departments, subjects, administrator, (modules_off, types)),
                 (positions, roles, assignments, teams),
                 grants,
                 guards,
@@ -324,6 +365,7 @@ fn world(subjects: Id, grants: std::ops::Range<usize>) -> BoxedStrategy<World> {
                     revision: REVISION,
                     administrator,
                     modules_off,
+                    types,
                     departments,
                     subjects,
                     positions,
@@ -336,29 +378,4 @@ fn world(subjects: Id, grants: std::ops::Range<usize>) -> BoxedStrategy<World> {
             },
         )
         .boxed()
-}
-
-/// Gives ids, makes the departments a tree, and leaves at most one override per subject and role.
-fn numbered(mut world: World) -> World {
-    fn number<T>(items: &mut [T], set: impl Fn(&mut T, Id)) {
-        items.iter_mut().zip(1..).for_each(|(item, id)| set(item, id));
-    }
-    number(&mut world.departments, |it, id| {
-        it.parent = it.parent.filter(|_| id > 1).map(|parent| parent % (id - 1) + 1);
-        it.id = id;
-    });
-    // Nothing is merged into what was merged itself.
-    let merged: Vec<Id> = world.departments.iter().filter(|it| it.merged).map(|it| it.id).collect();
-    for it in &mut world.departments {
-        it.merged &= it.parent.is_some_and(|parent| !merged.contains(&parent));
-    }
-    number(&mut world.subjects, |it, id| it.id = id);
-    number(&mut world.positions, |it, id| it.id = id);
-    number(&mut world.roles, |it, id| it.id = id);
-    number(&mut world.teams, |it, id| it.id = id);
-    number(&mut world.grants, |it, id| it.id = id);
-    number(&mut world.guards, |it, id| it.id = id);
-    let mut seen = std::collections::BTreeSet::new();
-    world.assignments.retain(|it| seen.insert((it.subject, it.role)));
-    world
 }

@@ -123,6 +123,7 @@ fn templates(rules: &[Option<Rule>; ACTIONS]) -> Vec<Template> {
         },
         stages: rule.stages().map(|stages| stages.into_iter().map(|stage| STAGES[stage]).collect::<NameSet>()),
         grades: None,
+        external: None,
         levels: levels(),
     };
     groups.into_values().map(template).collect()
@@ -138,7 +139,7 @@ pub fn grants(company: &Company) -> impl Iterator<Item = Change> {
             }
             About::Department(at) => Extent::Department(Place::At(department(*at))),
         };
-        let right = Template { actions, extent, stages: None, grades: None, levels: levels() };
+        let right = Template { actions, extent, stages: None, grades: None, external: None, levels: levels() };
         Change::Grant(Grant::of(
             id(6, number),
             person(it.holder),
@@ -194,6 +195,7 @@ pub fn one_more(facts: &Facts, company: &Company) -> Duration {
         extent: Extent::Tenant,
         stages: None,
         grades: None,
+        external: None,
         levels: levels(),
     };
     let number = company.grants.len();

@@ -106,10 +106,13 @@ fn cedar_policies_written_from_the_page_give_the_same_answers() {
             if !(Organisation { world: &case.world }).is_led_in_lines() {
                 return Ok(());
             }
+            // The policies are about our own rows.
+            let rows = case.rows.iter().filter(|row| row.external.is_none()).cloned().collect();
+            let case = Case { rows, ..case };
             let oracle = Oracle::new(&case);
             let snapshot = engine::snapshot(&case.world);
             for subject in case.world.subjects.iter().map(|it| it.id) {
-                for action in ACTIONS {
+                for action in ACTIONS.into_iter().filter(|action| !action.starts_with("external.")) {
                     for row in &case.rows {
                         tally.count();
                         let (who, what) = (engine::subject(subject), engine::action(action));

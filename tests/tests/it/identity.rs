@@ -6,6 +6,7 @@ mod auditors;
 mod authzen;
 mod directory;
 mod escalation;
+mod external;
 mod first_links;
 mod leases;
 mod lists;

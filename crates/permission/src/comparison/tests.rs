@@ -28,6 +28,7 @@ fn share(levels: Levels) -> Change {
         extent: Extent::Subtree(Place::At(id(NORTH))),
         stages: None,
         grades: None,
+        external: None,
         levels,
         from: ALWAYS.0,
         until: ALWAYS.1,
@@ -56,6 +57,7 @@ fn proposals() -> Vec<(&'static str, Vec<Change>)> {
         extent: Extent::Own,
         stages: None,
         grades: None,
+        external: None,
         levels: Levels::READ,
     };
     let sales = Role {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn right(names: &[Action], extent: Extent, levels: Levels) -> Template {
-    Template { actions: actions(names), extent, stages: None, grades: None, levels }
+    Template { actions: actions(names), extent, stages: None, grades: None, external: None, levels }
 }
 
 fn to(holder: u128, right: Template) -> Grant {
@@ -243,4 +243,79 @@ fn who_holds_a_delegated_right_is_widened_by_what_its_giver_gains_and_by_having_
     assert!(!alive.widens(&gains(87, SOUTH_REP, below()), id(SOUTH_REP)), "the giver has that already");
     let gone = Change::Removed(Removed::Grant { holder: id(SOUTH_REP), id: grant_id(84) });
     assert!(!alive.widens(&gone, id(REP_ONE)), "to lose is not to gain");
+}
+
+/// A registered type without names and fields of its own.
+fn registered(name: &str) -> ExternalType {
+    ExternalType {
+        name: name.into(),
+        actions: std::collections::BTreeMap::new(),
+        fields: std::collections::BTreeMap::new(),
+        attributes: Resource::External.attributes().to_vec(),
+        keeping: crate::Keeping::Sent,
+    }
+}
+
+/// A right to rows of registered types, as a grant of its own.
+fn over(holder: u128, grant: u128, types: Option<&[&str]>) -> Grant {
+    let external = types.map(|types| types.iter().copied().collect());
+    let right = Template { external, ..right(&[Action::ExternalView], Extent::Own, Levels::READ) };
+    Grant::of(grant_id(grant), id(holder), right, ALWAYS, Origin::Direct)
+}
+
+#[test]
+fn what_is_delegated_of_rows_of_other_systems_is_held_type_by_type() {
+    let of_type = |name: &str| Change::ExternalType(registered(name));
+    let held = |types| Change::Grant(over(REP_ONE, 40, types));
+    let may = |changes: &[Change], types| {
+        let grant = Grant { origin: Origin::Delegation(id(REP_ONE)), ..over(NEWCOMER, 41, types) };
+        company_with(changes).may_grant(id(REP_ONE), &grant, NOW).is_ok()
+    };
+    let both = [of_type("contract"), of_type("invoice"), held(Some(&["contract", "invoice"]))];
+    assert!(may(&both, Some(&["contract"])) && may(&both, Some(&["contract", "invoice"])));
+    assert!(!may(&both, None), "a type may be registered tomorrow");
+    let one = [of_type("contract"), of_type("invoice"), held(Some(&["contract"]))];
+    assert!(!may(&one, Some(&["contract", "invoice"])));
+    let all = [of_type("contract"), held(None)];
+    assert!(may(&all, Some(&["contract"])) && may(&all, None));
+    let hidden = Change::Guard(crate::Guard {
+        id: id(9),
+        whom: crate::Whom::Subject(id(REP_ONE)),
+        except: crate::Exceptions::default(),
+        actions: actions(&[Action::ExternalView]),
+        condition: crate::RowCondition { external: Some(["contract"].into_iter().collect()), ..Default::default() },
+        effect: crate::Effect::Deny,
+        from: ALWAYS.0,
+        until: ALWAYS.1,
+        reason: String::new(),
+    });
+    let barred = [of_type("contract"), of_type("invoice"), held(None), hidden];
+    assert!(may(&barred, Some(&["invoice"])) && !may(&barred, Some(&["contract"])) && !may(&barred, None));
+}
+
+#[test]
+fn who_holds_rights_to_a_type_is_widened_by_new_names_other_verbs_and_moved_fields() {
+    let update = |types| {
+        let held = Grant { actions: actions(&[Action::ExternalUpdate]), ..over(REP_ONE, 40, types) };
+        Change::Grant(Grant { levels: Levels::of(&[(Layer::Basic, Level::Read)]), ..held })
+    };
+    let typed = |verbs: &[(&str, Action)], fields: &[(&str, Layer)]| ExternalType {
+        actions: verbs.iter().map(|(name, verb)| ((*name).to_owned(), *verb)).collect(),
+        fields: fields.iter().map(|(name, layer)| ((*name).to_owned(), *layer)).collect(),
+        ..registered("contract")
+    };
+    let before = typed(&[("sign", Action::ExternalApprove)], &[("price", Layer::Financial), ("title", Layer::Basic)]);
+    let snapshot = company_with(&[Change::ExternalType(before.clone()), update(None)]);
+    let widens = |after: ExternalType, who| snapshot.widens(&Change::ExternalType(after), id(who));
+    assert!(!widens(before.clone(), REP_ONE));
+    let signs = typed(&[("sign", Action::ExternalUpdate)], &[]);
+    assert!(widens(signs.clone(), REP_ONE) && !widens(signs, REP_TWO));
+    let amends = typed(&[("sign", Action::ExternalApprove), ("amend", Action::ExternalUpdate)], &[]);
+    assert!(widens(amends, REP_ONE), "a name that the type did not have");
+    assert!(!widens(typed(&[("sign", Action::ExternalExport)], &[]), REP_ONE), "she holds neither verb");
+    assert!(widens(typed(&[], &[("price", Layer::Basic)]), REP_ONE), "she comes to read prices");
+    assert!(!widens(typed(&[], &[("title", Layer::Review)]), REP_ONE), "she reads titles no more");
+    let fresh = |verbs| ExternalType { name: "invoice".into(), ..typed(verbs, &[]) };
+    assert!(!widens(fresh(&[]), REP_ONE), "of a type that is new there are no rows yet");
+    assert!(widens(fresh(&[("amend", Action::ExternalUpdate)]), REP_ONE), "and no names");
 }

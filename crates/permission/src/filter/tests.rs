@@ -138,6 +138,7 @@ fn give(number: u128, holder: u128, extent: Extent, window: (Timestamp, Timestam
         extent,
         stages: None,
         grades: Some(["A"].into_iter().collect()),
+        external: None,
         levels: Levels::READ,
         from: window.0,
         until: window.1,

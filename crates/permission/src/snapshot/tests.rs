@@ -110,6 +110,7 @@ fn a_removed_grant_stays_removed_whatever_is_repeated_and_an_ended_session_stays
         extent: Extent::Tenant,
         stages: None,
         grades: None,
+        external: None,
         levels: Levels::READ,
     };
     let grant = Change::Grant(Grant::of(grant_id(1), id(SERVICE_ONE), right, ALWAYS, Origin::Direct));
@@ -139,6 +140,7 @@ fn a_window_is_open_from_its_start_to_just_before_its_end_and_says_when_it_chang
         extent: Extent::Ids([customer(REP_ONE, STORE_ONE).id].into()),
         stages: None,
         grades: None,
+        external: None,
         levels: Levels::READ,
     };
     let share = Change::Grant(Grant::of(grant_id(1), id(SOUTH_REP), right, (start, end), Origin::Share));
@@ -167,6 +169,7 @@ fn handed(number: u128, holder: u128, origin: Origin) -> Change {
         extent: Extent::Tenant,
         stages: None,
         grades: None,
+        external: None,
         levels: Levels::WRITE,
     };
     Change::Grant(Grant::of(grant_id(number), id(holder), right, ALWAYS, origin))

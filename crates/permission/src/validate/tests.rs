@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Exceptions, Level, Removed, Role, RowCondition, Tenant,
+    Exceptions, ExternalType, Level, Removed, Role, RowCondition, Tenant,
     fixture::{
         ADMIN, ALWAYS, BOSS, HEAD_OFFICE, NEWCOMER, NORTH, NOW, REP_ONE, REP_TWO, SOUTH, STORE_ONE, STORE_TWO, actions,
         assign, company, department, grant_id, id, position, role, user,
@@ -15,7 +15,14 @@ fn refusal(change: Change) -> Option<Refusal> {
 }
 
 fn right(extent: Extent) -> Template {
-    Template { actions: actions(&[Action::CustomerView]), extent, stages: None, grades: None, levels: Levels::READ }
+    Template {
+        actions: actions(&[Action::CustomerView]),
+        extent,
+        stages: None,
+        grades: None,
+        external: None,
+        levels: Levels::READ,
+    }
 }
 
 fn grant(right: Template) -> Grant {
@@ -188,4 +195,51 @@ fn the_administrator_is_somebody() {
         |number| Change::Tenant(Tenant { administrator: Some(id(number)), modules_off: Vec::new(), region: None });
     assert_eq!(refusal(settings(ADMIN)), None);
     assert_eq!(refusal(settings(999)), Some(Refusal::UnknownSubject(id(999))));
+}
+
+#[test]
+fn a_rule_names_registered_types_that_have_what_it_reads_and_only_for_their_rows() {
+    let contract = |attributes: &[Attribute]| ExternalType {
+        name: "contract".into(),
+        actions: std::collections::BTreeMap::new(),
+        fields: std::collections::BTreeMap::new(),
+        attributes: attributes.to_vec(),
+        keeping: crate::Keeping::Sent,
+    };
+    let owned = contract(&[Attribute::Owner]);
+    let mut facts = company();
+    facts.apply(&Change::ExternalType(owned.clone()));
+    let of = |extent, actions: &[Action], types: &[&str]| {
+        let external = Some(types.iter().copied().collect());
+        let right = Template { actions: crate::fixture::actions(actions), external, ..right(extent) };
+        facts.validate(&Change::Grant(grant(right))).err()
+    };
+    let view = &[Action::ExternalView];
+    assert_eq!(of(Extent::Own, view, &["contract"]), None);
+    assert_eq!(of(Extent::Own, view, &[]), Some(Refusal::GivesNothing));
+    assert_eq!(of(Extent::Own, view, &["contract", "invoice"]), Some(Refusal::UnknownExternalType));
+    assert_eq!(of(Extent::Own, &[Action::CustomerView], &["contract"]), Some(Refusal::NoExternalRows));
+    let mine = Extent::Department(Place::Mine);
+    assert_eq!(of(mine.clone(), view, &["contract"]), Some(Refusal::NoSuchAttribute));
+    let any = Template { actions: actions(view), external: None, ..right(mine) };
+    assert_eq!(facts.validate(&Change::Grant(grant(any))), Ok(()), "some type may have departments");
+
+    let change = |it: ExternalType| facts.validate(&Change::ExternalType(it)).err();
+    assert_eq!(change(contract(&[Attribute::Owner, Attribute::Stage])), None);
+    assert_eq!(change(contract(&[])), Some(Refusal::ExternalTypeNarrowed));
+    let kept = ExternalType { keeping: crate::Keeping::Kept, ..owned.clone() };
+    assert_eq!(change(kept), Some(Refusal::ExternalTypeNarrowed));
+    assert_eq!(change(contract(&[Attribute::TaskHolders])), Some(Refusal::NoSuchAttribute));
+    let reserved = ExternalType { name: "customer".into(), ..owned.clone() };
+    assert_eq!(change(reserved), Some(Refusal::ExternalTypeReserved));
+    let verb = ("look".to_owned(), Action::CustomerView);
+    let foreign = ExternalType { actions: [verb].into_iter().collect(), ..owned };
+    assert_eq!(change(foreign), Some(Refusal::NoExternalVerb(Action::CustomerView)));
+
+    let gone = Change::Removed(Removed::ExternalType("contract".into()));
+    assert_eq!(facts.validate(&gone), Ok(()));
+    let named =
+        Template { actions: actions(view), external: Some(["contract"].into_iter().collect()), ..right(Extent::Own) };
+    facts.apply(&Change::Grant(grant(named)));
+    assert_eq!(facts.validate(&gone), Err(Refusal::ExternalTypeInUse));
 }

@@ -17,6 +17,7 @@ fn side(name: &'static str, value: &'static str) -> SideTable {
         tenant: column(name, "tenant_id"),
         row: column(name, "customer_id"),
         value: column(name, value),
+        external: None,
     }
 }
 
@@ -37,6 +38,7 @@ pub fn columns() -> Columns {
             table: side("task_holder", "subject_id"),
             until: column("task_holder", "until_at"),
         }),
+        external: None,
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) fn columns() -> Columns {
         tenant: team("tenant_id"),
         row: team("task_id"),
         value: team("team_id"),
+        external: None,
     });
     columns
 }

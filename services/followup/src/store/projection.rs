@@ -60,6 +60,7 @@ pub(super) fn columns() -> Columns {
             tenant: team(customer_team::Column::TenantId),
             row: team(customer_team::Column::CustomerId),
             value: team(customer_team::Column::TeamId),
+            external: None,
         }),
         ..Columns::new(column(Column::TenantId), column(Column::CustomerId))
     }

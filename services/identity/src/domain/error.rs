@@ -29,6 +29,10 @@ pub enum Error {
     NoSuchHandOver,
     #[error("there is no such override")]
     NoSuchOverride,
+    #[error("there is no such registered type")]
+    NoSuchExternalType,
+    #[error("there is no such row")]
+    NoSuchExternalResource,
 
     #[error("a company with this key exists")]
     TenantKeyTaken,
@@ -40,6 +44,8 @@ pub enum Error {
     PhoneTaken,
     #[error("a role with this key exists")]
     RoleKeyTaken,
+    #[error("a registered type of this name exists")]
+    ExternalTypeTaken,
 
     #[error("the root department cannot be moved or closed")]
     RootDepartment,
@@ -61,6 +67,8 @@ pub enum Error {
     /// A rule of the permission model.
     #[error(transparent)]
     Rule(#[from] Refusal),
+    #[error("action: is not a known action")]
+    UnknownAction,
     #[error("{field}: {rule}")]
     Refused { field: &'static str, rule: &'static str },
     #[error("somebody changed it in the meantime; read it again")]
@@ -111,11 +119,14 @@ impl Error {
             Self::NoSuchSession => (Kind::NotFound, "SESSION_NOT_FOUND"),
             Self::NoSuchHandOver => (Kind::NotFound, "HAND_OVER_NOT_FOUND"),
             Self::NoSuchOverride => (Kind::NotFound, "OVERRIDE_NOT_FOUND"),
+            Self::NoSuchExternalType => (Kind::NotFound, "EXTERNAL_TYPE_NOT_FOUND"),
+            Self::NoSuchExternalResource => (Kind::NotFound, "EXTERNAL_RESOURCE_NOT_FOUND"),
             Self::TenantKeyTaken => (Kind::Exists, "TENANT_KEY_TAKEN"),
             Self::UsernameTaken => (Kind::Exists, "USERNAME_TAKEN"),
             Self::EmailTaken => (Kind::Exists, "EMAIL_TAKEN"),
             Self::PhoneTaken => (Kind::Exists, "PHONE_TAKEN"),
             Self::RoleKeyTaken => (Kind::Exists, "ROLE_KEY_TAKEN"),
+            Self::ExternalTypeTaken => (Kind::Exists, "EXTERNAL_TYPE_TAKEN"),
             Self::RootDepartment => (Kind::Precondition, "ROOT_DEPARTMENT"),
             Self::RoleShipped => (Kind::Precondition, "ROLE_SHIPPED"),
             Self::UserState => (Kind::Precondition, "USER_STATE"),
@@ -124,7 +135,7 @@ impl Error {
             Self::OwnRights | Self::TakesOver => (Kind::Precondition, "APPROVAL_REQUIRED"),
             Self::TooMany => (Kind::Exhausted, "TOO_MANY"),
             Self::Rule(refusal) => rule(refusal),
-            Self::Refused { .. } => (Kind::Invalid, "INVALID_ARGUMENT"),
+            Self::Refused { .. } | Self::UnknownAction => (Kind::Invalid, "INVALID_ARGUMENT"),
             Self::StaleEtag => (Kind::Conflict, "ETAG_STALE"),
             Self::LogInRefused => (Kind::Unauthenticated, "LOG_IN_REFUSED"),
             Self::LogInDelayed { .. } => (Kind::Exhausted, "LOG_IN_DELAYED"),
@@ -155,6 +166,8 @@ const fn rule(refusal: &Refusal) -> (Kind, &'static str) {
         Refusal::PositionInUse(_) => (Kind::Precondition, "POSITION_IN_USE"),
         Refusal::RoleInUse(_) => (Kind::Precondition, "ROLE_IN_USE"),
         Refusal::RoleConflict(..) => (Kind::Precondition, "ROLE_CONFLICT"),
+        Refusal::ExternalTypeNarrowed => (Kind::Precondition, "EXTERNAL_TYPE_NARROWED"),
+        Refusal::ExternalTypeInUse => (Kind::Precondition, "EXTERNAL_TYPE_IN_USE"),
         Refusal::WiderThanGrantor(_) => (Kind::Denied, "GRANT_EXCEEDS_GRANTOR"),
         Refusal::UnknownDepartment(_)
         | Refusal::UnknownSubject(_)
@@ -168,6 +181,10 @@ const fn rule(refusal: &Refusal) -> (Kind, &'static str) {
         | Refusal::NoSuchAttribute
         | Refusal::GuardOnNothing
         | Refusal::GuardWithoutEffect
+        | Refusal::UnknownExternalType
+        | Refusal::NoExternalRows
+        | Refusal::ExternalTypeReserved
+        | Refusal::NoExternalVerb(_)
         | Refusal::EndRequired => (Kind::Invalid, "INVALID_ARGUMENT"),
     }
 }
@@ -185,6 +202,9 @@ const fn field(refusal: &Refusal) -> Option<&'static str> {
         Refusal::MixedTypes | Refusal::GuardOnNothing => Some("actions"),
         Refusal::NoSuchAttribute => Some("extent"),
         Refusal::GuardWithoutEffect => Some("cap"),
+        Refusal::UnknownExternalType | Refusal::NoExternalRows => Some("external_types"),
+        Refusal::ExternalTypeReserved => Some("external_type.name"),
+        Refusal::NoExternalVerb(_) => Some("external_type.actions"),
         Refusal::DepartmentCycle(_)
         | Refusal::SecondRoot(_)
         | Refusal::DepartmentInUse(_)
@@ -194,6 +214,8 @@ const fn field(refusal: &Refusal) -> Option<&'static str> {
         | Refusal::PositionInUse(_)
         | Refusal::RoleInUse(_)
         | Refusal::RoleConflict(..)
+        | Refusal::ExternalTypeNarrowed
+        | Refusal::ExternalTypeInUse
         | Refusal::WiderThanGrantor(_) => None,
     }
 }
@@ -207,6 +229,9 @@ impl From<Error> for Failure {
         }
         if let Error::Refused { field, rule } = error {
             return Self::invalid_field(field, rule);
+        }
+        if let Error::UnknownAction = error {
+            return Self::invalid_field("action", "is not a known action");
         }
         if let Error::LogInDelayed { retry_after } = error {
             return failure.with("retry_after_seconds", retry_after.as_secs().max(1).to_string());

@@ -40,6 +40,7 @@ fn right(it: RightChange) -> pb::RightChange {
     pb::RightChange {
         subject_id: it.subject.to_string(),
         action: it.action.name().to_owned(),
+        external_type: it.external.as_ref().map(ToString::to_string).unwrap_or_default(),
         account_id: it.account.to_string(),
         gained_department_ids: show::ids(&it.gained()),
         lost_department_ids: show::ids(&it.lost()),
@@ -85,6 +86,7 @@ fn guard_change(it: GuardChange) -> pb::GuardChange {
     pb::GuardChange {
         subject_id: it.subject.to_string(),
         action: it.action.name().to_owned(),
+        external_type: it.external.as_ref().map(ToString::to_string).unwrap_or_default(),
         before: it.before.map(guard),
         after: it.after.map(guard),
     }

@@ -45,8 +45,9 @@ pub async fn list_filter(served: &Served, request: Request<pb::ListFilterRequest
     let (asker, message) = asked(request)?;
     reply(
         async {
-            let (whose, action) = read::access::filter(&message)?;
-            let (filter, reading) = decisions::filter(&served.0, &asker, whose, action).await?;
+            let (whose, external) = read::access::filter(&message)?;
+            let what = (message.action.as_str(), external.as_ref());
+            let (filter, reading) = decisions::filter(&served.0, &asker, whose, what).await?;
             Ok::<_, Error>(shown_filter(filter, &reading))
         }
         .await,
@@ -58,6 +59,7 @@ fn shown_filter(it: Filter, reading: &Reading) -> pb::ListFilterResponse {
         tenant_id: it.tenant.to_string(),
         subject_id: it.subject.to_string(),
         action: it.action.name().to_owned(),
+        external_type: it.external.map(String::from).unwrap_or_default(),
         revision: it.revision,
         decide_time: Some(time(reading.now)),
         valid_until_time: Some(time(it.edge.min(reading.until))),

@@ -8,6 +8,7 @@ use crate::domain::profile::read_reason;
 pub mod access;
 pub mod auth;
 pub mod directory;
+pub mod external;
 pub mod previews;
 pub mod rights;
 

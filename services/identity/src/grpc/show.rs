@@ -185,6 +185,7 @@ fn template(it: &Template) -> pb::GrantTemplate {
         extent: Some(extent(&it.extent)),
         stages: names(it.stages.as_ref()),
         grades: names(it.grades.as_ref()),
+        external_types: names(it.external.as_ref()),
         levels: Some(levels(it.levels)),
     }
 }
@@ -223,8 +224,9 @@ pub fn assignment(it: Assignment) -> pb::RoleAssignment {
 
 pub fn grant(it: HeldGrant) -> pb::Grant {
     let HeldGrant { grant, grantor, reason, created_at } = it;
-    let GrantFacts { id: grant_id, holder, actions, extent, stages, grades, levels, from, until, origin: _ } = grant;
-    let right = Template { actions, extent, stages, grades, levels };
+    let GrantFacts { id: grant_id, holder, actions, extent, stages, grades, external, levels, from, until, origin: _ } =
+        grant;
+    let right = Template { actions, extent, stages, grades, external, levels };
     pb::Grant {
         grant_id: grant_id.to_string(),
         holder_id: holder.to_string(),
@@ -263,6 +265,7 @@ pub fn guard(it: Guard) -> pb::Guard {
         grades: names(it.condition.grades.as_ref()),
         department_id: id(it.condition.department),
         row_ids: it.condition.ids.iter().flat_map(|ids| ids.iter()).map(ToString::to_string).collect(),
+        external_types: names(it.condition.external.as_ref()),
     };
     pb::Guard {
         guard_id: it.id.to_string(),

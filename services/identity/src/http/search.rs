@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use revisit_core::{Failure, Id, Input, page::Page};
+use revisit_permission::{Name, Resource};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,6 +14,7 @@ use crate::{
     domain::Error,
     operations::{
         asking::Asker,
+        meaning::Named,
         searches::{self, Rows},
         subjects::{self, WhoMay},
     },
@@ -68,10 +70,13 @@ pub async fn subjects(app: Arc<App>, asker: Asker, input: Search) -> Result<Valu
     let (resource, row) = wire::resource(&mut input, resource);
     input.finish()?;
     let kind_name = subject.map(|subject| subject.kind).unwrap_or_default();
-    let Some(action) = wire::known(action.as_ref(), resource) else { return Ok(found(Vec::new(), &page, None)) };
+    let what = Named { action: wire::known(action.as_ref(), resource), row };
     let after = after.map(Id::from_uuid);
-    let question = WhoMay { tenant: None, action, row, kind, at: None, after, size: page.size };
-    let answer = subjects::list(&app, &asker, &question).await?;
+    let question = WhoMay { tenant: None, what, kind, at: None, after, size: page.size };
+    let answer = match subjects::list(&app, &asker, &question).await {
+        Err(Error::UnknownAction) => return Ok(found(Vec::new(), &page, None)),
+        answer => answer?,
+    };
     let results = answer.found.iter().map(|able| json!({ "type": kind_name, "id": able.subject.to_string() }));
     Ok(found(results.collect(), &page, answer.next.map(Id::uuid)))
 }
@@ -85,11 +90,24 @@ pub async fn resources(app: Arc<App>, asker: Asker, input: Search) -> Result<Val
     let action = input.required("action", action);
     let resource = input.required("resource", resource);
     let kind = resource.map(|resource| resource.kind).unwrap_or_default();
-    let known = revisit_permission::Resource::parse(&kind);
-    input.require(known.is_some(), "resource.type", "is not a known type");
     input.finish()?;
-    let Some(action) = wire::known(action.as_ref(), known) else { return Ok(found(Vec::new(), &page, None)) };
-    let (rows, next) = searches::rows(&app, &asker, &Rows { subject, action, after, size: page.size }).await?;
+    let ours = Resource::parse(&kind);
+    let Some(action) = wire::known(action.as_ref(), ours) else { return Ok(found(Vec::new(), &page, None)) };
+    let external = ours.is_none().then(|| Name::from(kind.as_str()));
+    let wanted = Rows { subject: Some(subject), action, external, after, size: page.size };
+    let searched = if ours.is_some() {
+        searches::own_rows(&app, &asker, &wanted).await
+    } else {
+        let kept = searches::kept_rows(&app, &asker, &wanted).await;
+        kept.map(|it| (it.rows.iter().map(|(row, _)| row.row.id).collect(), it.next))
+    };
+    let (rows, next) = match searched {
+        Err(Error::UnknownAction) => return Ok(found(Vec::new(), &page, None)),
+        Err(Error::NoSuchExternalType) => {
+            return Err(Error::Refused { field: "resource.type", rule: "is not a known type" });
+        }
+        searched => searched?,
+    };
     let results = rows.iter().map(|row| json!({ "type": kind, "id": row.to_string() }));
     Ok(found(results.collect(), &page, next))
 }
@@ -102,7 +120,6 @@ pub async fn actions(app: Arc<App>, asker: Asker, input: Search) -> Result<Value
     let subject = wire::subject_id(&mut input, subject);
     let (resource, row) = wire::resource(&mut input, resource);
     input.finish()?;
-    let Some(resource) = resource else { return Ok(found(Vec::new(), &page, None)) };
     let actions = searches::actions(&app, &asker, subject, (resource, row)).await?;
-    Ok(found(actions.iter().map(|action| json!({ "name": action.name() })).collect(), &page, None))
+    Ok(found(actions.iter().map(|action| json!({ "name": action })).collect(), &page, None))
 }

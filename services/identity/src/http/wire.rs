@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     grpc::{read::access, show},
-    operations::decisions::Question,
+    operations::{decisions::Question, meaning::Named},
 };
 
 /// Who.
@@ -92,13 +92,17 @@ impl Tuple {
         let action = input.required("action", self.action);
         let (resource, row) = resource(&mut input, self.resource);
         input.finish()?;
-        Ok(Question { tenant: None, subject: Some(subject), action: known(action.as_ref(), resource), row })
+        let what = Named { action: known(action.as_ref(), resource), row };
+        Ok(Question { tenant: None, subject: Some(subject), what })
     }
 }
 
-/// An action of the type; nothing when there is none of this name.
-pub fn known(action: Option<&ActionEntity>, resource: Option<Resource>) -> Option<Action> {
-    Action::parse(&action?.name).filter(|action| Some(action.resource()) == resource)
+/// The name of an action of the type; nothing when it is known that the type has none of this name. What a registered type
+/// has, its company knows.
+pub fn known(action: Option<&ActionEntity>, resource: Option<Resource>) -> Option<String> {
+    let name = &action?.name;
+    let fits = |resource| Action::parse(name).is_some_and(|action| action.resource() == resource);
+    resource.is_none_or(fits).then(|| name.clone())
 }
 
 /// Which subjects a type means.
@@ -124,11 +128,11 @@ pub fn subject_id(input: &mut Input, it: Option<SubjectEntity>) -> SubjectId {
     }
 }
 
-/// A type, if it is known, and a row of it.
+/// A type of ours, and a row of it; of another type the row says the name.
 pub fn resource(input: &mut Input, it: Option<ResourceEntity>) -> (Option<Resource>, Row) {
     let it = input.required("resource", it);
     let resource = it.as_ref().and_then(|it| Resource::parse(&it.kind));
-    let (id, properties) = it.map(|it| (it.id, it.properties)).unwrap_or_default();
+    let (kind, id, properties) = it.map(|it| (it.kind, it.id, it.properties)).unwrap_or_default();
     let _: SubjectId = input.id("resource.id", &id);
     let row = pb::RowAttributes {
         // What is wrong with it was told by its own name.
@@ -142,6 +146,7 @@ pub fn resource(input: &mut Input, it: Option<ResourceEntity>) -> (Option<Resour
         pooled: properties.pooled,
         task_holders: properties.task_holders.into_iter().map(holder).collect(),
         auth_rev: properties.auth_rev,
+        external_type: if resource.is_some() { String::new() } else { kind },
     };
     (resource, access::row(input, "resource.properties", None, row))
 }

@@ -173,6 +173,7 @@ fn holder(change: &Change, before: &[Change]) -> Option<SubjectId> {
         | Change::Role(_)
         | Change::Team(_)
         | Change::Guard(_)
+        | Change::ExternalType(_)
         | Change::SessionRevoked { .. }
         | Change::Removed(_) => None,
     }

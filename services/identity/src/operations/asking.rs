@@ -60,6 +60,16 @@ impl<'a> Hearing<'a> {
         Ok(Self { asker, foreign, tenant, reading })
     }
 
+    /// Goes on with a newer state when rows turn out to have been written under one. Of another company nothing is decided.
+    pub async fn reach(&mut self, app: &App, revisions: &[i64]) -> Result<(), Error> {
+        if self.foreign || revisions.iter().all(|revision| *revision <= self.reading.snapshot.revision) {
+            return Ok(());
+        }
+        reach(app, self.tenant, revisions).await?;
+        self.reading = app.leases.read(self.tenant).map_err(|_| grants::lease_expired())?;
+        Ok(())
+    }
+
     /// Who is asked about: the asker when nobody is named. Fails unless the asker may ask about that one.
     pub fn subject(&self, named: Option<SubjectId>) -> Result<SubjectId, Error> {
         let who = match self.asker {

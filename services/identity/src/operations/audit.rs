@@ -3,10 +3,10 @@
 use revisit_bootstrap::{address, auth::Principal, database::Tx};
 use revisit_core::{
     Failure, Id, Ids, Timestamp,
-    id::{SessionId, SubjectId, TenantId},
+    id::{SessionId, SubjectId, TenantId, kind},
 };
 use revisit_event::Draft;
-use revisit_permission::{Action, Change, Removed};
+use revisit_permission::{Action, Change, Name, Removed};
 use revisit_proto::identity::v1::{self as pb, AuditOutcome};
 use uuid::Uuid;
 
@@ -204,6 +204,7 @@ fn subject_of(change: &Change) -> (&'static str, Uuid) {
         Change::Team(it) => ("team", it.id.uuid()),
         Change::Grant(it) => ("grant", it.id.uuid()),
         Change::Guard(it) => ("guard", it.id.uuid()),
+        Change::ExternalType(it) => external_type(&it.name),
         Change::SessionRevoked { session, .. } => ("session", session.uuid()),
         Change::Removed(removed) => match removed {
             Removed::Department(id) => ("department", id.uuid()),
@@ -214,8 +215,15 @@ fn subject_of(change: &Change) -> (&'static str, Uuid) {
             Removed::Team(id) => ("team", id.uuid()),
             Removed::Grant { id, .. } => ("grant", id.uuid()),
             Removed::Guard(id) => ("guard", id.uuid()),
+            Removed::ExternalType(name) => external_type(name),
         },
     }
+}
+
+/// A registered type has a name and no id; the entry says the name.
+fn external_type(name: &Name) -> (&'static str, Uuid) {
+    let id: Id<kind::Grant> = Id::derived("external type", &[name.as_str().as_bytes()]);
+    ("external_type", id.uuid())
 }
 
 /// A page of the log.

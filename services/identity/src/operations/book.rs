@@ -210,6 +210,7 @@ impl Book {
             | Change::Team(_)
             | Change::Grant(_)
             | Change::Guard(_)
+            | Change::ExternalType(_)
             | Change::Removed(_) => true,
         }
     }
@@ -242,20 +243,22 @@ fn before(facts: &Facts, change: &Change) -> Option<Change> {
         Change::Role(new) => facts.role(new.id).cloned().map(Change::Role),
         Change::RoleAssignment(new) => assignment(facts, new.subject, new.role),
         Change::Guard(new) => facts.guard(new.id).cloned().map(Change::Guard),
+        Change::ExternalType(new) => facts.external_type(&new.name).cloned().map(Change::ExternalType),
         Change::Grant(new) => grant(facts, new.holder, new.id),
         // A company that is being founded had none.
         Change::Tenant(_) => {
             Some(facts.settings()).filter(|it| **it != Default::default()).cloned().map(Change::Tenant)
         }
         Change::Team(_) | Change::SessionRevoked { .. } => None,
-        Change::Removed(removed) => match *removed {
-            Removed::Department(id) => facts.department(id).cloned().map(Change::Department),
-            Removed::Subject(id) => facts.subject(id).cloned().map(Change::Subject),
-            Removed::Position(id) => facts.position(id).cloned().map(Change::Position),
-            Removed::Role(id) => facts.role(id).cloned().map(Change::Role),
-            Removed::RoleAssignment { subject, role } => assignment(facts, subject, role),
-            Removed::Grant { holder, id } => grant(facts, holder, id),
-            Removed::Guard(id) => facts.guard(id).cloned().map(Change::Guard),
+        Change::Removed(removed) => match removed {
+            Removed::Department(id) => facts.department(*id).cloned().map(Change::Department),
+            Removed::Subject(id) => facts.subject(*id).cloned().map(Change::Subject),
+            Removed::Position(id) => facts.position(*id).cloned().map(Change::Position),
+            Removed::Role(id) => facts.role(*id).cloned().map(Change::Role),
+            Removed::RoleAssignment { subject, role } => assignment(facts, *subject, *role),
+            Removed::Grant { holder, id } => grant(facts, *holder, *id),
+            Removed::Guard(id) => facts.guard(*id).cloned().map(Change::Guard),
+            Removed::ExternalType(name) => facts.external_type(name).cloned().map(Change::ExternalType),
             Removed::Team(_) => None,
         },
     }

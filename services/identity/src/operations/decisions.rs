@@ -1,4 +1,5 @@
-//! Questions about decisions, for callers in any language: the attributes of the row come with the question.
+//! Questions about decisions, for callers in any language: the attributes of the row come with the question, unless
+//! identity keeps it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,12 +9,14 @@ use revisit_core::{
     Failure, Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Action, Axis, Decision, Filter, GrantRef, Layer, Level, Levels, Reading, Row, Witness};
+use revisit_permission::{Asked, Axis, Decision, Filter, GrantRef, Layer, Level, Levels, Name, Reading, Witness};
 
 use super::{
     asking::{Asker, Hearing},
     book::Revised,
-    grants, leases, sessions, users,
+    grants, leases,
+    meaning::{KeptRows, Meant, Named, There, mean},
+    sessions, users,
 };
 use crate::{App, domain::Error};
 
@@ -21,9 +24,7 @@ use crate::{App, domain::Error};
 pub struct Question {
     pub tenant: Option<TenantId>,
     pub subject: Option<SubjectId>,
-    /// Nothing for a name that the registry does not know.
-    pub action: Option<Action>,
-    pub row: Row,
+    pub what: Named,
 }
 
 /// One answer.
@@ -38,26 +39,36 @@ pub struct Answer {
 }
 
 pub async fn check(app: &App, asker: &Asker, question: &Question) -> Result<Answer, Error> {
-    let hearing = Hearing::open(app, asker, question.tenant, &[question.row.auth_rev]).await?;
-    let subject = hearing.subject(question.subject)?;
-    Ok(decide(&hearing.reading, subject, question))
+    let (hearing, subject, meant) = heard(app, asker, question).await?;
+    Ok(decide(&hearing.reading, subject, &meant))
 }
 
-fn decide(reading: &Reading, subject: SubjectId, question: &Question) -> Answer {
+/// The state on which a question is decided, whom it is about, and what it means.
+async fn heard<'a>(app: &App, asker: &'a Asker, question: &Question) -> Result<(Hearing<'a>, SubjectId, Meant), Error> {
+    let mut hearing = Hearing::open(app, asker, question.tenant, &[question.what.row.auth_rev]).await?;
+    let subject = hearing.subject(question.subject)?;
+    let kept = KeptRows::read(app, &mut hearing, std::iter::once(&question.what)).await?;
+    let meant = mean(&hearing.reading.snapshot, &question.what, &kept)?;
+    Ok((hearing, subject, meant))
+}
+
+fn decide(reading: &Reading, subject: SubjectId, meant: &Meant) -> Answer {
     let Reading { snapshot, now, until } = reading;
-    // An action that nobody knows is denied, like everything that is not allowed.
-    let Some(action) = question.action else {
-        return Answer {
-            allowed: false,
-            levels: Levels::HIDDEN,
-            witness: "there is no such action".to_owned(),
-            valid_until: *until,
-            revision: snapshot.revision,
-            refused: Some(Axis::Operation),
-        };
+    let denied = |witness: &str, axis| Answer {
+        allowed: false,
+        levels: Levels::HIDDEN,
+        witness: witness.to_owned(),
+        valid_until: *until,
+        revision: snapshot.revision,
+        refused: Some(axis),
     };
-    let row = Row { tenant: snapshot.tenant, ..question.row.clone() };
-    let decision = snapshot.decide(subject, action, &row, *now);
+    // An action that nobody knows is denied, like everything that is not allowed.
+    let Some(action) = meant.action else { return denied("there is no such action", Axis::Operation) };
+    let decision = snapshot.decide(subject, action, &meant.row, *now);
+    if decision.allowed && meant.there == There::No {
+        // Who would be denied is answered as if the row were there, and does not hear that it is not.
+        return denied("there is no such row", Axis::Extent);
+    }
     Answer {
         allowed: decision.allowed,
         levels: decision.levels,
@@ -80,22 +91,31 @@ pub async fn batch(
 ) -> Vec<Result<Answer, Failure>> {
     let mut revisions: BTreeMap<Option<TenantId>, Vec<i64>> = BTreeMap::new();
     for question in questions.iter().flatten() {
-        revisions.entry(asker.heard_under(question.tenant)).or_default().push(question.row.auth_rev);
+        revisions.entry(asker.heard_under(question.tenant)).or_default().push(question.what.row.auth_rev);
     }
     // Several at once, so that a company that is not there yet keeps few others waiting.
+    let questions_of = |tenant: Option<TenantId>| {
+        let heard_here = move |question: &&Question| asker.heard_under(question.tenant) == tenant;
+        questions.iter().flatten().filter(heard_here).map(|question| &question.what)
+    };
     let opened = stream::iter(revisions).map(async |(tenant, revisions)| {
-        let hearing = Hearing::open(app, asker, tenant, &revisions).await;
-        (tenant, hearing.map_err(Failure::from))
+        let open = async {
+            let mut hearing = Hearing::open(app, asker, tenant, &revisions).await?;
+            let kept = KeptRows::read(app, &mut hearing, questions_of(tenant)).await?;
+            Ok::<_, Error>((hearing, kept))
+        };
+        (tenant, open.await.map_err(Failure::from))
     });
     let hearings: BTreeMap<_, _> = opened.buffer_unordered(OPENED_AT_ONCE).collect().await;
     let mut subjects: HashMap<(Option<TenantId>, Option<SubjectId>), Result<SubjectId, Failure>> = HashMap::new();
     let mut answer = |question: Question| {
         // Every company of a question has been opened.
         let company = asker.heard_under(question.tenant);
-        let hearing = hearings.get(&company).ok_or_else(unheard)?.as_ref().map_err(Failure::clone)?;
+        let (hearing, kept) = hearings.get(&company).ok_or_else(unheard)?.as_ref().map_err(Failure::clone)?;
         let subject = subjects.entry((company, question.subject));
         let subject = subject.or_insert_with(|| hearing.subject(question.subject).map_err(Failure::from)).clone()?;
-        Ok(decide(&hearing.reading, subject, &question))
+        let meant = mean(&hearing.reading.snapshot, &question.what, kept)?;
+        Ok(decide(&hearing.reading, subject, &meant))
     };
     questions.into_iter().map(|question| question.and_then(&mut answer)).collect()
 }
@@ -130,10 +150,12 @@ pub async fn fields(
     question: &Question,
     fields: Vec<String>,
 ) -> Result<(Answer, Vec<FieldAnswer>), Error> {
-    let action = question.action.ok_or(Error::Refused { field: "check.action", rule: "is not a known action" })?;
-    let answer = check(app, asker, question).await?;
+    let (hearing, subject, meant) = heard(app, asker, question).await?;
+    let action = meant.action.ok_or(Error::Refused { field: "check.action", rule: "is not a known action" })?;
+    let answer = decide(&hearing.reading, subject, &meant);
+    let registered = meant.row.external.as_ref().and_then(|name| hearing.reading.snapshot.facts().external_type(name));
     let of_field = |field: String| {
-        let layer = action.resource().layer_of(&field);
+        let layer = registered.map_or_else(|| action.resource().layer_of(&field), |it| it.layer_of(&field));
         let level = answer.levels.get(layer);
         let write = match (action.writes(), answer.allowed) {
             (false, _) => Writable::ReadsOnly,
@@ -155,11 +177,13 @@ pub async fn filter(
     app: &App,
     asker: &Asker,
     (tenant, subject): (Option<TenantId>, Option<SubjectId>),
-    action: Action,
+    (action, external): (&str, Option<&Name>),
 ) -> Result<(Filter, Reading), Error> {
     let hearing = Hearing::open(app, asker, tenant, &[]).await?;
     let subject = hearing.subject(subject)?;
-    let filter = hearing.reading.snapshot.filter(subject, action, hearing.reading.now);
+    let snapshot = &hearing.reading.snapshot;
+    let (action, external) = snapshot.facts().action_named(action, external).ok_or(Error::UnknownAction)?;
+    let filter = snapshot.filter(subject, Asked::on(action, external.as_ref()), hearing.reading.now);
     if filter.ids() > FILTER_IDS_MAX {
         return Err(Error::FilterTooLarge);
     }
@@ -193,18 +217,16 @@ pub fn grant_name(grant: GrantRef) -> String {
 
 /// An answer and its reasons for people.
 pub async fn explain(app: &App, asker: &Asker, question: &Question) -> Result<(Answer, String), Error> {
-    let hearing = Hearing::open(app, asker, question.tenant, &[question.row.auth_rev]).await?;
-    let subject = hearing.subject(question.subject)?;
-    let answer = decide(&hearing.reading, subject, question);
+    let (hearing, subject, meant) = heard(app, asker, question).await?;
+    let answer = decide(&hearing.reading, subject, &meant);
     let mut words = match (answer.allowed, answer.refused) {
         (true, _) => format!("Allowed by {}.", answer.witness),
         (false, Some(axis)) => format!("Refused on the axis {}: {}. {}", axis.name(), answer.witness, sentence(axis)),
         (false, None) => format!("Refused: {}.", answer.witness),
     };
-    if let Some(action) = question.action {
+    if let Some(action) = meant.action {
         let Reading { snapshot, now, .. } = &hearing.reading;
-        let row = Row { tenant: snapshot.tenant, ..question.row.clone() };
-        let explanation = snapshot.explain(subject, action, &row, *now);
+        let explanation = snapshot.explain(subject, action, &meant.row, *now);
         for considered in explanation.considered.iter().take(CONSIDERED_MAX) {
             let outcome = considered.refused.map_or("matches", Axis::name);
             words.push_str(&format!(" {}: {outcome}.", grant_name(considered.grant)));

@@ -1,11 +1,15 @@
 //! What a proposed change of rights would give and take. It is staged as its write stages it and never saved.
 
+use std::collections::BTreeSet;
+
 use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::{
     Failure, Kind, Timestamp,
     id::{DepartmentId, GrantId, GuardId, RoleId, SubjectId},
 };
-use revisit_permission::{Action, Comparison, GuardChange, Levels, Permit, Predicate, RightChange, Row, Snapshot};
+use revisit_permission::{
+    Action, Asked, Comparison, GuardChange, Levels, Permit, Predicate, RightChange, Row, Snapshot,
+};
 use uuid::Uuid;
 
 use super::{
@@ -216,8 +220,11 @@ impl Question<'_> {
             guards.extend(of_guards);
         }
         for action in self.actions.iter().copied().filter(|action| differing.contains(*action)) {
-            let (before, after) = compared.predicates(action);
-            rows.extend(self.rows.iter().filter_map(|row| self.on((&before, &after), row)));
+            for external in self.rows.iter().map(|row| row.external.as_ref()).collect::<BTreeSet<_>>() {
+                let (before, after) = compared.predicates(Asked::on(action, external));
+                let of_type = self.rows.iter().filter(|row| row.external.as_ref() == external);
+                rows.extend(of_type.filter_map(|row| self.on((&before, &after), row)));
+            }
         }
         (rights, guards, rows)
     }

@@ -6,12 +6,13 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Action, Levels, Permit, Row, Snapshot, SubjectKind, Witness};
+use revisit_permission::{Action, Asked, Levels, Permit, Row, Snapshot, SubjectKind, Witness};
 
 use super::{
     asking::{Asker, Explains, Hearing},
     decisions::grant_name,
     history,
+    meaning::{KeptRows, Named, There, mean, mean_then},
 };
 use crate::{App, domain::Error};
 
@@ -21,8 +22,7 @@ const SLICE: usize = 64;
 /// The question.
 pub struct WhoMay {
     pub tenant: Option<TenantId>,
-    pub action: Action,
-    pub row: Row,
+    pub what: Named,
     /// Only users, or only programs.
     pub kind: Option<SubjectKind>,
     /// Now, when there is none.
@@ -48,20 +48,27 @@ pub struct Ables {
 }
 
 pub async fn list(app: &App, asker: &Asker, question: &WhoMay) -> Result<Ables, Error> {
-    let revisions = if question.at.is_some() { [0] } else { [question.row.auth_rev] };
-    let hearing = Hearing::open(app, asker, question.tenant, &revisions).await?;
+    let revisions = if question.at.is_some() { [0] } else { [question.what.row.auth_rev] };
+    let mut hearing = Hearing::open(app, asker, question.tenant, &revisions).await?;
     let explains = hearing.explains()?;
     if matches!(explains, Explains::Nobody) {
         return Err(Error::NoSuchTenant);
     }
+    let kept = KeptRows::read(app, &mut hearing, std::iter::once(&question.what)).await?;
+    let meant = match question.at {
+        None => mean(&hearing.reading.snapshot, &question.what, &kept)?,
+        Some(_) => mean_then(&hearing.reading.snapshot, &question.what),
+    };
+    let action = meant.action.ok_or(Error::UnknownAction)?;
     let (snapshot, at) = match question.at {
         None => (Arc::clone(&hearing.reading.snapshot), hearing.reading.now),
         Some(at) => (history::state_at(app, hearing.tenant, at, hearing.reading.now).await?, at),
     };
-    let row = Row { tenant: snapshot.tenant, ..question.row.clone() };
+    let row = &meant.row;
     let size = usize::try_from(question.size).unwrap_or(usize::MAX);
     let mut found: Vec<Able> = Vec::new();
-    let subjects = snapshot.subjects();
+    // To a row that is not there nobody may do anything.
+    let subjects = if meant.there == There::Yes { snapshot.subjects() } else { Vec::new() };
     let from = question.after.map_or(0, |after| subjects.partition_point(|subject| *subject <= after));
     for slice in subjects[from..].chunks(SLICE) {
         let is_kind = |subject: &SubjectId| {
@@ -69,7 +76,7 @@ pub async fn list(app: &App, asker: &Asker, question: &WhoMay) -> Result<Ables, 
         };
         let told = |subject: &&SubjectId| is_kind(subject) && may_be_told(&explains, &hearing, &snapshot, **subject);
         let within = slice.iter().filter(told);
-        found.extend(within.filter_map(|subject| able(&snapshot, *subject, question.action, (&row, at))));
+        found.extend(within.filter_map(|subject| able(&snapshot, *subject, action, (row, at))));
         if found.len() > size {
             break;
         }
@@ -92,7 +99,8 @@ fn may_be_told(explains: &Explains, hearing: &Hearing<'_>, then: &Snapshot, subj
 }
 
 fn able(snapshot: &Snapshot, subject: SubjectId, action: Action, (row, at): (&Row, Timestamp)) -> Option<Able> {
-    let decision = snapshot.predicate_once(subject, action).decide(row, at);
+    let asked = Asked::on(action, row.external.as_ref());
+    let decision = snapshot.predicate_once(subject, asked).decide(row, at);
     let Witness::Grant(grant) = decision.witness else { return None };
     Some(Able { subject, levels: decision.levels, witness: grant_name(grant) })
 }

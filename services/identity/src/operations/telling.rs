@@ -77,6 +77,7 @@ fn told(book: &Book, after: &Snapshot) -> Told {
             | Change::Team(_)
             | Change::Grant(_)
             | Change::Guard(_)
+            | Change::ExternalType(_)
             | Change::SessionRevoked { .. }
             | Change::Removed(_) => (),
         }

@@ -176,6 +176,56 @@ entity!(
 );
 
 entity!(
+    /// Registered types of rows of other systems; `body` is JSON of the permission crate's type.
+    external_type, "external_type", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        name: String,
+        display_name: String,
+        body: String,
+        version: i64,
+        created_at: i64,
+    }
+);
+
+entity!(
+    /// Rows of other systems that identity keeps: what policy looks at, and a name.
+    external_row, "external_row", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        external_type: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        row_id: Uuid,
+        display_name: String,
+        owner_id: Option<Uuid>,
+        department_id: Option<Uuid>,
+        stage: Option<String>,
+        grade: Option<String>,
+        vip: bool,
+        pooled: bool,
+        auth_rev: i64,
+        version: i64,
+        updated_at: i64,
+    }
+);
+
+entity!(
+    /// The teams that share a kept row.
+    external_row_team, "external_row_team", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        external_type: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        row_id: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        team_id: Uuid,
+    }
+);
+
+entity!(
     /// Log-ins. `family_hash` stays for the life of a session, `refresh_hash` is that of the one token still good.
     session, "session", {
         #[sea_orm(primary_key, auto_increment = false)]

@@ -109,7 +109,7 @@ impl MigrationName for CreateIdentity {
 }
 
 /// Tables whose rows belong to one tenant. `tenant` itself is read by log-ins, before a tenant is known.
-const ISOLATED: [&str; 16] = [
+const ISOLATED: [&str; 19] = [
     "revision",
     "department",
     "position",
@@ -117,6 +117,9 @@ const ISOLATED: [&str; 16] = [
     "role",
     "access_grant",
     "guard",
+    "external_type",
+    "external_row",
+    "external_row_team",
     "session",
     "password_link",
     "audit_entry",
@@ -137,6 +140,7 @@ impl MigrationTrait for CreateIdentity {
         create_organisation(manager, &columns).await?;
         create_subjects(manager, &columns).await?;
         create_rights(manager, &columns).await?;
+        create_external(manager, &columns).await?;
         create_sessions(manager, &columns).await?;
         create_audit(manager, &columns).await?;
         for table in ISOLATED {
@@ -251,6 +255,40 @@ async fn create_rights(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), D
     index(manager, "access_grant", &["tenant_id", "holder_id", "grant_id"], false).await?;
     let columns = vec![c.uuid("tenant_id"), c.uuid("guard_id"), c.text("body"), c.number("created_at")];
     table(manager, "guard", columns, &["tenant_id", "guard_id"]).await
+}
+
+async fn create_external(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), DbErr> {
+    let columns = vec![
+        c.uuid("tenant_id"),
+        c.text("name"),
+        c.text("display_name"),
+        c.text("body"),
+        c.number("version"),
+        c.number("created_at"),
+    ];
+    table(manager, "external_type", columns, &["tenant_id", "name"]).await?;
+    let columns = vec![
+        c.uuid("tenant_id"),
+        c.text("external_type"),
+        c.uuid("row_id"),
+        c.text("display_name"),
+        c.uuid_null("owner_id"),
+        c.uuid_null("department_id"),
+        c.text_null("stage"),
+        c.text_null("grade"),
+        c.flag("vip"),
+        c.flag("pooled"),
+        c.number("auth_rev"),
+        c.number("version"),
+        c.number("updated_at"),
+    ];
+    table(manager, "external_row", columns, &["tenant_id", "external_type", "row_id"]).await?;
+    index(manager, "external_row", &["tenant_id", "external_type", "owner_id", "row_id"], false).await?;
+    index(manager, "external_row", &["tenant_id", "external_type", "department_id", "row_id"], false).await?;
+    let columns = vec![c.uuid("tenant_id"), c.text("external_type"), c.uuid("row_id"), c.uuid("team_id")];
+    let key = ["tenant_id", "external_type", "row_id", "team_id"];
+    table(manager, "external_row_team", columns, &key).await?;
+    index(manager, "external_row_team", &["tenant_id", "external_type", "team_id", "row_id"], false).await
 }
 
 async fn create_sessions(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), DbErr> {

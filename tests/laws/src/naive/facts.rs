@@ -15,6 +15,8 @@ pub struct World {
     pub revision: i64,
     pub administrator: Option<Id>,
     pub modules_off: Vec<&'static str>,
+    /// Registered types of rows of other systems.
+    pub types: Vec<&'static str>,
     pub departments: Vec<Department>,
     pub subjects: Vec<Subject>,
     pub positions: Vec<Position>,
@@ -82,6 +84,8 @@ pub struct Right {
     pub extent: Extent,
     pub stages: Option<Vec<&'static str>>,
     pub grades: Option<Vec<&'static str>>,
+    /// On which registered types.
+    pub types: Option<Vec<&'static str>>,
     pub levels: Levels,
 }
 
@@ -152,6 +156,7 @@ pub struct Guard {
     pub grades: Option<Vec<&'static str>>,
     pub department: Option<Id>,
     pub ids: Option<Vec<Id>>,
+    pub types: Option<Vec<&'static str>>,
     /// Denies when there is no ceiling.
     pub cap: Option<Levels>,
     pub window: (Time, Time),
@@ -161,6 +166,8 @@ pub struct Guard {
 pub struct Row {
     pub tenant: Id,
     pub id: Id,
+    /// Of which type, when another system keeps it.
+    pub external: Option<&'static str>,
     pub owner: Option<Id>,
     pub department: Option<Id>,
     pub teams: Vec<Id>,

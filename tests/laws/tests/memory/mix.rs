@@ -11,14 +11,14 @@ use proptest::{
 use revisit_laws::{
     engine,
     naive::{Assignment, Extent, Guard, Id, Levels, NEVER, Origin, Right, Row, Time, Whom, World},
-    world::{ACTIONS, Case, TENANT, case},
+    world::{ACTIONS, Case, TENANT, TYPES, case},
 };
 use revisit_permission::{Explanation, GrantRef, Snapshot, Witness};
 
 use crate::{NOBODY, decide};
 
 /// Worlds that are looked at, always the same ones.
-const WORLDS: usize = 1_000;
+const WORLDS: usize = 1_500;
 /// Answers that each feature must decide in them.
 const DECIDED_MIN: u32 = 20;
 const SEED: u64 = 20_260_101;
@@ -57,6 +57,8 @@ const FEATURES: &[(&str, Without)] = &[
     ("right: stages", |it| each_right(it, |it| it.stages = None)),
     ("right: grades", |it| each_right(it, |it| it.grades = None)),
     ("right: levels", |it| each_right(it, |it| it.levels = [3; 5])),
+    ("right: types", |it| each_right(it, |it| it.types = None)),
+    ("type: registered", |it| it.world.types = TYPES.to_vec()),
     ("module: company", |it| it.world.modules_off.clear()),
     ("module: department", |it| it.world.departments.iter_mut().for_each(|it| it.modules_off.clear())),
     ("department: merged", |it| it.world.departments.iter_mut().for_each(|it| it.merged = false)),
@@ -79,12 +81,14 @@ const FEATURES: &[(&str, Without)] = &[
     ("guard: grades", |it| each_guard(it, |it| it.grades = None)),
     ("guard: place", |it| each_guard(it, |it| it.department = None)),
     ("guard: ids", |it| each_guard(it, |it| it.ids = None)),
+    ("guard: types", |it| each_guard(it, |it| it.types = None)),
     ("guard: window", |it| each_guard(it, |it| it.window = ALWAYS)),
     ("guard: except owner", |it| each_guard(it, |it| it.except_owner = false)),
     ("guard: except managers", |it| each_guard(it, |it| it.except_managers = false)),
     ("guard: except subjects", |it| each_guard(it, |it| it.except.clear())),
     ("row: tenant", |it| each_row(it, |it| it.tenant = TENANT)),
     ("row: revision", |it| each_row(it, |it| it.written_under = 0)),
+    ("row: type", |it| each_row(it, |it| it.external = it.external.map(|_| "contract"))),
     ("row: pooled", |it| each_row(it, |it| it.pooled = false)),
     ("row: vip", |it| each_row(it, |it| it.vip = false)),
     ("row: no owner", |it| each_row(it, |it| it.owner = it.owner.or(Some(1)))),

@@ -6,8 +6,9 @@ use revisit_laws::{
     engine,
     law::Law,
     naive,
-    world::{ACTIONS, case},
+    world::{ACTIONS, TYPES, case},
 };
+use revisit_permission::{Asked, Name};
 
 use crate::{answer, decide, everywhere};
 
@@ -32,10 +33,32 @@ fn l1_the_list_is_every_row_that_passes_the_check() {
         let snapshot = engine::snapshot(&case.world);
         let now = engine::time(case.now);
         everywhere(&case, tally, |subject, action, row| {
-            let predicate = snapshot.predicate(engine::subject(subject), engine::action(action));
-            let listed = predicate.check(&engine::row(row), now).is_some();
+            let seen = engine::row(row);
+            let asked = Asked::on(engine::action(action), seen.external.as_ref());
+            let predicate = snapshot.predicate(engine::subject(subject), asked);
+            let listed = predicate.check(&seen, now).is_some();
             prop_assert_eq!(listed, case.world.decide(subject, action, row, case.now).is_some());
             prop_assert!(!listed || predicate.possible(now), "a scope that holds a row is possible");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_list_of_one_type_holds_no_row_of_another() {
+    Law::new("L1-types", 500, 50_000).holds(&case(), |case, tally| {
+        let snapshot = engine::snapshot(&case.world);
+        let now = engine::time(case.now);
+        everywhere(&case, tally, |subject, action, row| {
+            let seen = engine::row(row);
+            for name in TYPES.map(Name::from) {
+                let asked = Asked::on(engine::action(action), Some(&name));
+                let listed = snapshot.predicate(engine::subject(subject), asked).check(&seen, now).is_some();
+                let allowed = case.world.decide(subject, action, row, case.now).is_some();
+                prop_assert_eq!(listed, allowed && seen.external.as_ref() == Some(&name));
+            }
+            let ours = snapshot.predicate(engine::subject(subject), engine::action(action));
+            prop_assert!(seen.external.is_none() || ours.check(&seen, now).is_none());
             Ok(())
         })
     });

@@ -108,7 +108,7 @@ fn an_explanation_names_what_decided_and_every_guard_on_the_row() {
                     prop_assert_eq!(first, Some((axis, grant)));
                 }
                 Witness::NearestMiss { axis, grant: None } => {
-                    prop_assert_eq!((axis.name(), first), (case.world.lacks(subject, action), None));
+                    prop_assert_eq!((axis.name(), first), (case.world.lacks(subject, action, row), None));
                 }
                 Witness::Own | Witness::Inactive | Witness::UnknownSubject | Witness::OtherTenant | Witness::Behind => {
                 }

@@ -209,6 +209,7 @@ async fn an_order_number_of_a_customer_of_others_costs_like_any_question_about_t
             extent,
             stages: None,
             grades: None,
+            external: None,
             levels: Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write),
         };
         office.grant("boss", vec![records(Extent::Tenant)]).await;

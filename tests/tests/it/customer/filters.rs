@@ -149,6 +149,7 @@ fn sees(extent: Extent, financial: Level) -> Template {
         extent,
         stages: None,
         grades: None,
+        external: None,
         levels: Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, financial),
     }
 }

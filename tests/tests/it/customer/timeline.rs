@@ -13,7 +13,7 @@ use super::{
 };
 
 fn right(actions: &[Action], extent: Extent, levels: Levels) -> Template {
-    Template { actions: ActionSet::of(actions), extent, stages: None, grades: None, levels }
+    Template { actions: ActionSet::of(actions), extent, stages: None, grades: None, external: None, levels }
 }
 
 async fn note(who: &Seat, customer_id: &str, text: &str) -> Result<pb::TimelineEntry, revisit_core::Failure> {

@@ -13,7 +13,7 @@ use super::{
 };
 
 fn template(actions: &[Action], extent: Extent, levels: Levels) -> Template {
-    Template { actions: ActionSet::of(actions), extent, stages: None, grades: None, levels }
+    Template { actions: ActionSet::of(actions), extent, stages: None, grades: None, external: None, levels }
 }
 
 /// Contact values of these rows are masked for all but their owner.

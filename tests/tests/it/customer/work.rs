@@ -97,6 +97,7 @@ async fn a_row_that_repeats_an_earlier_one_adds_no_layer_that_its_importer_may_n
             extent: Extent::Own,
             stages: None,
             grades: None,
+            external: None,
             levels: Levels::HIDDEN.with(Layer::Basic, Level::Write),
         };
         office.grant("finance", vec![names]).await;

@@ -16,6 +16,8 @@ use super::{
     support::{World, layers},
 };
 
+mod external;
+
 const URL: &str = "https://pdp.acme.example";
 
 /// What came back.

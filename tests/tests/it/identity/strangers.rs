@@ -15,7 +15,12 @@ async fn asked(who: &Person, tenant_id: &str, check: &pb::CheckRequest) -> Vec<(
     let check = pb::CheckRequest { tenant_id: tenant_id.to_owned(), ..check.clone() };
     let (subject_id, action) = (check.subject_id.clone(), check.action.clone());
     let fields = pb::CheckFieldsRequest { check: Some(check.clone()), fields: vec!["name".to_owned()] };
-    let filter = pb::ListFilterRequest { tenant_id: check.tenant_id.clone(), subject_id, action };
+    let filter = pb::ListFilterRequest {
+        tenant_id: check.tenant_id.clone(),
+        subject_id,
+        action,
+        ..pb::ListFilterRequest::default()
+    };
     let explain = pb::ExplainAccessRequest { check: Some(check.clone()) };
     vec![
         ("Check", who.access().check(check).await.map(drop)),

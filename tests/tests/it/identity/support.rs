@@ -6,7 +6,8 @@ use revisit_bootstrap::{Process, Running, Shutdown, Sources};
 use revisit_core::{Clock, Ids};
 use revisit_proto::identity::v1::{
     self as pb, access_client::AccessClient, audit_client::AuditClient, auth_client::AuthClient,
-    directory_client::DirectoryClient, hand_overs_client::HandOversClient,
+    directory_client::DirectoryClient, external_resources_client::ExternalResourcesClient,
+    external_types_client::ExternalTypesClient, hand_overs_client::HandOversClient,
 };
 use revisit_tests::databases::{Backend, TestDatabase};
 use tempfile::TempDir;
@@ -77,6 +78,14 @@ impl Person {
 
     pub fn audit(&self) -> AuditClient<Line> {
         AuditClient::new(self.line.clone())
+    }
+
+    pub fn external_types(&self) -> ExternalTypesClient<Line> {
+        ExternalTypesClient::new(self.line.clone())
+    }
+
+    pub fn external_resources(&self) -> ExternalResourcesClient<Line> {
+        ExternalResourcesClient::new(self.line.clone())
     }
 
     pub fn hand_overs(&self) -> HandOversClient<Line> {

@@ -7,9 +7,9 @@ use revisit_laws::{
     engine,
     law::{Law, Tally},
     naive,
-    world::{ACTIONS, Case, OTHER, case},
+    world::{ACTIONS, Case, OTHER, TYPES, case},
 };
-use revisit_permission::{Caller, Columns, HolderTable, Layer, SideTable};
+use revisit_permission::{Asked, Caller, Columns, HolderTable, Layer, Leases, Name, SideTable};
 use revisit_tests::databases::{Backend, TestDatabase};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction,
@@ -24,22 +24,35 @@ const WORLDS: u32 = 300;
 /// Lists that these worlds ask for at the least.
 const LISTS: u32 = 5_000;
 
+/// Our own rows and those of other systems lie in tables of the same shape: a service keeps the former, identity the latter.
 const TABLES: [&str; 3] = [
-    "CREATE TABLE scratch (tenant_id uuid NOT NULL, id uuid NOT NULL, owner_id uuid, department_id uuid, stage text, \
-     grade text, vip boolean NOT NULL, pooled boolean NOT NULL, auth_rev bigint NOT NULL, PRIMARY KEY (tenant_id, id))",
-    "CREATE TABLE scratch_team (tenant_id uuid NOT NULL, row_id uuid NOT NULL, team_id uuid NOT NULL)",
-    "CREATE TABLE scratch_holder (tenant_id uuid NOT NULL, row_id uuid NOT NULL, subject_id uuid, until bigint NOT NULL)",
+    "(tenant_id uuid NOT NULL, id uuid NOT NULL, owner_id uuid, department_id uuid, stage text, grade text, \
+     vip boolean NOT NULL, pooled boolean NOT NULL, auth_rev bigint NOT NULL, external text NOT NULL, \
+     PRIMARY KEY (tenant_id, external, id))",
+    "(tenant_id uuid NOT NULL, row_id uuid NOT NULL, team_id uuid NOT NULL, external text NOT NULL)",
+    "(tenant_id uuid NOT NULL, row_id uuid NOT NULL, subject_id uuid, until bigint NOT NULL, external text NOT NULL)",
 ];
 
-fn columns() -> Columns {
-    let column = |name: &'static str| Some(("scratch", name).into_column_ref());
+/// The names of the tables of our own rows, or of those of other systems.
+fn tables(external: Option<&str>) -> [&'static str; 3] {
+    match external {
+        None => ["scratch", "scratch_team", "scratch_holder"],
+        Some(_) => ["external", "external_team", "external_holder"],
+    }
+}
+
+fn columns(external: Option<&str>) -> Columns {
+    let [rows, teams, holders] = tables(external);
+    let column = |name: &'static str| Some((rows, name).into_column_ref());
     let side = |table: &'static str, value: &'static str| SideTable {
         table: table.into_table_ref(),
         tenant: (table, "tenant_id").into_column_ref(),
         row: (table, "row_id").into_column_ref(),
         value: (table, value).into_column_ref(),
+        external: external.map(|_| (table, "external").into_column_ref()),
     };
     Columns {
+        external: external.and(column("external")),
         owner: column("owner_id"),
         department: column("department_id"),
         stage: column("stage"),
@@ -47,12 +60,9 @@ fn columns() -> Columns {
         vip: column("vip"),
         pooled: column("pooled"),
         auth_rev: column("auth_rev"),
-        teams: Some(side("scratch_team", "team_id")),
-        holders: Some(HolderTable {
-            table: side("scratch_holder", "subject_id"),
-            until: ("scratch_holder", "until").into_column_ref(),
-        }),
-        ..Columns::new(("scratch", "tenant_id"), ("scratch", "id"))
+        teams: Some(side(teams, "team_id")),
+        holders: Some(HolderTable { table: side(holders, "subject_id"), until: (holders, "until").into_column_ref() }),
+        ..Columns::new((rows, "tenant_id"), (rows, "id"))
     }
 }
 
@@ -70,8 +80,11 @@ fn agree(name: &'static str, backend: Backend) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let database = runtime.block_on(async {
         let database = TestDatabase::new(backend).await;
-        for table in TABLES {
-            database.writer.execute_unprepared(table).await.expect("the table is made");
+        for names in [tables(None), tables(Some(""))] {
+            for (name, shape) in names.into_iter().zip(TABLES) {
+                let create = format!("CREATE TABLE {name} {shape}");
+                database.writer.execute_unprepared(&create).await.expect("the table is made");
+            }
         }
         database
     });
@@ -87,6 +100,7 @@ fn agree(name: &'static str, backend: Backend) {
 }
 
 async fn check(database: &DatabaseTransaction, case: &Case, tally: &Tally) -> Result<(), TestCaseError> {
+    let case = &with_neighbours(case);
     for row in &case.rows {
         insert(database, row).await;
         // The same row in the other tenant: its keys differ in nothing but the tenant.
@@ -95,26 +109,55 @@ async fn check(database: &DatabaseTransaction, case: &Case, tally: &Tally) -> Re
         }
     }
     let leases = engine::leased(&[case]);
-    let columns = columns();
     for subject in case.world.subjects.iter().map(|subject| subject.id) {
         for action in ACTIONS {
-            tally.count();
-            let listed = list(database, case, &columns, subject, action).await?;
-            let caller = Caller::named(engine::tenant(case.world.tenant), engine::subject(subject));
-            match caller.scope(&leases, engine::action(action)) {
-                Err(_) => prop_assert!(listed.is_empty(), "a scope was refused and the list is not empty"),
-                Ok(scope) => {
-                    prop_assert_eq!(&select(database, scope.condition(&columns)).await, &listed);
-                    for (place, layer) in Layer::ALL.iter().enumerate() {
-                        let readable = match scope.readable(*layer, &columns) {
-                            Some(readable) => select(database, readable).await,
-                            None => BTreeSet::new(),
-                        };
-                        check_readable(case, subject, action, place, &readable)?;
-                    }
+            if action.starts_with("external.") {
+                for name in TYPES {
+                    check_list(database, (case, &leases), subject, (action, Some(name))).await?;
+                    tally.count();
                 }
+            } else {
+                check_list(database, (case, &leases), subject, (action, None)).await?;
+                tally.count();
             }
         }
+    }
+    Ok(())
+}
+
+/// Beside each row of another system one with the same id in another type, without its owner, teams and tasks: these must
+/// not be taken for the other one's.
+fn with_neighbours(case: &Case) -> Case {
+    let external = |row: &naive::Row| row.external.map(|name| if name == TYPES[0] { TYPES[1] } else { TYPES[0] });
+    let bare = |row: &naive::Row| {
+        let (owner, teams, holders) = (None, Vec::new(), Vec::new());
+        naive::Row { external: external(row), owner, teams, holders, ..row.clone() }
+    };
+    let neighbours = case.rows.iter().filter(|row| row.external.is_some()).map(bare);
+    Case { rows: case.rows.iter().cloned().chain(neighbours).collect(), ..case.clone() }
+}
+
+async fn check_list(
+    database: &DatabaseTransaction,
+    (case, leases): (&Case, &Leases),
+    subject: naive::Id,
+    (action, external): (&str, Option<&'static str>),
+) -> Result<(), TestCaseError> {
+    let columns = columns(external);
+    let listed = list(database, case, &columns, (subject, action, external)).await?;
+    let caller = Caller::named(engine::tenant(case.world.tenant), engine::subject(subject));
+    let name = external.map(Name::from);
+    let Ok(scope) = caller.scope(leases, Asked::on(engine::action(action), name.as_ref())) else {
+        prop_assert!(listed.is_empty(), "a scope was refused and the list is not empty");
+        return Ok(());
+    };
+    prop_assert_eq!(&select(database, external, scope.condition(&columns)).await, &listed);
+    for (place, layer) in Layer::ALL.iter().enumerate() {
+        let readable = match scope.readable(*layer, &columns) {
+            Some(readable) => select(database, external, readable).await,
+            None => BTreeSet::new(),
+        };
+        check_readable(case, (subject, action, external), place, &readable)?;
     }
     Ok(())
 }
@@ -124,17 +167,18 @@ async fn list(
     database: &DatabaseTransaction,
     case: &Case,
     columns: &Columns,
-    subject: naive::Id,
-    action: &str,
+    (subject, action, external): (naive::Id, &str, Option<&'static str>),
 ) -> Result<BTreeSet<Uuid>, TestCaseError> {
     let snapshot = engine::snapshot(&case.world);
-    let predicate = snapshot.predicate(engine::subject(subject), engine::action(action));
+    let name = external.map(Name::from);
+    let predicate = snapshot.predicate(engine::subject(subject), Asked::on(engine::action(action), name.as_ref()));
     let mut listed = BTreeSet::new();
     for condition in predicate.conditions(columns, engine::time(case.now)) {
-        listed.extend(select(database, condition).await);
+        listed.extend(select(database, external, condition).await);
     }
     let allowed = |row: &&naive::Row| case.world.decide(subject, action, row, case.now).is_some();
-    let expected: BTreeSet<Uuid> = case.rows.iter().filter(allowed).map(|row| engine::uuid(row.id)).collect();
+    let of_type = case.rows.iter().filter(|row| row.external == external);
+    let expected: BTreeSet<Uuid> = of_type.filter(allowed).map(|row| engine::uuid(row.id)).collect();
     prop_assert_eq!(&listed, &expected, "subject {} {}", subject, action);
     Ok(listed)
 }
@@ -142,12 +186,11 @@ async fn list(
 /// A row that is read on a layer is searched by it; the other way round only what tasks might lend may be too many.
 fn check_readable(
     case: &Case,
-    subject: naive::Id,
-    action: &str,
+    (subject, action, external): (naive::Id, &str, Option<&'static str>),
     layer: usize,
     readable: &BTreeSet<Uuid>,
 ) -> Result<(), TestCaseError> {
-    for row in &case.rows {
+    for row in case.rows.iter().filter(|row| row.external == external) {
         let level = case.world.decide(subject, action, row, case.now).map_or(0, |levels| levels[layer]);
         let searched = readable.contains(&engine::uuid(row.id));
         prop_assert!(searched || level < 2, "subject {} {} misses layer {} of {:?}", subject, action, layer, row);
@@ -157,16 +200,20 @@ fn check_readable(
     Ok(())
 }
 
-async fn select(database: &DatabaseTransaction, condition: Condition) -> BTreeSet<Uuid> {
-    let query = Query::select().column(("scratch", "id")).from("scratch").cond_where(condition).to_owned();
+async fn select(database: &DatabaseTransaction, external: Option<&str>, condition: Condition) -> BTreeSet<Uuid> {
+    let [rows, ..] = tables(external);
+    let query = Query::select().column((rows, "id")).from(rows).cond_where(condition).to_owned();
     let rows = database.query_all(&query).await.expect("the condition is SQL");
     rows.iter().map(|row| row.try_get("", "id").expect("an id")).collect()
 }
 
 async fn insert(database: &DatabaseTransaction, row: &naive::Row) {
     let (tenant, id) = (engine::uuid(row.tenant), engine::uuid(row.id));
-    let names = ["tenant_id", "id", "owner_id", "department_id", "stage", "grade", "vip", "pooled", "auth_rev"];
-    let values: [Expr; 9] = [
+    let [rows, teams, holders] = tables(row.external);
+    let external = row.external.unwrap_or_default();
+    let names =
+        ["tenant_id", "id", "owner_id", "department_id", "stage", "grade", "vip", "pooled", "auth_rev", "external"];
+    let values: [Expr; 10] = [
         tenant.into(),
         id.into(),
         row.owner.map(engine::uuid).into(),
@@ -176,20 +223,21 @@ async fn insert(database: &DatabaseTransaction, row: &naive::Row) {
         row.vip.into(),
         row.pooled.into(),
         row.written_under.into(),
+        external.into(),
     ];
-    let insert = Query::insert().into_table("scratch").columns(names).values_panic(values).to_owned();
+    let insert = Query::insert().into_table(rows).columns(names).values_panic(values).to_owned();
     database.execute(&insert).await.expect("the row is stored");
     for team in &row.teams {
-        let values: [Expr; 3] = [tenant.into(), id.into(), engine::uuid(*team).into()];
-        let names = ["tenant_id", "row_id", "team_id"];
-        let insert = Query::insert().into_table("scratch_team").columns(names).values_panic(values).to_owned();
+        let values: [Expr; 4] = [tenant.into(), id.into(), engine::uuid(*team).into(), external.into()];
+        let names = ["tenant_id", "row_id", "team_id", "external"];
+        let insert = Query::insert().into_table(teams).columns(names).values_panic(values).to_owned();
         database.execute(&insert).await.expect("the team is stored");
     }
     for holder in &row.holders {
-        let values: [Expr; 4] =
-            [tenant.into(), id.into(), holder.subject.map(engine::uuid).into(), holder.until.into()];
-        let names = ["tenant_id", "row_id", "subject_id", "until"];
-        let insert = Query::insert().into_table("scratch_holder").columns(names).values_panic(values).to_owned();
+        let subject = holder.subject.map(engine::uuid);
+        let values: [Expr; 5] = [tenant.into(), id.into(), subject.into(), holder.until.into(), external.into()];
+        let names = ["tenant_id", "row_id", "subject_id", "until", "external"];
+        let insert = Query::insert().into_table(holders).columns(names).values_panic(values).to_owned();
         database.execute(&insert).await.expect("the task is stored");
     }
 }

@@ -213,6 +213,7 @@ impl Desk {
                         extent: Extent::Tenant,
                         stages: None,
                         grades: None,
+                        external: None,
                         levels: Levels::of(&[(revisit_permission::Layer::Basic, Level::Write)]),
                     };
                     let window = (Timestamp::MIN, Timestamp::MAX);

@@ -142,6 +142,7 @@ async fn members_of_a_team_that_shares_the_customer_hear_of_a_follow_up_while_th
             extent: Extent::Team(team),
             stages: None,
             grades: None,
+            external: None,
             levels: Levels::of(&[(Layer::Basic, Level::Masked)]),
         };
         let always = (Timestamp::MIN, Timestamp::MAX);

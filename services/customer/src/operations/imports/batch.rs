@@ -189,6 +189,7 @@ fn departments(reading: &Reading, mapping: &[Option<Target>]) -> HashMap<String,
             | PolicyChange::Team(_)
             | PolicyChange::Grant(_)
             | PolicyChange::Guard(_)
+            | PolicyChange::ExternalType(_)
             | PolicyChange::SessionRevoked { .. }
             | PolicyChange::Removed(_) => None,
         })

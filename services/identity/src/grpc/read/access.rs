@@ -14,6 +14,7 @@ use crate::{
     domain::profile::read_reason,
     operations::{
         decisions::{Question, Target},
+        meaning::Named,
         subjects::WhoMay,
     },
 };
@@ -33,7 +34,7 @@ pub fn question(message: pb::CheckRequest) -> Result<Question, Failure> {
     let it = input.required("row", message.row).unwrap_or_default();
     let row = row(&mut input, "row", tenant, it);
     input.finish()?;
-    Ok(Question { tenant, subject, action: Action::parse(&message.action), row })
+    Ok(Question { tenant, subject, what: Named { action: Some(message.action), row } })
 }
 
 /// A row that the caller describes, at `field` of the request.
@@ -59,6 +60,7 @@ pub fn row(input: &mut Input, field: &str, tenant: Option<TenantId>, it: pb::Row
         .with_flags(Flags { vip: it.vip, pooled: it.pooled })
         .with_task_holders(holders)
         .with_auth_rev(it.auth_rev)
+        .with_external(name(it.external_type))
 }
 
 fn holder(input: &mut Input, field: &str, it: pb::TaskHolder) -> TaskHolder {
@@ -111,22 +113,23 @@ pub fn action(input: &mut Input, field: &str, text: &str) -> Action {
     })
 }
 
-/// Whose filter, and for which action.
-pub type FilterQuestion = ((Option<TenantId>, Option<SubjectId>), Action);
+/// Whose filter, and for which action, on rows of which registered type.
+pub type FilterQuestion = ((Option<TenantId>, Option<SubjectId>), Option<Name>);
 
 pub fn filter(message: &pb::ListFilterRequest) -> Result<FilterQuestion, Failure> {
     let mut input = Input::default();
     let tenant = input.id_optional("tenant_id", &message.tenant_id);
     let subject = input.id_optional("subject_id", &message.subject_id);
-    let action = action(&mut input, "action", &message.action);
+    input.require(!message.action.is_empty(), "action", "is required");
     input.finish()?;
-    Ok(((tenant, subject), action))
+    let external = (!message.external_type.is_empty()).then(|| Name::from(message.external_type.as_str()));
+    Ok(((tenant, subject), external))
 }
 
 pub fn who_may(message: pb::ListSubjectsWithAccessRequest) -> Result<(WhoMay, Paged<kind::Subject>), Failure> {
     let mut input = Input::default();
     let tenant = input.id_optional("tenant_id", &message.tenant_id);
-    let action = action(&mut input, "action", &message.action);
+    input.require(!message.action.is_empty(), "action", "is required");
     let at = read_time(&mut input, "at_time", message.at_time);
     let asked = format!("{:?} {:?}", message.row, at.map(revisit_core::Timestamp::micros));
     let shape = ["subjects", &message.tenant_id, &message.action, &asked];
@@ -134,7 +137,8 @@ pub fn who_may(message: pb::ListSubjectsWithAccessRequest) -> Result<(WhoMay, Pa
     let it = input.required("row", message.row).unwrap_or_default();
     let row = row(&mut input, "row", tenant, it);
     input.finish()?;
-    Ok((WhoMay { tenant, action, row, kind: None, at, after: paged.after, size: paged.page.size }, paged))
+    let what = Named { action: Some(message.action), row };
+    Ok((WhoMay { tenant, what, kind: None, at, after: paged.after, size: paged.page.size }, paged))
 }
 
 pub fn revocation(message: pb::RevokeAndWaitRequest) -> Result<(Target, String), Failure> {

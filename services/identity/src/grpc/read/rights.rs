@@ -119,6 +119,7 @@ fn template(input: &mut Input, field: &str, it: Option<pb::GrantTemplate>) -> Te
         extent: extent(input, &at("extent"), reach),
         stages: name_set(input, &at("stages"), it.stages),
         grades: name_set(input, &at("grades"), it.grades),
+        external: name_set(input, &at("external_types"), it.external_types),
         levels: levels(input, &at("levels"), it.levels.unwrap_or_default(), Level::Hidden),
     }
 }
@@ -258,5 +259,6 @@ fn condition(input: &mut Input, it: pb::RowCondition) -> RowCondition {
         grades: name_set(input, "guard.condition.grades", it.grades),
         department: input.id_optional("guard.condition.department_id", &it.department_id),
         ids: (!ids.is_empty()).then(|| ids.into_iter().map(|id| id.uuid()).collect::<Arc<[_]>>()),
+        external: name_set(input, "guard.condition.external_types", it.external_types),
     }
 }

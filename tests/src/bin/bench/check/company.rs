@@ -224,6 +224,7 @@ fn shares(dice: &Dice, people: &[(SubjectId, DepartmentId)], rows: &[Row]) -> Ve
             extent: Extent::Ids(Arc::from(ids)),
             stages: None,
             grades: None,
+            external: None,
             levels: shown,
         };
         let id = Id::derived("bench grant", &[&number.to_be_bytes()]);

@@ -38,6 +38,7 @@ fn grant(right: usize) -> Grant {
         extent: Extent::Tenant,
         stages: None,
         grades: None,
+        external: None,
         levels: Levels::of(&[(Layer::Basic, Level::Read)]),
     };
     Grant::of(id(4, right), id(2, right), template, (Timestamp::MIN, LATER), Origin::Direct)

@@ -28,7 +28,14 @@ use super::Office;
 
 /// A right on every customer of the company, in whatever stage and grade.
 pub fn everywhere(actions: &[Action], levels: Levels) -> Template {
-    Template { actions: ActionSet::of(actions), extent: Extent::Tenant, stages: None, grades: None, levels }
+    Template {
+        actions: ActionSet::of(actions),
+        extent: Extent::Tenant,
+        stages: None,
+        grades: None,
+        external: None,
+        levels,
+    }
 }
 
 #[derive(Clone, Copy)]
