@@ -25,7 +25,7 @@ use crate::{
     policy::{Bar, Policy},
     registry::Module,
     row::NameSet,
-    rule::{Extent, Grant, Guard, Place, Whom},
+    rule::{Extent, Grant, Guard, Place, Template, Whom},
     snapshot::{HeldRole, Snapshot, SubjectFacts},
 };
 
@@ -109,11 +109,10 @@ pub(crate) enum Delegated {
 }
 
 impl<'a> Right<'a> {
-    /// What a grant that is kept gives.
-    const fn held(grant: HeldGrant<'a>) -> Self {
-        let HeldGrant { id, right, from, until, .. } = grant;
+    /// What a template gives while it holds.
+    const fn told(grant: GrantRef, right: &'a Template, (from, until): (Timestamp, Timestamp)) -> Self {
         Self {
-            grant: GrantRef::Grant(id),
+            grant,
             actions: right.actions,
             extent: &right.extent,
             stages: right.stages.as_ref(),
@@ -122,8 +121,14 @@ impl<'a> Right<'a> {
             levels: right.levels,
             from,
             until,
-            giver: grant.giver(),
+            giver: None,
         }
+    }
+
+    /// What a grant that is kept gives.
+    const fn held(grant: HeldGrant<'a>) -> Self {
+        let HeldGrant { id, right, from, until, .. } = grant;
+        Self { giver: grant.giver(), ..Self::told(GrantRef::Grant(id), right, (from, until)) }
     }
 
     /// What a grant would give.
@@ -244,19 +249,7 @@ impl Snapshot {
                     Some(position) => GrantRef::Position { position, role: role.id, template },
                     None => GrantRef::Role { role: role.id, template },
                 };
-                let right = Right {
-                    grant,
-                    actions: right.actions,
-                    extent: &right.extent,
-                    stages: right.stages.as_ref(),
-                    grades: right.grades.as_ref(),
-                    external: right.external.as_ref(),
-                    levels: right.levels,
-                    from: held.from,
-                    until: held.until,
-                    giver: None,
-                };
-                visit(right, &held.departments);
+                visit(Right::told(grant, right, (held.from, held.until)), &held.departments);
             }
         }
         let departments: Vec<_> = facts.subject.departments().collect();
@@ -267,14 +260,13 @@ impl Snapshot {
 
     /// The clauses about one type of rows.
     pub(crate) fn held_clauses(&self, facts: &SubjectFacts, about: About<'_>, delegated: Delegated) -> Vec<Held> {
-        let resource = about.resource();
         let mut held = Vec::new();
         let mut givers: Vec<(SubjectId, Arc<Policy>)> = Vec::new();
         self.rights(facts, |right, departments| {
             // What a switched-off module takes away is in no clause.
-            let actions = right.actions.bits(resource) & facts.actions.bits(resource);
-            let meant = actions != 0 && about.has_right(right.external);
-            if !meant || (right.giver.is_some() && delegated == Delegated::Never) {
+            let actions = about.bits(right.actions) & about.bits(facts.actions);
+            let lent = right.giver.is_some() && delegated == Delegated::Never;
+            if actions == 0 || lent || !about.has_right(right.external) {
                 return;
             }
             let giver = right.giver.map(|id| self.giver(id, about, &mut givers));
@@ -346,17 +338,15 @@ impl Snapshot {
 
     /// The guards on one type of rows that bind a subject or an account above it.
     pub(crate) fn bars(&self, facts: &SubjectFacts, above: &[&SubjectFacts], about: About<'_>) -> Box<[Bar]> {
-        let resource = about.resource();
         let mut guards: Vec<&Guard> = self.facts().guards.values().map(|guard| &**guard).collect();
-        guards.retain(|guard| guard.actions.bits(resource) != 0 && about.has_guard(guard.condition.external.as_ref()));
-        guards.retain(|guard| !guard.except.subjects.contains(&facts.subject.id));
+        guards.retain(|guard| about.has_guard(guard) && !guard.except.subjects.contains(&facts.subject.id));
         guards.sort_unstable_by_key(|guard| guard.id);
         let mut bars = Vec::new();
         for guard in guards {
             for account in std::iter::once(&facts).chain(above) {
                 for (from, until) in self.bound(guard.whom, account) {
                     let window = (guard.from.max(from), guard.until.min(until));
-                    bars.push(self.bar(guard, guard.actions.bits(resource), window));
+                    bars.push(self.bar(guard, about.bits(guard.actions), window));
                 }
             }
         }

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::Action,
+    action::{Action, ActionSet},
     facts::Facts,
     level::Layer,
     named::named,
     registry::{Attribute, Resource},
     row::{Name, NameSet},
+    rule::Guard,
 };
 
 named! {
@@ -121,16 +122,23 @@ impl About<'_> {
         }
     }
 
-    /// Whether a guard on these types, or on all, is about the rows.
-    pub(crate) fn has_guard(self, named: Option<&NameSet>) -> bool {
-        match self {
+    /// Whether a guard is about something that is done to the rows.
+    pub(crate) fn has_guard(self, guard: &Guard) -> bool {
+        let named = guard.condition.external.as_ref();
+        let of_type = match self {
             Self::AnyExternal => true,
             Self::Ours(_) | Self::External(_) | Self::Nothing => self.has_right(named),
-        }
+        };
+        of_type && self.bits(guard.actions) != 0
+    }
+
+    /// The actions on the rows, as [`Action::bit`]s.
+    pub(crate) fn bits(self, actions: ActionSet) -> u32 {
+        actions.bits(self.resource())
     }
 
     /// The type whose actions count.
-    pub(crate) const fn resource(self) -> Resource {
+    const fn resource(self) -> Resource {
         match self {
             Self::Ours(resource) => resource,
             Self::External(_) | Self::AnyExternal | Self::Nothing => Resource::External,

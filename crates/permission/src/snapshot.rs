@@ -274,11 +274,11 @@ impl Snapshot {
     }
 
     fn standing(&self, facts: &SubjectFacts, about: About<'_>) -> Standing {
-        let (mut named, resource) = (0, about.resource());
+        let mut named = 0;
         self.rights(facts, |right, _| {
-            named |= if about.has_right(right.external) { right.actions.bits(resource) } else { 0 };
+            named |= if about.has_right(right.external) { about.bits(right.actions) } else { 0 };
         });
-        Standing::In { off: ActionSet::ALL.without(facts.actions).bits(resource), named }
+        Standing::In { off: about.bits(ActionSet::ALL.without(facts.actions)), named }
     }
 }
 
