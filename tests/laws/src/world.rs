@@ -134,7 +134,7 @@ fn modules_off() -> impl Strategy<Value = Vec<&'static str>> {
 fn actions() -> impl Strategy<Value = Vec<&'static str>> {
     let customer: Vec<_> = ACTIONS[..4].to_vec();
     let external: Vec<_> = ACTIONS[5..].to_vec();
-    prop_oneof![6 => subsequence(customer, 1..=4), 1 => Just(vec!["task.view"]), 2 => subsequence(external, 1..=2)]
+    prop_oneof![6 => subsequence(customer, 1..=4), 1 => Just(vec!["task.view"]), 3 => subsequence(external, 1..=2)]
 }
 
 /// Whether actions are about rows of other systems.
@@ -317,7 +317,7 @@ fn row() -> BoxedStrategy<Row> {
         (option::of(select(STAGES.to_vec())), option::of(select(GRADES.to_vec())), any::<bool>(), weighted(0.3));
     let tenant = prop_oneof![19 => Just(TENANT), 1 => Just(OTHER)];
     let written_under = prop_oneof![19 => 0..=REVISION, 1 => Just(REVISION + 1)];
-    let external = option::weighted(0.3, prop_oneof![9 => select(TYPES[..2].to_vec()), 1 => Just(TYPES[2])]);
+    let external = option::weighted(0.35, prop_oneof![9 => select(TYPES[..2].to_vec()), 1 => Just(TYPES[2])]);
     (tenant, place, marks, vec(holder, 0..3), (written_under, external))
         .prop_map(|(tenant, place, (stage, grade, vip, pooled), holders, (written_under, external))| {
             let (owner, department, teams) = place;

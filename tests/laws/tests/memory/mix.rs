@@ -18,7 +18,7 @@ use revisit_permission::{Explanation, GrantRef, Snapshot, Witness};
 use crate::{NOBODY, decide};
 
 /// Worlds that are looked at, always the same ones.
-const WORLDS: usize = 1_500;
+const WORLDS: usize = 2_500;
 /// Answers that each feature must decide in them.
 const DECIDED_MIN: u32 = 20;
 const SEED: u64 = 20_260_101;

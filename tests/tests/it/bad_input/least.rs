@@ -31,9 +31,9 @@ const OWN: [&str; 10] = [
     "notification.v1.Templates/ListKinds",
 ];
 
-/// Calls whose requests only people make up: masks of fields, dates in an order, one of several. Their rights are tried
+/// Calls whose requests only people make up: masks of fields, dates in an order, one of several, names of a shape. Their rights are tried
 /// with the subjects that they belong to.
-const MADE_UP: [&str; 26] = [
+const MADE_UP: [&str; 34] = [
     "customer.v1.Catalogue/CreateField",
     "customer.v1.Catalogue/SetGrades",
     "customer.v1.Catalogue/SetStages",
@@ -56,6 +56,14 @@ const MADE_UP: [&str; 26] = [
     "identity.v1.Directory/UpdateOwnProfile",
     "identity.v1.Directory/UpdatePosition",
     "identity.v1.Directory/UpdateUser",
+    "identity.v1.ExternalResources/BatchDeleteExternalResources",
+    "identity.v1.ExternalResources/BatchPutExternalResources",
+    "identity.v1.ExternalResources/GetExternalResource",
+    "identity.v1.ExternalResources/ListExternalResources",
+    "identity.v1.ExternalTypes/CreateExternalType",
+    "identity.v1.ExternalTypes/DeleteExternalType",
+    "identity.v1.ExternalTypes/GetExternalType",
+    "identity.v1.ExternalTypes/UpdateExternalType",
     "notification.v1.Endpoints/UpdateEndpoint",
     "notification.v1.Preferences/UpdatePolicy",
     "notification.v1.Preferences/UpdatePreferences",
