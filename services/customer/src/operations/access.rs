@@ -76,6 +76,7 @@ fn attributes(customer: &Customer, at: Option<Timestamp>) -> identity::RowAttrib
         // A closed task lends nothing.
         task_holders: customer.task_holders.iter().filter(|it| it.subject.is_some()).map(holder).collect(),
         auth_rev: if at.is_some() { 0 } else { customer.auth_rev },
+        external_type: String::new(),
     }
 }
 

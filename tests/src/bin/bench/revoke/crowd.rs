@@ -44,6 +44,7 @@ fn grant(id: GrantId, holder: SubjectId, ids: &Ids) -> Grant {
         extent: Extent::Ids([ids.bytes::<16>()].map(uuid::Uuid::from_bytes).into_iter().collect()),
         stages: None,
         grades: None,
+        external: None,
         levels: Levels::WRITE,
         from: Timestamp::MIN,
         until: Timestamp::MAX,
