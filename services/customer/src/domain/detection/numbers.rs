@@ -125,5 +125,5 @@ pub fn is_bank_card(digits: &str) -> bool {
             digit / 10 + digit % 10
         })
         .sum();
-    network && sum % 10 == 0
+    network && sum.is_multiple_of(10)
 }
