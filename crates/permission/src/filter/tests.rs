@@ -249,6 +249,7 @@ fn a_grant_on_the_other_name_of_a_merged_department_is_told_under_the_living_one
             extent: Extent::Subtree(Place::At(id(at))),
             stages: None,
             grades: None,
+            external: None,
             levels: Levels::READ,
         };
         Change::Grant(Grant::of(grant_id(number), id(NEWCOMER), right, ALWAYS, Origin::Direct))
