@@ -40,6 +40,7 @@ mod snapshot;
 #[cfg(feature = "sql")]
 mod sql;
 mod validate;
+mod veil;
 
 pub use action::{Action, ActionSet};
 pub use caller::{Caller, Denial, DenialKind};
@@ -69,3 +70,4 @@ pub use snapshot::{HeldRole, Snapshot, SubjectFacts};
 #[cfg(feature = "sql")]
 pub use sql::{Columns, HolderTable, SideTable};
 pub use validate::Refusal;
+pub use veil::{Asked, Maskable, Purpose, Shown, Veiled};

@@ -14,6 +14,8 @@ pub enum Mask {
     Account,
     /// Free text: its first character.
     Text,
+    /// A number, a date, a choice: nothing, for any part would narrow it down.
+    Whole,
 }
 
 /// What stands for the hidden part.
@@ -34,6 +36,7 @@ impl Mask {
             Self::Email => email(value),
             Self::Account => ends(value, 2, 2),
             Self::Text => ends(value, 1, 0),
+            Self::Whole => STARS.to_owned(),
         }
     }
 }

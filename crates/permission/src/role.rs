@@ -127,6 +127,9 @@ const LEADING: Levels = WORKING.with(Financial, Read).with(Review, Write);
 /// What everybody of the company may know: names.
 const NAMES: Levels = Levels::of(&[(Basic, Read)]);
 
+/// How much was done, and what customers said to it, in numbers.
+const FIGURES: Levels = NAMES.with(History, Read);
+
 /// What every role that works in the product sees of it: the tree, colleagues' names, plans, templates, calendars.
 fn surroundings() -> Vec<Template> {
     let see = |action| right(&[action], Extent::Tenant, NAMES);
@@ -175,7 +178,7 @@ fn visits() -> Vec<Template> {
     vec![
         right(&[Action::CustomerView], Extent::Task, Levels::READ.with(Review, crate::level::Level::Hidden)),
         right(&[TaskView, TaskCreate, TaskComplete, TaskUpdate, TaskCancel], Extent::Own, WORKING),
-        right(&[MetricsView], Extent::Own, NAMES),
+        right(&[MetricsView], Extent::Own, FIGURES),
     ]
 }
 
@@ -210,7 +213,7 @@ fn leading() -> Vec<Template> {
     let tasks = [TaskView, TaskCreate, TaskComplete, TaskUpdate, TaskCancel, TaskReview];
     let mut templates = vec![
         right(&tasks, below(), LEADING),
-        right(&[MetricsView], below(), NAMES),
+        right(&[MetricsView], below(), FIGURES.with(Review, Read)),
         right(&[EnrolmentManage], Extent::Tenant, WORKING),
         right(&[SegmentManage], Extent::Tenant, WORKING),
         right(&[ImportView], below(), WORKING),
@@ -254,7 +257,7 @@ fn marketing() -> Vec<Template> {
         right(&[PlanManage, EnrolmentManage], Extent::Tenant, WORKING),
         right(&[TemplateManage], Extent::Tenant, WORKING),
         right(&[DeliveryView], Extent::Tenant, NAMES),
-        right(&[MetricsView], Extent::Tenant, NAMES),
+        right(&[MetricsView], Extent::Tenant, FIGURES),
     ];
     templates.extend(surroundings());
     templates

@@ -9,6 +9,7 @@ pub mod grade;
 pub mod import;
 pub mod matching;
 pub mod normal;
+pub mod order;
 pub mod sheet;
 pub mod stage;
 pub mod timeline;

@@ -18,7 +18,10 @@ pub mod segments;
 pub mod stages;
 pub mod timeline;
 pub mod transfers;
+mod view;
 pub mod widening;
+
+pub use view::{Clear, View};
 
 use revisit_bootstrap::{Principal, Tx};
 use revisit_core::{
@@ -29,64 +32,12 @@ use revisit_permission::{Layer, Levels, Reading};
 
 use crate::{
     App,
-    domain::{Error, customer::Customer, field::Field, normal::Region},
+    domain::{Error, normal::Region},
     store,
 };
 
 /// Tries of a change that loses its race against another, in all.
 pub const TRIES_MAX: u32 = 3;
-
-/// A customer on its way out: with what the caller gets of each layer, and which values may leave in clear.
-pub struct View {
-    pub customer: Customer,
-    pub levels: Levels,
-    pub clear: Clear,
-    /// The tenant's fields: names and layers of the values.
-    pub fields: std::sync::Arc<Vec<Field>>,
-}
-
-/// Which sensitive values the caller has asked for in clear.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Clear {
-    pub contact_points: bool,
-    pub all_fields: bool,
-    pub fields: Vec<String>,
-}
-
-impl Clear {
-    pub fn field(&self, key: &str) -> bool {
-        self.all_fields || self.fields.iter().any(|wanted| wanted == key)
-    }
-}
-
-impl View {
-    pub fn new(customer: Customer, levels: Levels, fields: &std::sync::Arc<Vec<Field>>) -> Self {
-        Self { customer, levels, clear: Clear::default(), fields: std::sync::Arc::clone(fields) }
-    }
-
-    /// A customer that the caller may not view.
-    pub fn unseen(tenant: TenantId, id: CustomerId, version: i64) -> Self {
-        Self::new(Customer::unseen(tenant, id, version), Levels::HIDDEN, &std::sync::Arc::default())
-    }
-
-    pub fn with_clear(mut self, clear: &Clear) -> Self {
-        self.clear = clear.clone();
-        self
-    }
-
-    /// Names of the sensitive fields whose values leave in clear: what the audit is told.
-    pub fn disclosed(&self) -> Vec<String> {
-        if !self.levels.reads(Layer::Sensitive) {
-            return Vec::new();
-        }
-        let points = (self.clear.contact_points && !self.customer.contact_points.is_empty())
-            .then(|| "contact_points".to_owned());
-        let fields = self.fields.iter().filter(|field| {
-            field.layer == Layer::Sensitive && self.clear.field(&field.key) && self.customer.field(field.id).is_some()
-        });
-        points.into_iter().chain(fields.map(|field| format!("fields.{}", field.key))).collect()
-    }
-}
 
 impl App {
     /// What is known of the caller's company now.

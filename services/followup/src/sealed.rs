@@ -7,6 +7,7 @@ use revisit_bootstrap::{
     seal::{Keys, Place},
 };
 use revisit_core::Failure;
+use revisit_permission::{Layer, Veiled};
 use uuid::Uuid;
 
 use crate::domain::{plan::Reason, task::Task};
@@ -29,13 +30,19 @@ impl Sealed {
         self.0.seal(tx, (task.tenant, task.shard_key()), place(task, column), text.as_bytes()).await
     }
 
-    /// A text of a task; empty when there is none or its key was destroyed.
-    pub async fn open(&self, tx: &Tx, task: &Task, column: &'static str, sealed: &[u8]) -> Result<String, Failure> {
+    /// A text of a task, of a layer; empty when there is none or its key was destroyed.
+    pub async fn open(
+        &self,
+        tx: &Tx,
+        task: &Task,
+        layer: Layer,
+        (column, sealed): (&'static str, &[u8]),
+    ) -> Result<Veiled<String>, Failure> {
         if sealed.is_empty() {
-            return Ok(String::new());
+            return Ok(veiled(layer, None));
         }
         let opened = self.0.open(tx, (task.tenant, task.shard_key()), place(task, column), sealed).await?;
-        Ok(opened.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default())
+        Ok(veiled(layer, opened.as_ref().map(|plain| plain.as_slice())))
     }
 
     /// What opens the titles and reasons of a page of one company's tasks: their keys are read together, because a
@@ -66,12 +73,16 @@ impl Sealed {
 pub struct Texts(Option<Keys>);
 
 impl Texts {
-    /// A text of a task; empty when there is none or its key was destroyed.
-    pub fn open(&self, task: &Task, column: &'static str, sealed: &[u8]) -> Result<String, Failure> {
-        let (Some(keys), false) = (&self.0, sealed.is_empty()) else { return Ok(String::new()) };
+    /// A title or a reason, which belong to the task's basic layer; empty when there is none or its key was destroyed.
+    pub fn open(&self, task: &Task, column: &'static str, sealed: &[u8]) -> Result<Veiled<String>, Failure> {
+        let (Some(keys), false) = (&self.0, sealed.is_empty()) else { return Ok(veiled(Layer::Basic, None)) };
         let opened = keys.open(task.shard_key(), place(task, column), sealed)?;
-        Ok(opened.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default())
+        Ok(veiled(Layer::Basic, opened.as_ref().map(|plain| plain.as_slice())))
     }
+}
+
+fn veiled(layer: Layer, opened: Option<&[u8]>) -> Veiled<String> {
+    Veiled::new(layer, opened.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default())
 }
 
 fn place(task: &Task, column: &'static str) -> Place {

@@ -3,14 +3,14 @@
 use prost::Message;
 use revisit_bootstrap::wire::{time, time_optional};
 use revisit_core::{Failure, Timestamp, id::Id};
-use revisit_permission::Layer;
+use revisit_permission::{Asked, Layer, Levels, Shown, Veiled};
 use revisit_proto::followup::v1 as pb;
 
 use crate::{
     continuity::Seen,
     domain::{
         calendar::Calendar,
-        outcome::{Outcome, Review},
+        outcome::{Answer, Outcome, Review},
         people::Customer,
         plan::{Enrolment, EnrolmentState, Plan, PlanState, PlanVersion},
         task::{Channel, Task, TaskKind, TaskState},
@@ -36,18 +36,26 @@ fn text<K>(id: Option<Id<K>>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-/// A task with what does not lie in its row in clear.
-pub struct Shown<'a> {
+/// A task with what does not lie in its row in clear, for a reader.
+pub struct Legible<'a> {
     pub task: &'a Task,
     pub customer: Option<&'a Customer>,
-    pub title: String,
-    pub reason: String,
+    pub levels: Levels,
+    pub title: Veiled<String>,
+    pub reason: Veiled<String>,
     pub now: Timestamp,
 }
 
+/// A task. All of it is basic: who reads that layer masked gets the title masked, who does not read it the id alone.
 #[must_use]
-pub fn task(shown: Shown<'_>) -> pb::Task {
-    let Shown { task, customer, title, reason, now } = shown;
+pub fn task(legible: Legible<'_>) -> pb::Task {
+    let Legible { task, customer, levels, title, reason, now } = legible;
+    let title = levels.show(&title, Asked::Usual).text().unwrap_or_default();
+    let reason = levels.show(&reason, Asked::Usual).text().unwrap_or_default();
+    if !levels.reads(Layer::Basic) {
+        let (task_id, etag) = (task.id.to_string(), task.version.to_string());
+        return pb::Task { task_id, title, reason, etag, ..Default::default() };
+    }
     let origin = task.origin.as_ref();
     pb::Task {
         task_id: task.id.to_string(),
@@ -120,18 +128,17 @@ pub const fn channel(channel: Option<Channel>) -> pb::Channel {
     }
 }
 
-/// A note; without text it is withheld.
+/// A note; that there is one in a layer that is hidden is hidden, too.
 #[must_use]
-pub fn note(layer: Layer, text: Option<String>) -> pb::Note {
-    let withheld = text.is_none();
-    pb::Note { layer: layer.name().to_owned(), text: text.unwrap_or_default(), withheld }
+pub fn note(layer: Layer, text: Shown<'_, String>) -> Option<pb::Note> {
+    Some(pb::Note { layer: layer.name().to_owned(), text: text.text()? })
 }
 
 /// An issue by its task.
 #[must_use]
-pub fn issue(task: &Task, title: String) -> pb::Issue {
+pub fn issue(task: &Task, title: Shown<'_, String>) -> pb::Issue {
     pb::Issue {
-        title,
+        title: title.text().unwrap_or_default(),
         assignee_id: text(task.assignee.or(task.named)),
         due_within_minutes: 0,
         task_id: task.id.to_string(),
@@ -140,23 +147,23 @@ pub fn issue(task: &Task, title: String) -> pb::Issue {
     }
 }
 
-/// An outcome; of a withheld one only that it exists, when and by whom.
+/// An outcome without its notes; of whose answer is not shown only that it exists, when and by whom.
 #[must_use]
-pub fn outcome(outcome: &Outcome, notes: Vec<pb::Note>, withheld: bool) -> pb::Outcome {
-    let partly = withheld || notes.iter().any(|note| note.withheld);
+pub fn outcome(outcome: &Outcome, answer: Shown<'_, Answer>) -> pb::Outcome {
+    let answer = answer.clear();
     pb::Outcome {
         task_id: outcome.task.to_string(),
         customer_id: text(outcome.customer),
         recorded_by_id: outcome.recorded_by.to_string(),
         record_time: Some(time(outcome.recorded_at)),
-        result: if withheld { String::new() } else { outcome.result.clone() },
+        result: answer.map(|answer| answer.result.clone()).unwrap_or_default(),
         channel: channel(outcome.channel).into(),
-        satisfaction: outcome.satisfaction.filter(|_| !withheld).map(i32::from),
+        satisfaction: answer.and_then(|answer| answer.satisfaction).map(i32::from),
         next_contact_time: time_optional(outcome.next_contact_at),
-        notes,
+        notes: Vec::new(),
         issues: Vec::new(),
-        sensitive: outcome.sensitive,
-        withheld: partly,
+        sensitive: outcome.sensitive(),
+        withheld: answer.is_none(),
         review: match outcome.review {
             Review::NotNeeded => pb::ReviewState::NotNeeded,
             Review::Pending => pb::ReviewState::Pending,

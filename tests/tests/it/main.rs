@@ -7,6 +7,7 @@ mod bus;
 mod customer;
 mod followup;
 mod identity;
+mod interference;
 mod journeys;
 mod kill;
 mod laws;

@@ -1,7 +1,7 @@
 //! Contact points: how a customer is reached, and the rules of the list.
 
 use revisit_core::id::ContactPointId;
-use revisit_permission::Mask;
+use revisit_permission::{Layer, Mask, Maskable, Purpose, Veiled};
 
 use super::normal::{self, Region};
 
@@ -48,22 +48,45 @@ impl ContactType {
     }
 }
 
-/// A contact point with its value in clear. It lives in memory only: the store seals it.
-#[derive(Clone, PartialEq, Eq)]
+/// A contact point. Its value is in clear in memory only, and veiled there: the store seals it.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ContactPoint {
     pub id: ContactPointId,
     pub kind: ContactType,
-    /// As it was typed, trimmed.
-    pub input: String,
-    pub normal_form: String,
+    pub value: Veiled<ContactValue>,
     pub verified: bool,
     pub primary: bool,
 }
 
-impl std::fmt::Debug for ContactPoint {
-    /// Without the value: logs carry no personal data.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("ContactPoint").field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+/// What a contact point says.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ContactValue {
+    kind: ContactType,
+    /// As it was typed, trimmed.
+    pub input: String,
+    pub normal_form: String,
+}
+
+impl ContactValue {
+    pub const fn veiled(kind: ContactType, input: String, normal_form: String) -> Veiled<Self> {
+        Veiled::new(Layer::Sensitive, Self { kind, input, normal_form })
+    }
+}
+
+impl Maskable for ContactValue {
+    type Masked = String;
+
+    /// That of the normal form, so that it does not tell how somebody typed.
+    fn masked(&self) -> String {
+        let plain = if self.kind == ContactType::Company { &self.input } else { &self.normal_form };
+        self.kind.mask().apply(plain)
+    }
+}
+
+impl ContactPoint {
+    /// By what it is recognised.
+    pub fn normal_form(&self) -> &str {
+        &self.value.lift(Purpose::Match).normal_form
     }
 }
 
@@ -92,8 +115,7 @@ impl ContactDraft {
         Ok(ContactPoint {
             id,
             kind: self.kind,
-            input: normal::text(&self.input),
-            normal_form,
+            value: ContactValue::veiled(self.kind, normal::text(&self.input), normal_form),
             verified: self.verified,
             primary: self.primary,
         })
@@ -104,7 +126,7 @@ impl ContactDraft {
 /// for it, else the first.
 pub fn settle(points: &mut Vec<ContactPoint>) {
     let mut seen = std::collections::HashSet::new();
-    points.retain(|point| seen.insert((point.kind, point.normal_form.clone())));
+    points.retain(|point| seen.insert((point.kind, point.normal_form().to_owned())));
     for kind in ContactType::ALL {
         let chosen = points
             .iter()
@@ -124,8 +146,7 @@ mod tests {
         ContactPoint {
             id: ContactPointId::from_uuid(uuid::Uuid::nil()),
             kind,
-            input: normal_form.to_owned(),
-            normal_form: normal_form.to_owned(),
+            value: ContactValue::veiled(kind, normal_form.to_owned(), normal_form.to_owned()),
             verified: false,
             primary,
         }
@@ -141,7 +162,7 @@ mod tests {
             point(ContactType::Email, "a@b.c", false),
         ];
         settle(&mut points);
-        let primary: Vec<_> = points.iter().filter(|point| point.primary).map(|point| &point.normal_form).collect();
+        let primary: Vec<_> = points.iter().filter(|point| point.primary).map(ContactPoint::normal_form).collect();
         assert_eq!(points.len(), 4);
         assert_eq!(primary, ["+862", "a@b.c"]);
     }

@@ -6,7 +6,7 @@ use revisit_core::{
     Input, Timestamp,
     id::{CustomerId, DepartmentId, FieldId, JobId, SubjectId, TeamId, TenantId},
 };
-use revisit_permission::{Flags, Name, Row, TaskHolder};
+use revisit_permission::{Flags, Mask, Maskable, Name, Row, TaskHolder, Veiled};
 
 use super::{
     contact::{CONTACT_POINTS_MAX, ContactDraft, ContactPoint, VALUE_MAX},
@@ -52,14 +52,14 @@ pub struct Customer {
     pub ownership_epoch: i64,
     pub stage: String,
     pub grade: Option<String>,
-    pub grade_reason: Option<String>,
+    pub grade_reason: Option<Veiled<String>>,
     /// When the grade was last looked at.
     pub graded_at: Timestamp,
     pub vip: bool,
     pub pooled: bool,
     /// In byte order.
     pub tags: Vec<String>,
-    pub fields: Vec<(FieldId, Value)>,
+    pub fields: Vec<(FieldId, Veiled<Value>)>,
     pub city: Option<String>,
     pub source: Option<String>,
     pub birthday: Option<String>,
@@ -73,6 +73,15 @@ pub struct Customer {
     /// The import that made it, and the version that this import last wrote: a later one is somebody else's.
     pub import_job: Option<JobId>,
     pub import_version: Option<i64>,
+}
+
+impl Maskable for Customer {
+    /// The masked name: of the other basic facts nothing is left.
+    type Masked = String;
+
+    fn masked(&self) -> String {
+        Mask::Text.apply(&self.name)
+    }
 }
 
 impl Customer {
@@ -125,7 +134,7 @@ impl Customer {
             .with_auth_rev(self.auth_rev)
     }
 
-    pub fn field(&self, id: FieldId) -> Option<&Value> {
+    pub fn field(&self, id: FieldId) -> Option<&Veiled<Value>> {
         self.fields.iter().find(|(field, _)| *field == id).map(|(_, value)| value)
     }
 
@@ -133,11 +142,6 @@ impl Customer {
     pub fn keys(&self) -> BTreeSet<Key> {
         let city = self.city.as_deref().unwrap_or_default();
         matching::keys(self.kind == CustomerKind::Company, &self.name, city, &self.contact_points)
-    }
-
-    /// The version on the wire.
-    pub fn etag(&self) -> String {
-        self.version.to_string()
     }
 }
 

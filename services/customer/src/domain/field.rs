@@ -4,7 +4,7 @@ use revisit_core::{
     Input, Timestamp,
     id::{FieldId, TenantId},
 };
-use revisit_permission::Layer;
+use revisit_permission::{Layer, Mask, Maskable};
 
 use super::normal;
 
@@ -85,6 +85,19 @@ pub enum Value {
         minor_units: i64,
         currency: String,
     },
+}
+
+impl Maskable for Value {
+    type Masked = String;
+
+    fn masked(&self) -> String {
+        match self {
+            Self::Text(text) => Mask::Text.apply(text),
+            Self::Number(_) | Self::Date(_) | Self::Choices(_) | Self::Truth(_) | Self::Money { .. } => {
+                Mask::Whole.apply("present")
+            }
+        }
+    }
 }
 
 /// The value if it fits the field, or the rule that it breaks.

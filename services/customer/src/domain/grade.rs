@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use revisit_core::{Input, Timestamp};
+use revisit_permission::{Layer, Veiled};
 
 use super::field::is_currency;
 
@@ -43,7 +44,8 @@ pub struct Spending {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verdict {
     pub grade: Option<String>,
-    pub reason: String,
+    /// It tells of amounts.
+    pub reason: Veiled<String>,
 }
 
 impl Scheme {
@@ -89,21 +91,24 @@ impl Scheme {
         );
         Verdict {
             grade: met.map(|rule| rule.grade.clone()),
-            reason: met.map_or_else(
-                || format!("no rule holds: {figures}"),
-                |rule| {
-                    let recency = match rule.recency_days_max {
-                        0 => String::new(),
-                        days => format!(", last within {days} days"),
-                    };
-                    format!(
-                        "{figures}; {} needs {} orders and {}.{:02}{recency}",
-                        rule.grade,
-                        rule.orders_min,
-                        rule.amount_min / 100,
-                        rule.amount_min % 100
-                    )
-                },
+            reason: Veiled::new(
+                Layer::Financial,
+                met.map_or_else(
+                    || format!("no rule holds: {figures}"),
+                    |rule| {
+                        let recency = match rule.recency_days_max {
+                            0 => String::new(),
+                            days => format!(", last within {days} days"),
+                        };
+                        format!(
+                            "{figures}; {} needs {} orders and {}.{:02}{recency}",
+                            rule.grade,
+                            rule.orders_min,
+                            rule.amount_min / 100,
+                            rule.amount_min % 100
+                        )
+                    },
+                ),
             ),
         }
     }
@@ -127,6 +132,8 @@ impl Scheme {
 
 #[cfg(test)]
 mod tests {
+    use revisit_permission::Purpose;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -149,7 +156,7 @@ mod tests {
     fn the_reason_names_the_figures_and_the_rule() {
         let verdict = Scheme::shipped().judge(spent(2_345_678, 3, 7), NOW);
         assert_eq!(
-            verdict.reason,
+            verdict.reason.lift(Purpose::Judge),
             "3 orders, 23456.78 CNY in 365 days, last 7 days ago; A needs 2 orders and 20000.00, last within 180 days"
         );
     }

@@ -87,7 +87,7 @@ pub struct Key {
 pub fn keys(is_company: bool, name: &str, city: &str, points: &[ContactPoint]) -> BTreeSet<Key> {
     let mut keys: BTreeSet<Key> = points
         .iter()
-        .map(|point| Key { kind: KeyKind::of(point.kind), normal_form: point.normal_form.clone() })
+        .map(|point| Key { kind: KeyKind::of(point.kind), normal_form: point.normal_form().to_owned() })
         .collect();
     if is_company {
         let folded = normal::company(name);

@@ -4,7 +4,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, SubjectId, TenantId, TimelineEntryId},
 };
-use revisit_permission::Layer;
+use revisit_permission::{Layer, Mask, Maskable, Purpose, Veiled};
 use uuid::Uuid;
 
 /// Characters of a note at the most.
@@ -56,21 +56,40 @@ impl Direction {
 /// Ways to reach a customer.
 pub const CHANNELS: [&str; 7] = ["phone", "wechat", "email", "sms", "meeting", "visit", "other"];
 
-/// One entry. Its text is in clear in memory only.
+/// What an entry says.
+#[derive(Clone, Default)]
+pub struct Words {
+    pub text: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+impl Maskable for Words {
+    type Masked = Self;
+
+    /// Who reads a layer masked learns that something happened, when and by whom.
+    fn masked(&self) -> Self {
+        let whole = |value: &String| Mask::Whole.apply(value);
+        Self {
+            text: self.text.as_deref().map(|text| Mask::Text.apply(text)),
+            from: self.from.as_ref().map(whole),
+            to: self.to.as_ref().map(whole),
+        }
+    }
+}
+
+/// One entry. What it says is in clear in memory only, and veiled there under the entry's layer.
 #[derive(Clone)]
 pub struct Entry {
     pub tenant: TenantId,
     pub id: TimelineEntryId,
     pub customer: CustomerId,
     pub kind: EntryKind,
-    pub layer: Layer,
+    pub words: Veiled<Words>,
     pub happened_at: Timestamp,
     pub actor: Option<SubjectId>,
     pub channel: Option<String>,
     pub direction: Option<Direction>,
-    pub text: Option<String>,
-    pub from: Option<String>,
-    pub to: Option<String>,
     pub reference: Option<Uuid>,
 }
 
@@ -82,14 +101,11 @@ impl Entry {
             id,
             customer,
             kind,
-            layer: kind.layer(),
+            words: Veiled::new(kind.layer(), Words::default()),
             happened_at: at,
             actor: None,
             channel: None,
             direction: None,
-            text: None,
-            from: None,
-            to: None,
             reference: None,
         }
     }
@@ -99,10 +115,19 @@ impl Entry {
         self
     }
 
-    pub fn change(mut self, from: impl Into<Option<String>>, to: impl Into<Option<String>>) -> Self {
-        self.from = from.into();
-        self.to = to.into();
-        self
+    pub fn change(self, from: impl Into<Option<String>>, to: impl Into<Option<String>>) -> Self {
+        let (layer, words) = (self.words.layer(), Words { text: None, from: from.into(), to: to.into() });
+        Self { words: Veiled::new(layer, words), ..self }
+    }
+
+    pub fn text(self, text: Option<String>) -> Self {
+        let layer = self.words.layer();
+        Self { words: Veiled::new(layer, Words { text, ..Words::default() }), ..self }
+    }
+
+    /// The same for supervisors alone.
+    pub fn reviewed(self) -> Self {
+        Self { words: Veiled::new(Layer::Review, self.words.lift(Purpose::Entrust).clone()), ..self }
     }
 
     pub fn about(mut self, reference: impl Into<Uuid>) -> Self {

@@ -282,7 +282,7 @@ fn shown_match(found: duplicates::Match) -> pb::DuplicateMatch {
 
 pub fn answers(ids: &[CustomerId], views: &[View]) -> pb::BatchGetCustomersResponse {
     let answers = ids.iter().map(|id| {
-        let view = views.iter().find(|view| view.customer.id == *id);
+        let view = views.iter().find(|view| view.id() == *id);
         pb::CustomerAnswer {
             customer_id: id.to_string(),
             customer: view.map(show::customer),

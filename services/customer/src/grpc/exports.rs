@@ -5,14 +5,19 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use revisit_bootstrap::{Reply, Streamed, authenticated, reply_stream};
 use revisit_core::Input;
-use revisit_permission::{Layer, Level};
+use revisit_permission::Shown;
 use revisit_proto::customer::v1::{self as pb, export_server::Export};
 use tonic::Request;
 
 use super::{files::messages, show};
 use crate::{
     App,
-    domain::{Error, contact::ContactType, customer::CustomerKind, sheet},
+    domain::{
+        Error,
+        contact::ContactType,
+        customer::{Customer, CustomerKind},
+        sheet,
+    },
     operations::{
         View,
         exports::{self, Chunk, Wish},
@@ -66,6 +71,9 @@ const EXPORTED: [&str; 18] = [
     "external_id",
 ];
 
+/// Where the name stands.
+const NAME: usize = 2;
+
 /// A chunk as CSV; the last column marks each row with the export and who took it.
 fn lines(chunk: &Chunk) -> String {
     let mut text = String::new();
@@ -76,8 +84,13 @@ fn lines(chunk: &Chunk) -> String {
         text.push_str(&sheet::line(headers));
     }
     for view in &chunk.views {
-        let mut cells = if view.levels.reads(Layer::Basic) { basic(view) } else { vec![String::new(); EXPORTED.len()] };
-        cells[0] = view.customer.id.to_string();
+        let mut cells = vec![String::new(); EXPORTED.len()];
+        match view.basic() {
+            Shown::Hidden => {}
+            Shown::Masked(name) => cells[NAME] = name,
+            Shown::Clear(customer) => cells = basic(customer),
+        }
+        cells[0] = view.id().to_string();
         for (place, kind) in (3..).zip(ContactType::ALL) {
             cells[place] = contacts(view, kind);
         }
@@ -88,8 +101,7 @@ fn lines(chunk: &Chunk) -> String {
     text
 }
 
-fn basic(view: &View) -> Vec<String> {
-    let customer = &view.customer;
+fn basic(customer: &Customer) -> Vec<String> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut cells = vec![String::new(); 8];
     cells[1] = match customer.kind {
@@ -97,7 +109,7 @@ fn basic(view: &View) -> Vec<String> {
         CustomerKind::Company => "company",
     }
     .to_owned();
-    cells[2].clone_from(&customer.name);
+    cells[NAME].clone_from(&customer.name);
     cells.extend([
         text(&customer.city),
         text(&customer.source),
@@ -114,12 +126,11 @@ fn basic(view: &View) -> Vec<String> {
 }
 
 fn contacts(view: &View, kind: ContactType) -> String {
-    let level = view.levels.get(Layer::Sensitive);
-    if level == Level::Hidden {
-        return String::new();
-    }
-    let clear = level >= Level::Read && view.clear.contact_points;
-    let points = view.customer.contact_points.iter().filter(|point| point.kind == kind);
-    let values = points.map(|point| if clear { point.normal_form.clone() } else { show::masked_contact(point) });
+    let points = view.contact_points().filter(|(point, _)| point.kind == kind);
+    let values = points.filter_map(|(_, value)| match value {
+        Shown::Hidden => None,
+        Shown::Masked(masked) => Some(masked),
+        Shown::Clear(clear) => Some(clear.normal_form.clone()),
+    });
     values.collect::<Vec<_>>().join(";")
 }

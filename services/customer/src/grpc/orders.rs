@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use revisit_bootstrap::{Principal, Reply, authenticated, idempotency::Repeatable, reply, wire};
 use revisit_core::{Input, page::Page};
+use revisit_permission::{Asked, Layer, Levels};
 use revisit_proto::customer::v1::{self as pb, orders_server::Orders};
 use tonic::Request;
 
 use crate::{
     App,
-    domain::Error,
-    operations::orders,
-    store::{
-        orders::Order,
-        timeline::{place_bytes, read_place},
+    domain::{
+        Error,
+        order::{Amount, Order},
     },
+    operations::orders,
+    store::timeline::{place_bytes, read_place},
 };
 
 /// The greatest amount, so that sums stay far from the end of the numbers.
@@ -32,7 +33,7 @@ impl Orders for Served {
                 let repeat = Repeatable::read(&mut input, &message.request_id, "RecordOrder", &message);
                 let order = read(&self.0, &who, &mut input, message.order);
                 input.finish()?;
-                orders::record(&self.0, &who, order, repeat).await.map(|order| show(&order, true))
+                orders::record(&self.0, &who, order, repeat).await.map(|(order, levels)| show(&order, &levels))
             }
             .await,
         )
@@ -47,7 +48,9 @@ impl Orders for Served {
                 let order = input.id("order_id", &message.order_id);
                 let customer = input.id("customer_id", &message.customer_id);
                 input.finish()?;
-                orders::cancel(&self.0, &who, (customer, order), repeat).await.map(|order| show(&order, true))
+                orders::cancel(&self.0, &who, (customer, order), repeat)
+                    .await
+                    .map(|(order, levels)| show(&order, &levels))
             }
             .await,
         )
@@ -65,10 +68,10 @@ impl Orders for Served {
                 input.require(after != Some(None), "page_token", "was not made by this list");
                 input.finish()?;
                 let size = page.size as usize;
-                let (orders, more, amounts) = orders::list(&self.0, &who, customer, after.flatten(), size).await?;
+                let (orders, levels, more) = orders::list(&self.0, &who, customer, after.flatten(), size).await?;
                 let next = orders.last().filter(|_| more).map(|last| (last.placed_at.micros(), last.id.uuid()));
                 Ok::<_, Error>(pb::ListOrdersResponse {
-                    orders: orders.iter().map(|order| show(order, amounts)).collect(),
+                    orders: orders.iter().map(|order| show(order, &levels)).collect(),
                     next_page_token: next.map(|next| page.token(&place_bytes(next))).unwrap_or_default(),
                 })
             }
@@ -90,10 +93,9 @@ fn read(app: &App, who: &Principal, outer: &mut Input, sent: Option<pb::Order>) 
         id: app.ids.next(app.clock.wall()),
         customer: input.id("customer_id", &sent.customer_id),
         external_id: (!external.is_empty()).then_some(external),
-        amount_minor: amount.minor_units,
-        currency: money.map(|money| money.currency().to_owned()).unwrap_or_default(),
+        amount: Amount::veiled(amount.minor_units, money.map(|money| money.currency().to_owned()).unwrap_or_default()),
         placed_at,
-        description: input.lines("description", &sent.description, 0..=500),
+        description: Order::described(input.lines("description", &sent.description, 0..=500)),
         cancelled_at: None,
         recorded_by: who.subject(),
     };
@@ -101,16 +103,18 @@ fn read(app: &App, who: &Principal, outer: &mut Input, sent: Option<pb::Order>) 
     order
 }
 
-/// An order; amount and description are financial and left out for who does not read that layer.
-fn show(order: &Order, amounts: bool) -> pb::Order {
+/// An order: its facts for who reads the basic layer, amount and description for who reads the financial one.
+fn show(order: &Order, levels: &Levels) -> pb::Order {
+    let money = |amount: &Amount| pb::Money { minor_units: amount.minor_units, currency: amount.currency.clone() };
+    let facts = levels.reads(Layer::Basic).then_some(order);
     pb::Order {
         order_id: order.id.to_string(),
         customer_id: order.customer.to_string(),
-        external_id: order.external_id.clone().unwrap_or_default(),
-        amount: amounts.then(|| pb::Money { minor_units: order.amount_minor, currency: order.currency.clone() }),
-        place_time: Some(wire::time(order.placed_at)),
-        description: if amounts { order.description.clone() } else { String::new() },
-        cancel_time: wire::time_optional(order.cancelled_at),
-        recorded_by_id: order.recorded_by.to_string(),
+        external_id: facts.and_then(|order| order.external_id.clone()).unwrap_or_default(),
+        amount: levels.show(&order.amount, Asked::Usual).clear().map(money),
+        place_time: facts.map(|order| wire::time(order.placed_at)),
+        description: levels.show(&order.description, Asked::Usual).clear().cloned().unwrap_or_default(),
+        cancel_time: wire::time_optional(facts.and_then(|order| order.cancelled_at)),
+        recorded_by_id: facts.map(|order| order.recorded_by.to_string()).unwrap_or_default(),
     }
 }

@@ -1,16 +1,16 @@
 //! To the wire: what of a customer the caller gets. This is the one place where levels become fields.
 //!
 //! A field of a hidden layer is left out; a masked one is what the mask leaves; a sensitive one is clear only when it
-//! may be read and was asked for.
+//! may be read and was asked for. Values come here veiled, so there is nothing else that could be put into an answer.
 
 use revisit_bootstrap::wire;
-use revisit_permission::{Layer, Level, Mask};
+use revisit_permission::{Layer, Shown};
 use revisit_proto::customer::v1 as pb;
 
 use crate::{
     domain::{
-        contact::{ContactPoint, ContactType},
-        customer::CustomerKind,
+        contact::{ContactPoint, ContactType, ContactValue},
+        customer::{Customer, CustomerKind},
         field::{Field, Value, decimal_text},
     },
     operations::View,
@@ -21,12 +21,12 @@ fn text<T: ToString>(value: Option<T>) -> String {
 }
 
 pub fn customer(view: &View) -> pb::Customer {
-    let customer = &view.customer;
     let mut shown = pb::Customer {
-        customer_id: customer.id.to_string(),
-        contact_points: contact_points(view),
+        customer_id: view.id().to_string(),
+        contact_points: view.contact_points().filter_map(contact_point).collect(),
         fields: fields(view),
-        etag: customer.etag(),
+        etag: view.etag(),
+        grade_reason: view.grade_reason().cloned().unwrap_or_default(),
         levels: Layer::ALL
             .iter()
             .map(|layer| pb::LayerLevel {
@@ -36,19 +36,15 @@ pub fn customer(view: &View) -> pb::Customer {
             .collect(),
         ..pb::Customer::default()
     };
-    if view.levels.reads(Layer::Financial) {
-        shown.grade_reason = customer.grade_reason.clone().unwrap_or_default();
-    }
-    match view.levels.get(Layer::Basic) {
-        Level::Hidden => {}
-        Level::Masked => shown.name = Mask::Text.apply(&customer.name),
-        Level::Read | Level::Write => basic(view, &mut shown),
+    match view.basic() {
+        Shown::Hidden => {}
+        Shown::Masked(name) => shown.name = name,
+        Shown::Clear(customer) => basic(customer, &mut shown),
     }
     shown
 }
 
-fn basic(view: &View, shown: &mut pb::Customer) {
-    let customer = &view.customer;
+fn basic(customer: &Customer, shown: &mut pb::Customer) {
     shown.kind = match customer.kind {
         CustomerKind::Person => pb::CustomerKind::Person,
         CustomerKind::Company => pb::CustomerKind::Company,
@@ -74,16 +70,7 @@ fn basic(view: &View, shown: &mut pb::Customer) {
     shown.delete_time = wire::time_optional(customer.deleted_at);
 }
 
-fn contact_points(view: &View) -> Vec<pb::ContactPoint> {
-    let level = view.levels.get(Layer::Sensitive);
-    if level == Level::Hidden {
-        return Vec::new();
-    }
-    let clear = level >= Level::Read && view.clear.contact_points;
-    view.customer.contact_points.iter().map(|point| contact_point(point, clear)).collect()
-}
-
-fn contact_point(point: &ContactPoint, clear: bool) -> pb::ContactPoint {
+fn contact_point((point, value): (&ContactPoint, Shown<'_, ContactValue>)) -> Option<pb::ContactPoint> {
     let kind = match point.kind {
         ContactType::Phone => pb::ContactType::Phone,
         ContactType::Wechat => pb::ContactType::Wechat,
@@ -91,47 +78,32 @@ fn contact_point(point: &ContactPoint, clear: bool) -> pb::ContactPoint {
         ContactType::Company => pb::ContactType::Company,
         ContactType::RegistrationCode => pb::ContactType::RegistrationCode,
     };
-    pb::ContactPoint {
+    let (value, normal_form) = match value {
+        Shown::Hidden => return None,
+        Shown::Masked(masked) => (masked, String::new()),
+        Shown::Clear(clear) => (clear.input.clone(), clear.normal_form.clone()),
+    };
+    Some(pb::ContactPoint {
         contact_point_id: point.id.to_string(),
         r#type: kind.into(),
-        value: if clear { point.input.clone() } else { masked_contact(point) },
-        normal_form: if clear { point.normal_form.clone() } else { String::new() },
+        value,
+        normal_form,
         verified: point.verified,
         primary: point.primary,
-    }
-}
-
-/// The masked form is that of the normal form, so that it does not tell how somebody typed.
-pub fn masked_contact(point: &ContactPoint) -> String {
-    let plain = if point.kind == ContactType::Company { &point.input } else { &point.normal_form };
-    point.kind.mask().apply(plain)
+    })
 }
 
 fn fields(view: &View) -> Vec<pb::FieldValue> {
-    let shown = view.fields.iter().filter_map(|field| {
-        let value = view.customer.field(field.id)?;
-        let value = match view.levels.get(field.layer) {
-            Level::Hidden => return None,
-            Level::Masked => masked(value),
-            Level::Read | Level::Write if field.layer == Layer::Sensitive && !view.clear.field(&field.key) => {
-                masked(value)
-            }
-            Level::Read | Level::Write => clear(value),
-        };
-        Some(pb::FieldValue { key: field.key.clone(), value: Some(value) })
-    });
-    shown.collect()
+    let shown = |field: &Field| Some(pb::FieldValue { key: field.key.clone(), value: Some(value(view, field)?) });
+    view.fields.iter().filter_map(shown).collect()
 }
 
-fn masked(value: &Value) -> pb::field_value::Value {
-    let text = match value {
-        Value::Text(text) => Mask::Text.apply(text),
-        // Any part of a number or a date would narrow it down.
-        Value::Number(_) | Value::Date(_) | Value::Choices(_) | Value::Truth(_) | Value::Money { .. } => {
-            "****".to_owned()
-        }
-    };
-    pb::field_value::Value::Masked(text)
+fn value(view: &View, field: &Field) -> Option<pb::field_value::Value> {
+    match view.value(field) {
+        Shown::Hidden => None,
+        Shown::Masked(masked) => Some(pb::field_value::Value::Masked(masked)),
+        Shown::Clear(value) => Some(clear(value)),
+    }
 }
 
 fn clear(value: &Value) -> pb::field_value::Value {
@@ -150,20 +122,13 @@ fn clear(value: &Value) -> pb::field_value::Value {
 
 /// A value as text, for an export: as far as the caller gets it.
 pub fn field_text(view: &View, field: &Field) -> String {
-    let Some(value) = view.customer.field(field.id) else { return String::new() };
-    let level = view.levels.get(field.layer);
-    let hide = level == Level::Masked || (field.layer == Layer::Sensitive && !view.clear.field(&field.key));
-    if level == Level::Hidden {
-        return String::new();
-    }
-    match if hide { masked(value) } else { clear(value) } {
-        pb::field_value::Value::Text(text)
-        | pb::field_value::Value::Number(text)
-        | pb::field_value::Value::Date(text)
-        | pb::field_value::Value::Masked(text) => text,
-        pb::field_value::Value::Choices(choices) => choices.keys.join(";"),
-        pb::field_value::Value::Truth(truth) => truth.to_string(),
-        pb::field_value::Value::Money(money) => {
+    use pb::field_value::Value as Shown;
+    match value(view, field) {
+        None => String::new(),
+        Some(Shown::Text(text) | Shown::Number(text) | Shown::Date(text) | Shown::Masked(text)) => text,
+        Some(Shown::Choices(choices)) => choices.keys.join(";"),
+        Some(Shown::Truth(truth)) => truth.to_string(),
+        Some(Shown::Money(money)) => {
             let (whole, rest) = (money.minor_units / 100, (money.minor_units % 100).abs());
             format!("{whole}.{rest:02} {}", money.currency)
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use revisit_bootstrap::{Principal, Reply, authenticated, idempotency::Repeatable, reply, wire};
 use revisit_core::{Input, Timestamp, page::Page};
+use revisit_permission::{Asked, Levels, Shown};
 use revisit_proto::customer::v1::{self as pb, timeline_server::Timeline};
 use tonic::Request;
 
@@ -11,7 +12,7 @@ use crate::{
     App,
     domain::{
         Error,
-        timeline::{CHANNELS, Direction, Entry, EntryKind, NOTE_MAX},
+        timeline::{CHANNELS, Direction, Entry, EntryKind, NOTE_MAX, Words},
     },
     operations::timeline,
     store::timeline::{place_bytes, read_place},
@@ -27,10 +28,10 @@ impl Timeline for Served {
             async {
                 let mut input = Input::default();
                 let repeat = Repeatable::read(&mut input, &message.request_id, "AddNote", &message);
-                let mut entry = self.entry(&who, &mut input, EntryKind::Note, (&message.customer_id, None));
-                entry.text = Some(input.lines("text", &message.text, 1..=NOTE_MAX));
+                let entry = self.entry(&who, &mut input, EntryKind::Note, (&message.customer_id, None));
+                let entry = entry.text(Some(input.lines("text", &message.text, 1..=NOTE_MAX)));
                 input.finish()?;
-                timeline::add(&self.0, &who, entry, repeat).await.map(show)
+                timeline::add(&self.0, &who, entry, repeat).await.map(|(entry, levels)| show(&entry, &levels))
             }
             .await,
         )
@@ -51,9 +52,9 @@ impl Timeline for Served {
                 entry.direction = i16::try_from(message.direction).ok().and_then(Direction::from_stored);
                 input.require(entry.direction.is_some(), "direction", "must be inbound or outbound");
                 let text = input.lines("text", &message.text, 0..=NOTE_MAX);
-                entry.text = (!text.is_empty()).then_some(text);
+                let entry = entry.text((!text.is_empty()).then_some(text));
                 input.finish()?;
-                timeline::add(&self.0, &who, entry, repeat).await.map(show)
+                timeline::add(&self.0, &who, entry, repeat).await.map(|(entry, levels)| show(&entry, &levels))
             }
             .await,
         )
@@ -71,9 +72,9 @@ impl Timeline for Served {
                 input.require(after != Some(None), "page_token", "was not made by this list");
                 input.finish()?;
                 let size = page.size as usize;
-                let (entries, next) = timeline::list(&self.0, &who, customer, after.flatten(), size).await?;
+                let (entries, levels, next) = timeline::list(&self.0, &who, customer, after.flatten(), size).await?;
                 Ok::<_, Error>(pb::ListTimelineResponse {
-                    entries: entries.into_iter().map(show).collect(),
+                    entries: entries.iter().map(|entry| show(entry, &levels)).collect(),
                     next_page_token: next.map(|next| page.token(&place_bytes(next))).unwrap_or_default(),
                 })
             }
@@ -96,19 +97,25 @@ impl Served {
     }
 }
 
-fn show(entry: Entry) -> pb::TimelineEntry {
+/// An entry of a layer that is hidden from its reader is not read at all.
+fn show(entry: &Entry, levels: &Levels) -> pb::TimelineEntry {
+    let words = match levels.show(&entry.words, Asked::Usual) {
+        Shown::Hidden => Words::default(),
+        Shown::Masked(masked) => masked,
+        Shown::Clear(words) => words.clone(),
+    };
     pb::TimelineEntry {
         entry_id: entry.id.to_string(),
         customer_id: entry.customer.to_string(),
         kind: i32::from(entry.kind as i16),
-        layer: entry.layer.name().to_owned(),
+        layer: entry.words.layer().name().to_owned(),
         event_time: Some(wire::time(entry.happened_at)),
         actor_id: entry.actor.map(|actor| actor.to_string()).unwrap_or_default(),
-        channel: entry.channel.unwrap_or_default(),
+        channel: entry.channel.clone().unwrap_or_default(),
         direction: entry.direction.map_or(0, |direction| i32::from(direction as i16)),
-        text: entry.text.unwrap_or_default(),
-        from: entry.from.unwrap_or_default(),
-        to: entry.to.unwrap_or_default(),
+        text: words.text.unwrap_or_default(),
+        from: words.from.unwrap_or_default(),
+        to: words.to.unwrap_or_default(),
         reference_id: entry.reference.map(|reference| reference.to_string()).unwrap_or_default(),
     }
 }

@@ -35,7 +35,7 @@ pub async fn delete_all(
     let (mut answers, mut reasons, mut is_whole) = (Vec::new(), Vec::new(), true);
     for id in ids.iter().copied() {
         let answer = lifecycle::delete(app, who, id, Asked::default()).await;
-        let kept = |view: &View| view.customer.version.to_string();
+        let kept = |view: &View| view.etag();
         reasons.push(answer.as_ref().map_or_else(|error| error.reason().to_owned(), kept));
         let answer = answer.map_err(|error| {
             let reason = error.reason().to_owned();

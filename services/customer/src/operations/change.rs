@@ -19,6 +19,7 @@ use crate::{
         Error,
         contact::{self, ContactPoint},
         customer::{Customer, Draft},
+        field::Field,
     },
     store::{
         self,
@@ -217,7 +218,38 @@ pub async fn update(
     asked: Asked,
 ) -> Result<View, Error> {
     let asking = Asking { who, id, action: Action::CustomerUpdate, asked: &asked };
-    apply(app, asking, |before, catalogue| plan_update(app, before, &draft, &mask, catalogue)).await
+    apply(app, asking, |before, catalogue| {
+        // Before anything is compared with what is there: a refusal tells of the levels and never of a value.
+        let levels = who.decide(Action::CustomerUpdate, &before.row())?.levels();
+        named(&draft, &mask, catalogue).iter().try_for_each(|(layer, field)| require_write(&levels, *layer, field))?;
+        plan_update(app, before, &draft, &mask, catalogue)
+    })
+    .await
+}
+
+/// What an update names, by layer: said by the request and the catalogue alone. All values are every field's, whether
+/// or not the customer has one.
+fn named(draft: &Draft, mask: &Mask, catalogue: &Catalogue) -> Vec<(Layer, String)> {
+    let basic = [
+        (mask.kind, "kind"),
+        (mask.name, "name"),
+        (mask.vip, "vip"),
+        (mask.tags, "tags"),
+        (mask.city, "city"),
+        (mask.source, "source"),
+        (mask.birthday, "birthday"),
+        (mask.contract_end, "contract_end"),
+        (mask.external_id, "external_id"),
+    ];
+    let basic = basic.into_iter().filter(|(named, _)| *named).map(|(_, field)| (Layer::Basic, field.to_owned()));
+    let points = mask.contact_points.then(|| (Layer::Sensitive, "contact_points".to_owned()));
+    let fields = catalogue.fields.iter().filter(|field| is_named(field, draft, mask));
+    let fields = fields.map(|field| (field.layer, format!("fields.{}", field.key)));
+    basic.chain(points).chain(fields).collect()
+}
+
+fn is_named(field: &Field, draft: &Draft, mask: &Mask) -> bool {
+    (mask.all_fields && field.retired_at.is_none()) || draft.fields.iter().any(|(key, _)| *key == field.key)
 }
 
 /// The customer with the masked parts of the draft in place.
@@ -229,55 +261,43 @@ pub fn plan_update(
     catalogue: &Catalogue,
 ) -> Result<Planned, Error> {
     let mut after = before.clone();
-    let mut layers = Vec::new();
     let mut input = Input::default();
-    let mut write = |written: bool, field: &str| {
-        if written {
-            layers.push((Layer::Basic, field.to_owned()));
-        }
-        written
-    };
-    if write(mask.kind, "kind") {
+    if mask.kind {
         after.kind = draft.kind.unwrap_or(after.kind);
     }
-    if write(mask.name, "name") {
+    if mask.name {
         draft.name.clone_into(&mut after.name);
     }
-    if write(mask.vip, "vip") {
+    if mask.vip {
         after.vip = draft.vip;
     }
-    if write(mask.tags, "tags") {
+    if mask.tags {
         after.tags.clone_from(&draft.tags);
     }
     let words = [
-        (mask.city, "city", &draft.city, &mut after.city),
-        (mask.source, "source", &draft.source, &mut after.source),
-        (mask.birthday, "birthday", &draft.birthday, &mut after.birthday),
-        (mask.contract_end, "contract_end", &draft.contract_end, &mut after.contract_end),
-        (mask.external_id, "external_id", &draft.external_id, &mut after.external_id),
+        (mask.city, &draft.city, &mut after.city),
+        (mask.source, &draft.source, &mut after.source),
+        (mask.birthday, &draft.birthday, &mut after.birthday),
+        (mask.contract_end, &draft.contract_end, &mut after.contract_end),
+        (mask.external_id, &draft.external_id, &mut after.external_id),
     ];
-    for (masked, name, new, old) in words {
-        if write(masked, name) {
+    for (written, new, old) in words {
+        if written {
             old.clone_from(new);
         }
     }
     if mask.contact_points {
-        layers.push((Layer::Sensitive, "contact_points".to_owned()));
         after.contact_points = contact_points(app, &mut input, &before, draft, mask.add_contact_points);
     }
     let values = customers::values(&mut input, draft, &catalogue.fields);
-    for field in catalogue.fields.iter() {
-        let named = draft.fields.iter().any(|(key, _)| *key == field.key);
-        let writable = field.retired_at.is_none();
-        if named || (mask.all_fields && writable && before.field(field.id).is_some()) {
-            layers.push((field.layer, format!("fields.{}", field.key)));
-            after.fields.retain(|(id, _)| *id != field.id);
-        }
+    for field in catalogue.fields.iter().filter(|field| is_named(field, draft, mask)) {
+        after.fields.retain(|(id, _)| *id != field.id);
     }
     after.fields.extend(values);
     input.finish()?;
     let contents = mask.kind || mask.name || mask.city || mask.contact_points;
     let change = Change::update(before, after);
+    let layers = named(draft, mask, catalogue);
     Ok(Planned::new(if contents { change.with_contents() } else { change }, layers))
 }
 

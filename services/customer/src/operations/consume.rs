@@ -110,11 +110,10 @@ async fn outcome_recorded(
     let stamp = outcome.time_micros.to_be_bytes();
     let id = TimelineEntryId::derived("revisit customer outcome entry", &[&parts[0], &parts[1], &stamp]);
     let mut entry = Entry::new(EntryKind::FollowUp, tenant, customer, id, at).about(task);
+    let result = (!outcome.result.is_empty()).then(|| outcome.result.clone());
+    entry = entry.change(None, result);
     entry.actor = outcome.recorded_by_id.parse::<SubjectId>().ok();
     entry.channel = (!outcome.channel.is_empty()).then(|| outcome.channel.clone());
-    entry.to = (!outcome.result.is_empty()).then(|| outcome.result.clone());
-    if outcome.sensitive {
-        entry.layer = Layer::Review;
-    }
+    let entry = if outcome.sensitive { entry.reviewed() } else { entry };
     Ok(store::timeline::add_heard(tx, &app.store, worker, &entry).await?)
 }

@@ -6,8 +6,11 @@ use revisit_bootstrap::{
     Principal, audit,
     idempotency::{Once, Repeatable},
 };
-use revisit_core::{Input, Timestamp, id::CustomerId};
-use revisit_permission::{Action, Decision, Layer, Permits, Scope};
+use revisit_core::{
+    Input, Timestamp,
+    id::{CustomerId, FieldId},
+};
+use revisit_permission::{Action, Decision, Layer, Permits, Scope, Veiled};
 
 use super::{Clear, TRIES_MAX, View, is_open, living, matching, once, require_write};
 use crate::{
@@ -149,7 +152,7 @@ pub fn compose(app: &App, who: &Principal, draft: &Draft, catalogue: &Catalogue)
 }
 
 /// The draft's values by field, checked; those that are to be removed are left out.
-pub fn values(input: &mut Input, draft: &Draft, fields: &[Field]) -> Vec<(revisit_core::id::FieldId, field::Value)> {
+pub fn values(input: &mut Input, draft: &Draft, fields: &[Field]) -> Vec<(FieldId, Veiled<field::Value>)> {
     let mut values = Vec::new();
     for (key, value) in &draft.fields {
         let path = format!("fields.{key}");
@@ -162,7 +165,7 @@ pub fn values(input: &mut Input, draft: &Draft, fields: &[Field]) -> Vec<(revisi
             continue;
         }
         match value.clone().map(|value| field::check(field, value)) {
-            Some(Ok(value)) => values.push((field.id, value)),
+            Some(Ok(value)) => values.push((field.id, Veiled::new(field.layer, value))),
             Some(Err(rule)) => input.refuse(path, rule),
             None => {}
         }
@@ -220,11 +223,11 @@ pub async fn disclose(app: &App, who: &Principal, scope: &Scope, views: Vec<View
     // One entry for what was disclosed alike, by the same right.
     let mut groups: Vec<(Vec<String>, Decision, Vec<uuid::Uuid>)> = Vec::new();
     for view in &views {
-        let (disclosed, id) = (view.disclosed(), view.customer.id);
+        let (disclosed, id) = (view.disclosed(), view.id());
         if disclosed.is_empty() {
             continue;
         }
-        let decision = scope.decision_on(&view.customer.row()).ok_or(Error::NoSuchCustomer(id))?;
+        let decision = scope.decision_on(&view.row()).ok_or(Error::NoSuchCustomer(id))?;
         let alike = |(fields, by, _): &&mut (Vec<String>, Decision, Vec<uuid::Uuid>)| {
             *fields == disclosed && by.witness == decision.witness
         };

@@ -16,8 +16,9 @@ use crate::{
         Error,
         customer::Customer,
         matching::{self, BUDGET_PER_HOUR, Key, KeyKind, MATCHES_MAX},
+        order::Order,
     },
-    store::{self, load::Depth, orders::Order},
+    store::{self, load::Depth},
 };
 
 pub const HOUR_MICROS: i64 = 3_600_000_000;
@@ -151,7 +152,7 @@ pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<An
     for ids in found.ids().chunks(HOLDERS_READ) {
         seen.extend(readable(app, who, ids).await?);
     }
-    let told = found.told_of(&seen.iter().map(|view| view.customer.id).collect::<Vec<_>>());
+    let told = found.told_of(&seen.iter().map(|view| view.id()).collect::<Vec<_>>());
     if !told.is_empty() {
         spend(app, who, &scope, &told).await?;
     }
@@ -159,7 +160,7 @@ pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<An
     let keys = asked.into_iter().map(|kind| (kind, found.holders.iter().any(|(_, held)| *held == kind))).collect();
     let mut matches = Vec::new();
     for (id, keys) in found.matches {
-        let place = seen.iter().position(|view| view.customer.id == id);
+        let place = seen.iter().position(|view| view.id() == id);
         let seen = place.map(|place| seen.swap_remove(place));
         let owner_team = if seen.is_some() { String::new() } else { owner_team(app, who, id).await? };
         matches.push(Match { keys, seen, owner_team });

@@ -48,14 +48,14 @@ pub async fn saved(
 ) -> Result<Customer, Error> {
     let id = change.after.id;
     let saved = save::save(tx, store, permits, vec![change]).await?.pop().ok_or(Error::NoSuchCustomer(id))?;
-    once.keep(tx, &kept(&saved)).await?;
+    once.keep(tx, &kept(saved.id, saved.version)).await?;
     Ok(saved)
 }
 
 /// Keeps which customer a write has answered that had nothing to change.
 pub async fn keep(app: &App, permit: &impl Permit, once: Once<'_>, view: View) -> Result<View, Error> {
     if once.is_kept() {
-        let kept = kept(&view.customer);
+        let kept = kept(view.id(), view.version());
         app.store.database.write(permit, async |tx| once.keep(tx, &kept).await.map_err(Error::from)).await?;
     }
     Ok(view)
@@ -84,8 +84,8 @@ pub async fn seen(app: &App, once: Once<'_>, id: CustomerId, version: i64) -> Re
     }
 }
 
-fn kept(customer: &Customer) -> Vec<u8> {
-    [customer.id.uuid().as_bytes().as_slice(), &customer.version.to_be_bytes()].concat()
+fn kept(id: CustomerId, version: i64) -> Vec<u8> {
+    [id.uuid().as_bytes().as_slice(), &version.to_be_bytes()].concat()
 }
 
 fn read(kept: &[u8]) -> Result<(CustomerId, i64), Failure> {

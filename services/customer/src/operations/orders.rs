@@ -8,23 +8,21 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, OrderId},
 };
-use revisit_permission::{Action, Decided, Layer};
+use revisit_permission::{Action, Decided, Layer, Levels, Purpose};
 use revisit_proto::customer::v1 as pb;
 
 use super::{TRIES_MAX, customers, matching::refuse_order_taken, require_write, widening::refuse_widening};
 use crate::{
     App,
-    domain::{Error, customer::Customer, grade, timeline::EntryKind},
-    store::{
-        self,
-        load::Depth,
-        orders::{Order, Which},
-        save::Change,
-    },
+    domain::{Error, customer::Customer, grade, order::Order, timeline::EntryKind},
+    store::{self, load::Depth, orders::Which, save::Change},
 };
 
+/// An order and how much of it the caller gets.
+pub type Read = (Order, Levels);
+
 /// Records an order and regrades its customer.
-pub async fn record(app: &App, who: &Principal, order: Order, repeat: Option<Repeatable>) -> Result<Order, Error> {
+pub async fn record(app: &App, who: &Principal, order: Order, repeat: Option<Repeatable>) -> Result<Read, Error> {
     let mut tries = 1;
     loop {
         match record_once(app, who, order.clone(), repeat.as_ref()).await {
@@ -34,7 +32,7 @@ pub async fn record(app: &App, who: &Principal, order: Order, repeat: Option<Rep
     }
 }
 
-async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&Repeatable>) -> Result<Order, Error> {
+async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&Repeatable>) -> Result<Read, Error> {
     let (customer, decided) = may_record(app, who, order.customer).await?;
     let once = Once::new(who, repeat);
     // A repeat is asked nothing that costs of a budget.
@@ -62,7 +60,7 @@ async fn record_once(app: &App, who: &Principal, order: Order, repeat: Option<&R
             )
             .keyed(order.customer.uuid()),
         );
-        let amount = format!("{}.{:02} {}", order.amount_minor / 100, order.amount_minor % 100, order.currency);
+        let amount = order.amount.lift(Purpose::Entrust).text();
         regrade_after((app, who), tx, decided, customer, (order.id, order.placed_at, Some(amount))).await?;
         Ok(order)
     })
@@ -83,7 +81,7 @@ async fn write_order(
     (who, repeat): (&Principal, Option<&Repeatable>),
     (customer, decided): (Customer, Decided),
     work: impl AsyncFnOnce(&Tx, Customer, &Decided) -> Result<Order, Error>,
-) -> Result<Order, Error> {
+) -> Result<Read, Error> {
     let of = customer.id;
     let write = app.store.database.write(&decided, async |tx| {
         let find = async |id| {
@@ -98,7 +96,7 @@ async fn write_order(
         };
         Once::new(who, repeat).row(tx, find, work).await
     });
-    write.await
+    Ok((write.await?, decided.levels()))
 }
 
 /// Cancels an order: it counts no longer.
@@ -107,7 +105,7 @@ pub async fn cancel(
     who: &Principal,
     (customer, id): (CustomerId, OrderId),
     repeat: Option<Repeatable>,
-) -> Result<Order, Error> {
+) -> Result<Read, Error> {
     let may = may_record(app, who, customer).await?;
     write_order(app, (who, repeat.as_ref()), may, async |tx, customer, decided| {
         let found = store::orders::find(tx, &app.store, decided, customer.id, Which::Id(id)).await?;
@@ -162,24 +160,23 @@ pub fn graded(app: &App, before: Customer, verdict: grade::Verdict, now: Timesta
     if moved { change.entry(entry) } else { change }
 }
 
-/// A page of a customer's orders and the place behind it.
+/// A page of a customer's orders, how much of them the caller gets, and whether more follow.
 pub async fn list(
     app: &App,
     who: &Principal,
     customer: CustomerId,
     after: Option<(i64, uuid::Uuid)>,
     size: usize,
-) -> Result<(Vec<Order>, bool, bool), Error> {
+) -> Result<(Vec<Order>, Levels, bool), Error> {
     let customer = find(app, who, customer).await?;
     let decided = who.decide(Action::CustomerOrderView, &customer.row())?;
-    let amounts = decided.levels().reads(Layer::Financial);
     let read = app.store.database.read(&decided, async |tx| {
         store::orders::page(tx, &app.store, &decided, customer.id, (after, size as u64 + 1)).await
     });
     let mut orders = read.await?;
     let more = orders.len() > size;
     orders.truncate(size);
-    Ok((orders, more, amounts))
+    Ok((orders, decided.levels(), more))
 }
 
 /// The customer if the caller may view it, or may see orders of it: finance views no contacts, and a cashier views

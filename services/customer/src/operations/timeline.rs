@@ -6,7 +6,7 @@ use revisit_bootstrap::{
 };
 use revisit_core::id::{CustomerId, TimelineEntryId};
 use revisit_event::Draft;
-use revisit_permission::{Action, Layer, Level, Mask};
+use revisit_permission::{Action, Layer, Level, Levels};
 use revisit_proto::customer::v1 as pb;
 
 use super::require_write;
@@ -20,7 +20,12 @@ use crate::{
 };
 
 /// Adds a note or a touch. Needs the right to note and to write the history, nothing else.
-pub async fn add(app: &App, who: &Principal, entry: Entry, repeat: Option<Repeatable>) -> Result<Entry, Error> {
+pub async fn add(
+    app: &App,
+    who: &Principal,
+    entry: Entry,
+    repeat: Option<Repeatable>,
+) -> Result<(Entry, Levels), Error> {
     app.reading(who)?;
     let scope = who
         .scope(Action::CustomerNote)
@@ -52,17 +57,17 @@ pub async fn add(app: &App, who: &Principal, entry: Entry, repeat: Option<Repeat
         };
         Once::new(who, repeat.as_ref()).row(tx, find, work).await
     });
-    write.await
+    Ok((write.await?, decided.levels()))
 }
 
-/// A page of entries as the caller may see them, and the place behind it.
+/// A page of entries, how much of them the caller gets, and the place behind it.
 pub async fn list(
     app: &App,
     who: &Principal,
     customer: CustomerId,
     after: Option<Place>,
     size: usize,
-) -> Result<(Vec<Entry>, Option<Place>), Error> {
+) -> Result<(Vec<Entry>, Levels, Option<Place>), Error> {
     app.reading(who)?;
     let scope = who.scope(Action::CustomerView).map_err(|_| Error::NoSuchCustomer(customer))?;
     let read = app
@@ -79,17 +84,5 @@ pub async fn list(
     let more = entries.len() > size;
     entries.truncate(size);
     let next = entries.last().filter(|_| more).map(|entry| (entry.happened_at.micros(), entry.id.uuid()));
-    for entry in &mut entries {
-        if levels.get(entry.layer) == Level::Masked {
-            mask(entry);
-        }
-    }
-    Ok((entries, next))
-}
-
-/// Who reads a layer masked learns that something happened, when and by whom.
-fn mask(entry: &mut Entry) {
-    entry.text = entry.text.as_deref().map(|text| Mask::Text.apply(text));
-    entry.from = entry.from.as_ref().map(|_| "****".to_owned());
-    entry.to = entry.to.as_ref().map(|_| "****".to_owned());
+    Ok((entries, levels, next))
 }

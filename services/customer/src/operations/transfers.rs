@@ -360,6 +360,6 @@ pub async fn orphans(app: &App, who: &Principal) -> Result<Option<OrphanReport>,
     let read = app.store.database.read(&decided, async |tx| store::duty::orphan_report(tx, &decided).await);
     let Some(mut report) = read.await? else { return Ok(None) };
     let seen = super::customers::get_all(app, who, &report.customers, &Clear::default()).await?;
-    report.customers = seen.into_iter().map(|view| view.customer.id).collect();
+    report.customers = seen.into_iter().map(|view| view.id()).collect();
     Ok(Some(report))
 }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 pub use place::Place;
 use revisit_bootstrap::database::Tx;
 use revisit_core::id::{CustomerId, TenantId};
-use revisit_permission::{Levels, Row, Scope, Worker, merge_pages};
+use revisit_permission::{Levels, Row, Scope, Veiled, Worker, merge_pages};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
     sea_query::{Condition, Expr, ExprTrait, Order as Direction},
@@ -288,7 +288,7 @@ pub(super) async fn complete(tx: &Tx, tenant: TenantId, mut customers: Vec<Custo
         {
             let field = fields.iter().find(|field| field.id.uuid() == group[0].field_id);
             if let Some((field, value)) = field.and_then(|field| Some((field, rows::value(group, field.kind)?))) {
-                customers[place[&group[0].customer_id]].fields.push((field.id, value));
+                customers[place[&group[0].customer_id]].fields.push((field.id, Veiled::new(field.layer, value)));
             }
         }
     }

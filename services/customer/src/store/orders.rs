@@ -5,7 +5,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, OrderId, SubjectId, TenantId},
 };
-use revisit_permission::{Decided, Permit, Worker};
+use revisit_permission::{Decided, Permit, Purpose, Worker};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Condition, Expr, ExprTrait},
@@ -16,25 +16,13 @@ use super::{Store, entity::customer_order, save::insert_all, sealed};
 use crate::domain::{
     Error,
     grade::{Scheme, Spending},
+    order::{Amount, Order},
 };
-
-/// An order; its description is in clear in memory only.
-#[derive(Clone)]
-pub struct Order {
-    pub id: OrderId,
-    pub customer: CustomerId,
-    pub external_id: Option<String>,
-    pub amount_minor: i64,
-    pub currency: String,
-    pub placed_at: Timestamp,
-    pub description: String,
-    pub cancelled_at: Option<Timestamp>,
-    pub recorded_by: SubjectId,
-}
 
 pub async fn insert(tx: &Tx, store: &Store, permit: &Decided, order: &Order) -> Result<(), Error> {
     let owner = (permit.tenant(), order.customer);
-    let sealed = match order.description.as_str() {
+    let amount = order.amount.lift(Purpose::Store);
+    let sealed = match order.description.lift(Purpose::Store).as_str() {
         "" => None,
         text => Some(sealed::seal_order(tx, store, owner, order.id.uuid(), text).await?),
     };
@@ -43,8 +31,8 @@ pub async fn insert(tx: &Tx, store: &Store, permit: &Decided, order: &Order) -> 
         order_id: order.id.uuid(),
         customer_id: order.customer.uuid(),
         external_id: order.external_id.clone(),
-        amount_minor: order.amount_minor,
-        currency: order.currency.clone(),
+        amount_minor: amount.minor_units,
+        currency: amount.currency.clone(),
         placed_at: order.placed_at.micros(),
         sealed,
         cancelled_at: order.cancelled_at.map(Timestamp::micros),
@@ -149,10 +137,9 @@ async fn opened(tx: &Tx, store: &Store, row: customer_order::Model) -> Result<Or
         id: OrderId::from_uuid(row.order_id),
         customer: CustomerId::from_uuid(row.customer_id),
         external_id: row.external_id,
-        amount_minor: row.amount_minor,
-        currency: row.currency,
+        amount: Amount::veiled(row.amount_minor, row.currency),
         placed_at: Timestamp::from_micros(row.placed_at),
-        description,
+        description: Order::described(description),
         cancelled_at: row.cancelled_at.map(Timestamp::from_micros),
         recorded_by: SubjectId::from_uuid(row.recorded_by),
     })

@@ -4,7 +4,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, DepartmentId, FieldId, JobId, SubjectId, TaskId, TeamId, TenantId},
 };
-use revisit_permission::{Layer, Level, Levels, TaskHolder};
+use revisit_permission::{Layer, Level, Levels, Purpose, TaskHolder, Veiled};
 
 use super::entity::{customer, field_value, task_holder};
 use crate::domain::{
@@ -26,7 +26,7 @@ pub fn customer(row: customer::Model) -> Customer {
         ownership_epoch: row.ownership_epoch,
         stage: row.stage,
         grade: row.grade,
-        grade_reason: row.grade_reason,
+        grade_reason: row.grade_reason.map(|reason| Veiled::new(Layer::Financial, reason)),
         graded_at: Timestamp::from_micros(row.graded_at),
         vip: row.vip,
         pooled: row.pooled,
@@ -58,7 +58,7 @@ pub fn customer_row(customer: &Customer) -> customer::Model {
         ownership_epoch: customer.ownership_epoch,
         stage: customer.stage.clone(),
         grade: customer.grade.clone(),
-        grade_reason: customer.grade_reason.clone(),
+        grade_reason: customer.grade_reason.as_ref().map(|reason| reason.lift(Purpose::Store).clone()),
         graded_at: customer.graded_at.micros(),
         vip: customer.vip,
         pooled: customer.pooled,

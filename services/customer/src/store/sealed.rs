@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use revisit_bootstrap::{database::Tx, seal::Place};
 use revisit_core::id::{ContactPointId, CustomerId, FieldId, TenantId, TimelineEntryId};
+use revisit_permission::{Purpose, Veiled};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::domain::{
     Error,
-    contact::{ContactPoint, ContactType},
+    contact::{ContactPoint, ContactType, ContactValue},
     customer::Customer,
     field::Value,
     matching::Key,
@@ -72,11 +73,11 @@ pub(super) async fn open(tx: &Tx, store: &Store, customers: &mut [&mut Customer]
         let Some(plain) = keys.open(row.customer_id, contact(row.contact_point_id), &row.sealed)? else { continue };
         let plain = text(&plain);
         let (input, normal_form) = plain.split_once(SEPARATOR).unwrap_or((&plain, &plain));
+        let kind = ContactType::from_stored(row.kind).unwrap_or(ContactType::Company);
         customers[place[&row.customer_id]].contact_points.push(ContactPoint {
             id: ContactPointId::from_uuid(row.contact_point_id),
-            kind: ContactType::from_stored(row.kind).unwrap_or(ContactType::Company),
-            input: input.to_owned(),
-            normal_form: normal_form.to_owned(),
+            kind,
+            value: ContactValue::veiled(kind, input.to_owned(), normal_form.to_owned()),
             verified: row.verified,
             primary: row.is_primary,
         });
@@ -87,7 +88,7 @@ pub(super) async fn open(tx: &Tx, store: &Store, customers: &mut [&mut Customer]
         let Some(plain) = keys.open(row.customer_id, value(row.field_id), sealed)? else { continue };
         let field = fields.iter().find(|field| field.id.uuid() == row.field_id);
         if let Some((field, value)) = field.and_then(|field| Some((field, rows::from_sealed(field, &text(&plain))?))) {
-            customers[place[&row.customer_id]].fields.push((field.id, value));
+            customers[place[&row.customer_id]].fields.push((field.id, Veiled::new(field.layer, value)));
         }
     }
     Ok(())
@@ -104,7 +105,8 @@ pub(super) async fn contact_rows(
     let mut sealed = Vec::new();
     for customer in customers {
         for (ordinal, point) in customer.contact_points.iter().enumerate() {
-            let plain = format!("{}{SEPARATOR}{}", point.input, point.normal_form);
+            let value = point.value.lift(Purpose::Store);
+            let plain = format!("{}{SEPARATOR}{}", value.input, value.normal_form);
             sealed.push(contact_point::Model {
                 tenant_id: customer.tenant.uuid(),
                 customer_id: customer.id.uuid(),
@@ -124,7 +126,7 @@ pub(super) async fn contact_rows(
 pub(super) async fn value_rows(
     tx: &Tx,
     store: &Store,
-    values: &[(&Customer, &(FieldId, Value))],
+    values: &[(&Customer, &(FieldId, Veiled<Value>))],
 ) -> Result<Vec<field_value::Model>, Error> {
     let Some(tenant) = values.first().map(|(customer, _)| customer.tenant) else { return Ok(Vec::new()) };
     let fields = catalogue::fields(tx, tenant).await?;
@@ -134,6 +136,7 @@ pub(super) async fn value_rows(
     let keys = store.sealer.keys_to_write(tx, tenant, &owners).await?;
     let mut added = Vec::new();
     for (customer, (field, plain)) in values {
+        let plain = plain.lift(Purpose::Store);
         if !is_sealed(*field) {
             added.extend(rows::value_rows(customer, *field, Some(plain)));
             continue;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use revisit_bootstrap::database::Tx;
 use revisit_core::id::{CustomerId, SegmentId, TenantId};
 use revisit_event::outbox::APPEND_MAX;
-use revisit_permission::{Layer, Levels, Scope};
+use revisit_permission::{Asked, Levels, Scope};
 use revisit_proto::customer::v1 as pb;
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter,
@@ -211,8 +211,8 @@ pub fn watched_value(fields: &[Field], name: &str, customer: &Customer) -> Optio
         "contract_end" => customer.contract_end.clone(),
         key => {
             let key = key.strip_prefix("fields.").unwrap_or(key);
-            let field = fields.iter().find(|field| field.key == key && field.layer == Layer::Basic)?;
-            match customer.field(field.id)? {
+            let field = fields.iter().find(|field| field.key == key)?;
+            match Levels::EVENT.show(customer.field(field.id)?, Asked::Usual).clear()? {
                 Value::Date(date) => Some(date.clone()),
                 Value::Text(_) | Value::Number(_) | Value::Choices(_) | Value::Truth(_) | Value::Money { .. } => None,
             }

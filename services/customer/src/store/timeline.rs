@@ -5,14 +5,14 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, SubjectId, TenantId, TimelineEntryId},
 };
-use revisit_permission::{Decided, Layer};
+use revisit_permission::{Decided, Layer, Purpose, Veiled};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{Store, entity::timeline_entry, save::insert_all_on, sealed};
 use crate::domain::{
     Error,
-    timeline::{Direction, Entry, EntryKind},
+    timeline::{Direction, Entry, EntryKind, Words},
 };
 
 /// Place in a timeline: where the next page begins.
@@ -34,7 +34,8 @@ pub(super) async fn insert(tx: &Tx, store: &Store, entries: &[&Entry]) -> Result
     if entries.is_empty() {
         return Ok(());
     }
-    let texts: Vec<_> = entries.iter().filter_map(|entry| Some((*entry, entry.text.as_deref()?))).collect();
+    let texts: Vec<_> =
+        entries.iter().filter_map(|entry| Some((*entry, entry.words.lift(Purpose::Store).text.as_deref()?))).collect();
     let sealed = sealed::entry_texts(tx, store, &texts).await?;
     let rows = entries.iter().map(|entry| timeline_entry::Model {
         tenant_id: entry.tenant.uuid(),
@@ -42,13 +43,13 @@ pub(super) async fn insert(tx: &Tx, store: &Store, entries: &[&Entry]) -> Result
         happened_at: entry.happened_at.micros(),
         entry_id: entry.id.uuid(),
         kind: entry.kind as i16,
-        layer: entry.layer.name().to_owned(),
+        layer: entry.words.layer().name().to_owned(),
         actor_id: entry.actor.map(SubjectId::uuid),
         channel: entry.channel.clone(),
         direction: entry.direction.map(|direction| direction as i16),
         sealed: sealed.get(&entry.id).cloned(),
-        from_value: entry.from.clone(),
-        to_value: entry.to.clone(),
+        from_value: entry.words.lift(Purpose::Store).from.clone(),
+        to_value: entry.words.lift(Purpose::Store).to.clone(),
         reference_id: entry.reference,
     });
     let once = sea_orm::sea_query::OnConflict::new().do_nothing().to_owned();
@@ -127,19 +128,17 @@ pub async fn find(
 
 /// An entry of a kind that this version does not know is left out.
 fn entry(row: timeline_entry::Model, texts: &std::collections::HashMap<Uuid, String>) -> Option<Entry> {
+    let words = Words { text: texts.get(&row.entry_id).cloned(), from: row.from_value, to: row.to_value };
     Some(Entry {
         tenant: TenantId::from_uuid(row.tenant_id),
         id: TimelineEntryId::from_uuid(row.entry_id),
         customer: CustomerId::from_uuid(row.customer_id),
         kind: EntryKind::from_stored(row.kind)?,
-        layer: Layer::parse(&row.layer)?,
+        words: Veiled::new(Layer::parse(&row.layer)?, words),
         happened_at: Timestamp::from_micros(row.happened_at),
         actor: row.actor_id.map(SubjectId::from_uuid),
         channel: row.channel,
         direction: row.direction.and_then(Direction::from_stored),
-        text: texts.get(&row.entry_id).cloned(),
-        from: row.from_value,
-        to: row.to_value,
         reference: row.reference_id,
     })
 }

@@ -4,7 +4,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, SubjectId, TaskId, TenantId},
 };
-use revisit_permission::Layer;
+use revisit_permission::{Layer, Maskable, Veiled};
 
 use super::{Error, task::Channel};
 
@@ -45,16 +45,41 @@ pub struct Outcome {
     pub customer: Option<CustomerId>,
     pub recorded_by: SubjectId,
     pub recorded_at: Timestamp,
-    pub result: String,
+    pub answer: Veiled<Answer>,
     pub channel: Option<Channel>,
-    pub satisfaction: Option<i16>,
     pub next_contact_at: Option<Timestamp>,
-    pub sensitive: bool,
     pub review: Review,
     pub reviewed_by: Option<SubjectId>,
 }
 
+/// What the customer said.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Key of the result.
+    pub result: String,
+    pub satisfaction: Option<i16>,
+}
+
+impl Maskable for Answer {
+    /// A part of a key would be the key.
+    type Masked = ();
+
+    fn masked(&self) {}
+}
+
 impl Outcome {
+    /// The layer of an answer: a sensitive one is for supervisors alone.
+    #[must_use]
+    pub const fn layer(sensitive: bool) -> Layer {
+        if sensitive { Layer::Review } else { Layer::History }
+    }
+
+    /// Whether only supervisors see what was said.
+    #[must_use]
+    pub fn sensitive(&self) -> bool {
+        self.answer.layer() == Layer::Review
+    }
+
     /// A supervisor's word. Nobody reviews an outcome of their own.
     pub fn reviewed(mut self, by: SubjectId, approved: bool) -> Result<Self, Error> {
         if self.review == Review::NotNeeded {

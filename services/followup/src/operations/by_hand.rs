@@ -108,7 +108,7 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
             let assignee = new.assignee.or(owner).unwrap_or(who.subject());
             who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
             let task = plant(app, tx, &draft, &new, customer.as_ref()).await?;
-            shown(app, tx, &task, customer.as_ref()).await
+            shown(app, tx, who, (&task, customer.as_ref())).await
         };
         Once::new(who, new.repeat.as_ref()).message(tx, work).await
     });

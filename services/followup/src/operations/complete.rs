@@ -9,7 +9,7 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TaskId},
 };
-use revisit_permission::{Action, Decided, Layer, Levels};
+use revisit_permission::{Action, Decided, Layer, Levels, Veiled};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
@@ -20,7 +20,7 @@ use crate::{
     App,
     domain::{
         Error,
-        outcome::{Issue, Note, Outcome, Review},
+        outcome::{Answer, Issue, Note, Outcome, Review},
         plan::{EnrolmentState, Reason, ResultRule},
         task::{Channel, Done, Lending, Task, TaskKind, TaskState},
     },
@@ -116,10 +116,10 @@ async fn complete_in(
     let reader = outcomes::Reader::of(who, &after, locked.customer.as_ref(), Levels::HIDDEN)?;
     let next = contact.or(following);
     Ok(pb::CompleteTaskResponse {
-        task: Some(task_operations::shown(app, tx, &after, locked.customer.as_ref()).await?),
+        task: Some(task_operations::shown(app, tx, who, (&after, locked.customer.as_ref())).await?),
         outcome: Some(outcomes::shown(app, tx, &after, &outcome, &reader).await?),
         next_task: match &next {
-            Some(next) => Some(task_operations::shown(app, tx, next, locked.customer.as_ref()).await?),
+            Some(next) => Some(task_operations::shown(app, tx, who, (next, locked.customer.as_ref())).await?),
             None => None,
         },
     })
@@ -138,11 +138,12 @@ fn outcome_of(task: &Task, record: &Record, rule: &ResultRule, by: SubjectId, no
         customer: task.customer,
         recorded_by: by,
         recorded_at: now,
-        result: record.result.clone(),
+        answer: Veiled::new(
+            Outcome::layer(sensitive),
+            Answer { result: record.result.clone(), satisfaction: record.satisfaction },
+        ),
         channel: record.channel,
-        satisfaction: record.satisfaction,
         next_contact_at: record.next_contact_at.or(by_rule).filter(|_| task.customer.is_some()),
-        sensitive,
         review: if sensitive { Review::Pending } else { Review::NotNeeded },
         reviewed_by: None,
     }

@@ -2,7 +2,7 @@
 
 use revisit_core::Timestamp;
 use revisit_event::Draft;
-use revisit_permission::Layer;
+use revisit_permission::{Layer, Purpose};
 use revisit_proto::followup::v1 as pb;
 
 use crate::domain::{
@@ -106,16 +106,21 @@ pub const fn list_name(kind: TaskKind) -> &'static str {
     }
 }
 
-/// An outcome was recorded. Of a sensitive one the result stays here.
+/// An outcome was recorded. Of a sensitive one the result stays here; another one is entrusted to customer and
+/// notification, which keep it in the layer that it has here.
 pub fn recorded(task: &Task, outcome: &Outcome) -> Draft {
+    let result = match outcome.sensitive() {
+        true => String::new(),
+        false => outcome.answer.lift(Purpose::Entrust).result.clone(),
+    };
     let message = pb::OutcomeRecorded {
         task_id: task.id.to_string(),
         customer_id: outcome.customer.map(|customer| customer.to_string()).unwrap_or_default(),
         recorded_by_id: outcome.recorded_by.to_string(),
-        result: if outcome.sensitive { String::new() } else { outcome.result.clone() },
+        result,
         channel: outcome.channel.map(|channel| channel.name().to_owned()).unwrap_or_default(),
         time_micros: outcome.recorded_at.micros(),
-        sensitive: outcome.sensitive,
+        sensitive: outcome.sensitive(),
     };
     draft(task, &message)
 }

@@ -11,7 +11,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, TaskId},
 };
-use revisit_permission::{Action, Layer, Level, Levels, Mask, Scope};
+use revisit_permission::{Action, Asked, Layer, Level, Levels, Scope};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
@@ -36,8 +36,11 @@ pub struct Reader {
     levels: Levels,
     supervisor: bool,
     /// Whether values of the sensitive layer are asked for in clear.
-    clear: bool,
+    asked: Asked,
 }
+
+/// What a supervisor of a task reads of its answer beside what they read anyway.
+const SUPERVISING: Levels = Levels::of(&[(Layer::History, Level::Read), (Layer::Review, Level::Read)]);
 
 impl Reader {
     /// A reader of one task. Levels that were decided before are taken, else they are decided now.
@@ -48,7 +51,7 @@ impl Reader {
             false => known,
         };
         let supervisor = who.caller.decide(&who.leases, Action::TaskReview, &row).is_ok();
-        Ok(Self { scope, levels, supervisor, clear: false })
+        Ok(Self { scope, levels, supervisor, asked: Asked::Usual })
     }
 }
 
@@ -75,19 +78,12 @@ fn column(index: usize) -> &'static str {
 
 /// An outcome as its reader may see it.
 pub async fn shown(app: &App, tx: &Tx, task: &Task, outcome: &Outcome, reader: &Reader) -> Result<pb::Outcome, Error> {
-    let withheld = outcome.sensitive && !reader.supervisor;
-    let mut notes = Vec::new();
+    let mut shown = show::outcome(outcome, reader.of_answer().show(&outcome.answer, Asked::Usual));
     for (index, (layer, sealed)) in outcomes::notes(tx, task.tenant, task.id).await?.into_iter().enumerate() {
-        let text = match (withheld, reader.level(layer)) {
-            (true, _) | (false, Level::Hidden) => None,
-            (false, Level::Masked) => Some(Mask::Text.apply(&app.sealed.open(tx, task, column(index), &sealed).await?)),
-            (false, Level::Read | Level::Write) => Some(app.sealed.open(tx, task, column(index), &sealed).await?),
-        };
-        notes.push(show::note(layer, text));
+        let text = app.sealed.open(tx, task, layer, (column(index), &sealed)).await?;
+        shown.notes.extend(show::note(layer, reader.of_notes(outcome).show(&text, reader.asked)));
     }
-    let history = reader.level(Layer::History) >= Level::Read || reader.supervisor;
-    let mut shown = show::outcome(outcome, notes, withheld || !history);
-    if !withheld && history {
+    if !shown.withheld {
         shown.issues = issues(app, tx, task, reader).await?;
     }
     Ok(shown)
@@ -101,19 +97,26 @@ async fn issues(app: &App, tx: &Tx, task: &Task, reader: &Reader) -> Result<Vec<
     };
     let mut issues = Vec::new();
     for issue in tasks::issues_of(tx, task.tenant, task.id).await? {
-        if reader.scope.levels(&issue.row(customer.as_ref())).is_some() {
-            let title = app.sealed.open(tx, &issue, "title", &issue.title).await?;
-            issues.push(show::issue(&issue, title));
+        if let Some(levels) = reader.scope.levels(&issue.row(customer.as_ref())) {
+            let title = app.sealed.open(tx, &issue, Layer::Basic, ("title", &issue.title)).await?;
+            issues.push(show::issue(&issue, levels.show(&title, Asked::Usual)));
         }
     }
     Ok(issues)
 }
 
 impl Reader {
-    fn level(&self, layer: Layer) -> Level {
-        let level = self.levels.get(layer);
-        // Sensitive values come masked unless they are asked for by name, which is audited.
-        if layer == Layer::Sensitive && !self.clear { level.min(Level::Masked) } else { level }
+    /// What is shown of an answer by: a sensitive one is shown to who may review, whatever else they may.
+    fn of_answer(&self) -> Levels {
+        match self.supervisor {
+            true => self.levels.join(SUPERVISING),
+            false => self.levels.with(Layer::Review, Level::Hidden),
+        }
+    }
+
+    /// What is shown of the notes by: those of a sensitive outcome are sensitive with it.
+    fn of_notes(&self, outcome: &Outcome) -> Levels {
+        if outcome.sensitive() && !self.supervisor { Levels::HIDDEN } else { self.levels }
     }
 }
 
@@ -126,17 +129,20 @@ pub async fn get(app: &App, who: &Principal, id: TaskId, clear: bool) -> Result<
         None => levels,
     };
     let mut reader = Reader::of(who, &task, customer.as_ref(), levels)?;
-    reader.clear = clear && levels.reads(Layer::Sensitive);
+    let is_clear = clear && levels.reads(Layer::Sensitive);
+    if is_clear {
+        reader.asked = Asked::Clear;
+    }
     let read = async |tx: &Tx| {
         let outcome = outcomes::find(tx, task.tenant, id).await?.ok_or(Error::NoSuchOutcome)?;
-        if reader.clear {
+        if is_clear {
             let entry = audit::Entry::new(&who.caller, Action::TaskView.name(), "task");
             audit::record(tx, &app.ids, entry.about([id.uuid()]).fields(["notes"])).await?;
         }
         shown(app, tx, &task, &outcome, &reader).await
     };
     // A clear read is in the audit before it leaves, or it does not leave.
-    if reader.clear { app.database.write(&scope, read).await } else { app.database.read(&scope, read).await }
+    if is_clear { app.database.write(&scope, read).await } else { app.database.read(&scope, read).await }
 }
 
 /// The levels at which a customer may be viewed, if at all.

@@ -11,7 +11,7 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TaskId, TenantId},
 };
-use revisit_permission::{Action, Decided, Levels};
+use revisit_permission::{Action, Decided, Layer, Levels, Veiled};
 use revisit_proto::{customer::v1 as customer_pb, followup::v1 as pb};
 
 use super::{by_hand, customers, events, planner};
@@ -26,7 +26,7 @@ use crate::{
     },
     schedule,
     sealed::Texts,
-    show::{self, Shown},
+    show::{self, Legible},
     store::{enrolments, lists, people, projection, tasks},
 };
 
@@ -67,40 +67,48 @@ pub async fn find(app: &App, who: &Principal, id: TaskId) -> Result<Found, Error
 pub async fn get(app: &App, who: &Principal, id: TaskId) -> Result<pb::Task, Error> {
     let found = find(app, who, id).await?;
     let scope = who.scope(Action::TaskView)?;
-    app.database.read(&scope, async |tx: &Tx| shown(app, tx, &found.task, found.customer.as_ref()).await).await
+    app.database.read(&scope, async |tx: &Tx| shown(app, tx, who, (&found.task, found.customer.as_ref())).await).await
 }
 
-/// Makes a task ready to be shown: its title opened, its step named.
-pub async fn shown(app: &App, tx: &Tx, task: &Task, customer: Option<&Customer>) -> Result<pb::Task, Error> {
-    let now = app.now(tx).await?;
+/// Makes a task ready to be shown: its title opened, its step named. Who has handed it away sees what the change itself
+/// was about.
+pub async fn shown(
+    app: &App,
+    tx: &Tx,
+    who: &Principal,
+    (task, customer): (&Task, Option<&Customer>),
+) -> Result<pb::Task, Error> {
+    let levels = who.scope(Action::TaskView)?.levels(&task.row(customer)).unwrap_or(Levels::EVENT);
     let texts = app.sealed.texts(tx, [task]).await?;
-    legible(app, tx, (task, customer), &texts, now).await
+    legible(app, tx, (task, customer, levels), &texts).await
 }
 
 async fn legible(
     app: &App,
     tx: &Tx,
-    (task, customer): (&Task, Option<&Customer>),
+    (task, customer, levels): (&Task, Option<&Customer>, Levels),
     texts: &Texts,
-    now: Timestamp,
 ) -> Result<pb::Task, Error> {
     let title = title(app, tx, task, texts).await?;
     let reason = if task.reason == Reason::Caller {
         texts.open(task, "reason_text", &task.reason_text)?
     } else {
-        task.reason.words().to_owned()
+        Veiled::new(Layer::Basic, task.reason.words().to_owned())
     };
-    Ok(show::task(Shown { task, customer, title, reason, now }))
+    Ok(show::task(Legible { task, customer, levels, title, reason, now: app.now(tx).await? }))
 }
 
-async fn title(app: &App, tx: &Tx, task: &Task, texts: &Texts) -> Result<String, Error> {
+async fn title(app: &App, tx: &Tx, task: &Task, texts: &Texts) -> Result<Veiled<String>, Error> {
+    let named = |name: String| Veiled::new(Layer::Basic, name);
     let Some(origin) = &task.origin else {
-        let own = texts.open(task, "title", &task.title)?;
-        return Ok(if own.is_empty() { events::list_name(task.kind).to_owned() } else { own });
+        return Ok(match task.title.is_empty() {
+            true => named(events::list_name(task.kind).to_owned()),
+            false => texts.open(task, "title", &task.title)?,
+        });
     };
     let version = planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?;
     let step = version.as_ref().and_then(|version| version.definition.step(&origin.step));
-    Ok(step.map(|step| step.name.clone()).unwrap_or_default())
+    Ok(named(step.map(|step| step.name.clone()).unwrap_or_default()))
 }
 
 /// A page of tasks of the caller's reach.
@@ -110,11 +118,12 @@ pub async fn list(app: &App, who: &Principal, wish: lists::Wish) -> Result<(Vec<
     app.database
         .read(&scope, async |tx: &Tx| {
             let page = lists::tasks(tx, &scope, &wish).await?;
-            let now = app.now(tx).await?;
             let texts = app.sealed.texts(tx, page.tasks.iter().map(|(task, _)| task)).await?;
             let mut rows = Vec::with_capacity(page.tasks.len());
             for (task, customer) in &page.tasks {
-                rows.push(legible(app, tx, (task, customer.as_ref()), &texts, now).await?);
+                let customer = customer.as_ref();
+                let levels = scope.levels(&task.row(customer)).unwrap_or_default();
+                rows.push(legible(app, tx, (task, customer, levels), &texts).await?);
             }
             Ok((rows, page.next))
         })
@@ -232,7 +241,7 @@ pub async fn change(app: &App, who: &Principal, change: Change, act: Act) -> Res
                 Act::Skip if locked.task.origin.is_none() || !locked.task.state.is_live() => {
                     return Err(Error::NotSkippable);
                 }
-                Act::Skip | Act::Cancel => end(app, tx, locked, &change.reason).await?,
+                Act::Skip | Act::Cancel => end(app, tx, who, locked, &change.reason).await?,
             };
             once.keep(tx, &show::encode(&changed.0)).await?;
             Ok(Some(changed))
@@ -267,7 +276,7 @@ async fn snooze(
         // The access is told anew under the new generation, as far as it reaches.
         events::opened(&after, now).into_iter().for_each(|draft| tx.emit(draft));
     }
-    Ok((shown(app, tx, &after, locked.customer.as_ref()).await?, None))
+    Ok((shown(app, tx, who, (&after, locked.customer.as_ref())).await?, None))
 }
 
 /// Whether the lent access moves with the due time: for the customer's owner, who has it anyway, and for supervisors
@@ -317,7 +326,7 @@ async fn reassign(
     after = app.sealed.explain(tx, after, reason).await?;
     customers::tell_moved(app, tx, &after).await?;
     tasks::replace(tx, &[&locked.task], &[&after]).await?;
-    Ok((shown(app, tx, &after, locked.customer.as_ref()).await?, None))
+    Ok((shown(app, tx, who, (&after, locked.customer.as_ref())).await?, None))
 }
 
 /// Refuses a person who is not active where one is named.
@@ -329,7 +338,7 @@ pub async fn active(tx: &Tx, tenant: TenantId, named: Option<SubjectId>) -> Resu
 }
 
 /// Ends a task without an outcome. A step that waits for its task plans the next one, so that nobody is forgotten.
-async fn end(app: &App, tx: &Tx, locked: Locked, reason: &str) -> Result<Changed, Error> {
+async fn end(app: &App, tx: &Tx, who: &Principal, locked: Locked, reason: &str) -> Result<Changed, Error> {
     let now = app.now(tx).await?;
     let was_open = locked.task.state == TaskState::Open;
     let after = locked.task.clone().cancelled(Reason::Caller, now)?;
@@ -339,7 +348,7 @@ async fn end(app: &App, tx: &Tx, locked: Locked, reason: &str) -> Result<Changed
     }
     close_issue(tx, &locked, &after, now).await?;
     plant_next(app, tx, &locked, now).await?;
-    let shown = shown(app, tx, &after, locked.customer.as_ref()).await?;
+    let shown = shown(app, tx, who, (&after, locked.customer.as_ref())).await?;
     Ok((shown, Some(locked.task)))
 }
 

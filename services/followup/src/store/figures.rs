@@ -5,7 +5,7 @@ use revisit_core::{
     Failure, Id, Timestamp,
     id::{CustomerId, PlanId, SubjectId, TenantId},
 };
-use revisit_permission::{Columns, Scope};
+use revisit_permission::{Columns, Layer, Scope};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     Statement,
@@ -68,20 +68,34 @@ fn columns() -> Columns {
     columns
 }
 
+/// Of which answers the figures may tell: what customers said is of the history layer, what is sensitive of it of the
+/// review layer. For who does not read the layer such a task is done, and no more.
+fn answered(scope: &Scope) -> &'static str {
+    match (scope.reads(Layer::History), scope.reads(Layer::Review)) {
+        (false, _) => "FALSE",
+        (true, false) => NOT_SENSITIVE,
+        (true, true) => "TRUE",
+    }
+}
+
+const NOT_SENSITIVE: &str = "NOT EXISTS (SELECT 1 FROM outcome o WHERE o.tenant_id = task_row.tenant_id \
+                             AND o.task_id = task_row.task_id AND o.sensitive)";
+
 /// Counts tasks in the scope. All clauses are one condition here: a sum has no page to stop at.
 pub async fn count(tx: &Tx, scope: &Scope, wish: &Wish, now: Timestamp) -> Result<Vec<Figures>, Failure> {
     let now = now.micros();
     let sum = |condition: String| format!("COALESCE(SUM(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)");
     let due = format!("due_at <= {now} AND state <> 'cancelled'");
+    let told = format!("state = 'done' AND {}", answered(scope));
     let figures = [
         ("due", sum(due.clone())),
         ("on_time", sum(format!("{due} AND state = 'done' AND done_at <= due_at"))),
         ("late", sum(format!("{due} AND state = 'done' AND done_at > due_at"))),
         ("overdue", sum(format!("{due} AND state <> 'done'"))),
         ("done", sum("state = 'done'".to_owned())),
-        ("success", sum("state = 'done' AND success".to_owned())),
-        ("answered", sum("state = 'done' AND satisfaction IS NOT NULL".to_owned())),
-        ("satisfaction", "COALESCE(SUM(CASE WHEN state = 'done' THEN satisfaction ELSE 0 END), 0)".to_owned()),
+        ("success", sum(format!("{told} AND success"))),
+        ("answered", sum(format!("{told} AND satisfaction IS NOT NULL"))),
+        ("satisfaction", format!("COALESCE(SUM(CASE WHEN {told} THEN satisfaction ELSE 0 END), 0)")),
         ("asked", sum("state = 'done' AND asks_satisfaction".to_owned())),
     ];
     let mut find = RowEntity::find()

@@ -5,7 +5,7 @@ use revisit_core::{
     Failure, Id, Timestamp,
     id::{CustomerId, TaskId, TenantId},
 };
-use revisit_permission::Layer;
+use revisit_permission::{Layer, Purpose, Veiled};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     id, raw, unreadable, upsert,
 };
 use crate::domain::{
-    outcome::{Outcome, Review},
+    outcome::{Answer, Outcome, Review},
     task::Channel,
 };
 
@@ -25,11 +25,12 @@ fn read(row: outcome::Model) -> Result<Outcome, Failure> {
         customer: id(row.customer_id),
         recorded_by: Id::from_uuid(row.recorded_by),
         recorded_at: at(row.recorded_at),
-        result: row.result,
+        answer: Veiled::new(
+            Outcome::layer(row.sensitive),
+            Answer { result: row.result, satisfaction: row.satisfaction },
+        ),
         channel: row.channel.as_deref().and_then(Channel::parse),
-        satisfaction: row.satisfaction,
         next_contact_at: row.next_contact_at.map(at),
-        sensitive: row.sensitive,
         review: Review::parse(&row.review).ok_or_else(|| unreadable("review"))?,
         reviewed_by: id(row.reviewed_by),
     })
@@ -76,17 +77,18 @@ pub async fn list(
 
 /// Writes an outcome.
 pub async fn save(tx: &Tx, outcome: &Outcome) -> Result<(), Failure> {
+    let answer = outcome.answer.lift(Purpose::Store);
     let row = outcome::Model {
         tenant_id: outcome.tenant.uuid(),
         task_id: outcome.task.uuid(),
         customer_id: raw(outcome.customer),
         recorded_by: outcome.recorded_by.uuid(),
         recorded_at: outcome.recorded_at.micros(),
-        result: outcome.result.clone(),
+        result: answer.result.clone(),
         channel: outcome.channel.map(|channel| channel.name().to_owned()),
-        satisfaction: outcome.satisfaction,
+        satisfaction: answer.satisfaction,
         next_contact_at: outcome.next_contact_at.map(|next| next.micros()),
-        sensitive: outcome.sensitive,
+        sensitive: outcome.sensitive(),
         review: outcome.review.name().to_owned(),
         reviewed_by: raw(outcome.reviewed_by),
     };

@@ -11,6 +11,7 @@ use std::{
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
 use fluent_syntax::ast;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use revisit_permission::Maskable;
 
 use super::kind::{Channel, MessageKind, Sample};
 
@@ -54,6 +55,13 @@ impl Locale {
 pub enum Value {
     Number(i64),
     Text(String),
+}
+
+impl Maskable for Value {
+    /// A part of a fact would be said as if it were the fact.
+    type Masked = ();
+
+    fn masked(&self) {}
 }
 
 /// The values of one message.

@@ -7,11 +7,12 @@ use std::{
 
 use chrono_tz::Tz;
 use revisit_core::{Timestamp, id::TemplateId};
+use revisit_permission::{Asked, Levels, Veiled};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Locale, Template, Value, Values, morning, shipped::Placeholder, template::Flaw},
+    domain::{Locale, Template, Value, Values, kind::layer_of, morning, shipped::Placeholder, template::Flaw},
     store::{deliveries::Delivery, intents::Intent, templates},
 };
 
@@ -48,6 +49,8 @@ pub struct Audience<'a> {
     pub zone: Tz,
     /// The customer's name as this recipient may read it; none when it may not.
     pub customer: Option<&'a str>,
+    /// How much of the customer this recipient may read beside its name.
+    pub levels: Levels,
     /// Names of users by their ids.
     pub people: &'a HashMap<Uuid, String>,
 }
@@ -73,14 +76,19 @@ pub fn values(intent: &Intent, audience: &Audience<'_>) -> Values {
         "assignee_name" => person("assignee_id"),
         "actor_name" => person("actor_id"),
         "owner_name" => person("owner_id").or_else(|| text(Placeholder::Somebody.text(audience.locale))),
-        "result" => intent.facts.get("result").map(|result| match result {
-            Value::Text(key) if key.is_empty() => Value::Text(Placeholder::Sensitive.text(audience.locale).to_owned()),
-            known @ (Value::Text(_) | Value::Number(_)) => known.clone(),
+        "result" => intent.facts.get("result").map(|result| match told(audience.levels, "result", result) {
+            Some(known) if known != Value::Text(String::new()) => known,
+            Some(_) | None => Value::Text(Placeholder::Sensitive.text(audience.locale).to_owned()),
         }),
         other => intent.facts.get(other).cloned(),
     };
     let variables = intent.kind.variables().iter();
     variables.filter_map(|(name, _)| Some(((*name).to_owned(), value(name)?))).collect()
+}
+
+/// A fact for a reader; none when it is of a layer that the reader does not read.
+fn told(levels: Levels, name: &str, value: &Value) -> Option<Value> {
+    levels.show(&Veiled::new(layer_of(name), value.clone()), Asked::Usual).clear().cloned()
 }
 
 fn moment(zone: Tz, at: Timestamp) -> String {
@@ -98,9 +106,10 @@ struct Payload<'a> {
 pub fn payload(delivery: &Delivery, intent: &Intent) -> Vec<u8> {
     let mut data: BTreeMap<&str, serde_json::Value> = BTreeMap::new();
     for (name, value) in &intent.facts {
+        let Some(value) = told(Levels::EVENT, name, value) else { continue };
         let value = match value {
-            Value::Number(number) => serde_json::Value::from(*number),
-            Value::Text(text) => serde_json::Value::from(text.as_str()),
+            Value::Number(number) => serde_json::Value::from(number),
+            Value::Text(text) => serde_json::Value::from(text),
         };
         data.insert(name, value);
     }

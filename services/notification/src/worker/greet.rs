@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use revisit_core::id::CustomerId;
+use revisit_permission::Levels;
 use revisit_proto::customer::v1::{ContactType, Customer};
 
 use super::{
@@ -53,7 +54,8 @@ async fn letter(app: &App, job: &Job) -> Result<Fate, Error> {
     let people = HashMap::from([(owner.user.uuid(), owner.name)]);
     // A customer has told us no language and no zone: those of its owner are used.
     let (locale, zone) = (owner.locale, owner.zone);
-    let audience = Audience { name: &found.name, locale, zone, customer: None, people: &people };
+    let audience =
+        Audience { name: &found.name, locale, zone, customer: None, levels: Levels::HIDDEN, people: &people };
     let rendered = app.store.read(worker, async |tx| Ok(render(app, tx, &job, &audience).await?)).await?;
     match rendered {
         Some(rendered) => Ok(mail(app, &job.delivery, (&found.name, &address), &rendered)?),

@@ -11,6 +11,7 @@ use revisit_core::{
     Failure, Timestamp,
     id::{CustomerId, DeliveryId, TenantId},
 };
+use revisit_permission::{Layer, Level, Levels};
 use revisit_proto::customer::v1::{Customer, ReadCustomersAsRequest, projections_client::ProjectionsClient};
 use uuid::Uuid;
 
@@ -58,7 +59,7 @@ pub struct Prepared {
 /// What a recipient may call a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Naming {
-    Named(String),
+    Named(String, Levels),
     Hidden,
     /// Nobody could say.
     Undecided,
@@ -107,7 +108,7 @@ async fn decide(app: &App, jobs: &[Job]) -> Namings {
                 let naming = match &found {
                     Err(_) => Naming::Undecided,
                     Ok(found) => match found.iter().find(|one| one.customer_id == customer.to_string()) {
-                        Some(one) if !one.name.is_empty() => Naming::Named(one.name.clone()),
+                        Some(one) if !one.name.is_empty() => Naming::Named(one.name.clone(), levels(one)),
                         Some(_) | None => Naming::Hidden,
                     },
                 };
@@ -116,6 +117,17 @@ async fn decide(app: &App, jobs: &[Job]) -> Namings {
         }
     }
     namings
+}
+
+/// How much of a customer its reader gets, as the customer service has decided. A layer or level that this version does
+/// not know is hidden.
+pub fn levels(customer: &Customer) -> Levels {
+    customer.levels.iter().fold(Levels::HIDDEN, |levels, one| {
+        match (Layer::parse(&one.layer), Level::parse(&one.level)) {
+            (Some(layer), Some(level)) => levels.with(layer, level),
+            (None, _) | (_, None) => levels,
+        }
+    })
 }
 
 pub async fn read_as(
@@ -154,9 +166,9 @@ async fn write(app: &App, tx: &Tx, job: &Job, namings: &Namings) -> Result<Fate,
         return hook(app, tx, job).await;
     }
     let key = job.intent.customer.map(|customer| (delivery.tenant, delivery.recipient, customer));
-    let name = match key.filter(|_| delivery.kind.names_customer()).and_then(|key| namings.get(&key)) {
-        None => None,
-        Some(Naming::Named(name)) => Some(name.as_str()),
+    let (name, levels) = match key.filter(|_| delivery.kind.names_customer()).and_then(|key| namings.get(&key)) {
+        None => (None, Levels::HIDDEN),
+        Some(Naming::Named(name, levels)) => (Some(name.as_str()), *levels),
         Some(Naming::Undecided) => return Ok(hold(app, delivery)),
         // The words that are kept may name a customer whom the recipient may no longer see: they are not said again.
         Some(Naming::Hidden) if delivery.is_repeat() => {
@@ -165,7 +177,7 @@ async fn write(app: &App, tx: &Tx, job: &Job, namings: &Namings) -> Result<Fate,
         Some(Naming::Hidden) if delivery.kind.when_hidden() == WhenHidden::Suppress => {
             return Ok(Fate::Turned(State::Suppressed, "not_permitted", None));
         }
-        Some(Naming::Hidden) => None,
+        Some(Naming::Hidden) => (None, Levels::HIDDEN),
     };
     let Some(person) = &job.person else {
         // identity has not told us of the recipient yet: there is neither name nor address.
@@ -180,6 +192,7 @@ async fn write(app: &App, tx: &Tx, job: &Job, namings: &Namings) -> Result<Fate,
                 locale: person.locale,
                 zone: person.zone,
                 customer: name,
+                levels,
                 people: &job.people,
             };
             match render(app, tx, job, &audience).await? {

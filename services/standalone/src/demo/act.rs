@@ -223,7 +223,7 @@ impl<'a> Desks<'a> {
             due_within_minutes: ISSUE_MINUTES,
             ..Default::default()
         };
-        let note = pb::Note { layer: "history".to_owned(), text: "已电话沟通".to_owned(), withheld: false };
+        let note = pb::Note { layer: "history".to_owned(), text: "已电话沟通".to_owned() };
         let channel =
             if task.channel == pb::Channel::Unspecified as i32 { pb::Channel::Phone as i32 } else { task.channel };
         pb::CompleteTaskRequest {

@@ -20,7 +20,7 @@ fn record(task: &pb::Task, result: &str) -> pb::CompleteTaskRequest {
         result: result.into(),
         channel: pb::Channel::Wechat.into(),
         satisfaction: Some(4),
-        notes: vec![pb::Note { layer: "history".into(), text: "likes the blue one".into(), withheld: false }],
+        notes: vec![pb::Note { layer: "history".into(), text: "likes the blue one".into() }],
         ..Default::default()
     }
 }
@@ -95,7 +95,7 @@ async fn a_sensitive_result_is_seen_and_approved_by_supervisors_only() {
         let answer = company.tasks().complete_task(company.by("rep", record(&task, "complaint"))).await.expect("done");
         let shown = answer.into_inner().outcome.expect("the outcome");
         assert!(shown.sensitive && shown.withheld, "the plan marks a complaint as sensitive");
-        assert_eq!((shown.result.as_str(), shown.satisfaction, shown.notes[0].text.as_str()), ("", None, ""));
+        assert_eq!((shown.result.as_str(), shown.satisfaction, shown.notes.len()), ("", None, 0));
         assert_eq!(company.heard::<pb::OutcomeRecorded>().await[0].result, "");
         let get = |who: &str| company.by(who, pb::GetOutcomeRequest { task_id: task.task_id.clone(), read_mask: None });
         let seen = company.tasks().get_outcome(get("manager")).await.expect("a supervisor").into_inner();

@@ -21,6 +21,8 @@ pub type Meanwhile = Arc<dyn Fn() + Send + Sync>;
 pub struct Played {
     /// Names of customers by (reader, customer); who is not here may not see the customer.
     pub names: Mutex<HashMap<(String, String), String>>,
+    /// Whether who may name a customer reads nothing else of it; else the history, too.
+    pub names_alone: AtomicBool,
     /// Mail addresses of customers, told only to who asks for clear values.
     pub addresses: Mutex<HashMap<String, String>>,
     /// Whether the customer service is away.
@@ -63,6 +65,8 @@ impl customer::projections_server::Projections for Answering {
             return reply(Err::<customer::BatchGetCustomersResponse, _>(away()));
         }
         let (names, addresses) = (self.0.names.lock().expect("no panic"), self.0.addresses.lock().expect("no panic"));
+        let read: &[&str] = if self.0.names_alone.load(Ordering::SeqCst) { &["basic"] } else { &["basic", "history"] };
+        let level = |layer: &&str| customer::LayerLevel { layer: (*layer).to_owned(), level: "read".to_owned() };
         let answer = |id: &String| {
             let name = names.get(&(message.subject_id.clone(), id.clone()));
             let point = |address: &String| customer::ContactPoint {
@@ -76,6 +80,7 @@ impl customer::projections_server::Projections for Answering {
                 customer: name.map(|name| customer::Customer {
                     customer_id: id.clone(),
                     name: name.clone(),
+                    levels: read.iter().map(level).collect(),
                     contact_points: addresses.get(id).map(point).into_iter().collect(),
                     ..Default::default()
                 }),

@@ -1,6 +1,6 @@
 //! A filter's meaning in memory: Kleene's three-valued logic over one customer and what the reader may read of it.
 
-use revisit_permission::{Level, Levels};
+use revisit_permission::{Level, Levels, Purpose};
 
 use super::{Atom, Builtin, Column, Comparison, Expr, FieldRef, Literal, Test, TextTest};
 use crate::domain::{
@@ -93,7 +93,7 @@ fn compare(comparison: Comparison, value: &Literal, literal: &Literal) -> bool {
 fn list<'a>(field: &FieldRef, customer: &'a Customer) -> &'a [String] {
     match field {
         FieldRef::Builtin(_) => &customer.tags,
-        FieldRef::Custom { id, .. } => match customer.field(*id) {
+        FieldRef::Custom { id, .. } => match customer.field(*id).map(|value| value.lift(Purpose::Judge)) {
             Some(Value::Choices(keys)) => keys,
             _ => &[],
         },
@@ -104,7 +104,7 @@ fn list<'a>(field: &FieldRef, customer: &'a Customer) -> &'a [String] {
 fn value(field: &FieldRef, customer: &Customer) -> Option<Literal> {
     let text = |text: &Option<String>| text.clone().map(Literal::Text);
     match field {
-        FieldRef::Custom { id, column, .. } => match (customer.field(*id)?, column) {
+        FieldRef::Custom { id, column, .. } => match (customer.field(*id)?.lift(Purpose::Judge), column) {
             (Value::Text(text), _) | (Value::Date(text), _) => Some(Literal::Text(text.clone())),
             (Value::Number(number), _) => Some(Literal::Number(*number)),
             (Value::Truth(truth), _) => Some(Literal::Truth(*truth)),

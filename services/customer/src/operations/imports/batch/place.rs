@@ -272,9 +272,7 @@ impl Context<'_> {
     }
 
     fn note(&self, draft: &RowDraft, customer: &Customer) -> Option<Entry> {
-        let mut entry = self.entry(EntryKind::Note, customer);
-        entry.text = Some(draft.note.clone()?);
-        Some(entry)
+        Some(self.entry(EntryKind::Note, customer).text(Some(draft.note.clone()?)))
     }
 }
 

@@ -1,0 +1,117 @@
+//! What the services tell each other: every event that was ever written to the outbox of customer and of followup.
+
+use std::fmt::Debug;
+
+use prost::{Message, Name};
+use revisit_event::kind_of;
+use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity::v1 as identity};
+use revisit_tests::{
+    databases::{Backend, connect_to},
+    world::World,
+};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+
+use super::book::Book;
+
+/// Whose events are listened to.
+const TELLERS: [&str; 2] = ["customer", "followup"];
+
+/// Databases that keep a copy of each event, because the outbox forgets what everybody has applied.
+pub struct Heard(Vec<(&'static str, DatabaseConnection)>);
+
+impl Heard {
+    pub async fn listen(world: &World, backend: Backend) -> Self {
+        let mut databases = Vec::new();
+        for teller in TELLERS {
+            let database = match backend {
+                Backend::Sqlite => {
+                    let file = format!("sqlite:{}/{teller}.sqlite?mode=rw", world.folder().display());
+                    Database::connect(file).await.expect("the file is there")
+                }
+                Backend::Postgres => connect_to(&world.database(teller)).await,
+            };
+            let statements: &[&str] = match backend {
+                Backend::Sqlite => &[
+                    "CREATE TABLE heard (kind text NOT NULL, data blob NOT NULL)",
+                    "CREATE TRIGGER hear AFTER INSERT ON outbox BEGIN \
+                     INSERT INTO heard VALUES (NEW.kind, NEW.data); END",
+                ],
+                Backend::Postgres => &[
+                    "CREATE TABLE heard (kind text NOT NULL, data bytea NOT NULL)",
+                    "CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS \
+                     $$ BEGIN INSERT INTO heard VALUES (NEW.kind, NEW.data); RETURN NULL; END $$",
+                    "CREATE TRIGGER hear AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION hear()",
+                ],
+            };
+            for statement in statements {
+                database.execute_unprepared(statement).await.expect("it is copied");
+            }
+            databases.push((teller, database));
+        }
+        Self(databases)
+    }
+
+    /// Notes all of it, whatever the order.
+    pub async fn note(&self, book: &mut Book) {
+        book.opened_for("bus");
+        for (teller, database) in &self.0 {
+            let all = Statement::from_string(database.get_database_backend(), "SELECT kind, data FROM heard");
+            let rows = database.query_all_raw(all).await.expect("the copies");
+            assert!(!rows.is_empty(), "{teller} has told something");
+            let texts = rows.iter().map(|row| {
+                let kind: String = row.try_get("", "kind").expect("a kind");
+                let data: Vec<u8> = row.try_get("", "data").expect("a message");
+                text(&kind, &data)
+            });
+            book.sorted(teller, "", texts.collect());
+        }
+    }
+}
+
+/// A message, if it is of this kind.
+fn read<M: Message + Name + Default>(kind: &str, data: &[u8]) -> Option<M> {
+    (kind == kind_of::<M>()).then(|| M::decode(data).expect("a message of its kind"))
+}
+
+fn shown<M: Message + Name + Default + Debug>(kind: &str, data: &[u8]) -> Option<String> {
+    Some(format!("{kind} {:?}", read::<M>(kind, data)?))
+}
+
+type Reader = fn(&str, &[u8]) -> Option<String>;
+
+/// Every kind of event: one that is not listed fails the test.
+const KINDS: [Reader; 15] = [
+    shown::<customer::CustomerCreated>,
+    shown::<customer::CustomerChanged>,
+    shown::<customer::OwnerChanged>,
+    shown::<customer::SegmentEntered>,
+    shown::<customer::SegmentLeft>,
+    shown::<customer::FactChanged>,
+    shown::<customer::InboundReceived>,
+    shown::<customer::OrderRecorded>,
+    shown::<followup::PlanPublished>,
+    shown::<followup::PlanRetired>,
+    shown::<followup::TaskOpened>,
+    shown::<followup::TaskClosed>,
+    shown::<followup::ReminderDue>,
+    outcome,
+    audit,
+];
+
+/// The result is entrusted to customer and notification, which show it to who reads the history.
+fn outcome(kind: &str, data: &[u8]) -> Option<String> {
+    let recorded = read::<followup::OutcomeRecorded>(kind, data)?;
+    Some(format!("{kind} {:?}", followup::OutcomeRecorded { result: String::new(), ..recorded }))
+}
+
+/// An entry of the log, without the trace of its call.
+fn audit(kind: &str, data: &[u8]) -> Option<String> {
+    let entry = read::<identity::AuditEntry>(kind, data)?;
+    Some(format!("{kind} {:?}", identity::AuditEntry { trace_id: String::new(), ..entry }))
+}
+
+fn text(kind: &str, data: &[u8]) -> String {
+    let known = KINDS.iter().find_map(|reader| reader(kind, data));
+    assert!(known.is_some(), "{kind} is told to other services, and nobody looks at it here");
+    known.unwrap_or_default()
+}
