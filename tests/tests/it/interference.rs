@@ -105,13 +105,24 @@ async fn answers(backend: Backend, side: Side) -> BTreeMap<String, String> {
     answers
 }
 
-/// The first lines in which two texts differ.
+/// Lines that only one of two texts has, of each at the most.
+const LINES_MAX: usize = 3;
+
+/// Some lines in which two texts differ.
 fn difference(one: &str, other: &str) -> String {
-    let (one, other): (Vec<_>, Vec<_>) = (one.lines().collect(), other.lines().collect());
-    let differs = |place: &usize| one.get(*place) != other.get(*place);
-    let places = (0..one.len().max(other.len())).filter(differs).take(4);
-    let shown = places.map(|place| format!("    {:?}\n    {:?}", one.get(place), other.get(place)));
-    shown.collect::<Vec<_>>().join("\n")
+    let only = |mark: char, these: &str, those: &str| {
+        let mut left: Vec<&str> = those.lines().collect();
+        let only = these.lines().filter(move |line| match left.iter().position(|it| it == line) {
+            Some(place) => {
+                left.swap_remove(place);
+                false
+            }
+            None => true,
+        });
+        only.take(LINES_MAX).map(|line| format!("    {mark} {line}\n")).collect::<String>()
+    };
+    let lines = only('-', one, other) + &only('+', other, one);
+    if lines.is_empty() { "    the same lines in another order".to_owned() } else { lines }
 }
 
 async fn compare(backend: Backend) {

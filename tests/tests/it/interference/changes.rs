@@ -18,7 +18,7 @@ pub async fn attempts(book: &mut Book, company: &Company, viewer: &Viewer) {
     updates(book, viewer).await;
     histories(book, company, viewer).await;
     tasks(book, company, viewer).await;
-    segments(book, viewer).await;
+    segments(book, company, viewer).await;
     messages(book, viewer).await;
     company.world.settle().await;
     lives(book, company, viewer).await;
@@ -131,7 +131,11 @@ async fn tasks(book: &mut Book, company: &Company, viewer: &Viewer) {
         book.take("followup.v1.Tasks/SnoozeTask", &asked, tasks.snooze_task(request).await);
         let assignee_id = viewer.person.id.to_string();
         let request = followup::ReassignTaskRequest { task_id: task_id.clone(), assignee_id, ..Default::default() };
-        book.take("followup.v1.Tasks/ReassignTask", &asked, tasks.reassign_task(request).await);
+        let moved = book.take("followup.v1.Tasks/ReassignTask", &asked, tasks.reassign_task(request).await);
+        if moved.is_some() {
+            // Whoever is told of it is told before the task ends.
+            company.world.settle().await;
+        }
         let reason = "a test".to_owned();
         let request =
             followup::SkipTaskRequest { task_id: task_id.clone(), reason: reason.clone(), ..Default::default() };
@@ -179,7 +183,7 @@ async fn tasks(book: &mut Book, company: &Company, viewer: &Viewer) {
 }
 
 /// Segments: what they ask about may be basic alone.
-async fn segments(book: &mut Book, viewer: &Viewer) {
+async fn segments(book: &mut Book, company: &Company, viewer: &Viewer) {
     let who = viewer.person.fresh().await.expect("a session");
     let mut segments = who.segments();
     for filter in super::reads::FILTERS {
@@ -187,10 +191,12 @@ async fn segments(book: &mut Book, viewer: &Viewer) {
         let request = customer::CreateSegmentRequest { segment: Some(segment.clone()), ..Default::default() };
         let made = book.take("customer.v1.Segments/CreateSegment", filter, segments.create_segment(request).await);
         let Some(made) = made else { continue };
+        company.world.settle().await;
         let (segment_id, etag) = (made.segment_id.clone(), made.etag);
         let segment = customer::Segment { segment_id: segment_id.clone(), ..segment };
         let request = customer::UpdateSegmentRequest { segment: Some(segment), etag, ..Default::default() };
         book.take("customer.v1.Segments/UpdateSegment", filter, segments.update_segment(request).await);
+        company.world.settle().await;
         let request = customer::DeleteSegmentRequest { segment_id, ..Default::default() };
         book.take("customer.v1.Segments/DeleteSegment", filter, segments.delete_segment(request).await);
     }

@@ -165,7 +165,7 @@ impl Company {
         self.world.settle().await;
         let said = |one: &'static str, other: &'static str| if told { one } else { side.or(one, other) };
         let note = |layer: &str, text: &str| followup::Note { layer: layer.to_owned(), text: text.to_owned() };
-        let mut heard = vec![note("sensitive", side.or("身份证已收", "护照已收"))];
+        let mut heard = vec![note("sensitive", side.or("身份证已收到", "身上没带证件"))];
         if said("", "more").is_empty() {
             heard.push(note("history", "他很满意"));
         }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use revisit_bootstrap::{auth::CALLER_HEADER, wire};
+use revisit_bootstrap::{auth::CALLER_HEADER, status::answer, wire};
+use revisit_core::Failure;
 use revisit_proto::{
     customer::v1::{self as customer, projections_client::ProjectionsClient as OfCustomer},
     followup::v1::{self as followup, projections_client::ProjectionsClient as OfFollowUp, today_client::TodayClient},
@@ -146,17 +147,42 @@ pub async fn follow_ups(book: &mut Book, company: &Company, viewer: &Viewer) {
         let list = async |page_token| {
             let states = if state == 0 { Vec::new() } else { vec![state] };
             let request = followup::ListTasksRequest { page_size: FEW, page_token, states, ..Default::default() };
-            who.tasks().list_tasks(request).await
+            let page = answer(who.tasks().list_tasks(request).await)?;
+            Ok((page.tasks, page.next_page_token))
         };
-        let asked = format!("state {state}");
-        book.leaf("followup.v1.Tasks/ListTasks", &asked, list, |page| &mut page.next_page_token).await;
+        listed(book, "followup.v1.Tasks/ListTasks", &format!("state {state}"), list).await;
     }
-    let list = async |page_token| {
+    let today = async |page_token| {
         let request = followup::ListTodayTasksRequest { page_size: FEW, page_token, ..Default::default() };
-        who.tasks().list_today_tasks(request).await
+        let page = answer(who.tasks().list_today_tasks(request).await)?;
+        Ok((page.tasks, page.next_page_token))
     };
-    book.leaf("followup.v1.Tasks/ListTodayTasks", "", list, |page| &mut page.next_page_token).await;
+    listed(book, "followup.v1.Tasks/ListTodayTasks", "", today).await;
     figures(book, company, viewer).await;
+}
+
+/// Notes a list of tasks: by their due times, and those due at one instant whatever their ids.
+async fn listed(
+    book: &mut Book,
+    call: &str,
+    asked: &str,
+    page: impl AsyncFn(String) -> Result<(Vec<followup::Task>, String), Failure>,
+) {
+    let (mut texts, mut order, mut token) = (Vec::new(), String::new(), String::new());
+    loop {
+        let (tasks, rest) = match page(token).await {
+            Ok(page) => page,
+            Err(failure) => return book.refused(call, asked, &failure),
+        };
+        order.push_str(&format!("{:?}\n", tasks.iter().map(|task| task.due_time).collect::<Vec<_>>()));
+        texts.extend(tasks.iter().map(|task| format!("{task:?}")));
+        token = rest;
+        if token.is_empty() {
+            break;
+        }
+    }
+    book.sorted(call, asked, texts);
+    book.note(call, asked, &order);
 }
 
 async fn figures(book: &mut Book, company: &Company, viewer: &Viewer) {
@@ -256,7 +282,8 @@ pub async fn between_services(book: &mut Book, company: &Company) {
     }
     let request = followup::ListOpenTasksRequest { page_size: ALL, ..Default::default() };
     let open = OfFollowUp::new(channel()).list_open_tasks(by("token-of-notification", request)).await;
-    book.take("followup.v1.Projections/ListOpenTasks", "", open);
+    let open = open.expect("notification may ask").into_inner().tasks;
+    book.sorted("followup.v1.Projections/ListOpenTasks", "", open.iter().map(|task| format!("{task:?}")).collect());
     let now = company.world.now();
     let questions = company.viewers().iter().map(|viewer| followup::TodayQuestion {
         assignee_id: viewer.person.id.to_string(),
@@ -282,7 +309,9 @@ pub async fn audit(book: &mut Book, company: &Company) {
     loop {
         let request = identity::ListEntriesRequest { page_size: ALL, page_token, ..Default::default() };
         let page = who.audit().list_entries(request).await.expect("the log").into_inner();
-        texts.extend(page.entries.iter().map(|entry| logged(entry.clone())));
+        // What the services of customers did; identity founds a company in an order of its own.
+        let entries = page.entries.into_iter().filter(|entry| entry.source != "identity");
+        texts.extend(entries.map(logged));
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
