@@ -34,7 +34,7 @@ impl Company {
         let kept = self.side.or(None, Some("901"));
         self.write(
             &id,
-            ("budget", if number == 2 || masked { kept } else { self.side.or(Some("7"), Some("8")) }),
+            ("budget", if number == 2 || masked { kept } else { self.side.or(Some("7"), Some("800")) }),
             number,
         )
         .await;
