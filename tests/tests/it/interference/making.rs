@@ -30,14 +30,10 @@ impl Company {
         viewer.customers.push(id.clone());
         self.step().await;
         // As many writes in both: a version counts them, and everybody sees it.
-        self.write(&id, ("budget", self.side.or(Some("100"), Some("900"))), number).await;
-        let kept = self.side.or(None, Some("901"));
-        self.write(
-            &id,
-            ("budget", if number == 2 || masked { kept } else { self.side.or(Some("7"), Some("800")) }),
-            number,
-        )
-        .await;
+        self.write(&id, Some("100"), number).await;
+        let amounts = [self.side.or("7", "900"), "", self.side.or("9", "800")];
+        let amount = if number == 2 || masked { self.side.or(None, Some("901")) } else { Some(amounts[number - 1]) };
+        self.write(&id, amount, number).await;
         let order = self.order(viewer.name, &id, number).await;
         self.call(&order, &format!("order of {name}-{number}"));
         viewer.orders.push(order);
@@ -94,10 +90,10 @@ impl Company {
     }
 
     /// Writes amounts of a customer, or takes one away.
-    async fn write(&self, id: &str, (key, number): (&str, Option<&str>), extra: usize) {
-        let value = number.map(|number| customer::FieldValue {
-            key: key.to_owned(),
-            value: Some(customer::field_value::Value::Number(number.to_owned())),
+    async fn write(&self, id: &str, amount: Option<&str>, extra: usize) {
+        let budget = amount.map(|amount| customer::FieldValue {
+            key: "budget".to_owned(),
+            value: Some(customer::field_value::Value::Number(amount.to_owned())),
         });
         let limit = customer::FieldValue {
             key: "limit".to_owned(),
@@ -108,7 +104,7 @@ impl Company {
         };
         let row = customer::Customer {
             customer_id: id.to_owned(),
-            fields: value.into_iter().chain([limit]).collect(),
+            fields: budget.into_iter().chain([limit]).collect(),
             ..Default::default()
         };
         let cashier = self.cashier.fresh().await.expect("a session");
