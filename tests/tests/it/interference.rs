@@ -80,7 +80,7 @@ fn contract() -> BTreeSet<String> {
 
 /// What each viewer is answered in one of the two companies.
 async fn answers(backend: Backend, side: Side) -> BTreeMap<String, String> {
-    let company = Company::found(backend, side).await;
+    let company = Box::pin(Company::found(backend, side)).await;
     let mut book = Book::of(&company);
     for viewer in company.viewers() {
         book.opened_by(viewer);
