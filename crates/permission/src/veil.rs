@@ -30,8 +30,6 @@ pub enum Purpose {
     Judge,
     /// To come to its parts, each under a veil of its own.
     Part,
-    /// To reach the person whom it belongs to.
-    Send,
     /// To tell another service of ours, which keeps it under the same layer.
     Entrust,
 }

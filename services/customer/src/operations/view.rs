@@ -82,10 +82,11 @@ impl View {
         self.levels.show(&self.customer, Asked::Usual)
     }
 
-    /// Contact points, each with what is shown of its value.
+    /// Contact points, each with what is shown of its value; none of which nothing is shown.
     pub fn contact_points(&self) -> impl Iterator<Item = (&ContactPoint, Shown<'_, ContactValue>)> {
         let points = self.customer.lift(Purpose::Part).contact_points.iter();
-        points.map(|point| (point, self.levels.show(&point.value, self.clear.of_contact_points())))
+        let points = points.map(|point| (point, self.levels.show(&point.value, self.clear.of_contact_points())));
+        points.filter(|(_, shown)| !matches!(shown, Shown::Hidden))
     }
 
     /// What is shown of a field's value.

@@ -88,6 +88,7 @@ pub async fn customers(book: &mut Book, company: &Company, viewer: &Viewer) {
         let request = customer::PreviewSegmentRequest { filter: filter.to_owned() };
         book.take("customer.v1.Segments/PreviewSegment", filter, who.segments().preview_segment(request).await);
     }
+    subjects(book, viewer).await;
     // What the rows of another department say is nobody's business here.
     let others = company.viewers().iter().find(|other| other.name != viewer.name).expect("there are several");
     let id = &others.customers[0];
@@ -98,6 +99,19 @@ pub async fn customers(book: &mut Book, company: &Company, viewer: &Viewer) {
     let request = customer::ListOrdersRequest { customer_id: id.clone(), ..Default::default() };
     book.take("customer.v1.Orders/ListOrders", "a stranger", orders.list_orders(request).await);
     catalogue(book, company, viewer).await;
+}
+
+/// Who else may see the customers.
+async fn subjects(book: &mut Book, viewer: &Viewer) {
+    let who = viewer.person.fresh().await.expect("a session");
+    for id in &viewer.customers {
+        let asked = book.named(id);
+        let action = "customer.view".to_owned();
+        let customer_id = id.clone();
+        let request = customer::ListSubjectsWithAccessRequest { customer_id, action, ..Default::default() };
+        let subjects = who.customers().list_subjects_with_access(request).await;
+        book.take("customer.v1.Customers/ListSubjectsWithAccess", &asked, subjects);
+    }
 }
 
 /// What a company has declared, its segments, and the report of who has nobody.
