@@ -70,4 +70,4 @@ pub use snapshot::{HeldRole, Snapshot, SubjectFacts};
 #[cfg(feature = "sql")]
 pub use sql::{Columns, HolderTable, SideTable};
 pub use validate::Refusal;
-pub use veil::{Asked, Maskable, Purpose, Shown, Veiled};
+pub use veil::{Clarity, Maskable, Purpose, Shown, Veiled};

@@ -34,9 +34,9 @@ pub enum Purpose {
     Entrust,
 }
 
-/// Which values the reader has asked for.
+/// How clear the reader has asked for a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asked {
+pub enum Clarity {
     /// None by name: what is sensitive comes masked.
     Usual,
     /// This one, in clear; the audit is told of it.
@@ -103,10 +103,10 @@ impl Levels {
 
     /// The one way of a veiled value into an answer.
     #[must_use]
-    pub fn show<'a, T: Maskable>(&self, veiled: &'a Veiled<T>, asked: Asked) -> Shown<'a, T> {
+    pub fn show<'a, T: Maskable>(&self, veiled: &'a Veiled<T>, asked: Clarity) -> Shown<'a, T> {
         match (self.get(veiled.layer), veiled.layer, asked) {
             (Level::Hidden, ..) => Shown::Hidden,
-            (Level::Masked, ..) | (Level::Read | Level::Write, Layer::Sensitive, Asked::Usual) => {
+            (Level::Masked, ..) | (Level::Read | Level::Write, Layer::Sensitive, Clarity::Usual) => {
                 Shown::Masked(veiled.value.masked())
             }
             (Level::Read | Level::Write, ..) => Shown::Clear(&veiled.value),
@@ -141,7 +141,7 @@ impl Shown<'_, String> {
 mod tests {
     use super::*;
 
-    fn shown(layer: Layer, level: Level, asked: Asked) -> Option<String> {
+    fn shown(layer: Layer, level: Level, asked: Clarity) -> Option<String> {
         let veiled = Veiled::new(layer, "王小明的备注".to_owned());
         Levels::HIDDEN.with(layer, level).show(&veiled, asked).text()
     }
@@ -149,22 +149,22 @@ mod tests {
     #[test]
     fn a_level_shows_nothing_the_mask_or_the_value_of_its_own_layer_alone() {
         for layer in Layer::ALL.iter().copied() {
-            for asked in [Asked::Usual, Asked::Clear] {
+            for asked in [Clarity::Usual, Clarity::Clear] {
                 assert_eq!(shown(layer, Level::Hidden, asked), None);
                 assert_eq!(shown(layer, Level::Masked, asked).as_deref(), Some("王****"), "asking lifts no level");
             }
             let veiled = Veiled::new(layer, "王小明".to_owned());
             let others = Levels::WRITE.with(layer, Level::Hidden);
-            assert_eq!(others.show(&veiled, Asked::Clear), Shown::Hidden);
+            assert_eq!(others.show(&veiled, Clarity::Clear), Shown::Hidden);
         }
     }
 
     #[test]
     fn a_sensitive_value_is_clear_only_when_it_is_asked_for_and_others_always() {
-        assert_eq!(shown(Layer::Sensitive, Level::Write, Asked::Usual).as_deref(), Some("王****"));
-        assert_eq!(shown(Layer::Sensitive, Level::Read, Asked::Clear).as_deref(), Some("王小明的备注"));
+        assert_eq!(shown(Layer::Sensitive, Level::Write, Clarity::Usual).as_deref(), Some("王****"));
+        assert_eq!(shown(Layer::Sensitive, Level::Read, Clarity::Clear).as_deref(), Some("王小明的备注"));
         for layer in [Layer::Basic, Layer::History, Layer::Financial, Layer::Review] {
-            assert_eq!(shown(layer, Level::Read, Asked::Usual).as_deref(), Some("王小明的备注"));
+            assert_eq!(shown(layer, Level::Read, Clarity::Usual).as_deref(), Some("王小明的备注"));
         }
     }
 

@@ -3,7 +3,7 @@
 use prost::Message;
 use revisit_bootstrap::wire::{time, time_optional};
 use revisit_core::{Failure, Timestamp, id::Id};
-use revisit_permission::{Asked, Layer, Levels, Shown, Veiled};
+use revisit_permission::{Clarity, Layer, Levels, Shown, Veiled};
 use revisit_proto::followup::v1 as pb;
 
 use crate::{
@@ -50,8 +50,8 @@ pub struct Legible<'a> {
 #[must_use]
 pub fn task(legible: Legible<'_>) -> pb::Task {
     let Legible { task, customer, levels, title, reason, now } = legible;
-    let title = levels.show(&title, Asked::Usual).text().unwrap_or_default();
-    let reason = levels.show(&reason, Asked::Usual).text().unwrap_or_default();
+    let title = levels.show(&title, Clarity::Usual).text().unwrap_or_default();
+    let reason = levels.show(&reason, Clarity::Usual).text().unwrap_or_default();
     if !levels.reads(Layer::Basic) {
         let (task_id, etag) = (task.id.to_string(), task.version.to_string());
         return pb::Task { task_id, title, reason, etag, ..Default::default() };

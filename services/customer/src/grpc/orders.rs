@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use revisit_bootstrap::{Principal, Reply, authenticated, idempotency::Repeatable, reply, wire};
 use revisit_core::{Input, page::Page};
-use revisit_permission::{Asked, Layer, Levels};
+use revisit_permission::{Clarity, Layer, Levels};
 use revisit_proto::customer::v1::{self as pb, orders_server::Orders};
 use tonic::Request;
 
@@ -111,9 +111,9 @@ fn show(order: &Order, levels: &Levels) -> pb::Order {
         order_id: order.id.to_string(),
         customer_id: order.customer.to_string(),
         external_id: facts.and_then(|order| order.external_id.clone()).unwrap_or_default(),
-        amount: levels.show(&order.amount, Asked::Usual).clear().map(money),
+        amount: levels.show(&order.amount, Clarity::Usual).clear().map(money),
         place_time: facts.map(|order| wire::time(order.placed_at)),
-        description: levels.show(&order.description, Asked::Usual).clear().cloned().unwrap_or_default(),
+        description: levels.show(&order.description, Clarity::Usual).clear().cloned().unwrap_or_default(),
         cancel_time: wire::time_optional(facts.and_then(|order| order.cancelled_at)),
         recorded_by_id: facts.map(|order| order.recorded_by.to_string()).unwrap_or_default(),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use revisit_bootstrap::{Principal, Reply, authenticated, idempotency::Repeatable, reply, wire};
 use revisit_core::{Input, Timestamp, page::Page};
-use revisit_permission::{Asked, Levels, Shown};
+use revisit_permission::{Clarity, Levels, Shown};
 use revisit_proto::customer::v1::{self as pb, timeline_server::Timeline};
 use tonic::Request;
 
@@ -99,7 +99,7 @@ impl Served {
 
 /// An entry of a layer that is hidden from its reader is not read at all.
 fn show(entry: &Entry, levels: &Levels) -> pb::TimelineEntry {
-    let words = match levels.show(&entry.words, Asked::Usual) {
+    let words = match levels.show(&entry.words, Clarity::Usual) {
         Shown::Hidden => Words::default(),
         Shown::Masked(masked) => masked,
         Shown::Clear(words) => words.clone(),

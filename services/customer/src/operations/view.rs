@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use revisit_core::id::{CustomerId, TenantId};
-use revisit_permission::{Asked, Layer, Levels, Purpose, Row, Shown, Veiled};
+use revisit_permission::{Clarity, Layer, Levels, Purpose, Row, Shown, Veiled};
 
 use crate::domain::{
     contact::{ContactPoint, ContactValue},
@@ -29,17 +29,17 @@ pub struct Clear {
 }
 
 impl Clear {
-    fn of_field(&self, key: &str) -> Asked {
+    fn of_field(&self, key: &str) -> Clarity {
         asked(self.all_fields || self.fields.iter().any(|wanted| wanted == key))
     }
 
-    fn of_contact_points(&self) -> Asked {
+    fn of_contact_points(&self) -> Clarity {
         asked(self.contact_points)
     }
 }
 
-const fn asked(named: bool) -> Asked {
-    if named { Asked::Clear } else { Asked::Usual }
+const fn asked(named: bool) -> Clarity {
+    if named { Clarity::Clear } else { Clarity::Usual }
 }
 
 impl View {
@@ -79,7 +79,7 @@ impl View {
 
     /// The facts of the basic layer.
     pub fn basic(&self) -> Shown<'_, Customer> {
-        self.levels.show(&self.customer, Asked::Usual)
+        self.levels.show(&self.customer, Clarity::Usual)
     }
 
     /// Contact points, each with what is shown of its value; none of which nothing is shown.
@@ -100,7 +100,7 @@ impl View {
     /// Why the customer has its grade.
     pub fn grade_reason(&self) -> Option<&String> {
         let reason = self.customer.lift(Purpose::Part).grade_reason.as_ref()?;
-        self.levels.show(reason, Asked::Usual).clear()
+        self.levels.show(reason, Clarity::Usual).clear()
     }
 
     /// Names of the sensitive fields whose values leave in clear: what the audit is told.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use revisit_bootstrap::database::Tx;
 use revisit_core::id::{CustomerId, SegmentId, TenantId};
 use revisit_event::outbox::APPEND_MAX;
-use revisit_permission::{Asked, Levels, Scope};
+use revisit_permission::{Clarity, Levels, Scope};
 use revisit_proto::customer::v1 as pb;
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter,
@@ -212,7 +212,7 @@ pub fn watched_value(fields: &[Field], name: &str, customer: &Customer) -> Optio
         key => {
             let key = key.strip_prefix("fields.").unwrap_or(key);
             let field = fields.iter().find(|field| field.key == key)?;
-            match Levels::EVENT.show(customer.field(field.id)?, Asked::Usual).clear()? {
+            match Levels::EVENT.show(customer.field(field.id)?, Clarity::Usual).clear()? {
                 Value::Date(date) => Some(date.clone()),
                 Value::Text(_) | Value::Number(_) | Value::Choices(_) | Value::Truth(_) | Value::Money { .. } => None,
             }

@@ -11,7 +11,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, TaskId},
 };
-use revisit_permission::{Action, Asked, Layer, Level, Levels, Scope};
+use revisit_permission::{Action, Clarity, Layer, Level, Levels, Scope};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
@@ -36,7 +36,7 @@ pub struct Reader {
     levels: Levels,
     supervisor: bool,
     /// Whether values of the sensitive layer are asked for in clear.
-    asked: Asked,
+    asked: Clarity,
 }
 
 /// What a supervisor of a task reads of its answer beside what they read anyway.
@@ -51,7 +51,7 @@ impl Reader {
             false => known,
         };
         let supervisor = who.caller.decide(&who.leases, Action::TaskReview, &row).is_ok();
-        Ok(Self { scope, levels, supervisor, asked: Asked::Usual })
+        Ok(Self { scope, levels, supervisor, asked: Clarity::Usual })
     }
 }
 
@@ -78,7 +78,7 @@ fn column(index: usize) -> &'static str {
 
 /// An outcome as its reader may see it.
 pub async fn shown(app: &App, tx: &Tx, task: &Task, outcome: &Outcome, reader: &Reader) -> Result<pb::Outcome, Error> {
-    let mut shown = show::outcome(outcome, reader.of_answer().show(&outcome.answer, Asked::Usual));
+    let mut shown = show::outcome(outcome, reader.of_answer().show(&outcome.answer, Clarity::Usual));
     for (index, (layer, sealed)) in outcomes::notes(tx, task.tenant, task.id).await?.into_iter().enumerate() {
         let text = app.sealed.open(tx, task, layer, (column(index), &sealed)).await?;
         shown.notes.extend(show::note(layer, reader.of_notes(outcome).show(&text, reader.asked)));
@@ -99,7 +99,7 @@ async fn issues(app: &App, tx: &Tx, task: &Task, reader: &Reader) -> Result<Vec<
     for issue in tasks::issues_of(tx, task.tenant, task.id).await? {
         if let Some(levels) = reader.scope.levels(&issue.row(customer.as_ref())) {
             let title = app.sealed.open(tx, &issue, Layer::Basic, ("title", &issue.title)).await?;
-            issues.push(show::issue(&issue, levels.show(&title, Asked::Usual)));
+            issues.push(show::issue(&issue, levels.show(&title, Clarity::Usual)));
         }
     }
     Ok(issues)
@@ -131,7 +131,7 @@ pub async fn get(app: &App, who: &Principal, id: TaskId, clear: bool) -> Result<
     let mut reader = Reader::of(who, &task, customer.as_ref(), levels)?;
     let is_clear = clear && levels.reads(Layer::Sensitive);
     if is_clear {
-        reader.asked = Asked::Clear;
+        reader.asked = Clarity::Clear;
     }
     let read = async |tx: &Tx| {
         let outcome = outcomes::find(tx, task.tenant, id).await?.ok_or(Error::NoSuchOutcome)?;

@@ -7,7 +7,7 @@ use std::{
 
 use chrono_tz::Tz;
 use revisit_core::{Timestamp, id::TemplateId};
-use revisit_permission::{Asked, Levels, Veiled};
+use revisit_permission::{Clarity, Levels, Veiled};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -88,7 +88,7 @@ pub fn values(intent: &Intent, audience: &Audience<'_>) -> Values {
 
 /// A fact for a reader; none when it is of a layer that the reader does not read.
 fn told(levels: Levels, name: &str, value: &Value) -> Option<Value> {
-    levels.show(&Veiled::new(layer_of(name), value.clone()), Asked::Usual).clear().cloned()
+    levels.show(&Veiled::new(layer_of(name), value.clone()), Clarity::Usual).clear().cloned()
 }
 
 fn moment(zone: Tz, at: Timestamp) -> String {
