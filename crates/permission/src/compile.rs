@@ -18,7 +18,7 @@ use crate::{
     clause::{Clause, Reach},
     decision::GrantRef,
     external::About,
-    grants::HeldGrant,
+    grants::GrantView,
     level::{Layer, Levels},
     model::{Assigned, Subject, SubjectState, Team},
     org::IdMap,
@@ -101,7 +101,7 @@ pub(crate) struct Right<'a> {
 }
 
 /// Whether grants that others have delegated to an account count.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Delegated {
     Counts,
     /// What is delegated is one's own; a delegated right cannot be delegated on.
@@ -126,9 +126,10 @@ impl<'a> Right<'a> {
     }
 
     /// What a grant that is kept gives.
-    const fn held(grant: HeldGrant<'a>) -> Self {
-        let HeldGrant { id, right, from, until, .. } = grant;
-        Self { giver: grant.giver(), ..Self::told(GrantRef::Grant(id), right, (from, until)) }
+    const fn held(grant: GrantView<'a>) -> Self {
+        let GrantView { id, actions, extent, stages, grades, external, levels, from, until, .. } = grant;
+        let (grant, giver) = (GrantRef::Grant(id), grant.giver());
+        Self { grant, actions, extent, stages, grades, external, levels, from, until, giver }
     }
 
     /// What a grant would give.

@@ -13,7 +13,7 @@ use revisit_core::{
 use crate::{
     compile::ACCOUNTS_MAX,
     external::ExternalType,
-    grants::{Grants, HeldGrant},
+    grants::{GrantView, Grants},
     model::{Change, Department, Position, Removed, Role, RoleAssignment, Subject, Team, Tenant},
     org::IdMap,
     row::Name,
@@ -198,7 +198,7 @@ impl Facts {
     }
 
     /// The grants of a holder that stand beside its roles, in the order of their ids.
-    pub fn grants_of(&self, holder: SubjectId) -> impl Iterator<Item = HeldGrant<'_>> {
+    pub fn grants_of(&self, holder: SubjectId) -> impl Iterator<Item = GrantView<'_>> {
         self.grants.of(holder)
     }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{action::ActionSet, level::Levels, row::NameSet};
 
 /// A right without a holder.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
     /// What may be done: actions of one type.
@@ -35,7 +35,7 @@ pub struct Template {
 }
 
 /// The reach of a grant.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Extent {
     /// Rows that the holder owns.
@@ -57,7 +57,7 @@ pub enum Extent {
 }
 
 /// Which department.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// Each of the holder's own. For a role that comes from a position: those in which the position holds.

@@ -37,7 +37,7 @@ impl Facts {
             let roles: Vec<_> = held.iter().filter_map(|held| after.role(held.role)).collect();
             let held = |duty: Duty| {
                 roles.iter().any(|role| duty.held_by(&role.templates))
-                    || after.grants_of(subject.id).any(|grant| duty.includes(grant.right.actions, grant.right.levels))
+                    || after.grants_of(subject.id).any(|grant| duty.includes(grant.actions, grant.levels))
             };
             if let Some((one, other)) = clash(held) {
                 return Err(Refusal::RoleConflict(one, other));

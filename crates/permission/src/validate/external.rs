@@ -51,9 +51,10 @@ impl Facts {
 
     /// Whether a role, grant or guard names a registered type.
     pub(super) fn names_external_type(&self, name: &Name) -> bool {
-        let names = |named: &Option<NameSet>| named.as_ref().is_some_and(|named| named.contains(Some(name)));
-        let roles = self.roles.values().flat_map(|role| &role.templates).any(|template| names(&template.external));
-        let grants = self.grants.all().any(|grant| names(&grant.right.external));
-        roles || grants || self.guards.values().any(|guard| names(&guard.condition.external))
+        let names = |named: Option<&NameSet>| named.is_some_and(|named| named.contains(Some(name)));
+        let roles =
+            self.roles.values().flat_map(|role| &role.templates).any(|template| names(template.external.as_ref()));
+        let grants = self.grants.all().any(|grant| names(grant.external));
+        roles || grants || self.guards.values().any(|guard| names(guard.condition.external.as_ref()))
     }
 }
