@@ -11,8 +11,10 @@ use std::ops::Range;
 use revisit_permission::Mask;
 
 mod numbers;
+mod words;
 
-use numbers::{PHONE_DIGITS, is_bank_card, is_identity_card, is_phone};
+use numbers::{is_bank_card, is_identity_card, is_phone};
+use words::{OTHER_NUMBERS, PHONE_LETTERS, THESE_NUMBERS, WECHAT_WORDS, fold_all};
 
 /// Groups of digits that one number is written in at the most: `86 010 6234 5678`, `6222 0212 3456 7890 123`.
 const GROUPS_MAX: usize = 6;
@@ -102,124 +104,6 @@ pub fn masked(text: &str) -> String {
 /// A text character by character, width folded, so that places are those of the text as written.
 struct Text(Vec<char>);
 
-/// One digit for each character that people write for it, in numbers that are read out.
-fn spoken(c: char) -> Option<char> {
-    Some(match c {
-        '〇' | '零' => '0',
-        '一' | '幺' | '壹' => '1',
-        '二' | '贰' => '2',
-        '三' | '叁' => '3',
-        '四' | '肆' => '4',
-        '五' | '伍' => '5',
-        '六' | '陆' => '6',
-        '七' | '柒' => '7',
-        '八' | '捌' => '8',
-        '九' | '玖' => '9',
-        _ => return None,
-    })
-}
-
-fn fold(c: char) -> char {
-    match c {
-        '\u{FF01}'..='\u{FF5E}' => char::from_u32(c as u32 - 0xFEE0).unwrap_or(c),
-        '\u{3000}' | '\u{00A0}' => ' ',
-        '–' | '—' | '‐' => '-',
-        _ => c,
-    }
-}
-
-/// Folded, with runs of at least eleven digits, some of them spoken, written in digits: fewer are an ordinary number.
-fn fold_all(chars: &[char]) -> Vec<char> {
-    let mut folded: Vec<char> = chars.iter().copied().map(fold).collect();
-    let mut from = 0;
-    while from < folded.len() {
-        let run = folded[from..].iter().take_while(|c| c.is_ascii_digit() || spoken(**c).is_some()).count();
-        if run >= PHONE_DIGITS {
-            folded[from..from + run].iter_mut().for_each(|c| *c = spoken(*c).unwrap_or(*c));
-        }
-        from += run.max(1);
-    }
-    folded
-}
-
-/// Words after which a number is no phone and no card.
-const OTHER_NUMBERS: [&str; 34] = [
-    "订单",
-    "单号",
-    "运单",
-    "快递",
-    "物流",
-    "流水",
-    "编号",
-    "编码",
-    "发票",
-    "合同",
-    "工单",
-    "序列号",
-    "型号",
-    "批号",
-    "条码",
-    "税号",
-    "qq",
-    "群",
-    "金额",
-    "价格",
-    "order",
-    "invoice",
-    "no.",
-    "no:",
-    "sn",
-    "s/n",
-    "id:",
-    "id=",
-    "tracking",
-    "parcel",
-    "serial",
-    "ref",
-    "sku",
-    "¥",
-];
-/// Words after which it is one after all, when they stand nearer.
-const THESE_NUMBERS: [&str; 18] = [
-    "电话",
-    "手机",
-    "联系",
-    "致电",
-    "拨打",
-    "号码",
-    "座机",
-    "热线",
-    "微信",
-    "tel",
-    "phone",
-    "mobile",
-    "call",
-    "卡号",
-    "银行卡",
-    "账号",
-    "账户",
-    "card",
-];
-/// Letters that may stand right in front of a phone number.
-const PHONE_LETTERS: [&str; 9] = ["tel", "phone", "mobile", "mob", "t", "m", "p", "call", "vx"];
-/// Words after which an account name is a WeChat id; the longest first.
-const WECHAT_WORDS: [&str; 14] = [
-    "微信号",
-    "wechatid",
-    "wechat",
-    "weixin",
-    "微信",
-    "薇信",
-    "威信",
-    "加微",
-    "v信",
-    "vx号",
-    "vx",
-    "wx号",
-    "wx",
-    "加v",
-];
-
 impl Text {
     fn new(text: &str) -> Self {
         let chars: Vec<char> = text.chars().collect();
@@ -257,8 +141,11 @@ impl Text {
 
     /// Whether the words in front of a place say that a number is something else.
     fn is_other(&self, place: usize) -> bool {
+        // Behind the end of a sentence or a part of it a word says nothing any more, and one blank is none.
+        let ends = |c: &char| matches!(c, ',' | '，' | ';' | '；' | '。' | '!' | '！' | '?' | '？' | '、' | '\n');
         let from = place.saturating_sub(WORD_REACH);
-        let words: String = self.0[from..place].iter().collect();
+        let near = self.0[from..place].iter().rev().take_while(|c| !ends(c)).count();
+        let words: String = self.0[place - near..place].iter().collect();
         let last = |of: &[&str]| of.iter().filter_map(|word| words.rfind(word).map(|at| at + word.len())).max();
         last(&OTHER_NUMBERS).is_some_and(|other| last(&THESE_NUMBERS).is_none_or(|this| this < other))
     }
@@ -268,7 +155,8 @@ impl Text {
         let begins = match self.before(place) {
             None => true,
             Some(c) if c.is_ascii_digit() => false,
-            Some('/' | '#' | '_' | '$' | '@' | '=' | '%' | '+' | '&') => false,
+            Some('#' | '_' | '$' | '@' | '%' | '+' | '&') => false,
+            Some('/' | '=') => self.is_named_or_next(place - 1),
             Some('.' | '-') => {
                 !self.0.get(place.wrapping_sub(2)).is_some_and(char::is_ascii_alphanumeric) || self.is_list(place)
             }
@@ -284,6 +172,20 @@ impl Text {
             let other = matches!(kind, SensitiveKind::Phone | SensitiveKind::BankCard) && self.is_other(place);
             (!other).then_some(Finding { kind, at: place..end })
         })
+    }
+
+    /// Whether a stroke or an equals sign follows a word for phones, Chinese text or another number, and so is no part of
+    /// an address of a page.
+    fn is_named_or_next(&self, mark: usize) -> bool {
+        match self.before(mark) {
+            None => true,
+            Some(c) if c.is_ascii_digit() => {
+                let digits = self.0[..mark].iter().rev().take_while(|c| c.is_ascii_digit()).count();
+                digits >= 4 && !self.before(mark - digits).is_some_and(|c| matches!(c, '/' | '=' | '.' | '_'))
+            }
+            Some(c) if c.is_ascii_alphabetic() => PHONE_LETTERS.contains(&self.letters_before(mark).as_str()),
+            Some(c) => c.is_alphanumeric() || c == ' ',
+        }
     }
 
     /// Whether what stands before is the number of an item: `3.13800138000`.

@@ -25,6 +25,10 @@ fn a_number_counts_by_its_own_form() {
         ("(010) 62345678", Phone, "(010) 62345678"),
         ("+44 20 7946 0958", Phone, "+44 20 7946 0958"),
         ("3.13812345678", Phone, "13812345678"),
+        ("手机/13812345678", Phone, "13812345678"),
+        ("tel=13812345678", Phone, "13812345678"),
+        ("合同已签，13812345678", Phone, "13812345678"),
+        ("群里的人，13812345678", Phone, "13812345678"),
         // The example of GB 11643-1999.
         ("身份证11010519491231002X，已核对", IdentityCard, "11010519491231002X"),
         ("110105 19491231 002x", IdentityCard, "110105 19491231 002x"),
@@ -46,6 +50,8 @@ fn what_only_looks_like_one_is_left_alone() {
         "12812345678",
         "订单号13812345678",
         "https://shop.example.com/item/13812345678.html",
+        "https://shop.example.com/?id=13812345678",
+        "shop.example.com/2026/13812345678",
         "138123456789",
         "0.13812345678",
         "110105194912310021",
@@ -82,6 +88,7 @@ fn several_values_are_found_in_order_and_masked_where_they_stand() {
     assert_eq!(kinds(text), [Phone, IdentityCard, Email], "each once, by number");
     assert_eq!(masked(text), "王姐138****5678，l****@example.com；身份证11****2X");
     assert_eq!(masked("一切顺利"), "一切顺利");
+    assert_eq!(masked("13812345678/13912345678"), "138****5678/139****5678");
     assert_eq!(masked(&"13812345678 ".repeat(400)), "138****5678 ".repeat(400), "all of them");
 }
 
