@@ -33,7 +33,7 @@ impl LeaseClient {
     pub(super) fn load_soon(&self, load: Load, push: Option<pb::WatchChangesResponse>) {
         let client = self.clone();
         tokio::spawn(async move {
-            let (tenant, incarnation) = (load.tenant, load.incarnation().map(str::to_owned));
+            let (tenant, generation) = (load.tenant, load.generation());
             match client.load(load, push).await {
                 Ok((load, snapshot)) => {
                     let counts = client.keeper().loaded(load, snapshot);
@@ -48,7 +48,7 @@ impl LeaseClient {
                 }
                 Err(failure) => {
                     tracing::warn!(tenant.id = %tenant, %failure, "the permission state of a tenant cannot be loaded");
-                    client.keeper().failed(tenant, incarnation.as_deref());
+                    client.keeper().failed(tenant, generation);
                 }
             }
             client.0.changed.send_replace(());

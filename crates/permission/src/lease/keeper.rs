@@ -38,7 +38,7 @@ pub struct Load {
     pub facts: Facts,
     /// Of which revision.
     pub revision: i64,
-    incarnation: Option<String>,
+    generation: u64,
 }
 
 /// Keeps the leases of one process.
@@ -50,6 +50,8 @@ pub struct Keeper {
     /// Tenants that the newest renewal named and identity does not know.
     unknown: HashSet<TenantId>,
     incarnation: Option<String>,
+    /// Counts what was given up or begun anew: a load of before counts for nothing.
+    generation: u64,
     /// Something was named anew by the newest renewal: it counts once the next one has named it.
     renamed: bool,
     /// Database time of the newest renewal, when it was sent, and until when it may be told.
@@ -64,11 +66,13 @@ struct Held {
     revision: i64,
     /// The revision that the newest renewal brought.
     granted: i64,
+    /// Which beginning this is.
+    generation: u64,
 }
 
 impl Held {
-    fn nothing(tenant: TenantId, granted: i64) -> Self {
-        Self { facts: Some(Facts::new(tenant)), revision: 0, granted }
+    fn nothing(tenant: TenantId, granted: i64, generation: u64) -> Self {
+        Self { facts: Some(Facts::new(tenant)), revision: 0, granted, generation }
     }
 }
 
@@ -82,6 +86,7 @@ impl Keeper {
             tenants: HashMap::new(),
             unknown: HashSet::new(),
             incarnation: None,
+            generation: 0,
             renamed: false,
             time: None,
         }
@@ -119,7 +124,8 @@ impl Keeper {
             }
             // The read side moves the deadline once that revision is loaded.
             self.leases.renewed(*tenant, deadline, revision, (renewal.database_time, sent));
-            let held = self.tenants.entry(*tenant).or_insert_with(|| Held::nothing(*tenant, 0));
+            let begun = || Held::nothing(*tenant, 0, self.generation);
+            let held = self.tenants.entry(*tenant).or_insert_with(begun);
             held.granted = revision;
             if held.revision < revision {
                 behind.extend(self.take(*tenant));
@@ -142,10 +148,9 @@ impl Keeper {
     /// A load has ended well. Answers whether it still counts: then it is to be acknowledged at once, because who revokes
     /// waits for it.
     pub fn loaded(&mut self, load: Load, snapshot: Snapshot) -> bool {
-        if load.incarnation != self.incarnation {
+        let Some(held) = self.tenants.get_mut(&load.tenant).filter(|held| held.generation == load.generation) else {
             return false;
-        }
-        let Some(held) = self.tenants.get_mut(&load.tenant) else { return false };
+        };
         held.facts = Some(load.facts);
         held.revision = load.revision;
         self.leases.load(load.tenant, Arc::new(snapshot));
@@ -154,11 +159,9 @@ impl Keeper {
 
     /// A load has failed: half of a change may have been applied, so that only a whole snapshot is sound now. The next
     /// renewal tries again.
-    pub fn failed(&mut self, tenant: TenantId, incarnation: Option<&str>) {
-        if incarnation == self.incarnation.as_deref()
-            && let Some(held) = self.tenants.get_mut(&tenant)
-        {
-            *held = Held::nothing(tenant, held.granted);
+    pub fn failed(&mut self, tenant: TenantId, generation: u64) {
+        if let Some(held) = self.tenants.get_mut(&tenant).filter(|held| held.generation == generation) {
+            *held = Held::nothing(tenant, held.granted, generation);
         }
     }
 
@@ -191,7 +194,7 @@ impl Keeper {
     fn take(&mut self, tenant: TenantId) -> Option<Load> {
         let held = self.tenants.get_mut(&tenant)?;
         let facts = held.facts.take()?;
-        Some(Load { tenant, facts, revision: held.revision, incarnation: self.incarnation.clone() })
+        Some(Load { tenant, facts, revision: held.revision, generation: held.generation })
     }
 
     /// Another incarnation makes everything that was loaded worthless.
@@ -201,14 +204,15 @@ impl Keeper {
         }
         if self.incarnation.replace(incarnation.to_owned()).is_some() {
             for (tenant, _) in self.leases.tenants() {
-                // A load under way finds another incarnation and gives up.
                 self.anew(tenant);
             }
         }
     }
 
-    /// Begins with a tenant as if it had never been named; whoever waits for it has asked for it.
+    /// Begins with a tenant as if it had never been named; whoever waits for it has asked for it. A load under way finds
+    /// that it is one of before.
     fn anew(&mut self, tenant: TenantId) {
+        self.generation += 1;
         self.leases.forget(tenant);
         self.tenants.remove(&tenant);
         self.leases.name(tenant);
@@ -217,6 +221,7 @@ impl Keeper {
 
     /// A tenant that identity does not know is not held, or made-up ids would fill the table.
     fn forget(&mut self, tenant: TenantId) {
+        self.generation += 1;
         self.tenants.remove(&tenant);
         self.unknown.insert(tenant);
         self.leases.forget(tenant);
@@ -226,8 +231,8 @@ impl Keeper {
 impl Load {
     /// To say that it failed, when what was held of it is gone.
     #[must_use]
-    pub fn incarnation(&self) -> Option<&str> {
-        self.incarnation.as_deref()
+    pub const fn generation(&self) -> u64 {
+        self.generation
     }
 }
 
@@ -275,5 +280,14 @@ mod tests {
         assert_eq!(keeper.named(), [(tenant(), 0)], "nothing is acknowledged");
         assert_eq!((renew(&mut keeper, &clock, 8), keeper.take_renamed()), (1, false));
         assert_eq!(reads(), Some(8));
+        // What was being loaded meanwhile is another history's too.
+        let mut late = keeper.hinted(tenant()).expect("it is held");
+        late.revision = 9;
+        assert_eq!((renew(&mut keeper, &clock, 6), keeper.take_renamed()), (0, true));
+        let named = keeper.named();
+        let begun = keeper.renewed(clock.clock().steady(), &named, &renewal(6));
+        let snapshot = Snapshot::compile(&late.facts, late.revision);
+        assert!(!keeper.loaded(late, snapshot) && begun.len() == 1);
+        assert_eq!(reads(), None);
     }
 }

@@ -35,7 +35,7 @@ use crate::{
 /// Companies that are remembered at once.
 const ENGINES_MAX: usize = 1_000;
 /// Entries that are read again at the most after a restart, or when another replica has chained them.
-const CATCH_UP_MAX: i64 = 100_000;
+const CATCH_UP_MAX: i64 = 20_000;
 /// Entries of one read.
 const READ_MAX: u64 = 1_000;
 /// Alerts of one read whose sessions are to end, and reads of one round.

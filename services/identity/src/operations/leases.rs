@@ -1,6 +1,10 @@
 //! Leases: who may answer from which revision, and since when a revocation is effective everywhere.
 
-use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Mutex,
+    time::Duration,
+};
 
 use revisit_core::{Failure, Kind, Timestamp, id::TenantId};
 use revisit_permission::{Change, Holder, Silence, Telling};
@@ -33,7 +37,14 @@ pub async fn renew(app: &App, mut row: Holder, incarnation: &str) -> Result<Rene
         row.tenants.iter_mut().for_each(|(_, acknowledged)| *acknowledged = 0);
     }
     let named: Vec<TenantId> = row.tenants.iter().map(|(tenant, _)| *tenant).collect();
-    if !app.store.write(&app.workers.lease, async |tx| Ok(leases::renew(tx, &row).await?)).await? {
+    let written = app.store.write(&app.workers.lease, async |tx| {
+        let known: HashMap<TenantId, i64> = leases::revisions(tx, &named).await?.into_iter().collect();
+        // What lies ahead was acknowledged of a database that was set back, or of none.
+        let ahead = |(tenant, acknowledged): &(TenantId, i64)| known.get(tenant).is_none_or(|it| it < acknowledged);
+        row.tenants.iter_mut().filter(|it| ahead(it)).for_each(|(_, acknowledged)| *acknowledged = 0);
+        Ok(leases::renew(tx, &row).await?)
+    });
+    if !written.await? {
         let why = "a later renewal of this holder has come before";
         return Err(Failure::new(Kind::Conflict, "RENEWAL_OVERTAKEN", why).into());
     }

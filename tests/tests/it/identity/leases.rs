@@ -1,6 +1,8 @@
 //! What a renewal leaves in identity's database: never less than a later one has, and no acknowledgement of a database
 //! that was another one.
 
+use std::time::Duration;
+
 use revisit_proto::identity::v1::{self as pb, leases_client::LeasesClient};
 use tonic::{Code, Request, Status};
 
@@ -9,17 +11,12 @@ use super::support::{CUSTOMER_TOKEN, World, on_each, refusal, refused};
 /// Renews as a replica of customer that names these tenants.
 async fn renew(
     world: &World,
-    number: i64,
+    (epoch, number): (&str, i64),
     incarnation: &str,
     tenants: Vec<pb::TenantRevision>,
 ) -> Result<pb::RenewLeaseResponse, Status> {
-    let message = pb::RenewLeaseRequest {
-        holder: "customer/of-a-test".to_owned(),
-        epoch: "one".to_owned(),
-        tenants,
-        number,
-        incarnation: incarnation.to_owned(),
-    };
+    let (holder, epoch, incarnation) = ("customer/of-a-test".to_owned(), epoch.to_owned(), incarnation.to_owned());
+    let message = pb::RenewLeaseRequest { holder, epoch, tenants, number, incarnation };
     let mut request = Request::new(message);
     request.metadata_mut().insert("x-revisit-caller", CUSTOMER_TOKEN.parse().expect("ASCII"));
     Ok(LeasesClient::new(world.channel.clone()).renew_lease(request).await?.into_inner())
@@ -45,26 +42,47 @@ async fn acknowledged(world: &World, user_id: String) -> bool {
 async fn a_renewal_that_comes_after_a_later_one_does_not_unname_a_tenant() {
     on_each(async |world| {
         let (lin, mei) = (somebody(world, "lin").await, somebody(world, "mei").await);
-        renew(world, 2, "", named(world, 0)).await.expect("the first that comes");
-        let late = renew(world, 1, "", Vec::new()).await;
+        renew(world, ("one", 2), "", named(world, 0)).await.expect("the first that comes");
+        let late = renew(world, ("one", 1), "", Vec::new()).await;
         assert_eq!(refusal(late), refused(Code::Aborted, "RENEWAL_OVERTAKEN"));
         assert!(!acknowledged(world, lin).await, "the holder has a lease and has heard nothing");
-        renew(world, 3, "", Vec::new()).await.expect("the next one counts");
+        renew(world, ("one", 3), "", Vec::new()).await.expect("the next one counts");
         assert!(acknowledged(world, mei).await, "the holder has given the tenant up");
     })
     .await;
 }
 
+/// Renews again and again as somebody who has loaded whatever it is told of; whether what is revoked meanwhile is
+/// effective because it was acknowledged.
+async fn heard(world: &World, (life, incarnation): (&str, &str), ahead: i64, user_id: String) -> bool {
+    let hearing = async {
+        let mut loaded = 0;
+        for number in 1.. {
+            let renewed = renew(world, (life, number), incarnation, named(world, loaded + ahead)).await;
+            let renewed = renewed.expect("it is renewed");
+            loaded = renewed.tenants.first().expect("the company is known").revision;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        effective = acknowledged(world, user_id) => effective,
+        () = hearing => unreachable!("it goes on"),
+    }
+}
+
 #[tokio::test]
-async fn what_was_acknowledged_of_another_incarnation_counts_for_nothing() {
+async fn what_was_acknowledged_of_another_history_counts_for_nothing() {
     on_each(async |world| {
-        let (lin, mei) = (somebody(world, "lin").await, somebody(world, "mei").await);
-        let ahead = i64::MAX;
-        let answer = renew(world, 1, "the database before it was set back", named(world, ahead)).await;
-        let incarnation = answer.expect("it is renewed").incarnation;
-        assert!(!acknowledged(world, lin).await, "it has seen none of this database's revisions");
-        renew(world, 2, &incarnation, named(world, ahead)).await.expect("it is renewed");
-        assert!(acknowledged(world, mei).await);
+        let incarnation = renew(world, ("zero", 1), "", Vec::new()).await.expect("it is renewed").incarnation;
+        for (name, incarnation, ahead, counts) in [
+            ("lin", "the database before it was restored", 0, false),
+            ("mei", incarnation.as_str(), 1_000, false),
+            ("wei", incarnation.as_str(), 0, true),
+        ] {
+            let user = somebody(world, name).await;
+            // Another life of the holder each time: the numbers begin anew.
+            assert_eq!(heard(world, (name, incarnation), ahead, user).await, counts, "{name}");
+        }
     })
     .await;
 }

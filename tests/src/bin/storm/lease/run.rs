@@ -48,7 +48,7 @@ enum Event {
     GivesUp { holder: usize, life: u64, number: u64 },
     Fetch { teller: usize, holder: usize, life: u64, number: u64, load: Load },
     Fetched { holder: usize, life: u64, number: u64, load: Load },
-    GivesUpLoad { holder: usize, life: u64, number: u64 },
+    GivesUpLoad { holder: usize, life: u64, number: u64, generation: u64 },
     Hint { holder: usize, life: u64 },
     Ask { holder: usize },
     Revoke { right: usize },
@@ -290,11 +290,10 @@ impl Run {
             Event::Fetched { holder, number, load, .. } if self.holders[holder].loading == Some(number) => {
                 self.fetched(holder, load);
             }
-            Event::GivesUpLoad { holder, number, .. } if self.holders[holder].loading == Some(number) => {
+            Event::GivesUpLoad { holder, number, generation, .. } if self.holders[holder].loading == Some(number) => {
                 let it = &mut self.holders[holder];
                 it.loading = None;
-                let incarnation = it.keeper.incarnation().map(str::to_owned);
-                it.keeper.failed(TENANT, incarnation.as_deref());
+                it.keeper.failed(TENANT, generation);
             }
             // It was given up, or has come in time.
             Event::Fetched { .. } | Event::GivesUpLoad { .. } => (),
@@ -364,7 +363,8 @@ impl Run {
         let (teller, number) = (self.dice.random_range(0..TELLERS), self.planned);
         self.holders[holder].loading = Some(number);
         let life = self.holders[holder].life;
-        self.after(LOAD_MAX, Event::GivesUpLoad { holder, life, number });
+        let generation = load.generation();
+        self.after(LOAD_MAX, Event::GivesUpLoad { holder, life, number, generation });
         self.send(holder, Event::Fetch { teller, holder, life, number, load });
     }
 
