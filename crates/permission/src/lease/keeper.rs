@@ -38,6 +38,7 @@ pub struct Load {
     pub facts: Facts,
     /// Of which revision.
     pub revision: i64,
+    incarnation: Option<String>,
     generation: u64,
 }
 
@@ -194,7 +195,8 @@ impl Keeper {
     fn take(&mut self, tenant: TenantId) -> Option<Load> {
         let held = self.tenants.get_mut(&tenant)?;
         let facts = held.facts.take()?;
-        Some(Load { tenant, facts, revision: held.revision, generation: held.generation })
+        let (revision, generation, incarnation) = (held.revision, held.generation, self.incarnation.clone());
+        Some(Load { tenant, facts, revision, incarnation, generation })
     }
 
     /// Another incarnation makes everything that was loaded worthless.
@@ -229,6 +231,12 @@ impl Keeper {
 }
 
 impl Load {
+    /// Of which incarnation of identity's database it is.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<&str> {
+        self.incarnation.as_deref()
+    }
+
     /// To say that it failed, when what was held of it is gone.
     #[must_use]
     pub const fn generation(&self) -> u64 {
