@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use sea_orm::{
     ConnectionTrait, DbBackend, Statement, Value,
     sqlx::{
-        Executor,
+        Error, Executor, Pool,
         pool::PoolOptions,
         postgres::{PgListener, Postgres},
     },
@@ -57,30 +57,39 @@ impl Database {
         // Not out of the pool: a small one would be left without a connection for calls.
         let pool: PoolOptions<Postgres> =
             PoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).acquire_timeout(ANSWER_MAX);
-        let mut pause = PAUSE;
+        let (mut pause, mut deaf) = (PAUSE, false);
         loop {
             let pool = pool.clone().connect_lazy_with(Arc::unwrap_or_clone(Arc::clone(&options)));
-            let listening = async {
-                let mut listener = PgListener::connect_with(&pool).await?;
-                listener.listen(channel).await?;
-                pause = PAUSE;
-                heard(Heard::Anew);
-                listen(&mut listener, &mut heard).await
+            let connected = tokio::time::timeout(ANSWER_MAX, connect(&pool, channel)).await;
+            let lost = match connected.unwrap_or(Err(Error::PoolTimedOut)) {
+                Ok(mut listener) => {
+                    if std::mem::take(&mut deaf) {
+                        tracing::info!(channel, "hints of other processes are heard again");
+                    }
+                    pause = PAUSE;
+                    heard(Heard::Anew);
+                    listen(&mut listener, &mut heard).await
+                }
+                Err(error) => Err(error),
             };
-            let lost = listening.await;
-            tracing::warn!(
-                channel,
-                error = lost.err().map(tracing::field::display),
-                "hints of other processes are not heard"
-            );
+            if !std::mem::replace(&mut deaf, true) {
+                let error = lost.err().map(tracing::field::display);
+                tracing::warn!(channel, error, "hints of other processes are not heard");
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 }
 
+async fn connect(pool: &Pool<Postgres>, channel: &str) -> Result<PgListener, Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(channel).await?;
+    Ok(listener)
+}
+
 /// Until the connection is lost.
-async fn listen(listener: &mut PgListener, heard: &mut impl FnMut(Heard)) -> Result<(), sea_orm::sqlx::Error> {
+async fn listen(listener: &mut PgListener, heard: &mut impl FnMut(Heard)) -> Result<(), Error> {
     listener.eager_reconnect(false);
     loop {
         match tokio::time::timeout(QUIET, listener.try_recv()).await {
@@ -89,7 +98,7 @@ async fn listen(listener: &mut PgListener, heard: &mut impl FnMut(Heard)) -> Res
             Ok(Err(error)) => return Err(error),
             Err(_) => {
                 let asked = tokio::time::timeout(ANSWER_MAX, listener.execute("SELECT 1")).await;
-                asked.map_err(|_| sea_orm::sqlx::Error::PoolTimedOut)??;
+                asked.map_err(|_| Error::PoolTimedOut)??;
             }
         }
     }
