@@ -4,8 +4,10 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, SubjectId, TenantId, TimelineEntryId},
 };
-use revisit_permission::{Layer, Mask, Maskable, Purpose, Veiled};
+use revisit_permission::{Clarity, Layer, Levels, Mask, Maskable, Purpose, Veiled};
 use uuid::Uuid;
+
+use super::detection::{SensitiveKind, kinds, masked};
 
 /// Characters of a note at the most.
 pub const NOTE_MAX: usize = 5_000;
@@ -64,6 +66,16 @@ pub struct Words {
     pub to: Option<String>,
 }
 
+impl Words {
+    /// What somebody gets who reads their layer: sensitive values in the text belong to the sensitive one, and are clear
+    /// only when they may be read and were asked for.
+    pub fn within(&self, levels: &Levels, clarity: Clarity) -> Self {
+        let clear = clarity == Clarity::Clear && levels.reads(Layer::Sensitive);
+        let text = self.text.as_deref().map(|text| if clear { text.to_owned() } else { masked(text) });
+        Self { text, ..self.clone() }
+    }
+}
+
 impl Maskable for Words {
     type Masked = Self;
 
@@ -94,6 +106,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Kinds of sensitive values in the text, as far as somebody reads it.
+    pub fn sensitive_kinds(&self, levels: &Levels) -> Vec<SensitiveKind> {
+        let words = levels.show(&self.words, Clarity::Usual).clear();
+        words.and_then(|words| words.text.as_deref()).map(kinds).unwrap_or_default()
+    }
+
     /// An entry of a kind with nothing but who and when.
     pub fn new(kind: EntryKind, tenant: TenantId, customer: CustomerId, id: TimelineEntryId, at: Timestamp) -> Self {
         Self {

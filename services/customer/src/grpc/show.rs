@@ -11,6 +11,7 @@ use crate::{
     domain::{
         contact::{ContactPoint, ContactType, ContactValue},
         customer::{Customer, CustomerKind},
+        detection::kinds,
         field::{Field, Value, decimal_text},
     },
     operations::View,
@@ -27,6 +28,7 @@ pub fn customer(view: &View) -> pb::Customer {
         fields: fields(view),
         etag: view.etag(),
         grade_reason: view.grade_reason().cloned().unwrap_or_default(),
+        sensitive_findings: view.fields.iter().filter_map(|field| finding(view, field)).collect(),
         levels: Layer::ALL
             .iter()
             .map(|layer| pb::LayerLevel {
@@ -96,6 +98,13 @@ fn contact_point((point, value): (&ContactPoint, Shown<'_, ContactValue>)) -> Op
 fn fields(view: &View) -> Vec<pb::FieldValue> {
     let shown = |field: &Field| Some(pb::FieldValue { key: field.key.clone(), value: Some(value(view, field)?) });
     view.fields.iter().filter_map(shown).collect()
+}
+
+/// What was found in a text that the reader gets in clear. A sensitive one is expected to be so.
+fn finding(view: &View, field: &Field) -> Option<pb::SensitiveFinding> {
+    let Value::Text(text) = view.value(field).clear().filter(|_| field.layer != Layer::Sensitive)? else { return None };
+    let kinds: Vec<i32> = kinds(text).into_iter().map(|kind| kind as i32).collect();
+    (!kinds.is_empty()).then(|| pb::SensitiveFinding { field: format!("fields.{}", field.key), kinds })
 }
 
 fn value(view: &View, field: &Field) -> Option<pb::field_value::Value> {

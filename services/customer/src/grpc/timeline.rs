@@ -31,7 +31,7 @@ impl Timeline for Served {
                 let entry = self.entry(&who, &mut input, EntryKind::Note, (&message.customer_id, None));
                 let entry = entry.text(Some(input.lines("text", &message.text, 1..=NOTE_MAX)));
                 input.finish()?;
-                timeline::add(&self.0, &who, entry, repeat).await.map(|(entry, levels)| show(&entry, &levels))
+                timeline::add(&self.0, &who, entry, repeat).await.map(|(entry, levels)| show(&entry, &levels, Clarity::Usual))
             }
             .await,
         )
@@ -54,7 +54,7 @@ impl Timeline for Served {
                 let text = input.lines("text", &message.text, 0..=NOTE_MAX);
                 let entry = entry.text((!text.is_empty()).then_some(text));
                 input.finish()?;
-                timeline::add(&self.0, &who, entry, repeat).await.map(|(entry, levels)| show(&entry, &levels))
+                timeline::add(&self.0, &who, entry, repeat).await.map(|(entry, levels)| show(&entry, &levels, Clarity::Usual))
             }
             .await,
         )
@@ -70,11 +70,15 @@ impl Timeline for Served {
                 let page = Page::read(&mut input, message.page_size, &message.page_token, &shape);
                 let after = page.after.as_deref().map(read_place);
                 input.require(after != Some(None), "page_token", "was not made by this list");
+                let paths = message.read_mask.map(|mask| mask.paths).unwrap_or_default();
+                input.require(paths.iter().all(|path| path == "text"), "read_mask", "may name text alone");
+                let clarity = if paths.is_empty() { Clarity::Usual } else { Clarity::Clear };
                 input.finish()?;
                 let size = page.size as usize;
-                let (entries, levels, next) = timeline::list(&self.0, &who, customer, after.flatten(), size).await?;
+                let (entries, levels, next) =
+                    timeline::list(&self.0, &who, customer, (after.flatten(), size), clarity).await?;
                 Ok::<_, Error>(pb::ListTimelineResponse {
-                    entries: entries.iter().map(|entry| show(entry, &levels)).collect(),
+                    entries: entries.iter().map(|entry| show(entry, &levels, clarity)).collect(),
                     next_page_token: next.map(|next| page.token(&place_bytes(next))).unwrap_or_default(),
                 })
             }
@@ -98,11 +102,11 @@ impl Served {
 }
 
 /// An entry of a layer that is hidden from its reader is not read at all.
-fn show(entry: &Entry, levels: &Levels) -> pb::TimelineEntry {
+fn show(entry: &Entry, levels: &Levels, clarity: Clarity) -> pb::TimelineEntry {
     let words = match levels.show(&entry.words, Clarity::Usual) {
         Shown::Hidden => Words::default(),
         Shown::Masked(masked) => masked,
-        Shown::Clear(words) => words.clone(),
+        Shown::Clear(words) => words.within(levels, clarity),
     };
     pb::TimelineEntry {
         entry_id: entry.id.to_string(),
@@ -117,5 +121,6 @@ fn show(entry: &Entry, levels: &Levels) -> pb::TimelineEntry {
         from: words.from.unwrap_or_default(),
         to: words.to.unwrap_or_default(),
         reference_id: entry.reference.map(|reference| reference.to_string()).unwrap_or_default(),
+        sensitive_kinds: entry.sensitive_kinds(levels).into_iter().map(|kind| kind as i32).collect(),
     }
 }

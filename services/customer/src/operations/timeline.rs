@@ -1,12 +1,12 @@
 //! Notes, touches and the history of a customer; each entry is filtered by its layer like any field.
 
 use revisit_bootstrap::{
-    Principal,
+    Principal, audit,
     idempotency::{Once, Repeatable},
 };
 use revisit_core::id::{CustomerId, TimelineEntryId};
 use revisit_event::Draft;
-use revisit_permission::{Action, Layer, Level, Levels};
+use revisit_permission::{Action, Clarity, Layer, Level, Levels};
 use revisit_proto::customer::v1 as pb;
 
 use super::require_write;
@@ -65,8 +65,8 @@ pub async fn list(
     app: &App,
     who: &Principal,
     customer: CustomerId,
-    after: Option<Place>,
-    size: usize,
+    (after, size): (Option<Place>, usize),
+    clarity: Clarity,
 ) -> Result<(Vec<Entry>, Levels, Option<Place>), Error> {
     app.reading(who)?;
     let scope = who.scope(Action::CustomerView).map_err(|_| Error::NoSuchCustomer(customer))?;
@@ -84,5 +84,11 @@ pub async fn list(
     let more = entries.len() > size;
     entries.truncate(size);
     let next = entries.last().filter(|_| more).map(|entry| (entry.happened_at.micros(), entry.id.uuid()));
+    let reads = clarity == Clarity::Clear && levels.reads(Layer::Sensitive);
+    if reads && entries.iter().any(|entry| !entry.sensitive_kinds(&levels).is_empty()) {
+        let entry = audit::Entry::new(&who.caller, Action::CustomerView.name(), "customer");
+        let entry = entry.about([customer.uuid()]).fields(["timeline.text".to_owned()]).decided(decided.decision());
+        app.store.database.write(&decided, async |tx| audit::record(tx, &app.ids, entry).await).await?;
+    }
     Ok((entries, levels, next))
 }

@@ -166,3 +166,50 @@ async fn a_note_needs_the_right_to_note_alone_and_is_read_by_who_reads_the_custo
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sensitive_values_in_what_people_write_are_flagged_and_masked_for_who_does_not_read_that_layer() {
+    use pb::SensitiveKind::{Email, IdentityCard, Phone};
+    in_each_office(async |office: &Office| {
+        let (rep, finance) = (office.seat("rep"), office.seat("finance"));
+        let talk = Levels::of(&[
+            (Layer::Basic, Level::Read),
+            (Layer::Sensitive, Level::Masked),
+            (Layer::History, Level::Read),
+        ]);
+        office.grant("finance", vec![right(&[Action::CustomerView], Extent::Tenant, talk)]).await;
+        office.seat("admin").field("remark", pb::FieldType::Text, "basic").await;
+        let remark = pb::field_value::Value::Text("发票寄到 li.mei@example.com".to_owned());
+        let fields = vec![pb::FieldValue { key: "remark".to_owned(), value: Some(remark) }];
+        let made = rep.create(pb::Customer { fields, ..person("王芳", "13800001001") }).await.expect("made");
+        let found: Vec<_> =
+            made.sensitive_findings.iter().map(|it| (it.field.as_str(), it.kinds().collect::<Vec<_>>())).collect();
+        assert_eq!(found, [("fields.remark", vec![Email])], "a basic field that holds an address");
+        let text = "她先生13912345678，身份证11010519491231002X";
+        let noted = note(&rep, &made.customer_id, text).await.expect("noted");
+        let kinds: Vec<_> = noted.sensitive_kinds().collect();
+        let masked = "她先生139****5678，身份证11****2X";
+        assert_eq!((noted.text.as_str(), kinds.as_slice()), (masked, &[Phone, IdentityCard][..]));
+        let clear = async |who: &Seat| {
+            let read_mask = Some(prost_types::FieldMask { paths: vec!["text".to_owned()] });
+            let customer_id = made.customer_id.clone();
+            let request = pb::ListTimelineRequest { customer_id, read_mask, ..Default::default() };
+            let entries = answer(who.timeline().list_timeline(request).await).expect("a timeline").entries;
+            entries.into_iter().find(|it| it.kind() == pb::EntryKind::Note).map(|it| it.text)
+        };
+        assert_eq!(clear(&rep).await.as_deref(), Some(text), "who may read it, and asks");
+        assert_eq!(clear(&finance).await.as_deref(), Some(masked), "asking lifts no level");
+        let read = finance.entries(&made.customer_id).await.expect("a timeline");
+        let read = read.iter().find(|it| it.kind() == pb::EntryKind::Note).expect("the history is theirs to read");
+        assert_eq!(read.text, masked);
+        assert_eq!(read.sensitive_kinds().collect::<Vec<_>>(), kinds);
+        let plain = note(&rep, &made.customer_id, "订单13912345678已发货").await.expect("noted");
+        assert!(plain.sensitive_kinds.is_empty(), "an order is none: {plain:?}");
+        // Who reads the history masked is not even told what kinds there were.
+        let less = Levels::of(&[(Layer::Basic, Level::Read), (Layer::History, Level::Masked)]);
+        office.grant("marketing", vec![right(&[Action::CustomerView], Extent::Tenant, less)]).await;
+        let read = office.seat("marketing").entries(&made.customer_id).await.expect("a timeline");
+        assert!(read.iter().all(|it| it.sensitive_kinds.is_empty() && !it.text.contains("139")), "{read:?}");
+    })
+    .await;
+}
