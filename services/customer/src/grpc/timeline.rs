@@ -31,7 +31,9 @@ impl Timeline for Served {
                 let entry = self.entry(&who, &mut input, EntryKind::Note, (&message.customer_id, None));
                 let entry = entry.text(Some(input.lines("text", &message.text, 1..=NOTE_MAX)));
                 input.finish()?;
-                timeline::add(&self.0, &who, entry, repeat).await.map(|(entry, levels)| show(&entry, &levels, Clarity::Usual))
+                timeline::add(&self.0, &who, entry, repeat)
+                    .await
+                    .map(|(entry, levels)| show(&entry, &levels, Clarity::Usual))
             }
             .await,
         )
@@ -54,7 +56,9 @@ impl Timeline for Served {
                 let text = input.lines("text", &message.text, 0..=NOTE_MAX);
                 let entry = entry.text((!text.is_empty()).then_some(text));
                 input.finish()?;
-                timeline::add(&self.0, &who, entry, repeat).await.map(|(entry, levels)| show(&entry, &levels, Clarity::Usual))
+                timeline::add(&self.0, &who, entry, repeat)
+                    .await
+                    .map(|(entry, levels)| show(&entry, &levels, Clarity::Usual))
             }
             .await,
         )

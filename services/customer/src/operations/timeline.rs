@@ -87,7 +87,7 @@ pub async fn list(
     let reads = clarity == Clarity::Clear && levels.reads(Layer::Sensitive);
     if reads && entries.iter().any(|entry| !entry.sensitive_kinds(&levels).is_empty()) {
         let entry = audit::Entry::new(&who.caller, Action::CustomerView.name(), "customer");
-        let entry = entry.about([customer.uuid()]).fields(["timeline.text".to_owned()]).decided(decided.decision());
+        let entry = entry.about([customer.uuid()]).fields(["timeline.text"]).decided(&decided.decisions()[0]);
         app.store.database.write(&decided, async |tx| audit::record(tx, &app.ids, entry).await).await?;
     }
     Ok((entries, levels, next))

@@ -22,7 +22,7 @@ const fn accepted(call: &'static str, field: &'static str, evils: &'static [Evil
 
 use Evil::{Long, Malformed, Missing, Strange};
 
-const ACCEPTED: [Accepted; 14] = [
+const ACCEPTED: [Accepted; 16] = [
     accepted("", "page_size", &[Malformed], "a greater size than the maximum means the maximum"),
     accepted("Segments/CreateSegment", "name", &[Malformed], "a name has any characters that can be printed"),
     accepted("Endpoints/CreateEndpoint", "etag", &[Long, Malformed, Strange], "a new endpoint has no version yet"),
@@ -32,6 +32,8 @@ const ACCEPTED: [Accepted; 14] = [
     accepted("Today/CountToday", "from_micros", &[Missing], "0 is an instant of 1970"),
     accepted("Leases/RenewLease", "holder", &[Malformed], "a replica names itself"),
     accepted("Leases/RenewLease", "epoch", &[Malformed], "a replica names itself"),
+    accepted("Leases/RenewLease", "number", &[Malformed], "a replica counts its own renewals"),
+    accepted("Leases/RenewLease", "incarnation", &[Malformed], "what is no incarnation acknowledges nothing"),
     accepted("Leases/RenewLease", "tenants", &[Long], "a replica holds up to 10,000 tenants"),
     accepted("Leases/RenewLease", "tenants.revision", &[Malformed], "a service of ours is believed what it holds"),
     accepted("Leases/WatchChanges", "tenant_ids", &[Long], "a replica holds up to 10,000 tenants"),

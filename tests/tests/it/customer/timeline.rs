@@ -132,7 +132,12 @@ async fn a_timeline_tells_everything_in_order_with_who_and_how_and_each_reader_t
         assert_eq!(rep.entries(&customer_id).await.expect_err("no longer his").kind, Kind::NotFound);
         let (mut paged, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = pb::ListTimelineRequest { customer_id: customer_id.clone(), page_size: 2, page_token };
+            let request = pb::ListTimelineRequest {
+                customer_id: customer_id.clone(),
+                page_size: 2,
+                page_token,
+                ..Default::default()
+            };
             let page = answer(office.seat("colleague").timeline().list_timeline(request).await).expect("a page");
             assert!(page.entries.len() == 2 || page.next_page_token.is_empty(), "a page is full or the last");
             paged.extend(page.entries);
@@ -199,6 +204,9 @@ async fn sensitive_values_in_what_people_write_are_flagged_and_masked_for_who_do
         };
         assert_eq!(clear(&rep).await.as_deref(), Some(text), "who may read it, and asks");
         assert_eq!(clear(&finance).await.as_deref(), Some(masked), "asking lifts no level");
+        let read = office.audited("customer.view").await;
+        let read: Vec<_> = read.iter().filter(|it| it.fields == ["timeline.text"]).map(|it| &it.subject_id).collect();
+        assert_eq!(read, [&rep.id.to_string()], "and is in the log");
         let read = finance.entries(&made.customer_id).await.expect("a timeline");
         let read = read.iter().find(|it| it.kind() == pb::EntryKind::Note).expect("the history is theirs to read");
         assert_eq!(read.text, masked);

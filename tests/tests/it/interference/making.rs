@@ -200,7 +200,7 @@ impl Company {
             title: format!("call number {number}"),
             customer_id: customer.to_owned(),
             assignee_id: assignee.to_owned(),
-            due_time: Some(wire::time(self.world.now() + Duration::from_secs(3_600))),
+            due_time: Some(wire::time(self.world.now() + Duration::from_secs(12 * 3_600))),
             channel: followup::Channel::Phone.into(),
             ..Default::default()
         };
