@@ -69,12 +69,7 @@ pub async fn customers(book: &mut Book, company: &Company, viewer: &Viewer) {
         };
         book.leaf("customer.v1.Timeline/ListTimeline", &asked, list, |page| &mut page.next_page_token).await;
         let list = async |page_token| {
-            let request = customer::ListOrdersRequest {
-                customer_id: id.clone(),
-                page_size: FEW,
-                page_token,
-                ..Default::default()
-            };
+            let request = customer::ListOrdersRequest { customer_id: id.clone(), page_size: FEW, page_token };
             who.orders().list_orders(request).await
         };
         book.leaf("customer.v1.Orders/ListOrders", &asked, list, |page| &mut page.next_page_token).await;
@@ -291,12 +286,7 @@ pub async fn between_services(book: &mut Book, company: &Company) {
     let channel = || company.world.running.channel();
     let tenant_id = company.world.admin.tenant_id.to_string();
     let facts = async |page_token| {
-        let request = customer::ListCustomerFactsRequest {
-            tenant_id: String::new(),
-            page_size: FEW,
-            page_token,
-            ..Default::default()
-        };
+        let request = customer::ListCustomerFactsRequest { tenant_id: String::new(), page_size: FEW, page_token };
         OfCustomer::new(channel()).list_customer_facts(by("token-of-followup", request)).await
     };
     book.leaf("customer.v1.Projections/ListCustomerFacts", "", facts, |page| &mut page.next_page_token).await;
