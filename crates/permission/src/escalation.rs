@@ -32,14 +32,15 @@ use crate::{
 impl Snapshot {
     /// Whether `grantor` may give what `grant` says.
     pub fn may_grant(&self, grantor: SubjectId, grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
-        let secret = if self.is_program(grant.holder) { Secret::Known } else { Secret::Own };
-        self.may_give(grantor, grant, secret, now)
+        let right = self.undelegated(grantor, Action::GrantManage);
+        self.may_give((grantor, &right), grant, self.secret_of(grant.holder), now)
     }
 
     /// Whether `author` may come to know what `target` proves itself by: who knows it can act as the target, so it
     /// takes the right to give all that the target holds, to somebody whose secret one knows.
     pub fn may_become(&self, author: SubjectId, target: SubjectId, now: Timestamp) -> Result<(), Refusal> {
         let Some(facts) = self.subject(target) else { return Ok(()) };
+        let right = self.undelegated(author, Action::GrantManage);
         let roles = facts.roles.iter().filter(|held| now < held.until);
         let templates = roles.filter_map(|held| self.facts().role(held.role)).flat_map(|role| &role.templates);
         let held = self.facts().grants_of(target).filter(|grant| now < grant.until);
@@ -47,11 +48,22 @@ impl Snapshot {
             .map(|template| as_grant(target, template))
             .chain(held.map(|grant| Grant { origin: Origin::Direct, ..grant.to_grant() }))
             .filter(|grant| !self.clauses_of(grant).is_empty())
-            .try_for_each(|grant| self.may_give(author, &grant, Secret::Known, now))
+            .try_for_each(|grant| self.may_give((author, &right), &grant, Secret::Known, now))
     }
 
-    fn may_give(&self, grantor: SubjectId, grant: &Grant, secret: Secret, now: Timestamp) -> Result<(), Refusal> {
+    fn may_give(
+        &self,
+        (grantor, right): (SubjectId, &Predicate),
+        grant: &Grant,
+        secret: Secret,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let wanted = self.clauses_of(grant);
+        let covers = |clause: &Clause| {
+            right.all_sides(|mine| mine.holds(now) && self.hands_out(mine, clause, grant.holder))
+                && !self.is_barred(right, clause, grant.holder, now)
+        };
+        let hands_out = wanted.iter().all(covers);
         for action in grant.actions.iter() {
             let delegated = match grant.origin {
                 Origin::Delegation(giver) if giver == grantor => true,
@@ -67,16 +79,8 @@ impl Snapshot {
                     wanted.iter().all(|clause| mine(clause) && binds_alike(own, held, clause, now))
                 })
             };
-            let hands_out = || {
-                let right = self.undelegated(grantor, Action::GrantManage);
-                let covers = |clause: &Clause| {
-                    right.all_sides(|mine| mine.holds(now) && self.hands_out(mine, clause, grant.holder))
-                        && !self.is_barred(&right, clause, grant.holder, now)
-                };
-                wanted.iter().all(covers)
-            };
             let takes_holding = administers(action) || (action == Action::AuditView && secret == Secret::Known);
-            let allowed = if delegated { holds() } else { hands_out() && (!takes_holding || holds()) };
+            let allowed = if delegated { holds() } else { hands_out && (!takes_holding || holds()) };
             if !allowed || wanted.is_empty() {
                 return Err(Refusal::WiderThanGrantor(action));
             }
@@ -96,7 +100,9 @@ impl Snapshot {
         let grants = role.templates.iter().map(|template| as_grant(holder, template));
         // A relative extent lies nowhere for a holder without a department: such a template gives nothing yet.
         let somewhere = |grant: &Grant| !self.clauses_of(grant).is_empty();
-        grants.filter(somewhere).try_for_each(|grant| self.may_grant(grantor, &grant, now))
+        let right = self.undelegated(grantor, Action::GrantManage);
+        let secret = self.secret_of(holder);
+        grants.filter(somewhere).try_for_each(|grant| self.may_give((grantor, &right), &grant, secret, now))
     }
 
     /// Whether `grantor` may put these templates into a role. Whoever holds it may be anywhere, so it takes the right
@@ -242,6 +248,10 @@ impl Snapshot {
             Reach::Team(_) | Reach::Ids(_) | Reach::Tenant => true,
         };
         right.in_force(now).any(|bar| !bar.lets(clause.levels) && bar.department.is_none_or(touches))
+    }
+
+    fn secret_of(&self, holder: SubjectId) -> Secret {
+        if self.is_program(holder) { Secret::Known } else { Secret::Own }
     }
 
     fn is_program(&self, id: SubjectId) -> bool {

@@ -85,7 +85,7 @@ impl Maskable for ContactValue {
 
 impl ContactPoint {
     /// By what it is recognised.
-    pub fn normal_form(&self) -> &str {
+    pub(super) fn normal_form(&self) -> &str {
         &self.value.lift(Purpose::Match).normal_form
     }
 }
