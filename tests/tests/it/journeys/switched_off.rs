@@ -20,7 +20,7 @@ const MARKETING: Option<&str> = Some("marketing");
 const SERVICE: Option<&str> = Some("service");
 
 /// Which module a call belongs to, if any: by its group, or one by one where a group has calls of several.
-const CALLS: [(&str, Option<&str>); 53] = [
+const CALLS: [(&str, Option<&str>); 54] = [
     ("customer.v1.Catalogue/", None),
     ("customer.v1.Customers/BatchDeleteCustomers", None),
     ("customer.v1.Customers/BatchGetCustomers", None),
@@ -30,6 +30,7 @@ const CALLS: [(&str, Option<&str>); 53] = [
     ("customer.v1.Customers/DeleteCustomer", None),
     ("customer.v1.Customers/GetCustomer", None),
     ("customer.v1.Customers/ListCustomers", None),
+    ("customer.v1.Customers/ListSubjectsWithAccess", None),
     ("customer.v1.Customers/MoveStage", SALES),
     ("customer.v1.Customers/RestoreCustomer", None),
     ("customer.v1.Customers/TagCustomer", MARKETING),
