@@ -70,6 +70,14 @@ impl<'a> Hearing<'a> {
         Ok(())
     }
 
+    /// Goes on with the state that holds now: while something was read, a right may have been taken away everywhere.
+    pub fn settle(&mut self, app: &App) -> Result<(), Error> {
+        if !self.foreign {
+            self.reading = app.leases.read(self.tenant).map_err(|_| grants::lease_expired())?;
+        }
+        Ok(())
+    }
+
     /// Who is asked about: the asker when nobody is named. Fails unless the asker may ask about that one.
     pub fn subject(&self, named: Option<SubjectId>) -> Result<SubjectId, Error> {
         let who = match self.asker {

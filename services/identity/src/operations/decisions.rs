@@ -106,7 +106,15 @@ pub async fn batch(
         };
         (tenant, open.await.map_err(Failure::from))
     });
-    let hearings: BTreeMap<_, _> = opened.buffer_unordered(OPENED_AT_ONCE).collect().await;
+    let mut hearings: BTreeMap<_, Result<(Hearing<'_>, KeptRows), Failure>> =
+        opened.buffer_unordered(OPENED_AT_ONCE).collect().await;
+    // The first has waited for the last.
+    for heard in hearings.values_mut() {
+        let settled = heard.as_mut().map_or(Ok(()), |(hearing, _)| hearing.settle(app));
+        if let Err(failure) = settled {
+            *heard = Err(failure.into());
+        }
+    }
     let mut subjects: HashMap<(Option<TenantId>, Option<SubjectId>), Result<SubjectId, Failure>> = HashMap::new();
     let mut answer = |question: Question| {
         // Every company of a question has been opened.

@@ -72,6 +72,7 @@ impl KeptRows {
             .await?;
         let revisions: Vec<i64> = rows.values().map(|row: &Row| row.auth_rev).collect();
         hearing.reach(app, &revisions).await?;
+        hearing.settle(app)?;
         Ok(Self(rows))
     }
 }

@@ -1,5 +1,7 @@
 //! What a subject may do to a row, and to which of the rows that identity itself keeps.
 
+use std::sync::Arc;
+
 use revisit_core::{
     Id,
     id::{SubjectId, TenantId},
@@ -95,9 +97,9 @@ pub struct Found {
 
 /// One page of rows of a registered type, in the order of their ids: what the predicate gives as SQL, each decided once more.
 pub async fn kept_rows(app: &App, asker: &Asker, wanted: &Rows) -> Result<Found, Error> {
-    let hearing = Hearing::open(app, asker, None, &[]).await?;
+    let mut hearing = Hearing::open(app, asker, None, &[]).await?;
     let subject = hearing.subject(wanted.subject)?;
-    let (snapshot, now) = (&hearing.reading.snapshot, hearing.reading.now);
+    let (snapshot, now) = (Arc::clone(&hearing.reading.snapshot), hearing.reading.now);
     let named = snapshot.facts().action_named(&wanted.action, wanted.external.as_ref());
     let (action, external) = named.ok_or(Error::UnknownAction)?;
     let registered = external.as_ref().and_then(|name| snapshot.facts().external_type(name));
@@ -110,13 +112,17 @@ pub async fn kept_rows(app: &App, asker: &Asker, wanted: &Rows) -> Result<Found,
     let page = app.store.read(&app.workers.ask, async |tx| {
         Ok::<_, Error>(external_rows::page(tx, &predicate, now, wanted.after, limit).await?)
     });
-    let decided = |it: KeptRow| predicate.check(&it.row, now).map(|levels| (it, levels));
-    let mut rows: Vec<_> = page.await?.into_iter().filter_map(decided).collect();
+    let mut page = page.await?;
     let size = usize::try_from(wanted.size).unwrap_or(usize::MAX);
-    let more = rows.len() > size;
-    rows.truncate(size);
+    let more = page.len() > size;
+    page.truncate(size);
+    let next = page.last().filter(|_| more).map(|it| it.row.id);
+    hearing.settle(app)?;
+    let (snapshot, now) = (&hearing.reading.snapshot, hearing.reading.now);
+    let predicate = snapshot.predicate(subject, Asked::on(action, external.as_ref()));
+    let decided = |it: KeptRow| predicate.check(&it.row, now).map(|levels| (it, levels));
+    let rows = page.into_iter().filter_map(decided).collect();
     confirm(&hearing)?;
-    let next = rows.last().filter(|_| more).map(|(it, _)| it.row.id);
     Ok(Found { rows, next })
 }
 

@@ -37,6 +37,9 @@ pub fn question(message: pb::CheckRequest) -> Result<Question, Failure> {
     Ok(Question { tenant, subject, what: Named { action: Some(message.action), row } })
 }
 
+/// Characters of a stage, a grade or the name of a type.
+const ATTRIBUTE_MAX: usize = 100;
+
 /// A row that the caller describes, at `field` of the request.
 pub fn row(input: &mut Input, field: &str, tenant: Option<TenantId>, it: pb::RowAttributes) -> Row {
     let at = |name: &str| format!("{field}.{name}");
@@ -50,17 +53,22 @@ pub fn row(input: &mut Input, field: &str, tenant: Option<TenantId>, it: pb::Row
     };
     // The tenant of the question is put in where it is decided; a user's question may leave it out.
     let tenant = tenant.unwrap_or(Id::from_uuid(Uuid::nil()));
-    let name = |text: String| (!text.is_empty()).then(|| Name::from(text));
+    let mut name = |name: &str, text: &str| {
+        let text = input.text(&at(name), text, 0..=ATTRIBUTE_MAX);
+        (!text.is_empty()).then(|| Name::from(text))
+    };
+    let (stage, grade) = (name("stage", &it.stage), name("grade", &it.grade));
+    let external = name("external_type", &it.external_type);
     Row::new(tenant, id.uuid())
         .with_owner(input.id_optional(&at("owner_id"), &it.owner_id))
         .with_department(input.id_optional(&at("department_id"), &it.department_id))
         .with_teams(input.ids(&at("team_ids"), &it.team_ids, TEAMS_MAX))
-        .with_stage(name(it.stage))
-        .with_grade(name(it.grade))
+        .with_stage(stage)
+        .with_grade(grade)
         .with_flags(Flags { vip: it.vip, pooled: it.pooled })
         .with_task_holders(holders)
         .with_auth_rev(it.auth_rev)
-        .with_external(name(it.external_type))
+        .with_external(external)
 }
 
 fn holder(input: &mut Input, field: &str, it: pb::TaskHolder) -> TaskHolder {
