@@ -168,6 +168,8 @@ fn everything() -> Vec<Change> {
         give(1, NEWCOMER, Extent::Team(team), ALWAYS, Origin::Team),
         give(2, REP_TWO, Extent::Ids([Uuid::from_u128(3), Uuid::from_u128(1)].into()), ALWAYS, Origin::Share),
         give(3, REP_TWO, Extent::Tenant, (later, ALWAYS.1), Origin::Direct),
+        // What the account above owns bounds the sub-account too.
+        give(40, SUB_ACCOUNT, Extent::Tenant, ALWAYS, Origin::Direct),
         give(4, SERVICE_ONE, Extent::Department(Place::At(id(SOUTH))), ALWAYS, Origin::Delegation(id(REP_ONE))),
         guard(10, masked, led, RowCondition { vip: true, ..RowCondition::default() }),
         guard(
