@@ -25,3 +25,71 @@ where
     });
     pieces.try_flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, time::Duration};
+
+    use revisit_core::{
+        Id, ManualClock, Timestamp,
+        id::{SubjectId, TenantId},
+    };
+    use revisit_permission::{
+        Action, ActionSet, Caller, Change, Extent, Facts, Grant, Keeper, Layer, Leases, Level, Levels, Origin, Removed,
+        Renewal, Snapshot, Subject, SubjectState, Template,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+    const TENANT: TenantId = Id::from_uuid(Uuid::from_u128(1));
+    const WHO: SubjectId = Id::from_uuid(Uuid::from_u128(2));
+
+    fn right() -> [Change; 2] {
+        let template = Template {
+            actions: ActionSet::of(&[Action::CustomerExport]),
+            extent: Extent::Tenant,
+            stages: None,
+            grades: None,
+            external: None,
+            levels: Levels::of(&[(Layer::Basic, Level::Read)]),
+        };
+        let id = Id::from_uuid(Uuid::from_u128(3));
+        let grant = Grant::of(id, WHO, template, (Timestamp::MIN, Timestamp::MAX), Origin::Direct);
+        [Change::Subject(Subject::user(WHO, "who", SubjectState::Active)), Change::Grant(grant)]
+    }
+
+    #[tokio::test]
+    async fn no_piece_of_a_chunk_that_was_decided_before_leaves_after_the_right_is_gone() {
+        let clock = ManualClock::frozen(NOW);
+        let leases = Leases::new(clock.clock());
+        let mut keeper = Keeper::new(leases.clone(), Duration::ZERO);
+        keeper.name(TENANT);
+        let renewal = Renewal {
+            ttl: Duration::from_secs(2),
+            database_time: NOW,
+            incarnation: "one".to_owned(),
+            granted: HashMap::from([(TENANT, 1)]),
+        };
+        let named = keeper.named();
+        let mut load = keeper.renewed(clock.clock().steady(), &named, &renewal).pop().expect("nothing is held");
+        (load.facts, load.revision) = (Facts::of(TENANT, &right()), 1);
+        let snapshot = Snapshot::compile(&load.facts, 1);
+        assert!(keeper.loaded(load, snapshot));
+
+        let scope = Caller::named(TENANT, WHO).scope(&leases, Action::CustomerExport).expect("it is granted");
+        let chunk = stream::iter([Ok::<_, Failure>((scope, vec![7; 4 * PIECE + 1]))]);
+        let mut pieces = Box::pin(in_pieces(chunk));
+        for _ in 0..2 {
+            assert_eq!(pieces.next().await.expect("a piece").expect("it may leave").len(), PIECE);
+        }
+        let mut load = keeper.hinted(TENANT).expect("it is held");
+        let id = Id::from_uuid(Uuid::from_u128(3));
+        load.facts.apply(&Change::Removed(Removed::Grant { holder: WHO, id }));
+        load.revision = 2;
+        let snapshot = Snapshot::compile(&load.facts, 2);
+        assert!(keeper.loaded(load, snapshot));
+        assert!(pieces.next().await.expect("it is told").is_err(), "three pieces were left");
+    }
+}
