@@ -1,5 +1,6 @@
 //! The rules of notification, without I/O: kinds, states, retries, quiet hours, templates, addresses, signatures.
 
+pub mod fact;
 pub mod gate;
 pub mod kind;
 pub mod morning;
@@ -13,6 +14,7 @@ pub mod template;
 
 use revisit_core::{Failure, Kind, Violation};
 
+pub use fact::Fact;
 pub use kind::{Channel, MessageKind};
 pub use quiet::QuietHours;
 pub use state::{Call, Outcome, Progress, State, Terms};

@@ -1,7 +1,6 @@
 //! What messages can be about: the closed list of kinds, and what the templates of each may say.
 
 use revisit_core::Timestamp;
-use revisit_permission::Layer;
 
 /// What a message is about. The number is the one of the wire and never changes its meaning.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -37,11 +36,6 @@ pub enum WhenHidden {
     Unnamed,
     /// Say nothing: the message is only about that customer.
     Suppress,
-}
-
-/// The layer of a fact that a message tells: of the customer that it is about, where it is about one.
-pub fn layer_of(fact: &str) -> Layer {
-    if fact == "result" { Layer::History } else { Layer::Basic }
 }
 
 /// A variable of a kind, with the value that templates are tried with.

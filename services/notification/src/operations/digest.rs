@@ -9,11 +9,12 @@ use revisit_core::{
 };
 use revisit_proto::followup::v1::{CountTodayRequest, TodayCount, TodayQuestion, today_client::TodayClient};
 
-use super::intake::{self, Told, facts};
+use super::intake::{self, Told};
 use crate::{
     App, NAME,
     domain::{
-        Error, MessageKind, Value,
+        Error, Fact, MessageKind, Value,
+        fact::facts,
         morning::{self, Day},
     },
     store::{
@@ -34,7 +35,7 @@ const ASK_MAX: Duration = Duration::from_secs(3);
 
 /// Sets or removes the timer of a user whose state or zone has changed.
 pub async fn set_timer(app: &App, tx: &Tx, tenant: TenantId, person: &Person) -> Result<(), Failure> {
-    if !person.active || person.email.is_empty() {
+    if !person.active || person.email.is_none() {
         return digests::clear(tx, tenant, person.user).await;
     }
     let now = crate::store::now(tx).await?;
@@ -138,9 +139,9 @@ async fn settle(
         customer: None,
         task: None,
         facts: facts([
-            ("date", Value::Text(date.clone())),
-            ("due_count", Value::Number(count.due_count.into())),
-            ("overdue_count", Value::Number(count.overdue_count.into())),
+            (Fact::Date, Value::Text(date.clone())),
+            (Fact::DueCount, Value::Number(count.due_count.into())),
+            (Fact::OverdueCount, Value::Number(count.overdue_count.into())),
         ]),
         expires_at: day.until,
         traceparent: String::new(),

@@ -1,6 +1,6 @@
 //! Intake: from an event to planned deliveries, at most once per recipient, in the transaction of the event.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use revisit_bootstrap::Tx;
 use revisit_core::{
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     App,
     domain::{
-        Channel, Error, MessageKind, Progress, State, Value, Values,
+        Channel, Error, MessageKind, Progress, State, Values,
         gate::{Gate, Recipient, Standing, gate},
     },
     store::{
@@ -64,7 +64,7 @@ impl Known {
             // Somebody of whom identity has not told us yet is not turned away: the hour may be unlucky.
             None => Recipient::Reachable,
             Some(person) if !person.active => Recipient::Inactive,
-            Some(person) if person.email.is_empty() => Recipient::WithoutAddress,
+            Some(person) if person.email.is_none() => Recipient::WithoutAddress,
             Some(_) => Recipient::Reachable,
         };
         let preference = self.preference.as_ref();
@@ -242,11 +242,6 @@ async fn is_closed(tx: &Tx, tenant: TenantId, task: Option<TaskId>) -> Result<bo
         Some(task) => people::task(tx, tenant, task).await?.is_some_and(|task| task.closed),
         None => false,
     })
-}
-
-/// Facts out of name and value.
-pub fn facts<const N: usize>(pairs: [(&str, Value); N]) -> Values {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>()
 }
 
 /// Whether an endpoint still takes messages of a kind.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Locale, Template, Value, Values, kind::layer_of, morning, shipped::Placeholder, template::Flaw},
+    domain::{Fact, Locale, Template, Value, Values, fact::layer_of, morning, shipped::Placeholder, template::Flaw},
     store::{deliveries::Delivery, intents::Intent, templates},
 };
 
@@ -57,9 +57,12 @@ pub struct Audience<'a> {
 
 /// The values of a message's variables. One that cannot be had is left out, and then the message is not sent.
 pub fn values(intent: &Intent, audience: &Audience<'_>) -> Values {
+    // What every event may carry is told to who is told at all, whatever becomes of the customer's name.
+    let levels = audience.levels.join(Levels::EVENT);
     let text = |text: &str| Some(Value::Text(text.to_owned()));
-    let person = |fact: &str| {
-        let Some(Value::Text(id)) = intent.facts.get(fact) else { return None };
+    let stored = |fact: Fact| intent.facts.get(fact.name());
+    let person = |fact: Fact| {
+        let Some(Value::Text(id)) = stored(fact) else { return None };
         let known = id.parse().ok().and_then(|id: Uuid| audience.people.get(&id));
         text(known.map_or(Placeholder::Somebody.text(audience.locale), String::as_str))
     };
@@ -69,18 +72,18 @@ pub fn values(intent: &Intent, audience: &Audience<'_>) -> Values {
             let missing = if intent.customer.is_some() { Placeholder::Hidden } else { Placeholder::NoCustomer };
             missing.text(audience.locale)
         })),
-        "due_time" => match intent.facts.get("due_micros") {
+        "due_time" => match stored(Fact::DueMicros) {
             Some(Value::Number(micros)) => text(&moment(audience.zone, Timestamp::from_micros(*micros))),
             Some(Value::Text(_)) | None => None,
         },
-        "assignee_name" => person("assignee_id"),
-        "actor_name" => person("actor_id"),
-        "owner_name" => person("owner_id").or_else(|| text(Placeholder::Somebody.text(audience.locale))),
-        "result" => intent.facts.get("result").map(|result| match told(audience.levels, "result", result) {
+        "assignee_name" => person(Fact::Assignee),
+        "actor_name" => person(Fact::Actor),
+        "owner_name" => person(Fact::Owner).or_else(|| text(Placeholder::Somebody.text(audience.locale))),
+        "result" => stored(Fact::Result).map(|result| match told(levels, name, result) {
             Some(known) if known != Value::Text(String::new()) => known,
             Some(_) | None => Value::Text(Placeholder::Sensitive.text(audience.locale).to_owned()),
         }),
-        other => intent.facts.get(other).cloned(),
+        other => told(levels, other, intent.facts.get(other)?),
     };
     let variables = intent.kind.variables().iter();
     variables.filter_map(|(name, _)| Some(((*name).to_owned(), value(name)?))).collect()
@@ -128,8 +131,91 @@ pub fn payload(delivery: &Delivery, intent: &Intent) -> Vec<u8> {
 
 /// Users whose names a message says beside its recipient's.
 pub fn mentioned(intent: &Intent) -> impl Iterator<Item = Uuid> + '_ {
-    ["assignee_id", "actor_id"].into_iter().filter_map(|fact| match intent.facts.get(fact) {
+    [Fact::Assignee, Fact::Actor].into_iter().filter_map(|fact| match intent.facts.get(fact.name()) {
         Some(Value::Text(id)) => id.parse().ok(),
         Some(Value::Number(_)) | None => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use revisit_core::id::{DeliveryId, EventId, IntentId, TenantId};
+    use revisit_permission::{Layer, Level};
+
+    use super::*;
+    use crate::domain::{Channel, MessageKind, Progress, State, fact::facts};
+
+    fn intent(facts: Values) -> Intent {
+        Intent {
+            tenant: TenantId::from_uuid(Uuid::nil()),
+            id: IntentId::from_uuid(Uuid::nil()),
+            source: "followup".to_owned(),
+            event: EventId::from_uuid(Uuid::nil()),
+            kind: MessageKind::OutcomeRecorded,
+            recipient: Uuid::nil(),
+            occurrence: String::new(),
+            customer: None,
+            task: None,
+            facts,
+            expires_at: Timestamp::MAX,
+            created_at: Timestamp::default(),
+            traceparent: String::new(),
+        }
+    }
+
+    fn delivery(intent: &Intent) -> Delivery {
+        Delivery {
+            tenant: intent.tenant,
+            id: DeliveryId::from_uuid(Uuid::nil()),
+            intent: intent.id,
+            kind: intent.kind,
+            channel: Channel::Webhook,
+            endpoint: None,
+            recipient: intent.recipient,
+            department: None,
+            customer: None,
+            task: None,
+            progress: Progress { state: State::Ready, reason: Cow::Borrowed(""), tries: 0, version: 1, due_at: None },
+            expires_at: intent.expires_at,
+            created_at: intent.created_at,
+            accepted_at: None,
+            read_at: None,
+            last_code: String::new(),
+            token: String::new(),
+            rendered: None,
+        }
+    }
+
+    fn told_of_everything() -> Intent {
+        let mut known = facts([
+            (Fact::ContactChannel, Value::Text("phone".to_owned())),
+            (Fact::Result, Value::Text("reached".to_owned())),
+        ]);
+        known.insert("callers_number".to_owned(), Value::Text("13800138000".to_owned()));
+        intent(known)
+    }
+
+    #[test]
+    fn a_webhook_is_told_neither_a_result_nor_a_fact_that_nobody_has_classified() {
+        let intent = told_of_everything();
+        let body = String::from_utf8(payload(&delivery(&intent), &intent)).expect("JSON is text");
+        assert!(body.contains(r#""contact_channel":"phone""#), "{body}");
+        assert!(!body.contains("reached") && !body.contains("13800138000"), "{body}");
+    }
+
+    #[test]
+    fn a_message_says_the_result_to_who_reads_the_history_and_basic_facts_to_everybody() {
+        let intent = told_of_everything();
+        let said = |levels| {
+            let people = HashMap::new();
+            let (locale, zone) = (Locale::English, Tz::UTC);
+            values(&intent, &Audience { name: "Mei", locale, zone, customer: None, levels, people: &people })
+        };
+        let (nobody, reader) = (said(Levels::HIDDEN), said(Levels::of(&[(Layer::History, Level::Read)])));
+        assert_eq!(reader.get("result"), Some(&Value::Text("reached".to_owned())));
+        assert_ne!(nobody.get("result"), reader.get("result"));
+        assert_eq!(nobody.get("contact_channel"), Some(&Value::Text("phone".to_owned())));
+    }
 }
