@@ -13,6 +13,7 @@ use revisit_core::{
 };
 
 use crate::{
+    account::Account,
     action::Action,
     clause::{Clause, Reach},
     compile::{Delegated, Right},
@@ -173,29 +174,48 @@ impl Snapshot {
 
     /// Whether a policy gives anything that an older one of the same subject did not; `was` and `is` are the actions.
     fn widened(&self, (before, after): (&Policy, &Policy), (was, is): (u32, u32)) -> bool {
+        // Who is new owns nothing yet.
+        let owns = |owner: SubjectId| self.facts().subject(owner).is_some();
+        let gone_guard = |bar: &Bar| !after.bars_on(is).any(|new| bar.stands_in((before, after), new, owns));
+        let bound = |old: &Account| self.is_bounding((old, before), after, (was, is));
+        let has_any = after.own.about(is).next().is_some();
+        self.gains((&before.own, before), (&after.own, after), (was, is))
+            || (has_any && before.bars_on(was).any(gone_guard))
+            || !before.above.iter().all(bound)
+    }
+
+    /// Whether what an account above a subject held back is held back still: by that account or another, which gives
+    /// nothing that it did not; or of all that the subject holds itself, nothing was held back.
+    fn is_bounding(&self, (old, before): Sided<'_>, after: &Policy, (was, is): (u32, u32)) -> bool {
+        let let_through = |(_, clause): (usize, &Clause)| {
+            let given = |(place, it): (usize, &Clause)| {
+                old.giver(place).is_none() && covers((it, old, before), (clause, &after.own, after))
+            };
+            old.about(was).any(given)
+        };
+        after.own.about(is).all(let_through)
+            || after.above.iter().any(|new| !self.gains((old, before), (new, after), (was, is)))
+    }
+
+    /// Whether one account gives anything on its own that another, of an older policy, did not.
+    fn gains(&self, (old, before): Sided<'_>, (new, after): Sided<'_>, (was, is): (u32, u32)) -> bool {
         let is_new = |(place, clause): (usize, &Clause)| {
-            let giver = after.own.giver(place);
-            !before.own.about(was).any(|(former, old)| {
-                covered((old, before), (clause, after))
-                    && match (before.own.giver(former), giver) {
+            let giver = new.giver(place);
+            !old.about(was).any(|(former, it)| {
+                covers((it, old, before), (clause, new, after))
+                    && match (old.giver(former), giver) {
                         (None, _) => true,
                         // A delegated right gives what its giver has, so it covers itself alone, and only while that
                         // one gains nothing. A giver's own policy has no delegated rights.
                         (Some(had), Some(has)) => {
-                            let same = old.grant == clause.grant && had.subject == has.subject;
+                            let same = it.grant == clause.grant && had.subject == has.subject;
                             same && !self.widened((had, has), (was, is))
                         }
                         (Some(_), None) => false,
                     }
             })
         };
-        // Who is new owns nothing yet.
-        let owns = |owner: SubjectId| self.facts().subject(owner).is_some();
-        let gone_guard = |bar: &Bar| !after.bars_on(is).any(|new| bar.stands_in((before, after), new, owns));
-        let has_any = after.own.about(is).next().is_some();
-        after.own.about(is).any(is_new)
-            || (has_any && before.bars_on(was).any(gone_guard))
-            || (has_any && before.above.len() > after.above.len())
+        new.about(is).any(is_new)
     }
 
     /// What a subject may do by rights of its own.
@@ -340,9 +360,17 @@ fn as_grant(holder: SubjectId, template: &Template) -> Grant {
     Grant::of(nowhere, holder, template.clone(), (Timestamp::MIN, Timestamp::MAX), Origin::Direct)
 }
 
+/// An account with the policy that it is a side of.
+type Sided<'a> = (&'a Account, &'a Policy);
+
 /// Whether what a clause gives after a change was given by an older one before it. A department that is new has no
 /// rows yet, so reaching it is nothing new.
-fn covered((old, before): (&Clause, &Policy), (new, after): (&Clause, &Policy)) -> bool {
+fn covers((old, mine, before): (&Clause, &Account, &Policy), (new, its, after): (&Clause, &Account, &Policy)) -> bool {
+    let personal = |clause: &Clause| matches!(clause.reach, Reach::Own | Reach::Task);
+    // What is owned, or lent, by whom.
+    if personal(old) && personal(new) && !its.who.iter().all(|who| mine.who.contains(who)) {
+        return false;
+    }
     let within = |top, at| {
         let (before, after) = (&before.org, &after.org);
         let known = |department: &_| before.knows(*department);

@@ -245,6 +245,64 @@ fn who_holds_a_delegated_right_is_widened_by_what_its_giver_gains_and_by_having_
     assert!(!alive.widens(&gone, id(REP_ONE)), "to lose is not to gain");
 }
 
+/// A right over everything that somebody holds directly.
+fn direct(number: u128, holder: u128, action: Action, extent: Extent) -> Change {
+    let right = right(&[action], extent, Levels::READ);
+    Change::Grant(Grant::of(grant_id(number), id(holder), right, ALWAYS, Origin::Direct))
+}
+
+fn below(parent: u128) -> Change {
+    Change::Subject(crate::Subject { parent: Some(id(parent)), ..user(600, STORE_ONE) })
+}
+
+#[test]
+fn a_sub_account_is_widened_by_what_the_account_above_gains_of_that_which_it_holds_itself() {
+    let store = || Extent::Subtree(Place::At(id(STORE_ONE)));
+    let held = direct(90, 600, Action::CustomerDelete, store());
+    let dormant = company_with(&[below(NEWCOMER), held.clone()]);
+    let gives = |extent| direct(91, NEWCOMER, Action::CustomerDelete, extent);
+    assert!(dormant.widens(&gives(store()), id(600)), "what it held gave nothing until now");
+    assert!(!dormant.widens(&direct(91, NEWCOMER, Action::CustomerMerge, store()), id(600)), "of which it holds none");
+    assert!(!dormant.widens(&direct(91, REP_ONE, Action::CustomerDelete, store()), id(600)), "somebody else gains");
+    let awake = company_with(&[below(NEWCOMER), held.clone(), gives(store())]);
+    assert!(!awake.widens(&gives(Extent::Tenant), id(600)), "all that it holds was let through already");
+    let gone = Change::Removed(Removed::Grant { holder: id(NEWCOMER), id: grant_id(91) });
+    assert!(!awake.widens(&gone, id(600)), "to lose is not to gain");
+    let own = direct(92, 600, Action::CustomerDelete, Extent::Own);
+    let by_owner = company_with(&[below(NEWCOMER), own, gives(Extent::Own)]);
+    assert!(!by_owner.widens(&gives(Extent::Tenant), id(600)), "what it owns itself was let through");
+}
+
+#[test]
+fn another_account_above_widens_unless_it_holds_back_as_much() {
+    let store = || Extent::Subtree(Place::At(id(STORE_ONE)));
+    let views = |number, holder, extent| direct(number, holder, Action::CustomerMerge, extent);
+    let snapshot = company_with(&[
+        below(NEWCOMER),
+        views(90, 600, Extent::Tenant),
+        views(91, NEWCOMER, store()),
+        views(92, REP_ONE, Extent::Tenant),
+    ]);
+    assert!(snapshot.widens(&below(REP_ONE), id(600)), "as many accounts above as before");
+    assert!(!snapshot.widens(&below(SOUTH_REP), id(600)), "one that may not at all");
+    assert!(snapshot.widens(&Change::Subject(user(600, STORE_ONE)), id(600)), "none");
+    let owners =
+        |changes: &[Change]| company_with(&[&[below(NEWCOMER), views(90, 600, Extent::Tenant)], changes].concat());
+    let own = |number, holder| views(number, holder, Extent::Own);
+    let snapshot = owners(&[own(91, NEWCOMER), own(92, REP_ONE)]);
+    assert!(snapshot.widens(&below(REP_ONE), id(600)), "what somebody else owns");
+}
+
+#[test]
+fn who_holds_a_delegated_right_is_widened_by_what_the_account_above_its_giver_gains() {
+    let store = || Extent::Subtree(Place::At(id(STORE_ONE)));
+    let merges = |number, holder| direct(number, holder, Action::CustomerMerge, store());
+    let lent = delegated(90, 600, REP_ONE, right(&[Action::CustomerMerge], store(), Levels::READ));
+    let snapshot = company_with(&[below(NEWCOMER), merges(91, 600), lent]);
+    assert!(snapshot.widens(&merges(92, NEWCOMER), id(REP_ONE)), "the giver could not give it before");
+    assert!(!snapshot.widens(&merges(92, REP_TWO), id(REP_ONE)));
+}
+
 /// A registered type without names and fields of its own.
 fn registered(name: &str) -> ExternalType {
     ExternalType {
