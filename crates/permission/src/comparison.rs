@@ -33,6 +33,8 @@ pub struct Comparison {
     pub after: Snapshot,
     /// Everybody's rights may differ.
     everywhere: bool,
+    /// Everybody's rights to rows of other systems may differ.
+    types: bool,
     /// Actions whose guards differ.
     guarded: ActionSet,
 }
@@ -46,6 +48,8 @@ pub struct RightChange {
     pub action: Action,
     /// On rows of which registered type.
     pub external: Option<Name>,
+    /// By which name of the type, when what changes is the verb that it names.
+    pub named: Option<String>,
     /// Who holds it: the subject, or an account above it, which bounds what the subject may do.
     pub account: SubjectId,
     /// As it is; nothing when it is gained.
@@ -63,6 +67,8 @@ pub struct GuardChange {
     pub action: Action,
     /// On rows of which registered type.
     pub external: Option<Name>,
+    /// By which name of the type, when what changes is the verb that it names.
+    pub named: Option<String>,
     /// As it is.
     pub before: Option<FilterGuard>,
     /// As it would be.
@@ -76,8 +82,8 @@ impl Comparison {
         let (one, two) = (before.facts(), after.facts());
         let alike = Arc::ptr_eq(&one.departments, &two.departments)
             && Arc::ptr_eq(&one.settings, &two.settings)
-            && Arc::ptr_eq(&one.teams, &two.teams)
-            && Arc::ptr_eq(&one.external, &two.external);
+            && Arc::ptr_eq(&one.teams, &two.teams);
+        let types = !Arc::ptr_eq(&one.external, &two.external);
         // A guard may except managers, and a delegation ends with its giver: both look at other subjects.
         let same_people = Arc::ptr_eq(&one.subjects, &two.subjects)
             || (before.shared_lines() == after.shared_lines() && same_states(&before, &after));
@@ -85,7 +91,7 @@ impl Comparison {
         let right = two.guards.iter().filter(|(id, guard)| one.guards.get(id) != Some(*guard));
         let guarded = left.chain(right).fold(ActionSet::EMPTY, |all, (_, guard)| all.union(guard.actions));
         let everywhere = !alike || !same_people;
-        Self { before, after, everywhere, guarded }
+        Self { before, after, everywhere, types, guarded }
     }
 
     /// What they say of one subject.
@@ -154,18 +160,34 @@ impl Side<'_> {
         };
         Predicate::new(policy, asked)
     }
+
+    fn filter(&self, subject: SubjectId, asked: Asked<'_>, now: Timestamp) -> Filter {
+        self.snapshot.filter_from(&self.predicate(subject, asked), now)
+    }
+
+    fn compiled(&self) -> usize {
+        self.policies.iter().filter(|policy| policy.get().is_some()).count() + self.external.borrow().len()
+    }
 }
 
 impl Compared<'_> {
     /// Actions about which the two states may say something else.
     #[must_use]
     pub fn differing(&self) -> ActionSet {
-        let Comparison { before, after, everywhere, guarded } = self.comparison;
+        let Comparison { before, after, everywhere, types, guarded } = self.comparison;
         let held = before.held(self.subject).union(after.held(self.subject));
         if *everywhere || !self.comparison.same_rights(self.subject) {
             return held;
         }
-        held.iter().filter(|action| guarded.contains(*action)).collect()
+        let touched =
+            |action: &Action| guarded.contains(*action) || (*types && action.resource() == Resource::External);
+        held.iter().filter(touched).collect()
+    }
+
+    /// How many policies were compiled for it so far: what it costs.
+    #[must_use]
+    pub fn compiled(&self) -> usize {
+        self.before.compiled() + self.after.compiled()
     }
 
     /// What decides about an action, as it is and as it would be.
@@ -192,13 +214,32 @@ impl Compared<'_> {
     }
 
     fn changes_on(&self, asked: Asked<'_>, now: Timestamp) -> (Vec<RightChange>, Vec<GuardChange>) {
-        let (before, after) = self.predicates(asked);
-        let before = self.before.snapshot.filter_from(&before, now);
-        let after = self.after.snapshot.filter_from(&after, now);
-        // A guard over what somebody does not hold takes nothing away.
-        let holds = |filter: &Filter| filter.accounts.first().is_some_and(|own| !own.clauses.is_empty());
-        let guards = if holds(&before) || holds(&after) { guards(&before, &after) } else { Vec::new() };
-        (rights(&before, &after), guards)
+        let (before, after) =
+            (self.before.filter(self.subject, asked, now), self.after.filter(self.subject, asked, now));
+        differences((Some(&before), Some(&after)), (asked, None))
+    }
+
+    /// What differs because types call other verbs by their names: who holds a verb does it by each of its names.
+    #[must_use]
+    pub fn renamed(&self, now: Timestamp) -> (Vec<RightChange>, Vec<GuardChange>) {
+        let (mut rights, mut guards) = (Vec::new(), Vec::new());
+        // The names of a type that is new, or is gone, say no more than its verbs.
+        let (one, two) = (self.comparison.before.facts(), self.comparison.after.facts());
+        let both = two.external_types().filter_map(|new| Some((one.external_type(&new.name)?, new)));
+        for (old, new) in both {
+            let names: BTreeSet<&String> = old.actions.keys().chain(new.actions.keys()).collect();
+            for own in names {
+                let (was, is) = (old.actions.get(own).copied(), new.actions.get(own).copied());
+                let Some(verb) = is.or(was).filter(|_| was != is) else { continue };
+                let asked = |verb| Asked::on(verb, Some(&new.name));
+                let before = was.map(|verb| self.before.filter(self.subject, asked(verb), now));
+                let after = is.map(|verb| self.after.filter(self.subject, asked(verb), now));
+                let (right, guard) = differences((before.as_ref(), after.as_ref()), (asked(verb), Some(own)));
+                rights.extend(right);
+                guards.extend(guard);
+            }
+        }
+        (rights, guards)
     }
 }
 
@@ -248,26 +289,39 @@ fn same_states(before: &Snapshot, after: &Snapshot) -> bool {
 /// What stands on one side, on the other, or on both in two ways.
 type Pair<T> = (Option<T>, Option<T>);
 
-/// Clauses that stand on one side only, those of one account and grant side by side.
-fn rights(before: &Filter, after: &Filter) -> Vec<RightChange> {
-    let sides = |filter: &Filter| -> Vec<(SubjectId, FilterClause)> {
-        let accounts = filter.accounts.iter().filter_map(|account| Some((*account.who.last()?, account)));
-        accounts.flat_map(|(who, account)| account.clauses.iter().map(move |clause| (who, clause.clone()))).collect()
-    };
-    let (subject, action, external) = (after.subject, after.action, &after.external);
-    let change = |(before, after): Pair<(SubjectId, FilterClause)>| {
+/// What somebody may do on one side and not, or otherwise, on the other, and what binds them there; `named` when that is
+/// asked by a name of a type.
+fn differences(
+    (before, after): (Option<&Filter>, Option<&Filter>),
+    (asked, named): (Asked<'_>, Option<&String>),
+) -> (Vec<RightChange>, Vec<GuardChange>) {
+    let Some(subject) = before.or(after).map(|filter| filter.subject) else { return Default::default() };
+    let (action, external, named) = (asked.action, asked.external.cloned(), named.cloned());
+    let right = |(before, after): Pair<(SubjectId, FilterClause)>| {
         let account = before.as_ref().or(after.as_ref()).map_or(subject, |(account, _)| *account);
         let (before, after) = (before.map(|it| it.1), after.map(|it| it.1));
-        RightChange { subject, action, external: external.clone(), account, before, after }
+        let (external, named) = (external.clone(), named.clone());
+        RightChange { subject, action, external, named, account, before, after }
+    };
+    let guard = |(before, after): Pair<FilterGuard>| {
+        let (external, named) = (external.clone(), named.clone());
+        GuardChange { subject, action, external, named, before, after }
     };
     let by = |(account, clause): &(SubjectId, FilterClause)| (*account, clause.grant);
-    pairs(sides(before), sides(after), by).into_iter().map(change).collect()
+    let rights = pairs(clauses(before), clauses(after), by).into_iter().map(right).collect();
+    // A guard over what somebody does not hold takes nothing away.
+    let own = |filter: &Filter| filter.accounts.first().is_some_and(|own| !own.clauses.is_empty());
+    let held = before.is_some_and(own) || after.is_some_and(own);
+    let bars = |filter: Option<&Filter>| filter.filter(|_| held).map_or_else(Vec::new, |it| it.guards.clone());
+    let guards = pairs(bars(before), bars(after), |guard| guard.guard).into_iter().map(guard).collect();
+    (rights, guards)
 }
 
-fn guards(before: &Filter, after: &Filter) -> Vec<GuardChange> {
-    let (subject, action, external) = (after.subject, after.action, &after.external);
-    let change = |(before, after)| GuardChange { subject, action, external: external.clone(), before, after };
-    pairs(before.guards.clone(), after.guards.clone(), |guard| guard.guard).into_iter().map(change).collect()
+/// The clauses of a filter, each with the account that holds it.
+fn clauses(filter: Option<&Filter>) -> Vec<(SubjectId, FilterClause)> {
+    let accounts = filter.into_iter().flat_map(|filter| &filter.accounts);
+    let accounts = accounts.filter_map(|account| Some((*account.who.last()?, account)));
+    accounts.flat_map(|(who, account)| account.clauses.iter().map(move |clause| (who, clause.clone()))).collect()
 }
 
 /// What is on one side only; what has the same key on the other stands beside it.

@@ -24,6 +24,7 @@ pub struct Config {
     pub passwords_at_once: usize,
     pub sessions_max: u64,
     pub users_told_max: usize,
+    pub preview_policies_max: usize,
     pub audit_checkpoint_seconds: u64,
     pub authzen: Authzen,
     pub alerts: Alerts,
@@ -150,6 +151,7 @@ impl Config {
             input.number("identity.passwords_at_once", self.passwords_at_once, 1..=64);
             input.number("identity.sessions_max", self.sessions_max, 1..=1_000);
             input.number("identity.users_told_max", self.users_told_max, 1..=5_000);
+            input.number("identity.preview_policies_max", self.preview_policies_max, 100..=1_000_000);
             input.number("identity.audit_checkpoint_seconds", self.audit_checkpoint_seconds, 1..=3_600);
             self.authzen.check(input);
             self.alerts.check(input);

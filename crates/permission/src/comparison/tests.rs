@@ -140,3 +140,25 @@ fn a_moved_department_is_lost_by_those_above_and_gained_by_nobody_who_stands_bes
         .collect();
     assert_eq!(told, BTreeSet::from([id(NORTH_MANAGER)]));
 }
+
+#[test]
+fn a_registered_type_touches_rights_to_such_rows_alone_and_is_compiled_once_for_all_its_verbs() {
+    let Change::Grant(view) = share(Levels::READ) else { panic!("a share is a grant") };
+    let verbs = actions(&[Action::ExternalView, Action::ExternalUpdate]);
+    let before = comparison(&[Change::Grant(Grant { actions: verbs, extent: Extent::Own, ..view })]).after;
+    let mut after = before.facts().clone();
+    after.apply(&Change::ExternalType(crate::ExternalType {
+        name: "contract".into(),
+        actions: BTreeMap::new(),
+        fields: BTreeMap::new(),
+        attributes: Resource::External.attributes().to_vec(),
+        keeping: crate::Keeping::Sent,
+    }));
+    let comparison = Comparison::new(before, Snapshot::compile(&after, 9));
+    let compared = comparison.of(id(SOUTH_REP));
+    assert_eq!(compared.differing(), verbs);
+    let gained: Vec<_> = verbs.iter().flat_map(|verb| compared.changes(verb, NOW).0).collect();
+    assert!(gained.len() == 2 && gained.iter().all(|right| right.before.is_none()), "{gained:?}");
+    assert_eq!(compared.compiled(), 2, "one policy a side");
+    assert_eq!(comparison.of(id(SALES_LEAD)).differing(), ActionSet::EMPTY, "who holds none is passed over");
+}

@@ -1,7 +1,7 @@
 //! The call of Access that shows what a change would do.
 
 use revisit_bootstrap::{Reply, authenticated, reply, wire::time_optional};
-use revisit_permission::{FilterClause, GuardChange, Levels, Reach, RightChange};
+use revisit_permission::{Action, FilterClause, GuardChange, Levels, Name, Reach, RightChange};
 use revisit_proto::identity::v1 as pb;
 use tonic::Request;
 
@@ -39,13 +39,21 @@ pub async fn preview_change(
 fn right(it: RightChange) -> pb::RightChange {
     pb::RightChange {
         subject_id: it.subject.to_string(),
-        action: it.action.name().to_owned(),
+        action: asked(it.action, it.external.as_ref(), it.named.as_deref()),
         external_type: it.external.as_ref().map(ToString::to_string).unwrap_or_default(),
         account_id: it.account.to_string(),
         gained_department_ids: show::ids(&it.gained()),
         lost_department_ids: show::ids(&it.lost()),
         before: it.before.as_ref().map(state),
         after: it.after.as_ref().map(state),
+    }
+}
+
+/// The name of an action, or how a type names it.
+fn asked(action: Action, external: Option<&Name>, named: Option<&str>) -> String {
+    match (external, named) {
+        (Some(external), Some(named)) => format!("{external}.{named}"),
+        (_, None) | (None, _) => action.name().to_owned(),
     }
 }
 
@@ -85,7 +93,7 @@ fn extent(reach: &Reach) -> pb::Extent {
 fn guard_change(it: GuardChange) -> pb::GuardChange {
     pb::GuardChange {
         subject_id: it.subject.to_string(),
-        action: it.action.name().to_owned(),
+        action: asked(it.action, it.external.as_ref(), it.named.as_deref()),
         external_type: it.external.as_ref().map(ToString::to_string).unwrap_or_default(),
         before: it.before.map(guard),
         after: it.after.map(guard),

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
-use revisit_bootstrap::auth::Principal;
+use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_permission::{Action, Attribute, Change, ExternalType, Layer, Name, Refusal, Removed};
 
 use super::{
-    book::{Cause, Once, Revised},
+    book::{Book, Cause, Once, Revised},
     roles,
 };
 use crate::{
@@ -73,38 +73,49 @@ pub async fn create<M: Message + Default>(
 ) -> Result<M, Error> {
     let permit = roles::may(who, Action::ExternalTypeManage)?;
     let tenant = who.tenant();
-    let cause = Cause::new(who, MANAGE, input.reason);
+    let cause = Cause::new(who, MANAGE, input.reason.clone());
     let created = app.revise_once(&permit, cause, once, async |tx, book| {
-        if book.facts().external_type(&input.facts.name).is_some() {
-            return Err(Error::ExternalTypeTaken);
-        }
-        if book.facts().external_types().count() >= TYPES_MAX {
-            return Err(Error::TooMany);
-        }
-        let it = Registered { facts: input.facts, display_name: input.display_name, version: 1 };
-        book.add(Change::ExternalType(it.facts.clone()))?;
+        let it = stage(book, input)?;
         external_types::add(tx, tenant, &it, book.now).await?;
         Ok(it)
     });
     Ok(created.await?.0)
 }
 
+/// Puts a new type into a revision.
+pub fn stage(book: &mut Book, input: NewType) -> Result<Registered, Error> {
+    if book.facts().external_type(&input.facts.name).is_some() {
+        return Err(Error::ExternalTypeTaken);
+    }
+    if book.facts().external_types().count() >= TYPES_MAX {
+        return Err(Error::TooMany);
+    }
+    book.add(Change::ExternalType(input.facts.clone()))?;
+    Ok(Registered { facts: input.facts, display_name: input.display_name, version: 1 })
+}
+
 pub async fn change(app: &App, who: &Principal, name: &Name, edit: TypeEdit) -> Result<Revised<Registered>, Error> {
     let permit = roles::may(who, Action::ExternalTypeManage)?;
     let tenant = who.tenant();
     app.revise(&permit, tenant, Cause::new(who, MANAGE, edit.reason.clone()), async |tx, book| {
-        let mut it = external_types::by_name(tx, tenant, name).await?.ok_or(Error::NoSuchExternalType)?;
-        check_etag(&edit.etag, it.version)?;
-        it.display_name = edit.display_name.unwrap_or(it.display_name);
-        it.facts.actions = edit.actions.unwrap_or(it.facts.actions);
-        it.facts.fields = edit.fields.unwrap_or(it.facts.fields);
-        it.facts.attributes = edit.attributes.unwrap_or(it.facts.attributes);
-        book.add(Change::ExternalType(it.facts.clone()))?;
-        it.version += 1;
+        let it = stage_change(tx, book, name, edit).await?;
         external_types::save(tx, tenant, &it).await?;
         Ok(it)
     })
     .await
+}
+
+/// Puts a changed type into a revision.
+pub async fn stage_change(tx: &Tx, book: &mut Book, name: &Name, edit: TypeEdit) -> Result<Registered, Error> {
+    let mut it = external_types::by_name(tx, book.tenant.id, name).await?.ok_or(Error::NoSuchExternalType)?;
+    check_etag(&edit.etag, it.version)?;
+    it.display_name = edit.display_name.unwrap_or(it.display_name);
+    it.facts.actions = edit.actions.unwrap_or(it.facts.actions);
+    it.facts.fields = edit.fields.unwrap_or(it.facts.fields);
+    it.facts.attributes = edit.attributes.unwrap_or(it.facts.attributes);
+    book.add(Change::ExternalType(it.facts.clone()))?;
+    it.version += 1;
+    Ok(it)
 }
 
 pub async fn delete(app: &App, who: &Principal, name: &Name, edit: TypeEdit) -> Result<Revised<()>, Error> {
@@ -112,13 +123,21 @@ pub async fn delete(app: &App, who: &Principal, name: &Name, edit: TypeEdit) -> 
     let tenant = who.tenant();
     app.revise(&permit, tenant, Cause::new(who, MANAGE, edit.reason), async |tx, book| {
         // Whoever puts rows holds the type too, so none comes in between.
-        let it = external_types::hold(tx, tenant, name).await?.ok_or(Error::NoSuchExternalType)?;
-        check_etag(&edit.etag, it.version)?;
-        if external_rows::any(tx, tenant, name).await? {
-            return Err(Refusal::ExternalTypeInUse.into());
-        }
-        book.add(Change::Removed(Removed::ExternalType(name.clone())))?;
+        external_types::hold(tx, tenant, name).await?.ok_or(Error::NoSuchExternalType)?;
+        stage_removal(tx, book, name, &edit.etag).await?;
         Ok(external_types::remove(tx, tenant, name).await?)
     })
     .await
+}
+
+/// Puts the end of a type into a revision.
+pub async fn stage_removal(tx: &Tx, book: &mut Book, name: &Name, etag: &str) -> Result<(), Error> {
+    let tenant = book.tenant.id;
+    let it = external_types::by_name(tx, tenant, name).await?.ok_or(Error::NoSuchExternalType)?;
+    check_etag(etag, it.version)?;
+    if external_rows::any(tx, tenant, name).await? {
+        return Err(Refusal::ExternalTypeInUse.into());
+    }
+    book.add(Change::Removed(Removed::ExternalType(name.clone())))?;
+    Ok(())
 }

@@ -8,7 +8,7 @@ use revisit_core::{
     id::{DepartmentId, GrantId, GuardId, RoleId, SubjectId},
 };
 use revisit_permission::{
-    Action, Asked, Comparison, GuardChange, Levels, Permit, Predicate, RightChange, Row, Snapshot,
+    Action, Asked, Compared, Comparison, GuardChange, Levels, Name, Permit, Predicate, RightChange, Row, Snapshot,
 };
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ use super::{
     asking::Explains,
     book::Book,
     departments,
+    external_types::{self, NewType, TypeEdit},
     grants::{self, NewGrant, NewGuard},
     roles::{self, RoleEdit, Source},
     users::{self, UserEdit},
@@ -42,6 +43,9 @@ pub enum Proposal {
     Move(DepartmentId, departments::DepartmentEdit),
     Guard(NewGuard),
     GuardRemoval(GuardId),
+    Type(NewType),
+    TypeChange(Name, TypeEdit),
+    TypeRemoval(Name, TypeEdit),
 }
 
 /// A question about one.
@@ -91,7 +95,8 @@ pub async fn preview(app: &App, who: &Principal, input: Preview) -> Result<Previ
             Ok((book.rehearsed(who.subject())?, now))
         })
         .await?;
-    let question = Question { comparison: &rehearsed.comparison, rows: &rows, actions: &actions, now };
+    let policies_max = app.config.preview_policies_max;
+    let question = Question { comparison: &rehearsed.comparison, rows: &rows, actions: &actions, policies_max, now };
     let mut told = Previewed {
         refusal: rehearsed.refusal,
         revision: rehearsed.comparison.before.revision,
@@ -109,7 +114,13 @@ fn require_explained(who: &Principal, explains: &Explains, proposal: &Proposal) 
         Proposal::Override(user, ..) | Proposal::User(user, _) => *user,
         // Whose it is stands in its row; see `stage`.
         Proposal::Revocation(_) => return Ok(()),
-        Proposal::Role(..) | Proposal::Move(..) | Proposal::Guard(_) | Proposal::GuardRemoval(_) => {
+        Proposal::Role(..)
+        | Proposal::Move(..)
+        | Proposal::Guard(_)
+        | Proposal::GuardRemoval(_)
+        | Proposal::Type(_)
+        | Proposal::TypeChange(..)
+        | Proposal::TypeRemoval(..) => {
             who.decide(Action::AccessExplain, &Row::of_tenant(who.tenant()))?;
             return Ok(());
         }
@@ -129,6 +140,9 @@ async fn unmet(app: &App, who: &Principal, proposal: &Proposal) -> Result<Option
         Proposal::User(user, edit) => users::changing(app, who, *user, edit).await,
         Proposal::Move(id, edit) => departments::changing(app, who, *id, edit.parent).await,
         Proposal::Guard(_) | Proposal::GuardRemoval(_) => grants::over_guards(who, Action::GuardManage),
+        Proposal::Type(_) | Proposal::TypeChange(..) | Proposal::TypeRemoval(..) => {
+            roles::may(who, Action::ExternalTypeManage)
+        }
     };
     let Err(refusal) = permit else { return Ok(None) };
     let failure = Failure::from(refusal);
@@ -164,6 +178,9 @@ async fn stage(
         Proposal::Move(id, edit) => departments::stage(tx, book, id, edit).await,
         Proposal::Guard(input) => grants::stage_guard(app, book, input).map(drop),
         Proposal::GuardRemoval(id) => grants::stage_guard_removal(tx, book, id).await,
+        Proposal::Type(input) => external_types::stage(book, input).map(drop),
+        Proposal::TypeChange(name, edit) => external_types::stage_change(tx, book, &name, edit).await.map(drop),
+        Proposal::TypeRemoval(name, edit) => external_types::stage_removal(tx, book, &name, &edit.etag).await,
     }
 }
 
@@ -172,14 +189,17 @@ struct Question<'a> {
     comparison: &'a Comparison,
     rows: &'a [Row],
     actions: &'a [Action],
+    /// Policies after which a page ends.
+    policies_max: usize,
     now: Timestamp,
 }
 
 impl Question<'_> {
-    /// The next subjects of whom something changes.
+    /// The next subjects of whom something changes. The page also ends when enough was looked at: nothing may change of
+    /// a hundred thousand of them, each with a policy for each type of rows.
     async fn page(&self, explains: &Explains, after: Option<SubjectId>, size: usize) -> Previewed {
         let mut told = Previewed::default();
-        let (mut last, mut subjects, mut ids) = (None, 0, 0);
+        let (mut last, mut subjects, mut ids, mut policies) = (None, 0, 0, 0);
         let all = self.comparison.after.subjects();
         let from = after.map_or(0, |after| all.partition_point(|subject| *subject <= after));
         for (place, subject) in all[from..].iter().enumerate() {
@@ -190,8 +210,15 @@ impl Question<'_> {
             if !facts.is_some_and(|facts| explains.reaches(facts)) {
                 continue;
             }
-            let (rights, guards, rows) = self.of(*subject);
+            if policies > self.policies_max {
+                told.next = last;
+                break;
+            }
+            let compared = self.comparison.of(*subject);
+            let (rights, guards, rows) = self.of(&compared);
+            policies += compared.compiled();
             if rights.is_empty() && guards.is_empty() && rows.is_empty() {
+                last = Some(*subject);
                 continue;
             }
             // A full page, and somebody else of whom something changes.
@@ -210,10 +237,13 @@ impl Question<'_> {
     }
 
     /// What changes for one subject.
-    fn of(&self, subject: SubjectId) -> (Vec<RightChange>, Vec<GuardChange>, Vec<RowChange>) {
-        let (mut rights, mut guards, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        let compared = self.comparison.of(subject);
+    fn of(&self, compared: &Compared<'_>) -> (Vec<RightChange>, Vec<GuardChange>, Vec<RowChange>) {
         let differing = compared.differing();
+        if differing.is_empty() {
+            return Default::default();
+        }
+        let (mut rights, mut guards) = compared.renamed(self.now);
+        let mut rows = Vec::new();
         for action in differing.iter() {
             let (of_rights, of_guards) = compared.changes(action, self.now);
             rights.extend(of_rights);

@@ -11,6 +11,8 @@ use super::{
 
 mod attackers;
 mod kept;
+mod previews;
+mod waits;
 
 /// A type of contracts that another system keeps.
 pub fn contracts(keeping: pb::ExternalKeeping) -> pb::ExternalType {

@@ -121,7 +121,7 @@ pub fn settings(database: &TestDatabase, folder: &TempDir) -> String {
          [telemetry]\nlog = \"warn\"\n\
          [database]\nurl = \"{}\"\ndurable = false\nmigrate = \"always\"\nconnections_max = 8\n\
          [identity]\nkeys_folder = \"{}/keys\"\nlease_ttl_millis = 1000\nsessions_max = {SESSIONS_MAX}\n\
-         users_told_max = {USERS_TOLD_MAX}\n\
+         users_told_max = {USERS_TOLD_MAX}\npreview_policies_max = 100\n\
          audit_checkpoint_seconds = 1\n\
          [seal]\nindex_current = \"a\"\nindex_keys.a = \"{INDEX_KEY}\"\n\
          [callers]\ncustomer.token = \"{CUSTOMER_TOKEN}\"\nfollowup.token = \"{FOLLOWUP_TOKEN}\"\n",

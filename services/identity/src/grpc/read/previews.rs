@@ -7,7 +7,7 @@ use revisit_core::{
 use revisit_permission::Row;
 use revisit_proto::identity::v1::{self as pb, preview_change_request::Change};
 
-use super::{Paged, access, directory, id_and_reason, page, rights};
+use super::{Paged, access, directory, external, id_and_reason, page, rights};
 use crate::operations::previews::{Preview, Proposal, SUBJECTS_MAX};
 
 const ROWS_MAX: usize = 1_000;
@@ -74,6 +74,13 @@ fn proposal(change: Change) -> Result<Proposal, Failure> {
             let read = id_and_reason("guard_id", &it.guard_id, &it.reason);
             within("delete_guard", read).map(|(id, _)| Proposal::GuardRemoval(id))
         }
+        Change::CreateExternalType(it) => {
+            within("create_external_type", external::create_type(it)).map(|(input, _)| Proposal::Type(input))
+        }
+        Change::UpdateExternalType(it) => within("update_external_type", external::update_type(it))
+            .map(|(name, edit)| Proposal::TypeChange(name, edit)),
+        Change::DeleteExternalType(it) => within("delete_external_type", external::delete_type(it))
+            .map(|(name, edit)| Proposal::TypeRemoval(name, edit)),
     }
 }
 

@@ -1,0 +1,116 @@
+//! Kept rows that are waited for: what is decided about them is decided on the state that holds when the answer leaves. On
+//! PostgreSQL alone, where a lock makes the wait.
+
+use std::future::Future;
+
+use revisit_proto::identity::v1::{self as pb, revoke_and_wait_request::Target};
+use revisit_tests::databases::Backend;
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
+use uuid::Uuid;
+
+use super::{
+    super::support::{Person, World},
+    contracts, granted, over, register,
+};
+
+/// Connections that wait for the table.
+const WAITING: &str = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = 'external_row'::regclass";
+
+struct Kept {
+    world: World,
+    mei: Person,
+    grant_id: String,
+    row: pb::RowAttributes,
+}
+
+impl Kept {
+    /// A company with one row, and somebody who may view it until a grant is taken away.
+    async fn new() -> Self {
+        let world = World::start(Backend::Postgres).await;
+        let root = world.tenant.root_department_id.clone();
+        register(&world.admin, contracts(pb::ExternalKeeping::Kept)).await.expect("it is registered");
+        let keeper = world.user("keeper", &root, "Finance").await.user_id;
+        let levels = pb::LayerLevels { basic: pb::Level::Write.into(), ..Default::default() };
+        let manage = over(&["external.manage"], pb::ExtentKind::Tenant, &[]);
+        let manage = pb::GrantTemplate { levels: Some(levels), ..manage };
+        granted(&world.admin, &keeper, manage).await.expect("it is granted");
+        let mei = world.user("mei", &root, "Finance").await.user_id;
+        let view = over(&["external.view"], pb::ExtentKind::Tenant, &["contract"]);
+        let grant_id = granted(&world.admin, &mei, view).await.expect("it is granted").grant_id;
+        let row = pb::RowAttributes {
+            row_id: Uuid::from_u128(1).to_string(),
+            external_type: "contract".to_owned(),
+            ..Default::default()
+        };
+        let resource = pb::ExternalResource {
+            attributes: Some(row.clone()),
+            display_name: "Contract".to_owned(),
+            ..Default::default()
+        };
+        let put =
+            pb::BatchPutExternalResourcesRequest { external_type: "contract".to_owned(), resources: vec![resource] };
+        let keeper = world.log_in("keeper").await;
+        keeper.external_resources().batch_put_external_resources(put).await.expect("it is kept");
+        let mei = world.log_in("mei").await;
+        Self { world, mei, grant_id, row }
+    }
+
+    fn question(&self) -> pb::CheckRequest {
+        pb::CheckRequest { action: "contract.read".to_owned(), row: Some(self.row.clone()), ..Default::default() }
+    }
+
+    /// What is answered when the right is taken away everywhere while the row is being read.
+    async fn answer_after_the_right<T>(&self, ask: impl Future<Output = T>) -> T {
+        let lock = self.world.database.writer.begin().await.expect("a transaction");
+        lock.execute_unprepared("LOCK TABLE external_row IN ACCESS EXCLUSIVE MODE").await.expect("it is locked");
+        let revoked = async {
+            let waits = async || {
+                let statement = Statement::from_string(self.world.database.reader.get_database_backend(), WAITING);
+                let row = self.world.database.reader.query_one_raw(statement).await.expect("it is counted");
+                let waiting: i64 = row.expect("a count").try_get("", "n").expect("a number");
+                (waiting > 0).then_some(())
+            };
+            self.world.eventually("the row is being read", waits).await;
+            let target = Some(Target::GrantId(self.grant_id.clone()));
+            let request = pb::RevokeAndWaitRequest { target, reason: "left the project".to_owned() };
+            self.world.admin.access().revoke_and_wait(request).await.expect("it is effective");
+            lock.commit().await.expect("it is unlocked");
+        };
+        futures::join!(ask, revoked).0
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_goes_while_kept_rows_are_read_is_gone_from_the_list() {
+    let kept = Kept::new().await;
+    let list = pb::ListExternalResourcesRequest {
+        external_type: "contract".to_owned(),
+        action: "contract.read".to_owned(),
+        ..Default::default()
+    };
+    let asked = async || kept.mei.external_resources().list_external_resources(list.clone()).await;
+    assert_eq!(asked().await.expect("a list").into_inner().resources.len(), 1);
+    let told = kept.answer_after_the_right(asked()).await;
+    assert!(told.map_or_else(|_| true, |page| page.into_inner().resources.is_empty()), "it was told all the same");
+    kept.world.end().await;
+}
+
+#[tokio::test]
+async fn a_right_that_goes_while_a_kept_row_is_read_is_gone_from_the_check_and_from_the_batch() {
+    for batch in [false, true] {
+        let kept = Kept::new().await;
+        let asked = async || match batch {
+            false => kept.mei.access().check(kept.question()).await.map(|answer| answer.into_inner().allowed),
+            true => {
+                let request = pb::BatchCheckRequest { checks: vec![kept.question()] };
+                let results = kept.mei.access().batch_check(request).await?.into_inner().results;
+                let allowed = |it: &pb::BatchCheckResult| matches!(&it.result, Some(pb::batch_check_result::Result::Answer(answer)) if answer.allowed);
+                Ok(results.iter().any(allowed))
+            }
+        };
+        assert!(asked().await.expect("an answer"), "she may so far");
+        let told = kept.answer_after_the_right(asked()).await;
+        assert!(!told.unwrap_or(false), "it was allowed all the same (batch: {batch})");
+        kept.world.end().await;
+    }
+}
