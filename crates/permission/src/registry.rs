@@ -232,8 +232,24 @@ const TASK_FIELDS: &[(&str, Layer)] = &[
     ("sensitive_result", Layer::Review),
 ];
 
-const USER_FIELDS: &[(&str, Layer)] =
-    &[("username", Layer::Basic), ("display_name", Layer::Basic), ("state", Layer::Basic)];
+const USER_FIELDS: &[(&str, Layer)] = &[
+    ("user_id", Layer::Basic),
+    ("username", Layer::Basic),
+    ("display_name", Layer::Basic),
+    ("department_id", Layer::Basic),
+    ("further_department_ids", Layer::Basic),
+    ("position_ids", Layer::Basic),
+    ("manager_id", Layer::Basic),
+    ("resolved_manager_id", Layer::Basic),
+    ("parent_user_id", Layer::Basic),
+    ("state", Layer::Basic),
+    ("time_zone", Layer::Basic),
+    ("locale", Layer::Basic),
+    ("create_time", Layer::Basic),
+    ("update_time", Layer::Basic),
+    ("etag", Layer::Basic),
+    ("revision_token", Layer::Basic),
+];
 
 #[cfg(test)]
 mod tests {

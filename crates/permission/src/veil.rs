@@ -32,6 +32,8 @@ pub enum Purpose {
     Part,
     /// To tell another service of ours, which keeps it under the same layer.
     Entrust,
+    /// To write to the one whose address it is.
+    Reach,
 }
 
 /// How clear the reader has asked for a value.

@@ -7,7 +7,7 @@ use revisit_bootstrap::{
 };
 use revisit_core::{Clock, Failure, Ids, Input};
 use revisit_event::Outbox;
-use revisit_permission::{SubjectState, Worker};
+use revisit_permission::{Address, SubjectState, Worker};
 use uuid::Uuid;
 
 use crate::{
@@ -151,7 +151,7 @@ fn read(first: &First) -> Result<(Founding, Founding), Failure> {
     let username = read_username(&mut input, "administrator", &first.administrator);
     let mut email = |field: &str, text: &str| {
         input.require(!text.is_empty(), field, "is required");
-        read_email(&mut input, field, text).unwrap_or_default()
+        Address::mail(read_email(&mut input, field, text).unwrap_or_default())
     };
     let administrator_email = email("administrator_email", &first.administrator_email);
     let operator_email = email("operator_email", &first.operator_email);

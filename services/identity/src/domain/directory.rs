@@ -4,7 +4,9 @@ use revisit_core::{
     Timestamp,
     id::{DepartmentId, GrantId, PositionId, RoleId, SessionId, SubjectId, TenantId},
 };
-use revisit_permission::{self as permission, Grant, Module, Row, SubjectKind, SubjectState, Template};
+use revisit_permission::{
+    self as permission, Address, Grant, Mask, Maskable, Module, Row, SubjectKind, SubjectState, Template, Veiled,
+};
 
 use super::Error;
 
@@ -88,8 +90,8 @@ pub struct Account {
     pub state: SubjectState,
     pub username: String,
     pub display_name: String,
-    pub email: Option<String>,
-    pub phone: Option<String>,
+    pub email: Option<Veiled<Address>>,
+    pub phone: Option<Veiled<Address>>,
     pub department: DepartmentId,
     pub further: Vec<DepartmentId>,
     pub positions: Vec<PositionId>,
@@ -102,6 +104,15 @@ pub struct Account {
     pub version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl Maskable for Account {
+    /// The masked name: of the other basic facts nothing is left.
+    type Masked = String;
+
+    fn masked(&self) -> String {
+        Mask::Text.apply(&self.display_name)
+    }
 }
 
 impl Account {

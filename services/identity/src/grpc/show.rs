@@ -1,9 +1,10 @@
 //! How things of identity look on the wire.
 
 use revisit_bootstrap::wire::{time, time_optional};
-use revisit_core::Id;
+use revisit_core::{Id, id::SubjectId};
 use revisit_permission::{
-    ActionSet, Axis, Effect, Extent, Grant as GrantFacts, Guard, Layer, Level, Levels, NameSet, Place, Template, Whom,
+    ActionSet, Axis, Effect, Extent, Grant as GrantFacts, Guard, Layer, Level, Levels, NameSet, Place, Shown, Template,
+    Whom,
 };
 use revisit_proto::identity::v1 as pb;
 
@@ -14,7 +15,7 @@ use crate::{
         decisions::Answer,
         facts,
         log_in::Tokens,
-        profiles::Shown,
+        profiles::Profile,
         roles::{Assignment, Source},
     },
 };
@@ -77,14 +78,25 @@ pub fn revised_position(it: Revised<Position>) -> pb::Position {
     pb::Position { revision_token: it.token, ..position(it.value) }
 }
 
-pub fn user(it: Shown) -> pb::User {
-    let Shown { account, email, phone, manager } = it;
+pub fn user(it: Profile) -> pb::User {
+    let known = pb::User {
+        user_id: it.id().to_string(),
+        email: it.email().unwrap_or_default(),
+        phone: it.phone().unwrap_or_default(),
+        etag: it.etag(),
+        ..pb::User::default()
+    };
+    match it.basic() {
+        Shown::Hidden => known,
+        Shown::Masked(name) => pb::User { display_name: name, ..known },
+        Shown::Clear(account) => basic(account.clone(), it.manager, known),
+    }
+}
+
+fn basic(account: Account, manager: Option<SubjectId>, known: pb::User) -> pb::User {
     pb::User {
-        user_id: account.id.to_string(),
         username: account.username,
         display_name: account.display_name,
-        email,
-        phone,
         department_id: account.department.to_string(),
         further_department_ids: ids(&account.further),
         position_ids: ids(&account.positions),
@@ -96,16 +108,15 @@ pub fn user(it: Shown) -> pb::User {
         locale: account.locale,
         create_time: Some(time(account.created_at)),
         update_time: Some(time(account.updated_at)),
-        etag: account.version.to_string(),
-        revision_token: String::new(),
+        ..known
     }
 }
 
-pub fn revised_user(it: Revised<Shown>) -> pb::User {
+pub fn revised_user(it: Revised<Profile>) -> pb::User {
     pb::User { revision_token: it.token, ..user(it.value) }
 }
 
-pub fn created_user(it: Revised<Shown>) -> pb::CreateUserResponse {
+pub fn created_user(it: Revised<Profile>) -> pb::CreateUserResponse {
     let user = Some(revised_user(it));
     pb::CreateUserResponse { user, password_token: String::new(), password_token_expire_time: None }
 }

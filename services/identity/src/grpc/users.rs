@@ -95,7 +95,8 @@ pub async fn update_user(served: &Served, request: Request<pb::UpdateUserRequest
     reply(
         async {
             let (id, edit) = read::directory::update_user(message)?;
-            Ok::<_, Error>(show::revised_user(users::change(&served.0, &who, id, edit).await?))
+            // Boxed: an edit and an account, twice each, outgrow the stack's share of one future.
+            Ok::<_, Error>(show::revised_user(Box::pin(users::change(&served.0, &who, id, edit)).await?))
         }
         .await,
     )

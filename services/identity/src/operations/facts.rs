@@ -1,7 +1,7 @@
 //! What other services project of users and departments, in events and for a rebuild.
 
 use revisit_core::id::{DepartmentId, SubjectId, TenantId};
-use revisit_permission::{Snapshot, SubjectState};
+use revisit_permission::{Purpose, Snapshot, SubjectState};
 use revisit_proto::identity::v1 as pb;
 
 use crate::{
@@ -19,7 +19,7 @@ pub fn user(account: &Account, snapshot: &Snapshot) -> pb::UserChanged {
         version: snapshot.revision,
         state: state(account.state).into(),
         display_name: account.display_name.clone(),
-        email: account.email.clone().unwrap_or_default(),
+        email: account.email.as_ref().map(|it| it.lift(Purpose::Entrust).as_str().to_owned()).unwrap_or_default(),
         time_zone: account.time_zone.clone(),
         locale: account.locale.clone(),
         manager_id: manager.map(|manager| manager.to_string()).unwrap_or_default(),

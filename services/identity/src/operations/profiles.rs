@@ -5,7 +5,7 @@ use revisit_core::{
     Failure,
     id::{DepartmentId, SubjectId},
 };
-use revisit_permission::{Action, Layer, Level, Levels, Mask, SubjectKind, SubjectState};
+use revisit_permission::{Action, Clarity, Layer, Levels, Purpose, Shown, SubjectKind, SubjectState, Veiled};
 
 use super::audit::{self, Act, Actor};
 use crate::{
@@ -18,31 +18,57 @@ use crate::{
 };
 
 /// Which contact values are wanted clear.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Clear {
-    pub email: bool,
-    pub phone: bool,
+    pub email: Clarity,
+    pub phone: Clarity,
 }
 
-/// A user as the caller may see it.
-pub struct Shown {
-    pub account: Account,
-    pub email: String,
-    pub phone: String,
+impl Clear {
+    /// None by name.
+    pub const NONE: Self = Self { email: Clarity::Usual, phone: Clarity::Usual };
+    /// Both.
+    pub const ALL: Self = Self { email: Clarity::Clear, phone: Clarity::Clear };
+}
+
+/// A user under the levels of one reader: its facts are veiled as a whole, its addresses each for itself.
+pub struct Profile {
+    account: Veiled<Account>,
+    levels: Levels,
+    clear: Clear,
     pub manager: Option<SubjectId>,
 }
 
-impl Shown {
-    pub fn new(account: Account, levels: Levels, clear: Clear, manager: Option<SubjectId>) -> Self {
-        let level = levels.get(Layer::Sensitive);
-        let show = |value: &Option<String>, clear: bool, mask: Mask| match (value, level) {
-            (None, _) | (_, Level::Hidden) => String::new(),
-            (Some(value), Level::Read | Level::Write) if clear => value.clone(),
-            (Some(value), _) => mask.apply(value),
-        };
-        let email = show(&account.email, clear.email, Mask::Email);
-        let phone = show(&account.phone, clear.phone, Mask::Phone);
-        Self { account, email, phone, manager }
+impl Profile {
+    pub const fn new(account: Account, levels: Levels, clear: Clear, manager: Option<SubjectId>) -> Self {
+        Self { account: Veiled::new(Layer::Basic, account), levels, clear, manager }
+    }
+
+    /// Who sees the row at all has its id.
+    pub fn id(&self) -> SubjectId {
+        self.account.lift(Purpose::Part).id
+    }
+
+    /// The version on the wire.
+    pub fn etag(&self) -> String {
+        self.account.lift(Purpose::Part).version.to_string()
+    }
+
+    /// The facts of the basic layer.
+    pub fn basic(&self) -> Shown<'_, Account> {
+        self.levels.show(&self.account, Clarity::Usual)
+    }
+
+    /// What is shown of the mail address.
+    pub fn email(&self) -> Option<String> {
+        let email = self.account.lift(Purpose::Part).email.as_ref()?;
+        self.levels.show(email, self.clear.email).text()
+    }
+
+    /// What is shown of the telephone number.
+    pub fn phone(&self) -> Option<String> {
+        let phone = self.account.lift(Purpose::Part).phone.as_ref()?;
+        self.levels.show(phone, self.clear.phone).text()
     }
 }
 
@@ -61,12 +87,12 @@ pub async fn seen(app: &App, who: &Principal, id: SubjectId) -> Result<(Account,
     Ok((account, levels))
 }
 
-pub async fn get(app: &App, who: &Principal, id: SubjectId, clear: Clear) -> Result<Shown, Error> {
+pub async fn get(app: &App, who: &Principal, id: SubjectId, clear: Clear) -> Result<Profile, Error> {
     let (account, levels) = seen(app, who, id).await?;
     let mut fields = Vec::new();
     if levels.reads(Layer::Sensitive) {
-        fields.extend(clear.email.then(|| "email".to_owned()));
-        fields.extend(clear.phone.then(|| "phone".to_owned()));
+        let asked = [("email", clear.email), ("phone", clear.phone)];
+        fields.extend(asked.iter().filter(|(_, asked)| *asked == Clarity::Clear).map(|(field, _)| (*field).to_owned()));
     }
     if !fields.is_empty() {
         // The entry is committed before the answer leaves, or there is no answer.
@@ -74,10 +100,10 @@ pub async fn get(app: &App, who: &Principal, id: SubjectId, clear: Clear) -> Res
         let entry = Act { fields, ..Act::done(Actor::of(who), Action::UserView.name(), "user", id.uuid()) };
         app.store.write(&permit, async |tx| audit::act(app, tx, who.tenant(), entry).await).await?;
     }
-    Ok(Shown::new(account, levels, clear, manager(who, id)))
+    Ok(Profile::new(account, levels, clear, manager(who, id)))
 }
 
-pub async fn batch(app: &App, who: &Principal, ids: &[SubjectId]) -> Result<Vec<Shown>, Error> {
+pub async fn batch(app: &App, who: &Principal, ids: &[SubjectId]) -> Result<Vec<Profile>, Error> {
     let scope = who.scope(Action::UserView)?;
     let tenant = who.tenant();
     let found = app.store.read(&scope, async |tx| Ok(accounts::by_ids(tx, tenant, ids).await?)).await?;
@@ -85,7 +111,7 @@ pub async fn batch(app: &App, who: &Principal, ids: &[SubjectId]) -> Result<Vec<
     let show = |account: Account| {
         let levels = scope.levels(&account.row(tenant))?;
         let manager = manager(who, account.id);
-        Some(Shown::new(account, levels, Clear::default(), manager))
+        Some(Profile::new(account, levels, Clear::NONE, manager))
     };
     Ok(users.filter_map(show).collect())
 }
@@ -102,7 +128,7 @@ pub async fn list(
     filter: Filter,
     after: Option<SubjectId>,
     size: u32,
-) -> Result<Seen<Shown>, Error> {
+) -> Result<Seen<Profile>, Error> {
     let scope = who.scope(Action::UserView)?;
     let tenant = who.tenant();
     let seen = app
@@ -126,17 +152,17 @@ pub async fn list(
     let show = |account: Account| {
         let levels = scope.levels(&account.row(tenant)).unwrap_or_default();
         let manager = manager(who, account.id);
-        Shown::new(account, levels, Clear::default(), manager)
+        Profile::new(account, levels, Clear::NONE, manager)
     };
     Ok(Seen { rows: seen.rows.into_iter().map(show).collect(), next: seen.next })
 }
 
 /// The caller's own record, clear.
-pub async fn own(app: &App, who: &Principal) -> Result<Shown, Error> {
+pub async fn own(app: &App, who: &Principal) -> Result<Profile, Error> {
     let permit = who.caller.own(&who.leases).map_err(Failure::from)?;
     let tenant = who.tenant();
     let found = app.store.read(&permit, async |tx| Ok(accounts::by_id(tx, tenant, who.subject()).await?)).await?;
     let account = found.ok_or(Error::NoSuchUser)?.account;
     let manager = manager(who, account.id);
-    Ok(Shown::new(account, Levels::READ, Clear { email: true, phone: true }, manager))
+    Ok(Profile::new(account, Levels::READ, Clear::ALL, manager))
 }

@@ -6,7 +6,9 @@ use revisit_core::{
     Failure, Ids, Kind, Timestamp,
     id::{DepartmentId, PositionId, RoleId, SubjectId, TenantId},
 };
-use revisit_permission::{self as permission, Action, Change, Row, SubjectKind, SubjectState, shipped_roles};
+use revisit_permission::{
+    self as permission, Action, Address, Change, Row, SubjectKind, SubjectState, Veiled, shipped_roles,
+};
 
 use super::book::{Book, Cause, Once, Revised};
 use crate::{
@@ -30,7 +32,7 @@ pub struct Founding {
     pub key: String,
     pub display_name: String,
     pub username: String,
-    pub email: String,
+    pub email: Veiled<Address>,
     pub time_zone: String,
     /// ISO 3166-1 code.
     pub region: String,

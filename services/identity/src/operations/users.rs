@@ -7,14 +7,16 @@ use revisit_core::{
     id::{DepartmentId, PositionId, SubjectId, kind},
 };
 use revisit_event::Draft;
-use revisit_permission::{Action, Change, Decided, Levels, Resource, Row, Snapshot, SubjectKind, SubjectState};
+use revisit_permission::{
+    Action, Address, Change, Decided, Levels, Resource, Row, Snapshot, SubjectKind, SubjectState, Veiled,
+};
 use revisit_proto::identity::v1 as pb;
 
 use super::{
     audit::{self, Act, Actor},
     book::{Book, Cause, Once, Revised},
     departments, grants,
-    profiles::{Clear, Shown, seen},
+    profiles::{Clear, Profile, seen},
     sessions,
 };
 use crate::{
@@ -35,8 +37,8 @@ const ACCOUNTS_MAX: u64 = 100_000;
 pub struct NewUser {
     pub username: String,
     pub display_name: String,
-    pub email: Option<String>,
-    pub phone: Option<String>,
+    pub email: Option<Veiled<Address>>,
+    pub phone: Option<Veiled<Address>>,
     pub department: DepartmentId,
     pub further: Vec<DepartmentId>,
     pub positions: Vec<PositionId>,
@@ -51,8 +53,8 @@ pub struct NewUser {
 #[derive(Default)]
 pub struct UserEdit {
     pub display_name: Option<String>,
-    pub email: Option<Option<String>>,
-    pub phone: Option<Option<String>>,
+    pub email: Option<Option<Veiled<Address>>>,
+    pub phone: Option<Option<Veiled<Address>>>,
     pub further: Option<Vec<DepartmentId>>,
     pub positions: Option<Vec<PositionId>>,
     pub manager: Option<Option<SubjectId>>,
@@ -99,7 +101,7 @@ pub async fn create<M: Message + Default>(
     app: &App,
     who: &Principal,
     input: NewUser,
-    once: Once<Shown, M>,
+    once: Once<Profile, M>,
 ) -> Result<(M, Option<Link>), Error> {
     departments::get(app, who, input.department).await?;
     let tenant = who.tenant();
@@ -170,7 +172,7 @@ pub fn may_hold(book: &Book, who: &Principal, account: &Account) -> Result<(), E
     Ok(())
 }
 
-pub async fn change(app: &App, who: &Principal, id: SubjectId, edit: UserEdit) -> Result<Revised<Shown>, Error> {
+pub async fn change(app: &App, who: &Principal, id: SubjectId, edit: UserEdit) -> Result<Revised<Profile>, Error> {
     let permit = changing(app, who, id, &edit).await?;
     let levels = permit.levels();
     let cause = Cause::new(who, MANAGE, edit.reason.clone());
@@ -277,9 +279,9 @@ pub async fn keep(tx: &Tx, book: &Book, kept: &Kept) -> Result<(), Error> {
     Ok(accounts::save(tx, book.tenant.id, kept).await?)
 }
 
-fn shown(book: &Book, account: Account, levels: Levels) -> Shown {
+fn shown(book: &Book, account: Account, levels: Levels) -> Profile {
     let manager = book.snapshot().subject(account.id).and_then(|facts| facts.manager).filter(|it| *it != account.id);
-    Shown::new(account, levels, Clear::default(), manager)
+    Profile::new(account, levels, Clear::NONE, manager)
 }
 
 /// Which way a user is turned.
@@ -295,7 +297,7 @@ pub async fn turn(
     id: SubjectId,
     turn: Turn,
     (etag, reason): (String, String),
-) -> Result<Revised<Shown>, Error> {
+) -> Result<Revised<Profile>, Error> {
     let (permit, levels) = stoppable(app, who, id).await?;
     app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, reason), async |tx, book| {
         require_still_above(book, who, &permit, id)?;
@@ -378,16 +380,16 @@ pub fn refuse_taking_over(
 }
 
 /// Changes what a user may change about itself.
-pub async fn change_own(app: &App, who: &Principal, edit: UserEdit) -> Result<Revised<Shown>, Error> {
+pub async fn change_own(app: &App, who: &Principal, edit: UserEdit) -> Result<Revised<Profile>, Error> {
     let permit = who.caller.own(&who.leases).map_err(Failure::from)?;
     app.revise(&permit, who.tenant(), Cause::new(who, "user.change_own", ""), async |tx, book| {
         let mut kept = find(tx, book, who.subject()).await?;
         check_etag(&edit.etag, kept.account.version)?;
         apply(&mut kept.account, edit)?;
         save(tx, book, &mut kept).await?;
-        let clear = Clear { email: true, phone: true };
+        let clear = Clear::ALL;
         let manager = book.snapshot().subject(who.subject()).and_then(|facts| facts.manager);
-        Ok(Shown::new(kept.account, Levels::READ, clear, manager))
+        Ok(Profile::new(kept.account, Levels::READ, clear, manager))
     })
     .await
 }

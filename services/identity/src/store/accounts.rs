@@ -5,7 +5,7 @@ use revisit_core::{
     Failure, Id, Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Columns, Scope, SubjectKind, SubjectState, merge_pages};
+use revisit_permission::{Address, Columns, Purpose, Scope, SubjectKind, SubjectState, Veiled, merge_pages};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{entity, from_json, id, insert, micros, replace, time, to_json, uuid};
@@ -32,8 +32,8 @@ fn kept(row: Model) -> Result<Kept, Failure> {
         state: parse_state(&row.state).ok_or_else(|| Failure::internal("an account has an unknown state"))?,
         username: row.username,
         display_name: row.display_name,
-        email: row.email,
-        phone: row.phone,
+        email: row.email.map(Address::mail),
+        phone: row.phone.map(Address::phone),
         department: Id::from_uuid(row.department_id),
         further: from_json(&row.further_department_ids)?,
         positions: from_json(&row.position_ids)?,
@@ -58,8 +58,8 @@ fn row(tenant: TenantId, it: &Account, secret_hash: Option<String>) -> Result<Mo
         state: state_name(it.state).to_owned(),
         username: it.username.clone(),
         display_name: it.display_name.clone(),
-        email: it.email.clone(),
-        phone: it.phone.clone(),
+        email: lifted(it.email.as_ref(), Purpose::Store).map(str::to_owned),
+        phone: lifted(it.phone.as_ref(), Purpose::Store).map(str::to_owned),
         department_id: it.department.uuid(),
         further_department_ids: to_json(&it.further)?,
         position_ids: to_json(&it.positions)?,
@@ -74,6 +74,10 @@ fn row(tenant: TenantId, it: &Account, secret_hash: Option<String>) -> Result<Mo
         created_at: micros(it.created_at),
         updated_at: micros(it.updated_at),
     })
+}
+
+fn lifted(address: Option<&Veiled<Address>>, what_for: Purpose) -> Option<&str> {
+    address.map(|address| address.lift(what_for).as_str())
 }
 
 const fn kind_name(kind: SubjectKind) -> &'static str {
@@ -119,11 +123,12 @@ pub enum Taken {
 /// Looks for another account with the same name or contact value. The tenant is locked by who asks.
 pub async fn taken(tx: &Tx, tenant: TenantId, it: &Account) -> Result<Option<Taken>, Failure> {
     let mut same = Condition::any().add(Column::Username.eq(it.username.as_str()));
-    if let Some(email) = &it.email {
-        same = same.add(Column::Email.eq(email.as_str()));
+    let (email, phone) = (lifted(it.email.as_ref(), Purpose::Match), lifted(it.phone.as_ref(), Purpose::Match));
+    if let Some(email) = email {
+        same = same.add(Column::Email.eq(email));
     }
-    if let Some(phone) = &it.phone {
-        same = same.add(Column::Phone.eq(phone.as_str()));
+    if let Some(phone) = phone {
+        same = same.add(Column::Phone.eq(phone));
     }
     let find = Entity::find()
         .filter(Column::TenantId.eq(tenant.uuid()))
@@ -132,7 +137,7 @@ pub async fn taken(tx: &Tx, tenant: TenantId, it: &Account) -> Result<Option<Tak
     let other = find.one(&**tx).await.map_err(fault)?;
     Ok(other.map(|other| match () {
         () if other.username == it.username => Taken::Username,
-        () if it.email.is_some() && other.email == it.email => Taken::Email,
+        () if email.is_some() && other.email.as_deref() == email => Taken::Email,
         () => Taken::Phone,
     }))
 }

@@ -18,6 +18,7 @@ use lettre::{
     },
 };
 use revisit_core::{Failure, Timestamp};
+use revisit_permission::{self as permission, Purpose, Veiled};
 use tokio::sync::Semaphore;
 
 use super::{Answer, resolve::Resolver};
@@ -37,7 +38,7 @@ pub struct Letter {
 #[derive(Clone, Debug)]
 pub struct Words<'a> {
     pub name: &'a str,
-    pub address: &'a str,
+    pub address: &'a Veiled<permission::Address>,
     pub subject: &'a str,
     pub body: &'a str,
     /// Message-ID without brackets, the same at every try, so that a mailbox folds a repeat.
@@ -99,7 +100,7 @@ impl Mail {
 
     /// Writes a mail; none when the recipient's address is not one.
     pub fn write(&self, words: &Words<'_>) -> Option<Letter> {
-        let to: Address = words.address.parse().ok()?;
+        let to: Address = words.address.lift(Purpose::Reach).as_str().parse().ok()?;
         let seconds = u64::try_from(words.at.seconds()).unwrap_or_default();
         let date = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         let message = Message::builder()

@@ -15,11 +15,11 @@ use revisit_proto::{
 
 use super::{
     digest,
-    intake::{self, NEWS_LIFE, Told, facts},
+    intake::{self, NEWS_LIFE, Told},
 };
 use crate::{
     App,
-    domain::{Locale, MessageKind, Value, Values, kind::NEVER},
+    domain::{Fact, Locale, MessageKind, Value, Values, fact::facts, kind::NEVER},
     store::{
         people::{self, Customer, Person, Task},
         preferences, templates,
@@ -99,7 +99,7 @@ pub async fn learn_user(app: &App, tx: &Tx, tenant: TenantId, message: &UserChan
         version: message.version,
         active: message.state() == SubjectState::Active,
         name: message.display_name.clone(),
-        email: message.email.clone(),
+        email: people::address(message.email.clone()),
         zone: message.time_zone.parse().unwrap_or(chrono_tz::Asia::Shanghai),
         locale: Locale::parse(&message.locale).unwrap_or(Locale::Chinese),
         manager: id(&message.manager_id),
@@ -124,7 +124,7 @@ async fn user_changed(app: &App, tx: &Tx, event: &Envelope, message: &UserChange
     let user: SubjectId = required(&message.user_id, "user_id")?;
     let before = people::find(tx, tenant, user).await?;
     learn_user(app, tx, tenant, message).await?;
-    let reached = before.is_some_and(|before| before.email.is_empty());
+    let reached = before.is_some_and(|before| before.email.is_none());
     let begins = matches!(message.former_state(), SubjectState::Unspecified | SubjectState::Invited);
     if message.state() != SubjectState::Active || message.email.is_empty() || !(begins || reached) {
         return Ok(());
@@ -140,7 +140,7 @@ async fn user_changed(app: &App, tx: &Tx, event: &Envelope, message: &UserChange
 
 async fn password_link_drawn(app: &App, tx: &Tx, event: &Envelope, message: &PasswordLinkDrawn) -> Result<(), Failure> {
     let by: SubjectId = required(&message.drawn_by_id, "drawn_by_id")?;
-    let warning = told(event, MessageKind::PasswordLinkDrawn, facts([("actor_id", Value::Text(by.to_string()))]))?;
+    let warning = told(event, MessageKind::PasswordLinkDrawn, facts([(Fact::Actor, Value::Text(by.to_string()))]))?;
     intake::tell(app, tx, &warning, required(&message.user_id, "user_id")?).await
 }
 
@@ -154,10 +154,10 @@ async fn alert_raised(app: &App, tx: &Tx, event: &Envelope, message: &AlertRaise
     }
     let rule = rule.as_str_name().trim_start_matches("ALERT_RULE_").to_lowercase();
     let facts = facts([
-        ("actor_id", Value::Text(about.map(|about| about.to_string()).unwrap_or_default())),
-        ("rule", Value::Text(rule)),
-        ("counted", Value::Number(message.counted)),
-        ("minutes", Value::Number(message.window_seconds / 60)),
+        (Fact::Actor, Value::Text(about.map(|about| about.to_string()).unwrap_or_default())),
+        (Fact::Rule, Value::Text(rule)),
+        (Fact::Counted, Value::Number(message.counted)),
+        (Fact::Minutes, Value::Number(message.window_seconds / 60)),
     ]);
     let alert = told(event, MessageKind::AlertRaised, facts)?;
     let stale = |_| Failure::unavailable("LEASE_EXPIRED", "the permission state is not known yet");
@@ -191,11 +191,11 @@ async fn reminder_due(app: &App, tx: &Tx, event: &Envelope, message: &ReminderDu
     }
     let named: SubjectId = required(&message.recipient_id, "recipient_id")?;
     let mut facts = facts([
-        ("plan_name", Value::Text(message.plan_name.clone())),
-        ("due_micros", Value::Number(message.due_time_micros)),
+        (Fact::PlanName, Value::Text(message.plan_name.clone())),
+        (Fact::DueMicros, Value::Number(message.due_time_micros)),
     ]);
     let recipient = if kind == MessageKind::TaskEscalated {
-        facts.insert("assignee_id".to_owned(), Value::Text(named.to_string()));
+        facts.insert(Fact::Assignee.name().to_owned(), Value::Text(named.to_string()));
         manager_of(app, tx, tenant, named).await?
     } else {
         named
@@ -282,10 +282,10 @@ async fn outcome_recorded(app: &App, tx: &Tx, event: &Envelope, message: &Outcom
     let Some(customer) = id::<revisit_core::id::kind::Customer>(&message.customer_id) else { return Ok(()) };
     let actor: SubjectId = required(&message.recorded_by_id, "recorded_by_id")?;
     let facts = facts([
-        ("actor_id", Value::Text(actor.to_string())),
-        ("contact_channel", Value::Text(message.channel.clone())),
+        (Fact::Actor, Value::Text(actor.to_string())),
+        (Fact::ContactChannel, Value::Text(message.channel.clone())),
         // A sensitive result is not in the event, and must not be guessed from its absence either.
-        ("result", Value::Text(if message.sensitive { String::new() } else { message.result.clone() })),
+        (Fact::Result, Value::Text(if message.sensitive { String::new() } else { message.result.clone() })),
     ]);
     let news = Told {
         customer: Some(customer),

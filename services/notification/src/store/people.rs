@@ -7,6 +7,7 @@ use revisit_core::{
     Failure,
     id::{CustomerId, DepartmentId, SubjectId, TaskId, TeamId, TenantId},
 };
+use revisit_permission::{Address, Purpose, Veiled};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
@@ -20,7 +21,8 @@ pub struct Person {
     pub version: i64,
     pub active: bool,
     pub name: String,
-    pub email: String,
+    /// None of who cannot be written to.
+    pub email: Option<Veiled<Address>>,
     pub zone: chrono_tz::Tz,
     pub locale: Locale,
     pub manager: Option<SubjectId>,
@@ -47,13 +49,18 @@ pub struct Task {
     pub closed: bool,
 }
 
+/// A mail address as it came; an empty one is none.
+pub fn address(text: String) -> Option<Veiled<Address>> {
+    (!text.is_empty()).then(|| Address::mail(text))
+}
+
 fn person(row: entity::person::Model) -> Person {
     Person {
         user: row.user_id.into(),
         version: row.version,
         active: row.state == 1,
         name: row.display_name,
-        email: row.email,
+        email: address(row.email),
         // identity checks zones and locales; a name that we do not know must not stop anybody's messages.
         zone: row.time_zone.parse().unwrap_or(chrono_tz::Asia::Shanghai),
         locale: Locale::parse(&row.locale).unwrap_or(Locale::Chinese),
@@ -95,7 +102,7 @@ pub async fn keep(tx: &Tx, tenant: TenantId, person: &Person) -> Result<bool, Fa
         person.version.into(),
         i32::from(person.active).into(),
         person.name.clone().into(),
-        person.email.clone().into(),
+        person.email.as_ref().map_or("", |it| it.lift(Purpose::Store).as_str()).into(),
         person.zone.name().into(),
         person.locale.name().into(),
         uuid(person.manager).into(),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use revisit_core::id::CustomerId;
-use revisit_permission::Levels;
+use revisit_permission::{Address, Levels, Veiled};
 use revisit_proto::customer::v1::{ContactType, Customer};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     App,
-    domain::{Error, State, Value},
+    domain::{Error, Fact, State, Value},
     operations::words::Audience,
     store::people,
 };
@@ -50,7 +50,7 @@ async fn letter(app: &App, job: &Job) -> Result<Fate, Error> {
     };
     let Some(address) = address(&found) else { return Ok(Fate::Turned(State::Suppressed, "no_address", None)) };
     let mut job = job.clone();
-    job.intent.facts.insert("owner_id".to_owned(), Value::Text(owner.user.to_string()));
+    job.intent.facts.insert(Fact::Owner.name().to_owned(), Value::Text(owner.user.to_string()));
     let people = HashMap::from([(owner.user.uuid(), owner.name)]);
     // A customer has told us no language and no zone: those of its owner are used.
     let (locale, zone) = (owner.locale, owner.zone);
@@ -58,14 +58,14 @@ async fn letter(app: &App, job: &Job) -> Result<Fate, Error> {
         Audience { name: &found.name, locale, zone, customer: None, levels: Levels::HIDDEN, people: &people };
     let rendered = app.store.read(worker, async |tx| Ok(render(app, tx, &job, &audience).await?)).await?;
     match rendered {
-        Some(rendered) => Ok(mail(app, &job.delivery, (&found.name, &address), &rendered)?),
+        Some(rendered) => Ok(mail(app, &job.delivery, (&found.name, Some(&address)), &rendered)?),
         None => Ok(Fate::Turned(State::Dead, "template", None)),
     }
 }
 
 /// The first address to use. Its normal form is empty while it is masked, and a masked address is none.
-fn address(customer: &Customer) -> Option<String> {
+fn address(customer: &Customer) -> Option<Veiled<Address>> {
     let mails = customer.contact_points.iter().filter(|point| point.r#type() == ContactType::Email);
     let clear = mails.filter(|point| !point.normal_form.is_empty());
-    clear.max_by_key(|point| point.primary).map(|point| point.normal_form.clone())
+    clear.max_by_key(|point| point.primary).map(|point| Address::mail(point.normal_form.clone()))
 }

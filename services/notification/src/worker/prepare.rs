@@ -11,7 +11,7 @@ use revisit_core::{
     Failure, Timestamp,
     id::{CustomerId, DeliveryId, TenantId},
 };
-use revisit_permission::{Layer, Level, Levels};
+use revisit_permission::{Address, Layer, Level, Levels, Veiled};
 use revisit_proto::customer::v1::{Customer, ReadCustomersAsRequest, projections_client::ProjectionsClient};
 use uuid::Uuid;
 
@@ -203,7 +203,7 @@ async fn write(app: &App, tx: &Tx, job: &Job, namings: &Namings) -> Result<Fate,
     };
     Ok(match delivery.channel {
         Channel::Inbox | Channel::Webhook => Fate::Inbox(rendered),
-        Channel::Email => mail(app, delivery, (&person.name, &person.email), &rendered)?,
+        Channel::Email => mail(app, delivery, (&person.name, person.email.as_ref()), &rendered)?,
     })
 }
 
@@ -238,7 +238,13 @@ async fn kept_words(app: &App, tx: &Tx, delivery: &Delivery) -> Result<Option<Re
     Ok(Some(Rendered { title, body }))
 }
 
-pub fn mail(app: &App, delivery: &Delivery, (name, address): (&str, &str), words: &Rendered) -> Result<Fate, Failure> {
+pub fn mail(
+    app: &App,
+    delivery: &Delivery,
+    (name, address): (&str, Option<&Veiled<Address>>),
+    words: &Rendered,
+) -> Result<Fate, Failure> {
+    let Some(address) = address else { return Ok(Fate::Turned(State::Suppressed, "no_address", None)) };
     let letter = app.mail.write(&Words {
         name,
         address,

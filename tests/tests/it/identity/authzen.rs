@@ -1,6 +1,6 @@
 //! The AuthZEN listener: the shapes of the standard, its semantics and bounds, and the same answers as over gRPC.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use revisit_bootstrap::{Process, Shutdown, Sources};
 use revisit_proto::identity::v1 as pb;
@@ -36,6 +36,9 @@ struct Listener {
     store: String,
 }
 
+/// Time for an answer, whatever the listener's own bounds are.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+
 impl Listener {
     async fn start(backend: Backend, settings: &str) -> Self {
         let world = World::start(backend).await;
@@ -60,8 +63,9 @@ impl Listener {
         let mut line = TcpStream::connect(self.address).await.expect("it listens");
         line.write_all(request.as_bytes()).await.expect("it reads");
         let mut bytes = Vec::new();
-        // A server that refuses a body may close before it was sent whole.
-        let _ = line.read_to_end(&mut bytes).await;
+        // A server that refuses a body may close before it was sent whole; one that never answers is a fault.
+        let read = tokio::time::timeout(ANSWER_MAX, line.read_to_end(&mut bytes)).await;
+        assert!(read.is_ok(), "no answer within {ANSWER_MAX:?}");
         let text = String::from_utf8(bytes).expect("UTF-8");
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text.as_str(), ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);

@@ -152,6 +152,37 @@ async fn contact_values_are_masked_until_they_are_asked_for_and_hidden_from_coll
 }
 
 #[tokio::test]
+async fn who_reads_basic_facts_masked_or_not_at_all_gets_no_more_of_a_colleague() {
+    on_each(async |world| {
+        let root = &world.tenant.root_department_id;
+        let mei = world.user("mei", root, "Sales representative").await;
+        let lei = world.user("lei", root, "Sales representative").await;
+        let colleague = world.log_in("mei").await;
+        let seen = async || {
+            let get = pb::GetUserRequest { user_id: lei.user_id.clone(), read_mask: mask(&["email", "phone"]) };
+            colleague.directory().get_user(get).await.expect("she is there").into_inner()
+        };
+        assert_eq!((seen().await.display_name, seen().await.department_id), ("lei".to_owned(), root.clone()));
+        for (level, name) in [(pb::Level::Masked, "****"), (pb::Level::Hidden, "")] {
+            let target = pb::guard_target::Whom::SubjectId(mei.user_id.clone());
+            let guard = pb::Guard {
+                actions: vec!["user.view".to_owned()],
+                target: Some(pb::GuardTarget { whom: Some(target), ..Default::default() }),
+                cap: Some(pb::LayerLevels { basic: level.into(), ..Default::default() }),
+                reason: "works from outside".to_owned(),
+                ..Default::default()
+            };
+            let request = pb::CreateGuardRequest { guard: Some(guard), request_id: String::new() };
+            world.admin.access().create_guard(request).await.expect("it is put up");
+            let (user_id, etag) = (lei.user_id.clone(), seen().await.etag);
+            let known = pb::User { user_id, etag, display_name: name.to_owned(), ..Default::default() };
+            assert_eq!(seen().await, known);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_user_without_a_role_sees_only_the_own_profile() {
     on_each(async |world| {
         let root = &world.tenant.root_department_id;

@@ -2,7 +2,7 @@
 
 use revisit_bootstrap::idempotency::Repeatable;
 use revisit_core::{Failure, Id, Input, id::PositionId};
-use revisit_permission::SubjectState;
+use revisit_permission::{Address, Clarity, SubjectState};
 use revisit_proto::identity::v1 as pb;
 
 use super::{mask, names};
@@ -33,7 +33,7 @@ pub fn create_tenant(message: pb::CreateTenantRequest) -> Result<Repeated<Foundi
         key: read_tenant_key(&mut input, "key", &message.key),
         display_name: input.text("display_name", &message.display_name, 1..=NAME_MAX),
         username: read_username(&mut input, "administrator_username", &message.administrator_username),
-        email: email.unwrap_or_default(),
+        email: Address::mail(email.unwrap_or_default()),
         time_zone: read_time_zone(&mut input, "time_zone", &message.time_zone),
         region: read_region(&mut input, "region", &message.region),
     };
@@ -145,8 +145,8 @@ pub fn create_user(message: pb::CreateUserRequest) -> Result<Repeated<NewUser>, 
     let new = NewUser {
         username: read_username(&mut input, "username", &message.username),
         display_name: input.text("display_name", &message.display_name, 1..=NAME_MAX),
-        email: read_email(&mut input, "email", &message.email),
-        phone: read_phone(&mut input, "phone", &message.phone),
+        email: read_email(&mut input, "email", &message.email).map(Address::mail),
+        phone: read_phone(&mut input, "phone", &message.phone).map(Address::phone),
         department: input.id("department_id", &message.department_id),
         further: input.ids("further_department_ids", &message.further_department_ids, LIST_MAX),
         positions: input.ids("position_ids", &message.position_ids, LIST_MAX),
@@ -196,8 +196,8 @@ fn edit(input: &mut Input, paths: &[String], it: pb::User) -> UserEdit {
     }
     UserEdit {
         display_name: named("display_name").then(|| input.text("user.display_name", &it.display_name, 1..=NAME_MAX)),
-        email: named("email").then(|| read_email(input, "user.email", &it.email)),
-        phone: named("phone").then(|| read_phone(input, "user.phone", &it.phone)),
+        email: named("email").then(|| read_email(input, "user.email", &it.email).map(Address::mail)),
+        phone: named("phone").then(|| read_phone(input, "user.phone", &it.phone).map(Address::phone)),
         further: named("further_department_ids")
             .then(|| input.ids("user.further_department_ids", &it.further_department_ids, LIST_MAX)),
         positions: named("position_ids").then(|| input.ids("user.position_ids", &it.position_ids, LIST_MAX)),
@@ -210,11 +210,11 @@ fn edit(input: &mut Input, paths: &[String], it: pb::User) -> UserEdit {
 }
 
 pub fn clear(input: &mut Input, read_mask: Option<prost_types::FieldMask>) -> Clear {
-    let mut clear = Clear::default();
+    let mut clear = Clear::NONE;
     for path in read_mask.map(|mask| mask.paths).unwrap_or_default() {
         match path.as_str() {
-            "email" => clear.email = true,
-            "phone" => clear.phone = true,
+            "email" => clear.email = Clarity::Clear,
+            "phone" => clear.phone = Clarity::Clear,
             _ => input.refuse("read_mask", "names a field that has no clear value: email, phone"),
         }
     }
