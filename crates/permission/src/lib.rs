@@ -9,11 +9,13 @@
 
 mod account;
 mod action;
+mod address;
 mod caller;
 mod clause;
 mod comparison;
 mod compile;
 mod decision;
+pub mod detection;
 mod escalation;
 mod explain;
 mod external;
@@ -32,6 +34,7 @@ mod org;
 mod permit;
 mod policy;
 mod predicate;
+mod prose;
 mod registry;
 mod role;
 mod row;
@@ -43,6 +46,7 @@ mod validate;
 mod veil;
 
 pub use action::{Action, ActionSet};
+pub use address::Address;
 pub use caller::{Caller, Denial, DenialKind};
 pub use clause::{Clause, Reach};
 pub use comparison::{Compared, Comparison, GuardChange, RightChange};
@@ -62,6 +66,7 @@ pub use model::{
 pub use org::Org;
 pub use permit::{Decided, Ordered, Permit, Permits, Scope, Worker};
 pub use predicate::{Predicate, merge_pages};
+pub use prose::Prose;
 pub use registry::{Attribute, Module, Resource};
 pub use role::{Duty, GRADES, PRE_SERVICE_STAGES, SERVICE_STAGES, STAGES, ShippedRole, conflict, shipped_roles};
 pub use row::{Flags, Name, NameSet, Row, TaskHolder};

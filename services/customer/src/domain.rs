@@ -2,7 +2,6 @@
 
 pub mod contact;
 pub mod customer;
-pub mod detection;
 pub mod field;
 pub mod filter;
 pub mod grade;

@@ -15,7 +15,6 @@ use revisit_permission::{Leases, Worker};
 use tokio::sync::{Notify, Semaphore};
 
 pub use config::{Config, DEFAULTS};
-pub use domain::detection;
 pub use store::Migrator;
 use store::Store;
 

@@ -1,9 +1,11 @@
 //! How domain values look on the wire, and stored answers: the one way out, for calls and for replays alike.
 
+use std::collections::BTreeSet;
+
 use prost::Message;
 use revisit_bootstrap::wire::{time, time_optional};
 use revisit_core::{Failure, Timestamp, id::Id};
-use revisit_permission::{Clarity, Layer, Levels, Shown, Veiled};
+use revisit_permission::{Clarity, Layer, Levels, Prose, Shown, Veiled};
 use revisit_proto::followup::v1 as pb;
 
 use crate::{
@@ -43,15 +45,45 @@ pub struct Legible<'a> {
     pub levels: Levels,
     pub title: Veiled<String>,
     pub reason: Veiled<String>,
+    pub asked: Asked,
     pub now: Timestamp,
+}
+
+/// Which texts of a task are asked for with their sensitive values in clear.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    pub title: Clarity,
+    pub reason: Clarity,
+}
+
+impl Asked {
+    pub const NOTHING: Self = Self { title: Clarity::Usual, reason: Clarity::Usual };
+}
+
+impl Legible<'_> {
+    fn title(&self) -> Prose {
+        self.levels.show_prose(&self.title, self.asked.title)
+    }
+
+    fn reason(&self) -> Prose {
+        self.levels.show_prose(&self.reason, self.asked.reason)
+    }
+
+    /// Names of the texts of which sensitive values leave in clear: what the audit is told.
+    pub fn disclosed(&self) -> Vec<&'static str> {
+        let texts = [("title", self.title(), self.asked.title), ("reason", self.reason(), self.asked.reason)];
+        let clear = texts.iter().filter(|(_, text, asked)| self.levels.discloses(*asked) && !text.kinds.is_empty());
+        clear.map(|(name, ..)| *name).collect()
+    }
 }
 
 /// A task. All of it is basic: who reads that layer masked gets the title masked, who does not read it the id alone.
 #[must_use]
 pub fn task(legible: Legible<'_>) -> pb::Task {
-    let Legible { task, customer, levels, title, reason, now } = legible;
-    let title = levels.show(&title, Clarity::Usual).text().unwrap_or_default();
-    let reason = levels.show(&reason, Clarity::Usual).text().unwrap_or_default();
+    let (title, reason) = (legible.title(), legible.reason());
+    let kinds: BTreeSet<i32> = title.numbers().into_iter().chain(reason.numbers()).collect();
+    let (title, reason) = (title.text.unwrap_or_default(), reason.text.unwrap_or_default());
+    let Legible { task, customer, levels, now, .. } = legible;
     if !levels.reads(Layer::Basic) {
         let (task_id, etag) = (task.id.to_string(), task.version.to_string());
         return pb::Task { task_id, title, reason, etag, ..Default::default() };
@@ -83,6 +115,7 @@ pub fn task(legible: Legible<'_>) -> pb::Task {
         lent_layers: layers(&task.lent),
         create_time: Some(time(task.created_at)),
         etag: task.version.to_string(),
+        sensitive_kinds: kinds.into_iter().collect(),
     }
 }
 
@@ -130,15 +163,17 @@ pub const fn channel(channel: Option<Channel>) -> pb::Channel {
 
 /// A note; that there is one in a layer that is hidden is hidden, too.
 #[must_use]
-pub fn note(layer: Layer, text: Shown<'_, String>) -> Option<pb::Note> {
-    Some(pb::Note { layer: layer.name().to_owned(), text: text.text()? })
+pub fn note(layer: Layer, text: Prose) -> Option<pb::Note> {
+    let sensitive_kinds = text.numbers();
+    Some(pb::Note { layer: layer.name().to_owned(), text: text.text?, sensitive_kinds })
 }
 
 /// An issue by its task.
 #[must_use]
-pub fn issue(task: &Task, title: Shown<'_, String>) -> pb::Issue {
+pub fn issue(task: &Task, title: Prose) -> pb::Issue {
     pb::Issue {
-        title: title.text().unwrap_or_default(),
+        sensitive_kinds: title.numbers(),
+        title: title.text.unwrap_or_default(),
         assignee_id: text(task.assignee.or(task.named)),
         due_within_minutes: 0,
         task_id: task.id.to_string(),

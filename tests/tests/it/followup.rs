@@ -16,5 +16,6 @@ mod responsible;
 mod skips;
 mod support;
 mod tasks;
+mod texts;
 mod today;
 mod versions;

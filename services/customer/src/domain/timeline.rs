@@ -4,10 +4,11 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, SubjectId, TenantId, TimelineEntryId},
 };
-use revisit_permission::{Clarity, Layer, Levels, Mask, Maskable, Purpose, Veiled};
+use revisit_permission::{
+    Clarity, Layer, Levels, Mask, Maskable, Purpose, Veiled,
+    detection::{SensitiveKind, kinds, masked},
+};
 use uuid::Uuid;
-
-use super::detection::{SensitiveKind, kinds, masked};
 
 /// Characters of a note at the most.
 pub const NOTE_MAX: usize = 5_000;
@@ -70,7 +71,7 @@ impl Words {
     /// What somebody gets who reads their layer: sensitive values in the text belong to the sensitive one, and are clear
     /// only when they may be read and were asked for.
     pub fn within(&self, levels: &Levels, clarity: Clarity) -> Self {
-        let clear = clarity == Clarity::Clear && levels.reads(Layer::Sensitive);
+        let clear = levels.discloses(clarity);
         let text = self.text.as_deref().map(|text| if clear { text.to_owned() } else { masked(text) });
         Self { text, ..self.clone() }
     }

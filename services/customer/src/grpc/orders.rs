@@ -33,7 +33,9 @@ impl Orders for Served {
                 let repeat = Repeatable::read(&mut input, &message.request_id, "RecordOrder", &message);
                 let order = read(&self.0, &who, &mut input, message.order);
                 input.finish()?;
-                orders::record(&self.0, &who, order, repeat).await.map(|(order, levels)| show(&order, &levels))
+                orders::record(&self.0, &who, order, repeat)
+                    .await
+                    .map(|(order, levels)| show(&order, &levels, Clarity::Usual))
             }
             .await,
         )
@@ -50,7 +52,7 @@ impl Orders for Served {
                 input.finish()?;
                 orders::cancel(&self.0, &who, (customer, order), repeat)
                     .await
-                    .map(|(order, levels)| show(&order, &levels))
+                    .map(|(order, levels)| show(&order, &levels, Clarity::Usual))
             }
             .await,
         )
@@ -66,12 +68,20 @@ impl Orders for Served {
                 let page = Page::read(&mut input, message.page_size, &message.page_token, &shape);
                 let after = page.after.as_deref().map(read_place);
                 input.require(after != Some(None), "page_token", "was not made by this list");
+                let paths = message.read_mask.map(|mask| mask.paths).unwrap_or_default();
+                input.require(
+                    paths.iter().all(|path| path == "description"),
+                    "read_mask",
+                    "may name description alone",
+                );
+                let clarity = if paths.is_empty() { Clarity::Usual } else { Clarity::Clear };
                 input.finish()?;
                 let size = page.size as usize;
-                let (orders, levels, more) = orders::list(&self.0, &who, customer, after.flatten(), size).await?;
+                let (orders, levels, more) =
+                    orders::list(&self.0, &who, customer, (after.flatten(), size), clarity).await?;
                 let next = orders.last().filter(|_| more).map(|last| (last.placed_at.micros(), last.id.uuid()));
                 Ok::<_, Error>(pb::ListOrdersResponse {
-                    orders: orders.iter().map(|order| show(order, &levels)).collect(),
+                    orders: orders.iter().map(|order| show(order, &levels, clarity)).collect(),
                     next_page_token: next.map(|next| page.token(&place_bytes(next))).unwrap_or_default(),
                 })
             }
@@ -104,16 +114,19 @@ fn read(app: &App, who: &Principal, outer: &mut Input, sent: Option<pb::Order>) 
 }
 
 /// An order: its facts for who reads the basic layer, amount and description for who reads the financial one.
-fn show(order: &Order, levels: &Levels) -> pb::Order {
+fn show(order: &Order, levels: &Levels, clarity: Clarity) -> pb::Order {
     let money = |amount: &Amount| pb::Money { minor_units: amount.minor_units, currency: amount.currency.clone() };
     let facts = levels.reads(Layer::Basic).then_some(order);
+    let description = levels.reads(Layer::Financial).then(|| levels.show_prose(&order.description, clarity));
+    let description = description.unwrap_or_default();
     pb::Order {
         order_id: order.id.to_string(),
         customer_id: order.customer.to_string(),
         external_id: facts.and_then(|order| order.external_id.clone()).unwrap_or_default(),
         amount: levels.show(&order.amount, Clarity::Usual).clear().map(money),
         place_time: facts.map(|order| wire::time(order.placed_at)),
-        description: levels.show(&order.description, Clarity::Usual).clear().cloned().unwrap_or_default(),
+        sensitive_kinds: description.numbers(),
+        description: description.text.unwrap_or_default(),
         cancel_time: wire::time_optional(facts.and_then(|order| order.cancelled_at)),
         recorded_by_id: facts.map(|order| order.recorded_by.to_string()).unwrap_or_default(),
     }

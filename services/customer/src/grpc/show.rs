@@ -4,14 +4,13 @@
 //! may be read and was asked for. Values come here veiled, so there is nothing else that could be put into an answer.
 
 use revisit_bootstrap::wire;
-use revisit_permission::{Layer, Shown};
+use revisit_permission::{Layer, Shown, detection::kinds};
 use revisit_proto::customer::v1 as pb;
 
 use crate::{
     domain::{
         contact::{ContactPoint, ContactType, ContactValue},
         customer::{Customer, CustomerKind},
-        detection::kinds,
         field::{Field, Value, decimal_text},
     },
     operations::View,

@@ -1,14 +1,14 @@
 //! Orders: recorded once, counted in the grade in the same commit.
 
 use revisit_bootstrap::{
-    Principal, Tx,
+    Principal, Tx, audit,
     idempotency::{Once, Repeatable},
 };
 use revisit_core::{
     Timestamp,
     id::{CustomerId, OrderId},
 };
-use revisit_permission::{Action, Decided, Layer, Levels, Purpose};
+use revisit_permission::{Action, Clarity, Decided, Layer, Levels, Purpose};
 use revisit_proto::customer::v1 as pb;
 
 use super::{TRIES_MAX, customers, matching::refuse_order_taken, require_write, widening::refuse_widening};
@@ -165,8 +165,8 @@ pub async fn list(
     app: &App,
     who: &Principal,
     customer: CustomerId,
-    after: Option<(i64, uuid::Uuid)>,
-    size: usize,
+    (after, size): (Option<(i64, uuid::Uuid)>, usize),
+    clarity: Clarity,
 ) -> Result<(Vec<Order>, Levels, bool), Error> {
     let customer = find(app, who, customer).await?;
     let decided = who.decide(Action::CustomerOrderView, &customer.row())?;
@@ -176,7 +176,14 @@ pub async fn list(
     let mut orders = read.await?;
     let more = orders.len() > size;
     orders.truncate(size);
-    Ok((orders, decided.levels(), more))
+    let levels = decided.levels();
+    let holds_any = |order: &Order| !levels.show_prose(&order.description, clarity).kinds.is_empty();
+    if levels.discloses(clarity) && orders.iter().any(holds_any) {
+        let entry = audit::Entry::new(&who.caller, Action::CustomerOrderView.name(), "customer");
+        let entry = entry.about([customer.id.uuid()]).fields(["orders.description"]).decided(&decided.decisions()[0]);
+        app.store.database.write(&decided, async |tx| audit::record(tx, &app.ids, entry).await).await?;
+    }
+    Ok((orders, levels, more))
 }
 
 /// The customer if the caller may view it, or may see orders of it: finance views no contacts, and a cashier views

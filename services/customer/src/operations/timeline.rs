@@ -84,8 +84,7 @@ pub async fn list(
     let more = entries.len() > size;
     entries.truncate(size);
     let next = entries.last().filter(|_| more).map(|entry| (entry.happened_at.micros(), entry.id.uuid()));
-    let reads = clarity == Clarity::Clear && levels.reads(Layer::Sensitive);
-    if reads && entries.iter().any(|entry| !entry.sensitive_kinds(&levels).is_empty()) {
+    if levels.discloses(clarity) && entries.iter().any(|entry| !entry.sensitive_kinds(&levels).is_empty()) {
         let entry = audit::Entry::new(&who.caller, Action::CustomerView.name(), "customer");
         let entry = entry.about([customer.uuid()]).fields(["timeline.text"]).decided(&decided.decisions()[0]);
         app.store.database.write(&decided, async |tx| audit::record(tx, &app.ids, entry).await).await?;

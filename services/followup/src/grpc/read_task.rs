@@ -7,6 +7,7 @@ use revisit_core::{
     id::{CustomerId, SubjectId, TaskId},
     page::Page,
 };
+use revisit_permission::Clarity;
 use revisit_proto::followup::v1 as pb;
 use uuid::Uuid;
 
@@ -20,6 +21,7 @@ use crate::{
         task::{TaskKind, TaskState},
     },
     operations::{by_hand, complete::Record, outcomes::NOTES_MAX, tasks::Change},
+    show::Asked,
     store::lists,
 };
 
@@ -262,6 +264,22 @@ pub fn record(message: &pb::CompleteTaskRequest) -> Result<Record, Failure> {
     };
     input.finish()?;
     Ok(record)
+}
+
+/// Which task, and what of it is asked for in clear.
+pub fn task(message: &pb::GetTaskRequest) -> Result<(TaskId, Asked), Failure> {
+    let mut input = Input::default();
+    let id = input.id("task_id", &message.task_id);
+    let mut asked = Asked::NOTHING;
+    for path in message.read_mask.as_ref().map_or(&[][..], |mask| &mask.paths) {
+        match path.as_str() {
+            "title" => asked.title = Clarity::Clear,
+            "reason" => asked.reason = Clarity::Clear,
+            _ => input.refuse("read_mask", "may only name title and reason"),
+        }
+    }
+    input.finish()?;
+    Ok((id, asked))
 }
 
 /// Which outcome, and whether sensitive notes are asked for in clear.

@@ -29,8 +29,8 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let id = read::id("task_id", &message.task_id)?;
-                tasks::get(&self.app, &who, id).await.map_err(Failure::from)
+                let (id, asked) = read_task::task(&message)?;
+                tasks::get(&self.app, &who, id, asked).await.map_err(Failure::from)
             }
             .await,
         )

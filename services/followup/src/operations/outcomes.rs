@@ -81,7 +81,7 @@ pub async fn shown(app: &App, tx: &Tx, task: &Task, outcome: &Outcome, reader: &
     let mut shown = show::outcome(outcome, reader.of_answer().show(&outcome.answer, Clarity::Usual));
     for (index, (layer, sealed)) in outcomes::notes(tx, task.tenant, task.id).await?.into_iter().enumerate() {
         let text = app.sealed.open(tx, task, layer, (column(index), &sealed)).await?;
-        shown.notes.extend(show::note(layer, reader.of_notes(outcome).show(&text, reader.asked)));
+        shown.notes.extend(show::note(layer, reader.of_notes(outcome).show_prose(&text, reader.asked)));
     }
     if !shown.withheld {
         shown.issues = issues(app, tx, task, reader).await?;
@@ -99,7 +99,7 @@ async fn issues(app: &App, tx: &Tx, task: &Task, reader: &Reader) -> Result<Vec<
     for issue in tasks::issues_of(tx, task.tenant, task.id).await? {
         if let Some(levels) = reader.scope.levels(&issue.row(customer.as_ref())) {
             let title = app.sealed.open(tx, &issue, Layer::Basic, ("title", &issue.title)).await?;
-            issues.push(show::issue(&issue, levels.show(&title, Clarity::Usual)));
+            issues.push(show::issue(&issue, levels.show_prose(&title, Clarity::Usual)));
         }
     }
     Ok(issues)
@@ -146,7 +146,7 @@ pub async fn get(app: &App, who: &Principal, id: TaskId, clear: bool) -> Result<
 }
 
 /// The levels at which a customer may be viewed, if at all.
-fn viewed(who: &Principal, customer: &Customer) -> Result<Option<Levels>, Error> {
+pub fn viewed(who: &Principal, customer: &Customer) -> Result<Option<Levels>, Error> {
     Ok(who.scope(Action::CustomerView)?.levels(&customer.row()))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use revisit_bootstrap::{
-    Principal,
+    Principal, audit,
     database::Tx,
     idempotency::{Once, Repeatable},
 };
@@ -14,7 +14,7 @@ use revisit_core::{
 use revisit_permission::{Action, Decided, Layer, Levels, Veiled};
 use revisit_proto::{customer::v1 as customer_pb, followup::v1 as pb};
 
-use super::{by_hand, customers, events, planner};
+use super::{by_hand, customers, events, outcomes, planner};
 use crate::{
     App,
     domain::{
@@ -26,7 +26,7 @@ use crate::{
     },
     schedule,
     sealed::Texts,
-    show::{self, Legible},
+    show::{self, Asked, Legible},
     store::{enrolments, lists, people, projection, tasks},
 };
 
@@ -64,10 +64,31 @@ pub async fn find(app: &App, who: &Principal, id: TaskId) -> Result<Found, Error
 }
 
 /// One task as the caller may see it.
-pub async fn get(app: &App, who: &Principal, id: TaskId) -> Result<pb::Task, Error> {
-    let found = find(app, who, id).await?;
+pub async fn get(app: &App, who: &Principal, id: TaskId, asked: Asked) -> Result<pb::Task, Error> {
+    let Found { task, customer, levels } = find(app, who, id).await?;
     let scope = who.scope(Action::TaskView)?;
-    app.database.read(&scope, async |tx: &Tx| shown(app, tx, who, (&found.task, found.customer.as_ref())).await).await
+    let levels = disclosing(who, customer.as_ref(), levels);
+    let reads = async |tx: &Tx| {
+        let texts = app.sealed.texts(tx, [&task]).await?;
+        let legible = legible(app, tx, (&task, customer.as_ref(), levels), asked, &texts).await?;
+        let disclosed = legible.disclosed();
+        if !disclosed.is_empty() {
+            let entry = audit::Entry::new(&who.caller, Action::TaskView.name(), "task");
+            audit::record(tx, &app.ids, entry.about([id.uuid()]).fields(disclosed)).await?;
+        }
+        Ok(show::task(legible))
+    };
+    // A clear read is in the audit before it leaves, or it does not leave.
+    let writes = levels.discloses(asked.title) || levels.discloses(asked.reason);
+    if writes { app.database.write(&scope, reads).await } else { app.database.read(&scope, reads).await }
+}
+
+/// The levels of a task for who may ask for sensitive values in its texts: they are its customer's, and clear to nobody
+/// who does not read them there.
+fn disclosing(who: &Principal, customer: Option<&Customer>, levels: Levels) -> Levels {
+    let Some(customer) = customer else { return levels };
+    let viewed = outcomes::viewed(who, customer).ok().flatten().unwrap_or(Levels::HIDDEN);
+    levels.cap(Levels::WRITE.with(Layer::Sensitive, viewed.get(Layer::Sensitive)))
 }
 
 /// Makes a task ready to be shown: its title opened, its step named. Who has handed it away, or views no tasks at all, sees
@@ -81,22 +102,23 @@ pub async fn shown(
     let views = who.scope(Action::TaskView).ok();
     let levels = views.and_then(|scope| scope.levels(&task.row(customer))).unwrap_or(Levels::EVENT);
     let texts = app.sealed.texts(tx, [task]).await?;
-    legible(app, tx, (task, customer, levels), &texts).await
+    Ok(show::task(legible(app, tx, (task, customer, levels), Asked::NOTHING, &texts).await?))
 }
 
-async fn legible(
+async fn legible<'a>(
     app: &App,
     tx: &Tx,
-    (task, customer, levels): (&Task, Option<&Customer>, Levels),
+    (task, customer, levels): (&'a Task, Option<&'a Customer>, Levels),
+    asked: Asked,
     texts: &Texts,
-) -> Result<pb::Task, Error> {
+) -> Result<Legible<'a>, Error> {
     let title = title(app, tx, task, texts).await?;
     let reason = if task.reason == Reason::Caller {
         texts.open(task, "reason_text", &task.reason_text)?
     } else {
         Veiled::new(Layer::Basic, task.reason.words().to_owned())
     };
-    Ok(show::task(Legible { task, customer, levels, title, reason, now: app.now(tx).await? }))
+    Ok(Legible { task, customer, levels, title, reason, asked, now: app.now(tx).await? })
 }
 
 async fn title(app: &App, tx: &Tx, task: &Task, texts: &Texts) -> Result<Veiled<String>, Error> {
@@ -124,7 +146,8 @@ pub async fn list(app: &App, who: &Principal, wish: lists::Wish) -> Result<(Vec<
             for (task, customer) in &page.tasks {
                 let customer = customer.as_ref();
                 let levels = scope.levels(&task.row(customer)).unwrap_or_default();
-                rows.push(legible(app, tx, (task, customer, levels), &texts).await?);
+                let legible = legible(app, tx, (task, customer, levels), Asked::NOTHING, &texts).await?;
+                rows.push(show::task(legible));
             }
             Ok((rows, page.next))
         })

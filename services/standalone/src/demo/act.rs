@@ -119,7 +119,7 @@ impl<'a> Desks<'a> {
             if message.task_id.is_empty() || locked(&self.closed).contains(&message.task_id) {
                 continue;
             }
-            let request = pb::GetTaskRequest { task_id: message.task_id.clone() };
+            let request = pb::GetTaskRequest { task_id: message.task_id.clone(), read_mask: None };
             let Some(task) = self.still(answer(who.tasks().get_task(request).await))? else { continue };
             let key = self.key(&task);
             let when = format!("{day}/{}", message.kind);
@@ -223,7 +223,7 @@ impl<'a> Desks<'a> {
             due_within_minutes: ISSUE_MINUTES,
             ..Default::default()
         };
-        let note = pb::Note { layer: "history".to_owned(), text: "已电话沟通".to_owned() };
+        let note = pb::Note { layer: "history".to_owned(), text: "已电话沟通".to_owned(), ..pb::Note::default() };
         let channel =
             if task.channel == pb::Channel::Unspecified as i32 { pb::Channel::Phone as i32 } else { task.channel };
         pb::CompleteTaskRequest {

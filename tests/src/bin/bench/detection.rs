@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, hint::black_box};
 
 use revisit_core::Clock;
-use revisit_customer::detection::{SensitiveKind, find, kinds};
+use revisit_permission::detection::{SensitiveKind, find, kinds};
 use revisit_tests::measure::{Line, Size, Table, figure, machine, median, millis, say};
 
 const TEXTS: &str = include_str!("../../../fixture/detection/texts.tsv");

@@ -120,6 +120,44 @@ async fn orders(who: &Seat, customer_id: &str) -> Result<Vec<pb::Order>, revisit
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_in_what_was_bought_is_masked_until_who_reads_contact_values_asks() {
+    const WRITTEN: &str = "沙发一套，送货前打13812345678";
+    const MASKED: &str = "沙发一套，送货前打138****5678";
+    in_each_office(async |office: &Office| {
+        let customer_id = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let amounts = Levels::HIDDEN.with(Layer::Basic, Level::Write).with(Layer::Financial, Level::Write);
+        office.grant("colleague", vec![everywhere(&[Action::CustomerOrderRecord], amounts)]).await;
+        office.grant("outsider", vec![everywhere(&[Action::CustomerOrderView], amounts)]).await;
+        let all = amounts.with(Layer::Sensitive, Level::Read);
+        office.grant("finance", vec![everywhere(&[Action::CustomerOrderView], all)]).await;
+        let order = pb::Order {
+            customer_id: customer_id.clone(),
+            amount: Some(pb::Money { minor_units: 1_500_000, currency: "CNY".to_owned() }),
+            place_time: Some(wire::time(office.now())),
+            description: WRITTEN.to_owned(),
+            ..Default::default()
+        };
+        let request = pb::RecordOrderRequest { order: Some(order), ..Default::default() };
+        let recorded = answer(office.seat("colleague").orders().record_order(request).await).expect("recorded");
+        assert_eq!((recorded.description.as_str(), recorded.sensitive_kinds.len()), (MASKED, 1));
+        let listed = async |who: &str, paths: &[&str]| {
+            let read_mask = Some(prost_types::FieldMask { paths: paths.iter().map(|it| (*it).to_owned()).collect() });
+            let request = pb::ListOrdersRequest { customer_id: customer_id.clone(), read_mask, ..Default::default() };
+            let mut orders = answer(office.seat(who).orders().list_orders(request).await).expect("a list").orders;
+            orders.remove(0).description
+        };
+        assert_eq!(listed("finance", &[]).await, MASKED);
+        assert_eq!(listed("outsider", &["description"]).await, MASKED, "asking lifts no level");
+        assert_eq!(listed("finance", &["description"]).await, WRITTEN);
+        let read = office.audited("customer.order_view").await;
+        let read: Vec<_> = read.iter().map(|it| (it.subject_id.clone(), it.fields.clone())).collect();
+        let finance = office.seat("finance").id.to_string();
+        assert_eq!(read, [(finance, vec!["orders.description".to_owned()])], "and is in the log");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reading_and_recording_orders_are_two_rights_and_a_grade_that_has_grown_old_falls_at_night() {
     in_each_office(async |office: &Office| {
         let customer = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;

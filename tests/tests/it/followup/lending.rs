@@ -200,7 +200,7 @@ async fn nothing_is_decided_on_what_was_known_of_customers_too_long_ago() {
     in_each_company(async |company: &Company| {
         let (_, task) = company.with_open_task().await;
         company.silence_customer().await;
-        let get = pb::GetTaskRequest { task_id: task.task_id.clone() };
+        let get = pb::GetTaskRequest { task_id: task.task_id.clone(), read_mask: None };
         let skip =
             pb::SkipTaskRequest { task_id: task.task_id.clone(), reason: "on holiday".into(), ..Default::default() };
         let period = pb::GetFiguresRequest {

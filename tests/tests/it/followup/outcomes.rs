@@ -20,7 +20,7 @@ fn record(task: &pb::Task, result: &str) -> pb::CompleteTaskRequest {
         result: result.into(),
         channel: pb::Channel::Wechat.into(),
         satisfaction: Some(4),
-        notes: vec![pb::Note { layer: "history".into(), text: "likes the blue one".into() }],
+        notes: vec![pb::Note { layer: "history".into(), text: "likes the blue one".into(), ..Default::default() }],
         ..Default::default()
     }
 }
@@ -157,7 +157,7 @@ async fn a_follow_up_is_closed_when_its_issues_are() {
         };
         company.tasks().complete_task(company.by("colleague", settle)).await.expect("settled");
         assert_eq!(outcome().await.issues[0].state(), pb::TaskState::Done);
-        let get = pb::GetTaskRequest { task_id: task.task_id };
+        let get = pb::GetTaskRequest { task_id: task.task_id, read_mask: None };
         let closed = company.tasks().get_task(company.by("rep", get)).await.expect("it").into_inner();
         assert_eq!(closed.open_issue_count, 0);
         assert!(closed.close_time.is_some());

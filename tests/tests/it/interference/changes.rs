@@ -143,7 +143,7 @@ async fn tasks(book: &mut Book, company: &Company, viewer: &Viewer) {
         let request = followup::ReviewOutcomeRequest { task_id: task_id.clone(), approved: true, ..Default::default() };
         book.take("followup.v1.Tasks/ReviewOutcome", &asked, tasks.review_outcome(request).await);
         for layer in ["basic", "review"] {
-            let note = followup::Note { layer: layer.to_owned(), text: "done".to_owned() };
+            let note = followup::Note { layer: layer.to_owned(), text: "done".to_owned(), ..Default::default() };
             let request = followup::CompleteTaskRequest {
                 task_id: task_id.clone(),
                 result: "reached".to_owned(),

@@ -126,7 +126,7 @@ impl Company {
             external_id: format!("order {name}-{number}"),
             amount: Some(amount),
             place_time: Some(wire::time(self.world.now())),
-            description: self.side.or("a sofa", "two armchairs").to_owned(),
+            description: self.side.or("a sofa, call 13811110001", "two armchairs").to_owned(),
             ..Default::default()
         };
         let request = customer::RecordOrderRequest { order: Some(order), ..Default::default() };
@@ -160,10 +160,15 @@ impl Company {
         let open = self.task(id, &assignee, number).await;
         self.world.settle().await;
         let said = |one: &'static str, other: &'static str| if told { one } else { side.or(one, other) };
-        let note = |layer: &str, text: &str| followup::Note { layer: layer.to_owned(), text: text.to_owned() };
+        let note = |layer: &str, text: &str| followup::Note {
+            layer: layer.to_owned(),
+            text: text.to_owned(),
+            ..Default::default()
+        };
         let mut heard = vec![note("sensitive", side.or("身份证已收到", "身上没带证件"))];
         if said("", "more").is_empty() {
-            heard.push(note("history", "他很满意"));
+            let number = side.or("1111", "2222");
+            heard.push(note("history", &format!("他很满意，打138{number}0001")));
         }
         let keeper = self.keeper.id.to_string();
         for (kind, sensitive) in [("history", false), ("sensitive", true)] {
@@ -197,7 +202,8 @@ impl Company {
     async fn task(&self, customer: &str, assignee: &str, number: usize) -> String {
         let request = followup::CreateTaskRequest {
             kind: followup::TaskKind::NextContact.into(),
-            title: format!("call number {number}"),
+            // Masked alike, like the contact values.
+            title: format!("call 138{}{number:04} again", self.side.or("1111", "2222")),
             customer_id: customer.to_owned(),
             assignee_id: assignee.to_owned(),
             due_time: Some(wire::time(self.world.now() + Duration::from_secs(12 * 3_600))),

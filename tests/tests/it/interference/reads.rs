@@ -69,7 +69,12 @@ pub async fn customers(book: &mut Book, company: &Company, viewer: &Viewer) {
         };
         book.leaf("customer.v1.Timeline/ListTimeline", &asked, list, |page| &mut page.next_page_token).await;
         let list = async |page_token| {
-            let request = customer::ListOrdersRequest { customer_id: id.clone(), page_size: FEW, page_token };
+            let request = customer::ListOrdersRequest {
+                customer_id: id.clone(),
+                page_size: FEW,
+                page_token,
+                ..Default::default()
+            };
             who.orders().list_orders(request).await
         };
         book.leaf("customer.v1.Orders/ListOrders", &asked, list, |page| &mut page.next_page_token).await;
@@ -145,8 +150,11 @@ pub async fn follow_ups(book: &mut Book, company: &Company, viewer: &Viewer) {
     let mut tasks = who.tasks();
     for id in &viewer.tasks {
         let (task_id, asked) = (id.clone(), book.named(id));
-        let request = followup::GetTaskRequest { task_id: task_id.clone() };
-        book.take("followup.v1.Tasks/GetTask", &asked, tasks.get_task(request).await);
+        for paths in [&[][..], &["title", "reason"]] {
+            let request = followup::GetTaskRequest { task_id: task_id.clone(), read_mask: mask(paths) };
+            let asked = format!("{asked} {paths:?}");
+            book.take("followup.v1.Tasks/GetTask", &asked, tasks.get_task(request).await);
+        }
         for paths in [&[][..], &["notes"]] {
             let request = followup::GetOutcomeRequest { task_id: task_id.clone(), read_mask: mask(paths) };
             let asked = format!("{asked} {paths:?}");

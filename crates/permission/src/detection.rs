@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use revisit_permission::Mask;
+use crate::mask::Mask;
 
 mod numbers;
 mod words;

@@ -1,7 +1,5 @@
 //! The forms of numbers: whether some digits are a phone number, an identity card or a payment card.
 
-use chrono::{Datelike, NaiveDate};
-
 /// Digits of a mobile number of mainland China.
 pub const PHONE_DIGITS: usize = 11;
 
@@ -90,8 +88,7 @@ pub fn is_identity_card(value: &str) -> bool {
     );
     let born = |year: &str, month: &str, day: &str| {
         let number = |digits: &str| digits.parse::<u32>().unwrap_or(0);
-        let day = NaiveDate::from_ymd_opt(year.parse().unwrap_or(0), number(month), number(day));
-        day.is_some_and(|day| (1900..=2099).contains(&day.year()))
+        is_birthday(number(year), number(month), number(day))
     };
     match value.len() {
         18 if digits.len() == 17 => {
@@ -103,6 +100,18 @@ pub fn is_identity_card(value: &str) -> bool {
         15 if digits.len() == 15 => region && born(&format!("19{}", &value[6..8]), &value[8..10], &value[10..12]),
         _ => false,
     }
+}
+
+/// A day of the Gregorian calendar on which somebody of today may have been born.
+fn is_birthday(year: u32, month: u32, day: u32) -> bool {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u32::from(leap),
+        _ => 0,
+    };
+    (1900..=2099).contains(&year) && (1..=days).contains(&day)
 }
 
 /// A payment card by the ranges of its network and the check digit of ISO/IEC 7812-1 (Luhn).
