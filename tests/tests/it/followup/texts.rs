@@ -59,6 +59,7 @@ async fn a_number_in_a_title_or_a_reason_is_masked_and_clear_to_who_may_read_it_
     in_each_company(async |company: &Company| {
         cap(company, "manager");
         let customer = company.customer("rep").await;
+        company.settle().await;
         let request = pb::CreateTaskRequest {
             kind: pb::TaskKind::NextContact.into(),
             title: WRITTEN.into(),
