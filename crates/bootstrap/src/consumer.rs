@@ -4,6 +4,8 @@
 //! Events are tolerated out of order: one that cannot be applied yet waits beside the others and is tried again. One
 //! that fails every try is parked, and the consumer goes on; see `revisit_event::inbox::parked`.
 
+mod apply;
+mod around;
 mod catch_up;
 mod freshness;
 mod parked;
@@ -15,25 +17,21 @@ use std::{
     time::Duration,
 };
 
-use revisit_core::{Failure, Kind};
-use revisit_event::{Envelope, EnvelopeExt, Stream, Subscription, inbox, trace};
+use revisit_core::Failure;
+use revisit_event::{Envelope, EnvelopeExt, Stream, Subscription, inbox};
 use revisit_permission::Worker;
-use revisit_proto::{
-    event::v1::{AcknowledgeRequest, ShardPosition, events_client::EventsClient},
-    identity::v1::AuditCheckpoint,
-};
+use revisit_proto::event::v1::{AcknowledgeRequest, ShardPosition, events_client::EventsClient};
 use tokio::time::Instant;
-use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    checkpoint::{self, Kept},
     database::{Database, Tx, fault},
     runtime::Runtime,
     status,
     telemetry::Tally,
 };
 
+pub use around::{Around, Ended};
 use catch_up::{Snapshot, Unasked};
 pub(crate) use freshness::Consumers;
 pub use freshness::Freshness;
@@ -60,6 +58,7 @@ pub struct Consumer {
     sources: Vec<&'static str>,
     freshness: Freshness,
     snapshot: Option<Snapshot>,
+    around: Option<Around>,
     losses: Losses,
     conflicts: Tally,
 }
@@ -109,6 +108,7 @@ impl Consumer {
             sources: Vec::new(),
             freshness,
             snapshot: None,
+            around: None,
             losses: Losses::Parked,
             conflicts: Tally::new("audit.checkpoint.conflicts", "keeper"),
         }
@@ -129,6 +129,13 @@ impl Consumer {
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         self.snapshot = Some(Arc::new(move |source| Box::pin(snapshot(source))));
+        self
+    }
+
+    /// Has something done around each transaction.
+    #[must_use]
+    pub fn within(mut self, around: Around) -> Self {
+        self.around = Some(around);
         self
     }
 
@@ -209,99 +216,6 @@ impl Consumer {
             self.remember_progress(memory).await?;
         }
         Ok(())
-    }
-
-    /// All in one transaction; if that fails, one by one.
-    async fn apply_all(
-        &self,
-        worker: &Worker,
-        apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
-        events: Vec<Envelope>,
-        memory: &mut Memory,
-    ) {
-        if events.is_empty() {
-            return;
-        }
-        let together = self.database.write(worker, async |tx: &Tx| {
-            for event in &events {
-                self.apply_once(tx, apply, event).await?;
-            }
-            Ok::<_, Failure>(())
-        });
-        if together.await.is_ok() {
-            memory.applied.extend(events);
-            return;
-        }
-        self.apply_each(worker, apply, events.into_iter().map(Waiting::new).collect(), memory).await;
-    }
-
-    async fn apply_each(
-        &self,
-        worker: &Worker,
-        apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
-        events: Vec<Waiting>,
-        memory: &mut Memory,
-    ) {
-        for mut waiting in events {
-            let event = &waiting.event;
-            let alone = self.database.write(worker, async |tx: &Tx| self.apply_once(tx, apply, event).await);
-            match alone.await {
-                Ok(()) => memory.applied.push(waiting.event),
-                Err(failure) => {
-                    // While something is away, no event can be applied, and none is to blame.
-                    waiting.tries += u32::from(failure.kind != Kind::Unavailable);
-                    let parked = self.losses == Losses::Parked
-                        && waiting.tries >= self.runtime.settings.inbox.tries_max
-                        && self.park(worker, &waiting, &failure).await;
-                    match parked {
-                        true => memory.applied.push(waiting.event),
-                        false => {
-                            tell(&waiting.event, &failure, "an event waits to be applied");
-                            memory.wait(waiting);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    async fn apply_once(
-        &self,
-        tx: &Tx,
-        apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
-        event: &Envelope,
-    ) -> Result<(), Failure> {
-        let span =
-            tracing::info_span!("consume", otel.kind = "consumer", event.id = event.id, event.kind = event.r#type);
-        trace::continue_trace(&span, event);
-        async {
-            if inbox::first_time(tx, self.runtime.service, event).await.map_err(fault)? {
-                self.effect(tx, apply, event).await?;
-            }
-            Ok(())
-        }
-        .instrument(span)
-        .await
-    }
-
-    /// What an event does here: besides what the service makes of it, every service keeps the checkpoints of the audit
-    /// log that identity tells.
-    async fn effect(
-        &self,
-        tx: &Tx,
-        apply: &impl AsyncFn(&Tx, &Envelope) -> Result<(), Failure>,
-        event: &Envelope,
-    ) -> Result<(), Failure> {
-        // identity has its own already.
-        if event.source != self.runtime.service
-            && let Some(told) = event.read::<AuditCheckpoint>()?
-            && checkpoint::keep(tx, event.tenant()?, &told).await? == Kept::Conflicting
-        {
-            let (keeper, number) = (self.runtime.service, told.number);
-            self.conflicts.add(keeper, 1);
-            tracing::error!(keeper, tenant.id = event.tenantid, number, "two audit checkpoints differ: verify the log");
-        }
-        apply(tx, event).await
     }
 
     async fn remember_progress(&self, memory: &mut Memory) -> Result<(), Failure> {

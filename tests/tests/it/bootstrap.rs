@@ -1,6 +1,7 @@
 //! What every service is built on, tried with a fake identity and a tiny service behind the real front.
 
 mod auth;
+mod beside;
 mod config;
 mod database;
 mod denials;

@@ -63,12 +63,13 @@ impl Consumer {
         for _ in 0..REPLAYED_MAX {
             let read = async |tx: &Tx| parked::next_wanted(tx, consumer).await.map_err(fault);
             let Some(one) = self.database.write(worker, read).await? else { break };
-            let again = self.database.write(worker, async |tx: &Tx| {
+            let only = std::slice::from_ref(&one.event);
+            let again = self.write_around(worker, only, async |tx: &Tx| {
                 // Another replica may have been first: whoever removes the row applies the event.
                 if parked::remove(&**tx, consumer, one.event.id()?.uuid()).await.map_err(fault)? {
                     self.effect(tx, apply, &one.event).await?;
                 }
-                Ok::<_, Failure>(())
+                Ok(())
             });
             let Err(failure) = again.await else { continue };
             tell(&one.event, &failure, "a parked event failed again");

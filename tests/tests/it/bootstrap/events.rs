@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -28,6 +28,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use tonic::Request;
 
 use super::{
+    beside::{self, Beside},
     database::{Migrator, WORKER, insert},
     support::{Config, PUBLIC, layers},
 };
@@ -49,6 +50,8 @@ pub struct Pair {
     pub unlucky: Arc<AtomicBool>,
     /// How often an effect was tried.
     pub tried: Arc<AtomicU32>,
+    /// What the consumer counts in memory.
+    pub beside: Arc<Mutex<Beside>>,
     /// How often a snapshot was read.
     rebuilt: Arc<AtomicU32>,
     folder: tempfile::TempDir,
@@ -88,8 +91,9 @@ impl Pair {
 
     async fn start_with(folder: tempfile::TempDir, told: &str, unlucky: Arc<AtomicBool>) -> Self {
         let (tried, rebuilt) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let beside = Arc::default();
         let (give, take) = std::sync::mpsc::channel();
-        let services = services(unlucky.clone(), (tried.clone(), rebuilt.clone()), give);
+        let services = services(unlucky.clone(), (tried.clone(), rebuilt.clone(), Arc::clone(&beside)), give);
         let mut layers = layers(&services, "");
         let toml =
             format!("database.url = 'sqlite:{}/{{service}}.db'\ndatabase.durable = false", folder.path().display());
@@ -106,7 +110,7 @@ impl Pair {
             }
         }
         let ((consumer, freshness), producer) = (consumer.expect("followup"), producer.expect("customer"));
-        Self { running, producer, consumer, freshness, unlucky, tried, rebuilt, folder }
+        Self { running, producer, consumer, freshness, unlucky, tried, beside, rebuilt, folder }
     }
 
     /// Emits an event for each sequence.
@@ -121,7 +125,7 @@ impl Pair {
         emitted.await.expect("they are emitted");
     }
 
-    async fn notes(&self) -> i64 {
+    pub async fn notes(&self) -> i64 {
         let counted = self.consumer.read(&WORKER, async |tx: &Tx| {
             let text = Statement::from_string(tx.get_database_backend(), "SELECT count(*) AS notes FROM note");
             let row = tx.query_one_raw(text).await.map_err(fault)?.expect("a count");
@@ -143,7 +147,7 @@ impl Pair {
 
 fn services(
     unlucky: Arc<AtomicBool>,
-    (tried, rebuilt): (Arc<AtomicU32>, Arc<AtomicU32>),
+    (tried, rebuilt, beside): (Arc<AtomicU32>, Arc<AtomicU32>, Arc<Mutex<Beside>>),
     give: std::sync::mpsc::Sender<(Database, Option<Freshness>)>,
 ) -> Vec<Service> {
     let identity = FakeIdentity::new();
@@ -177,7 +181,7 @@ fn services(
         "[followup]",
         move |_: Config, runtime: Runtime| {
             let (give, unlucky, tried) = (give.clone(), unlucky.clone(), tried.clone());
-            let rebuilt = rebuilt.clone();
+            let (rebuilt, beside) = (rebuilt.clone(), Arc::clone(&beside));
             async move {
                 let database = runtime.database::<Migrator>().await?;
                 let snapshot = move |source| {
@@ -186,9 +190,11 @@ fn services(
                     async { Ok(()) }
                 };
                 let consumer = Consumer::new(&runtime, &database).from("customer").rebuilt_by(snapshot);
+                let consumer = consumer.within(beside::around(&beside));
                 give.send((database.clone(), Some(consumer.freshness()))).map_err(Failure::internal)?;
                 let apply = async move |tx: &Tx, event: &Envelope| {
                     tried.fetch_add(1, Ordering::SeqCst);
+                    assert!(beside.lock().expect("not poisoned").count(event), "it was not prepared");
                     if event.sequence == 13 && unlucky.load(Ordering::SeqCst) {
                         return Err(Failure::new(Kind::Precondition, "UNLUCKY", "not yet"));
                     }
@@ -377,7 +383,7 @@ impl Pair {
         self.folder
     }
 
-    async fn until(&self, so: impl AsyncFn() -> bool) {
+    pub async fn until(&self, so: impl AsyncFn() -> bool) {
         let waiting = async {
             while !so().await {
                 tokio::task::yield_now().await;
