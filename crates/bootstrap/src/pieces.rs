@@ -31,7 +31,7 @@ mod tests {
     use std::{collections::HashMap, time::Duration};
 
     use revisit_core::{
-        Id, ManualClock, Timestamp,
+        Id, ManualClock, Steady, Timestamp,
         id::{SubjectId, TenantId},
     };
     use revisit_permission::{
@@ -46,25 +46,27 @@ mod tests {
     const TENANT: TenantId = Id::from_uuid(Uuid::from_u128(1));
     const WHO: SubjectId = Id::from_uuid(Uuid::from_u128(2));
 
-    fn right() -> [Change; 2] {
-        let template = Template {
-            actions: ActionSet::of(&[Action::CustomerExport]),
-            extent: Extent::Tenant,
-            stages: None,
-            grades: None,
-            external: None,
-            levels: Levels::of(&[(Layer::Basic, Level::Read)]),
+    /// Whoever exports may also see: two grants, by their numbers.
+    const GRANTS: [(u128, Action); 2] = [(3, Action::CustomerExport), (4, Action::CustomerView)];
+
+    fn rights() -> Vec<Change> {
+        let grant = |(number, action)| {
+            let template = Template {
+                actions: ActionSet::of(&[action]),
+                extent: Extent::Tenant,
+                stages: None,
+                grades: None,
+                external: None,
+                levels: Levels::of(&[(Layer::Basic, Level::Read)]),
+            };
+            let id = Id::from_uuid(Uuid::from_u128(number));
+            Change::Grant(Grant::of(id, WHO, template, (Timestamp::MIN, Timestamp::MAX), Origin::Direct))
         };
-        let id = Id::from_uuid(Uuid::from_u128(3));
-        let grant = Grant::of(id, WHO, template, (Timestamp::MIN, Timestamp::MAX), Origin::Direct);
-        [Change::Subject(Subject::user(WHO, "who", SubjectState::Active)), Change::Grant(grant)]
+        let who = Change::Subject(Subject::user(WHO, "who", SubjectState::Active));
+        std::iter::once(who).chain(GRANTS.map(grant)).collect()
     }
 
-    #[tokio::test]
-    async fn no_piece_of_a_chunk_that_was_decided_before_leaves_after_the_right_is_gone() {
-        let clock = ManualClock::frozen(NOW);
-        let leases = Leases::new(clock.clock());
-        let mut keeper = Keeper::new(leases.clone(), Duration::ZERO);
+    fn held(keeper: &mut Keeper, now: Steady) {
         keeper.name(TENANT);
         let renewal = Renewal {
             ttl: Duration::from_secs(2),
@@ -73,23 +75,33 @@ mod tests {
             granted: HashMap::from([(TENANT, 1)]),
         };
         let named = keeper.named();
-        let mut load = keeper.renewed(clock.clock().steady(), &named, &renewal).pop().expect("nothing is held");
-        (load.facts, load.revision) = (Facts::of(TENANT, &right()), 1);
+        let mut load = keeper.renewed(now, &named, &renewal).pop().expect("nothing is held");
+        (load.facts, load.revision) = (Facts::of(TENANT, &rights()), 1);
         let snapshot = Snapshot::compile(&load.facts, 1);
         assert!(keeper.loaded(load, snapshot));
+    }
 
-        let scope = Caller::named(TENANT, WHO).scope(&leases, Action::CustomerExport).expect("it is granted");
-        let chunk = stream::iter([Ok::<_, Failure>((scope, vec![7; 4 * PIECE + 1]))]);
-        let mut pieces = Box::pin(in_pieces(chunk));
-        for _ in 0..2 {
-            assert_eq!(pieces.next().await.expect("a piece").expect("it may leave").len(), PIECE);
+    #[tokio::test]
+    async fn no_piece_of_a_chunk_that_was_decided_before_leaves_after_either_right_is_gone() {
+        for (taken, action) in GRANTS {
+            let clock = ManualClock::frozen(NOW);
+            let leases = Leases::new(clock.clock());
+            let mut keeper = Keeper::new(leases.clone(), Duration::ZERO);
+            held(&mut keeper, clock.clock().steady());
+            let scope = |action| Caller::named(TENANT, WHO).scope(&leases, action).expect("it is granted");
+            let decided = (scope(Action::CustomerExport), scope(Action::CustomerView));
+            let chunk = stream::iter([Ok::<_, Failure>((decided, vec![7; 4 * PIECE + 1]))]);
+            let mut pieces = Box::pin(in_pieces(chunk));
+            for _ in 0..2 {
+                assert_eq!(pieces.next().await.expect("a piece").expect("it may leave").len(), PIECE);
+            }
+            let mut load = keeper.hinted(TENANT).expect("it is held");
+            let id = Id::from_uuid(Uuid::from_u128(taken));
+            load.facts.apply(&Change::Removed(Removed::Grant { holder: WHO, id }));
+            load.revision = 2;
+            let snapshot = Snapshot::compile(&load.facts, 2);
+            assert!(keeper.loaded(load, snapshot));
+            assert!(pieces.next().await.expect("it is told").is_err(), "three pieces were left, without {action:?}");
         }
-        let mut load = keeper.hinted(TENANT).expect("it is held");
-        let id = Id::from_uuid(Uuid::from_u128(3));
-        load.facts.apply(&Change::Removed(Removed::Grant { holder: WHO, id }));
-        load.revision = 2;
-        let snapshot = Snapshot::compile(&load.facts, 2);
-        assert!(keeper.loaded(load, snapshot));
-        assert!(pieces.next().await.expect("it is told").is_err(), "three pieces were left");
     }
 }

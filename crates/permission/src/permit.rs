@@ -40,6 +40,26 @@ mod sealed {
     impl Permit for super::Permits {}
     impl Permit for super::Worker {}
     impl Permit for super::Ordered {}
+    impl<P: Permit, Q: Permit> Permit for (P, Q) {}
+}
+
+/// What was decided twice: it stands while both stand.
+impl<P: Permit, Q: Permit> Permit for (P, Q) {
+    fn tenant(&self) -> Option<TenantId> {
+        self.0.tenant()
+    }
+
+    fn decision(&self) -> Option<Decision> {
+        self.0.decision()
+    }
+
+    fn confirm(&self) -> Result<(), Denial> {
+        if self.1.tenant().is_some_and(|tenant| self.0.tenant() != Some(tenant)) {
+            return Err(Denial::nothing());
+        }
+        self.0.confirm()?;
+        self.1.confirm()
+    }
 }
 
 /// The rows to which a caller may do something: a store adds it to WHERE.

@@ -43,7 +43,7 @@ impl Export for Served {
                 input.finish()?;
                 let wish = Wish { filter: message.filter, clear: message.clear_values, reason };
                 let chunks = exports::export(app, who, wish).await?;
-                Ok::<_, Error>(messages(chunks.map_ok(|chunk| (chunk.scope.clone(), lines(&chunk)))))
+                Ok::<_, Error>(messages(chunks.map_ok(|chunk| (chunk.decided.clone(), lines(&chunk)))))
             }
             .await,
         )

@@ -9,14 +9,14 @@ use revisit_bootstrap::{
     in_pieces, reply, reply_stream, unreadable, wire,
 };
 use revisit_core::{Failure, Input, id::JobId, page::Page};
-use revisit_permission::{Decided, Permit};
+use revisit_permission::Permit;
 use revisit_proto::customer::v1::{self as pb, import_server::Import, upload_file_request::Part};
 use tonic::{Request, Streaming};
 
 use crate::{
     App,
     domain::{Error, import::COLUMNS_MAX, sheet},
-    operations::imports::{self, DryRun, Previewed, Upload},
+    operations::imports::{self, DryRun, Listed, Look, Previewed, Upload},
     store::imports::{Job, Row, RowResult, State},
 };
 
@@ -122,7 +122,7 @@ impl Import for Served {
                 input.finish()?;
                 let after = after.and_then(Result::ok).unwrap_or(0);
                 let wanted = (after, page.size as usize, result, false);
-                let (_, rows, more) = imports::rows(&self.0, &who, id, wanted).await?;
+                let Listed { rows, more, .. } = imports::rows(&self.0, &who, id, wanted).await?;
                 let next = rows.last().filter(|_| more).map(|row| page.token(&row.number.to_be_bytes()));
                 Ok::<_, Error>(pb::ListImportRowsResponse {
                     rows: rows.into_iter().map(|row| show_row(row, Vec::new())).collect(),
@@ -246,12 +246,11 @@ fn rejected(
     who: Principal,
     id: JobId,
     clear: bool,
-) -> impl Stream<Item = Result<(Decided, String), Error>> + Send + 'static {
+) -> impl Stream<Item = Result<(Look, String), Error>> + Send + 'static {
     stream::try_unfold(Some((app, who, 0_i64, true)), move |state| async move {
         let Some((app, who, after, first)) = state else { return Ok(None) };
-        let own = who.caller.own(&who.leases)?;
         let wanted = (after, FILE_ROWS, Some(RowResult::Rejected), clear);
-        let (job, rows, more) = imports::rows(&app, &who, id, wanted).await?;
+        let Listed { job, rows, more, look } = imports::rows(&app, &who, id, wanted).await?;
         let mut text = String::new();
         if first {
             text.push('\u{FEFF}');
@@ -268,7 +267,7 @@ fn rejected(
         }
         let after = rows.last().map_or(after, |row| row.number);
         let next = more.then_some((app, who, after, false));
-        Ok(Some(((own, text), next)))
+        Ok(Some(((look, text), next)))
     })
 }
 

@@ -35,8 +35,8 @@ pub struct Wish {
 /// A chunk of rows with the columns of the tenant, and the mark that each row carries.
 pub struct Chunk {
     pub first: bool,
-    /// By what it was decided.
-    pub scope: Scope,
+    /// By what it was decided: to take it out, and to see it.
+    pub decided: (Scope, Scope),
     pub views: Vec<View>,
     pub fields: Arc<Vec<Field>>,
     pub mark: String,
@@ -78,7 +78,7 @@ pub async fn export(
     Ok(stream::try_unfold(state, |state| async move {
         let Some((app, who, wish, mark, after, sent)) = state else { return Ok(None) };
         let first = after.is_none();
-        let Read { scope, views, fields, next } = chunk(&app, &who, &wish, after).await?;
+        let Read { decided, views, fields, next } = chunk(&app, &who, &wish, after).await?;
         let sent = sent + views.len() as u64;
         // Rows that appeared meanwhile lift neither the cap nor the number that needs an approval.
         if sent > app.config.export_rows_max {
@@ -87,14 +87,14 @@ pub async fn export(
         if sent > app.config.export_approval_rows {
             return Err(Error::ApprovalRequired);
         }
-        let chunk = Chunk { first, scope, views, fields, mark: mark.clone() };
+        let chunk = Chunk { first, decided, views, fields, mark: mark.clone() };
         Ok(Some((chunk, next.map(|next| (app, who, wish, mark, Some(next), sent)))))
     }))
 }
 
 /// What was read of a chunk, and where the next one begins.
 struct Read {
-    scope: Scope,
+    decided: (Scope, Scope),
     views: Vec<View>,
     fields: Arc<Vec<Field>>,
     next: Option<Place>,
@@ -118,5 +118,5 @@ async fn chunk(app: &App, who: &Principal, wish: &Wish, after: Option<Place>) ->
     });
     let (views, fields, next) = read.await?;
     let views = disclose(app, who, &scope, views).await?;
-    Ok(Read { scope, views, fields, next })
+    Ok(Read { decided: (scope, view), views, fields, next })
 }

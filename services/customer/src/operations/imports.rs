@@ -10,7 +10,7 @@ use revisit_bootstrap::{
     idempotency::{Once, Repeatable},
 };
 use revisit_core::{Input, id::JobId};
-use revisit_permission::{Action, Row as PolicyRow, Scope};
+use revisit_permission::{Action, Decided, Row as PolicyRow, Scope};
 
 pub use batch::work;
 pub use clear::disclose_rejected;
@@ -49,14 +49,24 @@ pub struct DryRun {
 /// Bytes of a file that are tried: some ten thousand rows, a tenth of a second.
 const DRY_RUN_BYTES: usize = 4 * upload::CHUNK;
 
+/// By what somebody looks at a job: who may have to do with imports at all, and with this one.
+pub type Look = (Scope, Decided);
+
 /// The job, for who uploaded it and for who may see imports of the whole company.
 pub async fn get(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
+    look(app, who, id).await.map(|(job, _)| job)
+}
+
+async fn look(app: &App, who: &Principal, id: JobId) -> Result<(Job, Look), Error> {
     app.reading(who)?;
-    let job = find(app, who, id).await?.ok_or(Error::NoSuchJob(id))?;
-    if job.subject != who.subject() && allowed(who.decide(Action::ImportView, &row(app, who, &job)?))?.is_none() {
-        return Err(Error::NoSuchJob(id));
-    }
-    Ok(job)
+    let scope = reader(who, id)?;
+    let read = async |tx: &Tx| store::imports::find(tx, &scope, who.tenant(), id).await;
+    let job = app.store.database.read(&scope, read).await?.ok_or(Error::NoSuchJob(id))?;
+    let decided = match job.subject == who.subject() {
+        true => Some(who.caller.own(&who.leases)?),
+        false => allowed(who.decide(Action::ImportView, &row(app, who, &job)?))?,
+    };
+    Ok((job, (scope, decided.ok_or(Error::NoSuchJob(id))?)))
 }
 
 /// What policy looks at: a job belongs to its uploader, where the uploader works.
@@ -67,11 +77,6 @@ fn row(app: &App, who: &Principal, job: &Job) -> Result<PolicyRow, Error> {
 
 fn reader(who: &Principal, id: JobId) -> Result<Scope, Error> {
     who.scope(Action::CustomerImport).or_else(|_| who.scope(Action::ImportView)).map_err(|_| Error::NoSuchJob(id))
-}
-
-async fn find(app: &App, who: &Principal, id: JobId) -> Result<Option<Job>, Error> {
-    let scope = reader(who, id)?;
-    app.store.database.read(&scope, async |tx| store::imports::find(tx, &scope, who.tenant(), id).await).await
 }
 
 /// Sets where the columns go; only before the start.
@@ -162,22 +167,33 @@ fn require_state(job: &Job, state: State) -> Result<(), Error> {
     if job.state == state { Ok(()) } else { Err(Error::ImportState { state: job.state.name() }) }
 }
 
-/// A page of results and whether more follow.
+/// Results of a job.
+pub struct Listed {
+    pub job: Job,
+    pub rows: Vec<Row>,
+    pub more: bool,
+    /// By what they were read.
+    pub look: Look,
+}
+
+/// A page of results; with their cells only for who reads the file still.
 pub async fn rows(
     app: &App,
     who: &Principal,
     id: JobId,
     (after, size, result, raw): (i64, usize, Option<RowResult>, bool),
-) -> Result<(Job, Vec<Row>, bool), Error> {
-    let job = get(app, who, id).await?;
-    let scope = reader(who, id)?;
+) -> Result<Listed, Error> {
+    let (job, look) = look(app, who, id).await?;
+    if raw && !clear::reads_file(app, who, &job)? {
+        return Err(Error::NoSuchJob(id));
+    }
     let wanted = (after, size as u64 + 1, result, raw);
     let read =
-        app.store.database.read(&scope, async |tx| store::imports::rows(tx, &app.store, &scope, &job, wanted).await);
+        app.store.database.read(&look, async |tx| store::imports::rows(tx, &app.store, &look.0, &job, wanted).await);
     let mut rows = read.await?;
     let more = rows.len() > size;
     rows.truncate(size);
-    Ok((job, rows, more))
+    Ok(Listed { job, rows, more, look })
 }
 
 /// What the rows would become under the mapping, tried over the first [`DRY_RUN_BYTES`] of the file. It looks at the file

@@ -177,3 +177,31 @@ async fn an_export_stops_at_the_chunk_after_the_right_to_it_was_taken_or_could_n
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_stops_within_its_chunk_when_a_guard_hides_what_is_in_it() {
+    in_each_office(async |office: &Office| {
+        let manager = office.seat("manager");
+        // More bytes than any buffer on the way takes.
+        let long = "远".repeat(100);
+        let rows: String = (0..CHUNK).map(|number| format!("客户{number},{long},{long},{long}\n")).collect();
+        let done = manager.import(office, format!("姓名,来源,公司,城市\n{rows}").as_bytes()).await;
+        assert_eq!(done.created_count, CHUNK as i64, "{done:?}");
+        let begun = Begun::by(&manager).await;
+        let hidden = Guard {
+            id: office.new_id(),
+            whom: Whom::Everyone,
+            except: Exceptions::default(),
+            actions: ActionSet::of(&[Action::CustomerView]),
+            condition: RowCondition::default(),
+            effect: Effect::Deny,
+            from: Timestamp::MIN,
+            until: Timestamp::MAX,
+            reason: "nobody".to_owned(),
+        };
+        office.commit(vec![Change::Guard(hidden)]).await;
+        let (left, end) = begun.rest().await;
+        assert!(left < CHUNK && end.is_some(), "{left} rows of the chunk have left, {end:?}");
+    })
+    .await;
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use encoding_rs::GB18030;
-use revisit_bootstrap::status::answer;
+use revisit_bootstrap::status::{answer, failure};
 use revisit_permission::{Action, Layer, Level, Levels};
 use revisit_proto::customer::v1 as pb;
 
@@ -284,6 +284,31 @@ async fn a_dry_run_of_a_long_file_ends_at_a_row_and_says_how_far_it_went() {
         assert_eq!(job.row_count, 1_000);
         assert!((300..=400).contains(&job.dry_run_row_count), "a mebibyte of three: {job:?}");
         assert_eq!((job.dry_run_rejected_count, job.preview.len()), (0, 20));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_rows_stop_within_their_chunk_when_the_right_to_imports_is_taken() {
+    in_each_office(async |office: &Office| {
+        let director = office.seat("director");
+        // A few rows are one chunk, and more bytes than any buffer on the way takes.
+        let long = "很长的来源".repeat(50_000);
+        let rows: String = (0..4).map(|number| format!("客户{number},12345,{long}\n")).collect();
+        let done = director.import(office, format!("姓名,手机号,来源\n{rows}").as_bytes()).await;
+        assert_eq!(done.rejected_count, 4);
+        let request = pb::GetImportRequest { job_id: done.job_id };
+        let mut chunks = answer(director.imports().download_rejected_rows(request).await).expect("a file");
+        let mut bytes = chunks.message().await.expect("it begins").expect("a piece").data.len();
+        office.strip("director").await;
+        let end = loop {
+            match chunks.message().await {
+                Ok(Some(piece)) => bytes += piece.data.len(),
+                Ok(None) => break None,
+                Err(status) => break Some(failure(&status)),
+            }
+        };
+        assert!(end.is_some() && bytes < rows.len() / 2, "{bytes} bytes of {} have left, {end:?}", rows.len());
     })
     .await;
 }
