@@ -1,5 +1,7 @@
 //! What customer can be told; `default.toml` is the manual.
 
+use std::time::Duration;
+
 use revisit_bootstrap::config::check;
 use revisit_core::Failure;
 use serde::{Deserialize, Serialize};
@@ -18,9 +20,15 @@ pub struct Config {
     pub sweep_hours: u64,
     pub regrade_hours: u64,
     pub patrol_seconds: u64,
+    pub past_days: u64,
 }
 
 impl Config {
+    /// How far back it is known what a customer was when somebody could see it.
+    pub const fn past(&self) -> Duration {
+        Duration::from_hours(self.past_days * 24)
+    }
+
     /// Checks every rule of the manual.
     pub fn check(&self) -> Result<(), Failure> {
         check(|input| {
@@ -31,6 +39,7 @@ impl Config {
             input.number("customer.sweep_hours", self.sweep_hours, 1..=8_760);
             input.number("customer.regrade_hours", self.regrade_hours, 1..=168);
             input.number("customer.patrol_seconds", self.patrol_seconds, 10..=86_400);
+            input.number("customer.past_days", self.past_days, 2..=36_500);
         })
     }
 }

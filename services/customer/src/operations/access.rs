@@ -36,6 +36,9 @@ pub async fn who_may(
         let now = reached.ok_or(Error::NoSuchCustomer(question.customer))?;
         match question.at {
             None => Ok(now),
+            Some(at) if at <= app.clock.wall() - app.config.past() => {
+                Err(Error::invalid("at_time", "must not lie before what is kept of the past"))
+            }
             Some(at) if at < now.created_at => {
                 Err(Error::invalid("at_time", "must not lie before the customer was made"))
             }

@@ -12,7 +12,7 @@ use revisit_proto::{followup::v1 as followup, identity::v1 as identity};
 use crate::{
     App,
     domain::timeline::{Entry, EntryKind},
-    store::{self, load},
+    store::{self, load, past::LENT_MAX},
 };
 
 /// How long a closed task is remembered, so that an older message cannot open it again.
@@ -63,13 +63,15 @@ async fn open_task(app: &App, tx: &Tx, tenant: TenantId, opened: &followup::Task
         return Ok(());
     }
     // A layer that this version does not know is not lent.
+    // Nor is anything lent for longer than a question about the past looks back.
+    let until = tx.now().await.map_err(fault)? + LENT_MAX;
     let lent = opened.layers.iter().filter_map(|layer| Layer::parse(layer));
     let holder = TaskHolder {
         task: required(&opened.task_id)?,
         generation: opened.generation,
         subject: Some(required(&opened.assignee_id)?),
         layers: lent.fold(Levels::HIDDEN, |levels, layer| levels.with(layer, Level::Read)),
-        until: Timestamp::from_micros(opened.until_micros),
+        until: until.min(Timestamp::from_micros(opened.until_micros)),
     };
     let customer = required(&opened.customer_id)?;
     Ok(store::duty::hold_task(tx, &app.workers.consume, (tenant, customer), &holder).await?)

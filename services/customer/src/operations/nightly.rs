@@ -113,12 +113,26 @@ pub async fn patrol(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
+/// Forgets what lies too far back to be asked for, a part in each transaction; the next run goes on.
+async fn forget_past(app: &App) -> Result<(), Error> {
+    let (worker, database) = (&app.workers.sweep, &app.store.database);
+    let before = app.clock.wall() - app.config.past();
+    for _ in 0..ROUNDS_MAX {
+        if !database.read(worker, async |tx| store::past::is_older(tx, worker, before).await).await? {
+            break;
+        }
+        database.write(worker, async |tx| store::past::forget(tx, worker, before).await).await?;
+    }
+    Ok(())
+}
+
 /// Forgets task holders that have ended, answers that nobody will ask for again and imports that nobody has started; wraps
 /// keys under an old key of the ring anew.
 pub async fn forget(app: &App) -> Result<(), Error> {
     let worker = &app.workers.sweep;
     let before = app.clock.wall();
     let (database, sealer) = (&app.store.database, &app.store.sealer);
+    forget_past(app).await?;
     for _ in 0..ROUNDS_MAX {
         if !database.read(worker, async |tx| Ok::<_, Error>(sealer.has_old_keys(tx).await?)).await? {
             break;

@@ -215,7 +215,7 @@ const KEYED: [&str; 8] = [
 ];
 
 /// Lists walk one of the first five: one index per column by which a grant reaches rows, in the default order.
-const INDEXES: [&str; 17] = [
+const INDEXES: [&str; 19] = [
     "INDEX customer_owner ON customer (tenant_id, owner_id, customer_id)",
     "INDEX customer_department ON customer (tenant_id, department_id, customer_id)",
     "INDEX customer_name ON customer (tenant_id, name, customer_id)",
@@ -234,6 +234,9 @@ const INDEXES: [&str; 17] = [
     "UNIQUE INDEX customer_order_external ON customer_order (tenant_id, external_id)",
     "INDEX segment_member_customer ON segment_member (tenant_id, customer_id)",
     "INDEX import_job_state ON import_job (state, tenant_id, job_id)",
+    // What is forgotten is looked for over all companies.
+    "INDEX customer_past_until ON customer_past (until_at)",
+    "INDEX task_holder_past_from ON task_holder_past (from_at)",
 ];
 
 #[async_trait]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use revisit_bootstrap::status::answer;
+use revisit_bootstrap::{status::answer, wire};
 use revisit_core::{Kind, Timestamp, id::TaskId};
+use revisit_permission::{Action, Levels};
 use revisit_proto::{
     customer::v1::{self as pb, projections_client::ProjectionsClient},
     followup::v1 as followup,
@@ -11,7 +12,7 @@ use revisit_proto::{
 
 use super::{
     person,
-    support::{Office, Seat, in_each_office},
+    support::{Office, Seat, everywhere, in_each_office, in_each_office_with},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -196,6 +197,38 @@ async fn only_services_close_tasks_and_read_as_somebody_and_then_by_that_persons
         let gone = answer(client.read_customers_as(Office::by("followup", ask(true))).await);
         let shown = gone.map(|read| read.answers.iter().filter(|it| it.customer.is_some()).count());
         assert!(!matches!(shown, Ok(1..)), "who has left reads nothing: {shown:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_customers_were_and_tasks_lent_is_kept_for_as_long_as_is_asked_for_and_then_forgotten() {
+    in_each_office_with("[customer]\npast_days = 2\n", async |office: &Office| {
+        let (rep, outsider, manager) = (office.seat("rep"), office.seat("outsider"), office.seat("manager"));
+        office.grant("manager", vec![everywhere(&[Action::AccessExplain], Levels::WRITE)]).await;
+        let customer = rep.create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let made = office.now();
+        rep.move_stage(&customer, "contacted").await.expect("moved");
+        let task = Task { office, id: office.new_id(), customer: &customer };
+        task.open(1, "outsider", &["basic"], office.now() + 1_000 * HOUR).await;
+        office.settle().await;
+        assert!(sees(&outsider, &customer).await, "it is lent");
+        let rows = "SELECT (SELECT count(*) FROM customer_past) + (SELECT count(*) FROM task_holder_past) AS n";
+        assert_eq!(office.number(rows).await, 2);
+        office.advance(25 * HOUR).await;
+        assert!(!sees(&outsider, &customer).await, "nothing is lent for longer than a day");
+        // Once the nightly run has been there.
+        office.until("SELECT count(*) AS n FROM task_holder", 0).await;
+        assert_eq!(office.number(rows).await, 2, "who could see it may still be asked");
+        office.advance(50 * HOUR).await;
+        office.until(rows, 0).await;
+        let request = pb::ListSubjectsWithAccessRequest {
+            customer_id: customer,
+            at_time: Some(wire::time(made + HOUR)),
+            ..Default::default()
+        };
+        let early = answer(manager.customers().list_subjects_with_access(request).await).expect_err("it is forgotten");
+        assert_eq!(early.violations.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), ["at_time"], "{early:?}");
     })
     .await;
 }
