@@ -37,6 +37,7 @@ pub struct Authzen {
     pub listen: String,
     pub url: String,
     pub body_kibibytes_max: usize,
+    pub bodies_mebibytes_max: usize,
     pub seconds_max: u64,
     pub concurrency_max: usize,
     pub calls_per_subject_max: usize,
@@ -59,6 +60,9 @@ impl Authzen {
         let rule = "must be an https URL without query and fragment when it listens";
         input.require(!on || (url && !self.url.ends_with('/')), "identity.authzen.url", rule);
         input.number("identity.authzen.body_kibibytes_max", self.body_kibibytes_max, 1..=16_384);
+        input.number("identity.authzen.bodies_mebibytes_max", self.bodies_mebibytes_max, 1..=65_536);
+        let fits = self.body_kibibytes_max <= self.bodies_mebibytes_max.saturating_mul(1_024);
+        input.require(fits, "identity.authzen.bodies_mebibytes_max", "must have room for one whole body");
         input.number("identity.authzen.seconds_max", self.seconds_max, 1..=60);
         input.number("identity.authzen.concurrency_max", self.concurrency_max, 1..=10_000);
         input.number("identity.authzen.calls_per_subject_max", self.calls_per_subject_max, 1..=10_000);

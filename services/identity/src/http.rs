@@ -21,6 +21,7 @@ use tonic::{
 use crate::{App, config::Authzen};
 
 mod answer;
+mod body;
 mod evaluate;
 mod search;
 mod wire;
@@ -33,6 +34,8 @@ const SEARCH_SUBJECT: &str = "/access/v1/search/subject";
 const SEARCH_RESOURCE: &str = "/access/v1/search/resource";
 const SEARCH_ACTION: &str = "/access/v1/search/action";
 
+const KIBIBYTES_OF_MEBIBYTE: usize = 1_024;
+
 /// What every request is answered with.
 #[derive(Clone)]
 struct Desk {
@@ -41,6 +44,8 @@ struct Desk {
     /// Where refusals are written before they are answered.
     denials: Option<Denials>,
     room: Arc<Semaphore>,
+    /// Kibibytes of bodies, of all requests together.
+    bodies: Arc<Semaphore>,
     /// What each subject has at once, from the first byte of a request on.
     calls: Arc<Counts>,
     /// In which a trusted balancer names the client's address.
@@ -61,6 +66,7 @@ pub async fn serve(started: Started, app: &Arc<App>, runtime: &Runtime) -> Resul
         verifier: runtime.verifier.clone(),
         denials: started.denials(),
         room: Arc::new(Semaphore::new(config.concurrency_max)),
+        bodies: Arc::new(Semaphore::new(config.bodies_mebibytes_max * KIBIBYTES_OF_MEBIBYTE)),
         calls: Arc::default(),
         address_header: runtime.settings.server.trusted_header()?,
         config,

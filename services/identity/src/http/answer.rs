@@ -12,13 +12,15 @@ use revisit_core::{Failure, Kind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Desk;
+use super::{
+    Desk,
+    body::{self, TOO_LARGE},
+};
 use crate::{App, domain::Error, operations::asking::Asker};
 
 /// What a client names its request by; the answer names it too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: &str = "application/json";
-const KIBIBYTE: usize = 1_024;
 
 /// Answers a question in JSON.
 pub async fn asked<I: DeserializeOwned + Send, F: Future<Output = Result<Value, Error>> + Send>(
@@ -36,9 +38,14 @@ pub async fn asked<I: DeserializeOwned + Send, F: Future<Output = Result<Value, 
         let caller = who.caller.clone();
         let share = desk.calls.add((who.tenant(), who.subject()), desk.config.calls_per_subject_max);
         let _share = share.ok_or_else(too_many)?;
-        let input = read::<I>(&desk, &parts.headers, body).await?;
+        require_json(&parts.headers)?;
+        let held = body::read(body, desk.config.body_kibibytes_max, &desk.bodies).await?;
         // Only now: who withholds a body takes up nobody's room but the own share.
         let _room = desk.room.try_acquire().map_err(|_| overloaded())?;
+        // In the room, because what is read is many times as large as its text.
+        let input: I =
+            serde_json::from_slice(&held.bytes).map_err(|fault| Failure::invalid_field("body", fault.to_string()))?;
+        drop(held);
         let answer = act(Arc::clone(&desk.app), Asker::Subject(Box::new(who)), input).await.map_err(Failure::from);
         if let (Err(failure), Some(denials)) = (&answer, &desk.denials) {
             denials.refused(&caller, &call, address, failure).await?;
@@ -56,24 +63,13 @@ pub async fn asked<I: DeserializeOwned + Send, F: Future<Output = Result<Value, 
     response
 }
 
-/// What is asked.
-async fn read<I: DeserializeOwned>(desk: &Desk, headers: &HeaderMap, body: Body) -> Result<I, Failure> {
+fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
     let is_json = headers
         .get(header::CONTENT_TYPE)
         .and_then(|it| it.to_str().ok())
         .is_some_and(|it| it.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case(JSON)));
-    if !is_json {
-        return Err(Failure::invalid_field("Content-Type", "must be application/json"));
-    }
-    let limit = desk.config.body_kibibytes_max * KIBIBYTE;
-    let body = axum::body::to_bytes(body, limit).await;
-    let body = body.map_err(|fault| {
-        Failure::new(Kind::Invalid, TOO_LARGE, "the body cannot be read or is too large").caused_by(fault)
-    })?;
-    serde_json::from_slice(&body).map_err(|fault| Failure::invalid_field("body", fault.to_string()))
+    if is_json { Ok(()) } else { Err(Failure::invalid_field("Content-Type", "must be application/json")) }
 }
-
-const TOO_LARGE: &str = "BODY_TOO_LARGE";
 
 /// Who asks. Nobody who is not known has a body read.
 async fn principal(desk: &Desk, headers: &HeaderMap) -> Result<Principal, Failure> {
@@ -88,7 +84,7 @@ async fn principal(desk: &Desk, headers: &HeaderMap) -> Result<Principal, Failur
     Ok(who)
 }
 
-fn overloaded() -> Failure {
+pub fn overloaded() -> Failure {
     Failure::unavailable("OVERLOADED", "too many requests at once; try again")
 }
 
