@@ -1,11 +1,11 @@
 //! The calls of Leases: for the services that answer from a tenant's permission state.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{Stream, StreamExt, stream};
 use revisit_bootstrap::{Reply, Streamed, internal, reply, reply_stream, settings::SERVICES};
 use revisit_core::{Failure, Input, id::TenantId};
-use revisit_permission::{Change, Holder};
+use revisit_permission::Holder;
 use revisit_proto::identity::v1::{self as pb, leases_server::Leases};
 use tokio_stream::wrappers::BroadcastStream;
 use tonic::{Request, async_trait};
@@ -13,7 +13,10 @@ use tonic::{Request, async_trait};
 use super::{Served, read};
 use crate::{
     domain::{Error, lease::TENANTS_MAX},
-    operations::{leases, pushes::Push},
+    operations::{
+        leases::{self, encode},
+        pushes::Push,
+    },
     store::log::Revision,
 };
 
@@ -21,10 +24,6 @@ use crate::{
 const PART_MAX: usize = 1_000;
 /// Bytes of a replica's name.
 const NAME_MAX: usize = 128;
-
-fn encode(changes: &[Change]) -> Result<Vec<Vec<u8>>, Failure> {
-    changes.iter().map(|change| serde_json::to_vec(change).map_err(Failure::internal)).collect()
-}
 
 fn revision(served: &Served, tenant: TenantId, it: &Revision) -> Result<pb::WatchChangesResponse, Failure> {
     let changes = encode(&it.changes)?;
@@ -136,9 +135,11 @@ impl Leases for Served {
 /// The revisions of watched tenants as they are committed. When some may have been missed, the newest numbers are told:
 /// who is behind asks for the changes.
 fn watch(served: Served, tenants: BTreeSet<TenantId>) -> impl Stream<Item = Result<pb::WatchChangesResponse, Error>> {
+    // Ten thousand tenants, and a push of any of them comes by each watcher.
+    let tenants = Arc::new(tenants);
     let pushed = BroadcastStream::new(served.0.pushes.watch());
     let told = pushed.then(move |push| {
-        let (served, tenants) = (served.clone(), tenants.clone());
+        let (served, tenants) = (served.clone(), Arc::clone(&tenants));
         async move { tell(&served, &tenants, push.unwrap_or(Push::Missed)).await }
     });
     told.flat_map(stream::iter)
@@ -151,7 +152,8 @@ async fn tell(
 ) -> Vec<Result<pb::WatchChangesResponse, Error>> {
     match push {
         Push::Revision(tenant, it) if tenants.contains(&tenant) => {
-            vec![revision(served, tenant, &it).map_err(Error::from)]
+            let changes = it.changes.clone();
+            vec![Ok(pb::WatchChangesResponse { changes, ..number(served, (tenant, it.number)) })]
         }
         Push::Revision(..) => Vec::new(),
         Push::Missed => match leases::newest(&served.0, tenants).await {

@@ -71,6 +71,11 @@ pub async fn snapshot(app: &App, tenant: TenantId) -> Result<(i64, Vec<Change>),
         .await
 }
 
+/// Changes as replicas read them.
+pub fn encode(changes: &[Change]) -> Result<Vec<Vec<u8>>, Failure> {
+    changes.iter().map(|change| serde_json::to_vec(change).map_err(Failure::internal)).collect()
+}
+
 /// The revisions after one, in order.
 pub async fn changes(app: &App, tenant: TenantId, after: i64) -> Result<Vec<log::Revision>, Error> {
     app.store.read(&app.workers.lease, async |tx| Ok(log::after(tx, tenant, after, REVISIONS_MAX).await?)).await

@@ -18,10 +18,16 @@ const LAST_MAX: usize = 10_000;
 /// What watchers are told.
 #[derive(Clone)]
 pub enum Push {
-    /// The next revision of a tenant.
-    Revision(TenantId, Arc<log::Revision>),
+    /// The next revision of a tenant, as it is sent.
+    Revision(TenantId, Arc<Encoded>),
     /// Some may have been missed, of any tenant.
     Missed,
+}
+
+/// A revision whose changes are written down once, for all watchers.
+pub struct Encoded {
+    pub number: i64,
+    pub changes: Vec<Vec<u8>>,
 }
 
 /// From commits to watchers.
@@ -106,7 +112,8 @@ async fn push_until(
             last.clear();
         }
         last.insert(tenant, it.number);
-        app.pushes.push(Push::Revision(tenant, Arc::new(it)));
+        let encoded = Encoded { number: it.number, changes: leases::encode(&it.changes)? };
+        app.pushes.push(Push::Revision(tenant, Arc::new(encoded)));
     }
     Ok(())
 }
