@@ -51,7 +51,7 @@ pub struct People {
 }
 
 /// Who is told what to do, and the session for it.
-struct Line {
+pub struct Line {
     channel: Channel,
     token: Arc<str>,
 }
@@ -123,8 +123,9 @@ impl People {
         self.holders.iter().flat_map(|holder| &holder.watches)
     }
 
-    /// Gives everybody the right, by way of an identity, and waits until every replica allows.
-    pub async fn give(&mut self, identity: &Channel) {
+    /// Gives everybody the right, by way of an identity, and waits until every replica allows. Answers the session of
+    /// who gives, who takes it back: to log in then would take longer than some leases.
+    pub async fn give(&mut self, identity: &Channel) -> Line {
         let admin = self.administrator(identity).await;
         for holder in &mut self.holders {
             let mut quiet = Vec::new();
@@ -139,6 +140,7 @@ impl People {
             }
         }
         self.until(Right::There, |_| true).await;
+        admin
     }
 
     /// Waits until everybody of whom it is asked is answered so at every replica.
@@ -149,11 +151,10 @@ impl People {
         }
     }
 
-    /// Takes the rights back by way of an identity, all at once; answers of each when that was told and how.
-    pub async fn revoke(&self, identity: &Channel) -> Vec<Told> {
-        let admin = self.administrator(identity).await;
+    /// Takes the rights back, all at once; answers of each when that was told and how.
+    pub async fn revoke(&self, admin: &Line) -> Vec<Told> {
         let losers = self.holders.iter().filter(|holder| holder.loss != Loss::Never);
-        let revocations = losers.map(|holder| holder.revoke(&admin));
+        let revocations = losers.map(|holder| holder.revoke(admin));
         join_all(revocations).await.into_iter().flatten().collect()
     }
 

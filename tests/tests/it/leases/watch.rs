@@ -1,6 +1,7 @@
 //! Somebody who asks a replica for one customer all the while, and what was answered when.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,12 +16,19 @@ use tonic::{Code, Request, Status, transport::Channel};
 
 /// How often it is asked, whether the calls before were answered or not.
 const EVERY: Duration = Duration::from_millis(100);
-/// Time for one call: longer than a process is stopped, so that what it says afterwards is heard.
-const CALL_MAX: Duration = Duration::from_secs(5);
+/// Time for one call: longer than a process is stopped. What it finds in its socket when it goes on began before the
+/// revocation was told, and is decided after it: see [`Watch::queued`].
+const CALL_MAX: Duration = Duration::from_secs(20);
 /// Calls under way at once: a machine that is busy with other things is not asked into a standstill.
 const CALLS_MAX: u32 = 12;
 /// Time for an answer that has to come.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Calls that are remembered, longer than any round takes.
+const REMEMBERED_MAX: usize = 10_000;
+/// How long a process that was told to stop may go on.
+const STOPPING_MAX: Duration = Duration::from_millis(50);
+/// Calls that a stopped process is asked beside.
+const QUEUED: usize = 3;
 /// How often is looked whether it has come.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -58,6 +66,20 @@ pub enum Right {
     Gone,
 }
 
+/// A stretch of time: of a call, from its begin to its answer, or of a stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    pub begin: Steady,
+    pub end: Steady,
+}
+
+/// What was answered to a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Call {
+    span: Span,
+    is_allowed: bool,
+}
+
 /// What was heard so far.
 #[derive(Clone, Default, Debug)]
 pub struct Heard {
@@ -87,6 +109,8 @@ struct Question {
     customer_id: Arc<str>,
     token: Arc<Mutex<Arc<str>>>,
     heard: Arc<Mutex<Heard>>,
+    /// The last calls that were answered.
+    calls: Arc<Mutex<VecDeque<Call>>>,
     clock: Clock,
 }
 
@@ -105,6 +129,13 @@ impl Question {
         let began = self.clock.steady();
         let call = tokio::time::timeout(CALL_MAX, client.get_customer(request)).await;
         let answer = call.map_or_else(|_| Answer::Nothing("it takes too long".to_owned()), Answer::of);
+        let span = Span { begin: began, end: self.clock.steady() };
+        let mut calls = lock(&self.calls);
+        if calls.len() >= REMEMBERED_MAX {
+            calls.pop_front();
+        }
+        calls.push_back(Call { span, is_allowed: answer == Answer::Allowed });
+        drop(calls);
         let mut heard = lock(&self.heard);
         match answer {
             Answer::Allowed => (heard.allows, heard.allowed) = (heard.allows + 1, heard.allowed.max(began)),
@@ -123,6 +154,7 @@ impl Watch {
             customer_id: customer_id.into(),
             token: Arc::new(Mutex::new("nobody".into())),
             heard: Arc::default(),
+            calls: Arc::default(),
             clock: Clock::system(),
         };
         let calls = Arc::new(Semaphore::new(CALLS_MAX as usize));
@@ -173,6 +205,23 @@ impl Watch {
     /// Whether a call was allowed that began after `told`.
     pub fn is_stale(&self, told: Steady) -> bool {
         self.heard().allowed > told
+    }
+
+    /// Asks some more of a replica that has just been told to stop, however many calls are under way: what it finds in
+    /// its socket when it goes on.
+    pub async fn ask_while_stopped(&self) {
+        tokio::time::sleep(STOPPING_MAX * 2).await;
+        futures::future::join_all((0..QUEUED).map(|_| self.question.ask())).await;
+    }
+
+    /// How many calls lay waiting while a process was stopped, and of them how many were allowed when it went on.
+    pub fn queued(&self, stop: Span) -> (usize, usize) {
+        let calls = lock(&self.question.calls);
+        let waited = |call: &&Call| {
+            call.span.begin > stop.begin + STOPPING_MAX && call.span.begin < stop.end && call.span.end > stop.end
+        };
+        let queued = calls.iter().filter(waited);
+        (queued.clone().count(), queued.filter(|call| call.is_allowed).count())
     }
 }
 
