@@ -1,7 +1,10 @@
 //! The teller's side of the lease: since when nobody can act on an older revision, and which holders have fallen silent.
 //! No I/O, like the holder's side.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use revisit_core::{Steady, id::TenantId};
 
@@ -10,7 +13,7 @@ use revisit_core::{Steady, id::TenantId};
 pub struct Holder {
     /// Unique among all that run.
     pub name: String,
-    /// Drawn at start-up.
+    /// Drawn at start-up: another life of the name is another holder.
     pub epoch: String,
     /// Counts its renewals: an unchanged row is a silent holder, and a row never gives way to an earlier renewal, which
     /// may name fewer tenants than the holder answers for by now.
@@ -69,24 +72,27 @@ impl Telling {
 /// What a replica of identity remembers of the holders' rows.
 #[derive(Debug, Default)]
 pub struct Silence {
-    seen: HashMap<String, (String, i64, Steady)>,
+    /// By name and epoch: the number, and since when it is the same.
+    seen: HashMap<(String, String), (i64, Steady)>,
 }
 
 impl Silence {
     /// Looks at all rows and answers those that have not changed for `life` of this replica's own boot-time clock. A row
-    /// is compared by epoch and number, so what was renewed in between is never among them.
+    /// is compared by its number, so what was renewed in between is never among them.
     pub fn look<'a>(&mut self, holders: &'a [Holder], now: Steady, life: Duration) -> Vec<&'a Holder> {
-        self.seen.retain(|name, _| holders.iter().any(|holder| holder.name == *name));
+        let key = |holder: &Holder| (holder.name.clone(), holder.epoch.clone());
+        let there: HashSet<_> = holders.iter().map(key).collect();
+        self.seen.retain(|known, _| there.contains(known));
         let mut silent = Vec::new();
         for holder in holders {
-            match self.seen.get(&holder.name) {
-                Some((epoch, number, since)) if *epoch == holder.epoch && *number == holder.number => {
+            match self.seen.get(&key(holder)) {
+                Some((number, since)) if *number == holder.number => {
                     if now.since(*since) >= life {
                         silent.push(holder);
                     }
                 }
                 Some(_) | None => {
-                    self.seen.insert(holder.name.clone(), (holder.epoch.clone(), holder.number, now));
+                    self.seen.insert(key(holder), (holder.number, now));
                 }
             }
         }

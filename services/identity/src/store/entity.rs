@@ -271,6 +271,7 @@ entity!(
     lease, "lease", {
         #[sea_orm(primary_key, auto_increment = false)]
         holder: String,
+        #[sea_orm(primary_key, auto_increment = false)]
         epoch: String,
         number: i64,
         tenants: Vec<u8>,

@@ -14,7 +14,8 @@ use crate::domain::lease::{pack, unpack};
 /// Tenants of one query.
 const CHUNK: usize = 500;
 
-/// Writes a replica's row, whether it is there or not; false when one of a later renewal of the same life is there.
+/// Writes the row of a replica's life, whether it is there or not; false when one of a later renewal is there. Two lives of
+/// one name are two holders: a late renewal of the former one takes nothing from the next.
 pub async fn renew(tx: &Tx, it: &Holder) -> Result<bool, Failure> {
     let row = lease::ActiveModel {
         holder: sea_orm::Set(it.name.clone()),
@@ -24,11 +25,9 @@ pub async fn renew(tx: &Tx, it: &Holder) -> Result<bool, Failure> {
     };
     let kept = |column| Expr::col((lease::Entity, column));
     let sent = |column| Expr::col((Alias::new("excluded"), column));
-    let later = kept(lease::Column::Epoch)
-        .ne(sent(lease::Column::Epoch))
-        .or(kept(lease::Column::Number).lt(sent(lease::Column::Number)));
-    let update = OnConflict::column(lease::Column::Holder)
-        .update_columns([lease::Column::Epoch, lease::Column::Number, lease::Column::Tenants])
+    let later = kept(lease::Column::Number).lt(sent(lease::Column::Number));
+    let update = OnConflict::columns([lease::Column::Holder, lease::Column::Epoch])
+        .update_columns([lease::Column::Number, lease::Column::Tenants])
         .action_and_where(later)
         .to_owned();
     let written = lease::Entity::insert(row).on_conflict(update).exec_without_returning(&**tx).await.map_err(fault)?;

@@ -170,7 +170,7 @@ async fn create_authority(manager: &SchemaManager<'_>, c: &Columns) -> Result<()
     let columns = vec![c.uuid("tenant_id"), c.number("revision"), c.bytes("changes"), c.number("created_at")];
     table(manager, "revision", columns, &["tenant_id", "revision"]).await?;
     let columns = vec![c.text("holder"), c.text("epoch"), c.number("number"), c.bytes("tenants")];
-    table(manager, "lease", columns, &["holder"]).await
+    table(manager, "lease", columns, &["holder", "epoch"]).await
 }
 
 async fn create_organisation(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), DbErr> {

@@ -52,6 +52,18 @@ async fn a_renewal_that_comes_after_a_later_one_does_not_unname_a_tenant() {
     .await;
 }
 
+#[tokio::test]
+async fn a_late_renewal_of_a_former_life_does_not_unname_what_the_next_one_names() {
+    on_each(async |world| {
+        let lin = somebody(world, "lin").await;
+        renew(world, ("one", 5), "", named(world, 0)).await.expect("the former life");
+        renew(world, ("two", 1), "", named(world, 0)).await.expect("the next one");
+        renew(world, ("one", 6), "", Vec::new()).await.expect("it was on its way");
+        assert!(!acknowledged(world, lin).await, "the next life has a lease and has heard nothing");
+    })
+    .await;
+}
+
 /// Renews again and again as somebody who has loaded whatever it is told of; whether what is revoked meanwhile is
 /// effective because it was acknowledged.
 async fn heard(world: &World, (life, incarnation): (&str, &str), ahead: i64, user_id: String) -> bool {
@@ -80,8 +92,9 @@ async fn what_was_acknowledged_of_another_history_counts_for_nothing() {
             ("wei", incarnation.as_str(), 0, true),
         ] {
             let user = somebody(world, name).await;
-            // Another life of the holder each time: the numbers begin anew.
+            // Another life of the holder each time: the numbers begin anew, and the one before gives everything up.
             assert_eq!(heard(world, (name, incarnation), ahead, user).await, counts, "{name}");
+            renew(world, (name, i64::MAX), incarnation, Vec::new()).await.expect("the last one");
         }
     })
     .await;
