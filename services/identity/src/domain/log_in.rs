@@ -1,6 +1,9 @@
 //! Log-in rules: how long failures delay the next attempt, what a password must be, what a refresh token is.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use revisit_core::{
@@ -53,6 +56,17 @@ pub fn failure_key(by: By, parts: &[&str]) -> Vec<u8> {
         hasher.update(part.as_bytes());
     }
     hasher.finalize().as_bytes().to_vec()
+}
+
+/// What failures of an address are counted under: itself, or the network of 64 bits that it lies in, of which a
+/// subscriber has all addresses.
+#[must_use]
+pub fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|it| it.to_canonical()) {
+        Ok(IpAddr::V6(it)) => Ipv6Addr::from_bits(it.to_bits() >> 64 << 64).to_string(),
+        Ok(IpAddr::V4(it)) => it.to_string(),
+        Err(_) => address.to_owned(),
+    }
 }
 
 /// How often something failed.
@@ -205,6 +219,15 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_seconds(seconds)
+    }
+
+    #[test]
+    fn failures_from_one_network_of_64_bits_are_counted_together() {
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2::1"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"), "one address in two forms");
+        assert_eq!(network(""), "", "inside the process nobody has one");
     }
 
     #[test]

@@ -13,10 +13,13 @@ use crate::{
     App,
     domain::{
         Error,
-        log_in::{By, Failures, failure_key},
+        log_in::{By, Failures, failure_key, network},
     },
     store::{accounts::Kept, sessions as rows},
 };
+
+/// What an entry about an attempt calls what it names, when nobody has the name.
+pub const NAME_OF_NOBODY: &str = "username";
 
 /// What an attempt is counted by, and who makes it.
 pub struct Claim {
@@ -29,7 +32,7 @@ pub struct Claim {
 impl Claim {
     /// Of somebody from a network address.
     pub fn new(name: Vec<String>, source: &str) -> Self {
-        let mut keys = vec![account(&name), (By::Source, failure_key(By::Source, &[source]))];
+        let mut keys = vec![account(&name), (By::Source, failure_key(By::Source, &[&network(source)]))];
         // Locks are taken in one order everywhere.
         keys.sort_by(|(_, one), (_, other)| one.cmp(other));
         Self { actor: Actor::default(), action: super::log_in::LOG_IN, name, keys }
@@ -63,7 +66,7 @@ impl Attempt {
         let account = found.as_ref().and_then(|(_, kept)| kept.as_ref());
         // A name that nobody has may be a password in the wrong field: what stands in the log is a keyed digest.
         let about =
-            account.map_or_else(|| ("username", app.keys.digest(&claim.name)), |it| ("user", it.account.id.uuid()));
+            account.map_or_else(|| (NAME_OF_NOBODY, app.keys.digest(&claim.name)), |it| ("user", it.account.id.uuid()));
         // What names no company of ours is the operators' to see, and costs as much as what does.
         let tenant = found.as_ref().map_or(app.authority.operator, |(tenant, _)| *tenant);
         Self { claim, tenant, about, found }
