@@ -1,11 +1,12 @@
 //! What identity does without being asked: sweeping, chaining the audit log, driving hand-overs, telling of many users.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use revisit_bootstrap::{Consumer, Database, Rest, Runtime, Started, Work};
+use revisit_bootstrap::{Consumer, Database, Rest, Runtime, Started, Work, consumer::Around};
 use revisit_permission::Silence;
 
 use crate::{
@@ -26,12 +27,20 @@ const TELLINGS: Duration = Duration::from_secs(1);
 
 /// Adds the workers to what is served.
 pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
+    let (watching, prepared) = (Arc::clone(app), Arc::clone(app));
+    let around = Around::locking(chain::lock_for)
+        .before(move |events| {
+            let (app, tenants) = (Arc::clone(&prepared), events.iter().filter_map(chain::chained).collect());
+            async move { alerts::prepare(&app, tenants).await }
+        })
+        .after(move |how| watching.watch.ended(how));
     // An entry that is left out would be missed for ever: what cannot be chained is waited for.
     let consumer = Consumer::new(runtime, database)
         .from("identity")
         .from("customer")
         .from("followup")
         .from("notification")
+        .within(around)
         .leaving_nothing_out();
     let (consume, chaining) = (app.workers.consume, Arc::clone(app));
     started
@@ -66,8 +75,9 @@ async fn checkpoints(app: Arc<App>, runtime: Runtime) {
 /// Ends the sessions that alerts want ended.
 async fn freezes(app: Arc<App>, runtime: Runtime) {
     let freezing = async {
+        let mut failing = BTreeSet::new();
         loop {
-            if let Err(error) = alerts::freeze(&app).await {
+            if let Err(error) = alerts::freeze(&app, &mut failing).await {
                 tracing::warn!(%error, "sessions that an alert names could not be ended");
             }
             tokio::time::sleep(FREEZES).await;

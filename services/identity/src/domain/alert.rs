@@ -2,22 +2,20 @@
 //! somebody, and tells once in a window in which the weights reach what is allowed; where an alert ends sessions, counting
 //! begins anew with it, so that who comes back is stopped again.
 //!
-//! Time is the entries' own, so the same log gives the same alerts whenever it is read again.
+//! Time is the entries' own, and what was told is read where it is kept: so the same log gives the same alerts however it
+//! is cut into reads and whichever replica chains it, as long as an entry comes no later than the longest window. What a
+//! reader of the log adds is one thing, because the log has no other time: a time ahead of its clock counts as now.
 
-use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    time::Duration,
-};
+mod engine;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Datelike, Timelike};
 use chrono_tz::Tz;
 use revisit_core::Timestamp;
 use uuid::Uuid;
 
-/// Parts that a window is counted in: what leaves it leaves it a part at a time.
-const PARTS: u32 = 16;
-/// People and rules of one company that are counted at once; of more, those that did nothing for longest are forgotten.
-const WINDOWS_MAX: usize = 20_000;
+pub use engine::Engine;
 
 /// What may be alarming. The number is the one of the contract.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -90,6 +88,8 @@ pub struct Seen {
     pub count: u64,
     /// Rows that it names.
     pub rows: Vec<Uuid>,
+    /// Whether what it names is no row but stands for a name that nobody has.
+    pub names_nobody: bool,
     /// Whether fields were read clear or changed.
     pub names_fields: bool,
     /// Whom it gives rights.
@@ -148,9 +148,11 @@ impl Limits {
         self.of[rule as usize - 1]
     }
 
-    /// The longest time that any rule looks back.
-    pub fn horizon(&self) -> Duration {
-        self.of.iter().map(|limit| limit.window).max().unwrap_or_default()
+    /// How far back the log is read to know what was counted: four times the longest window. An entry that is late by one
+    /// finds another one in its window; what made somebody forgotten then was late by a third; and a part of a window
+    /// begins before what it holds.
+    pub fn reach(&self) -> Duration {
+        self.of.iter().map(|limit| limit.window).max().unwrap_or_default() * 4
     }
 }
 
@@ -188,95 +190,6 @@ fn weigh(rule: Rule, seen: &Seen, hours: &Hours) -> Option<(Uuid, u64)> {
         Rule::DuplicateBudget => (seen.reason == "DUPLICATE_BUDGET").then_some(1),
     };
     Some((seen.subject?, weight?))
-}
-
-/// What somebody did lately, for one rule.
-#[derive(Clone, Debug, Default)]
-struct Window {
-    /// Beginning and weight of each part, oldest first; never more than [`PARTS`] and one.
-    parts: VecDeque<(i64, u64)>,
-    told_at: Option<Timestamp>,
-}
-
-impl Window {
-    /// Adds a weight; answers the sum when it is to be told.
-    ///
-    /// An entry that claims a time far ahead moves the window there; the caller clamps it.
-    fn add(&mut self, at: Timestamp, weight: u64, limit: Limit) -> Option<u64> {
-        let window = i64::try_from(limit.window.as_micros()).unwrap_or(i64::MAX);
-        let part = (window / i64::from(PARTS)).max(1);
-        let begin = at.micros().div_euclid(part) * part;
-        match self.parts.iter_mut().find(|(known, _)| *known == begin) {
-            Some((_, sum)) => *sum = sum.saturating_add(weight),
-            None => {
-                let place = self.parts.partition_point(|(known, _)| *known < begin);
-                self.parts.insert(place, (begin, weight));
-            }
-        }
-        let newest = self.parts.back().map_or(begin, |(newest, _)| *newest);
-        while self.parts.front().is_some_and(|(oldest, _)| *oldest <= newest - window) {
-            self.parts.pop_front();
-        }
-        let sum = self.parts.iter().fold(0_u64, |sum, (_, weight)| sum.saturating_add(*weight));
-        let silent = self.told_at.is_some_and(|told| at < told + limit.window);
-        if sum < limit.count || silent {
-            return None;
-        }
-        match limit.reaction {
-            Reaction::Tell => self.told_at = Some(at),
-            // The sessions have ended: what comes now is another attempt.
-            Reaction::Freeze => self.parts.clear(),
-        }
-        Some(sum)
-    }
-
-    fn newest(&self) -> i64 {
-        self.parts.back().map_or(i64::MIN, |(newest, _)| *newest)
-    }
-}
-
-/// What one company's people did lately.
-#[derive(Clone, Debug, Default)]
-pub struct Engine {
-    /// The last entry that was weighed.
-    pub number: i64,
-    /// Its hash: another replica may have chained another entry under the number.
-    pub hash: Vec<u8>,
-    windows: HashMap<(Rule, Uuid), Window>,
-}
-
-impl Engine {
-    /// One that begins behind an entry.
-    pub fn after(number: i64) -> Self {
-        Self { number, hash: Vec::new(), windows: HashMap::new() }
-    }
-
-    /// Weighs the next entry; answers what is to be told.
-    pub fn take(&mut self, number: i64, seen: &Seen, limits: &Limits) -> Vec<Alert> {
-        self.number = number;
-        let mut alerts = Vec::new();
-        for rule in Rule::ALL {
-            let limit = limits.of(rule);
-            let Some((about, weight)) = weigh(rule, seen, &limits.hours).filter(|_| limit.count > 0) else { continue };
-            self.make_room();
-            let window = self.windows.entry((rule, about)).or_default();
-            if let Some(counted) = window.add(seen.time, weight, limit) {
-                alerts.push(Alert { rule, about, time: seen.time, counted, limit });
-            }
-        }
-        alerts
-    }
-
-    fn make_room(&mut self) {
-        if self.windows.len() < WINDOWS_MAX {
-            return;
-        }
-        let mut oldest_first: Vec<_> = self.windows.iter().map(|(key, window)| (window.newest(), *key)).collect();
-        oldest_first.sort_unstable();
-        for (_, key) in oldest_first.iter().take(WINDOWS_MAX / 2) {
-            self.windows.remove(key);
-        }
-    }
 }
 
 #[cfg(test)]

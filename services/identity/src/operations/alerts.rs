@@ -1,10 +1,9 @@
 //! Alerts: each entry is weighed as it is chained, in the same transaction; what is alarming is kept, told, and if it is so
 //! configured ends somebody's sessions.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+mod watch;
+
+use std::collections::BTreeSet;
 
 use prost::Message;
 use revisit_bootstrap::{auth::Principal, database::Tx};
@@ -17,107 +16,51 @@ use revisit_permission::{Action, Assigned, Change, Row};
 use revisit_proto::identity::v1::{self as pb, AuditOutcome};
 use uuid::Uuid;
 
-use super::{book::Cause, sessions};
+use super::{attempts::NAME_OF_NOBODY, book::Cause, sessions};
 use crate::{
     App,
     domain::{
         Error,
-        alert::{Alert, Engine, Limits, Outcome, Reaction, Rule, Seen},
+        alert::{Alert, Engine, Outcome, Reaction, Rule, Seen},
         chain::{Head, Link},
     },
     store::{
         accounts,
         alerts::{self, Kept, Wanted},
-        audit, organisation,
+        organisation,
     },
 };
 
-/// Companies that are remembered at once.
-const ENGINES_MAX: usize = 1_000;
-/// Entries that are read again at the most after a restart, or when another replica has chained them.
-const CATCH_UP_MAX: i64 = 20_000;
-/// Entries of one read.
-const READ_MAX: u64 = 1_000;
+pub use watch::{Watch, prepare};
+
 /// Alerts of one read whose sessions are to end, and reads of one round.
 const FREEZE_MAX: u64 = 100;
 const FREEZE_READS_MAX: usize = 100;
 
-/// What is remembered of each company. Losing it costs reading the log again.
-pub struct Watch {
-    limits: Limits,
-    engines: Mutex<HashMap<TenantId, Engine>>,
-}
-
-impl Watch {
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, engines: Mutex::default() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Engine>> {
-        // Each change is one insertion or removal: a panic elsewhere leaves it whole.
-        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Weighs an entry that is being chained behind `head`. The caller holds the chain's lock.
 pub async fn weigh(app: &App, tx: &Tx, tenant: TenantId, (head, link): (&Head, &Link)) -> Result<(), Failure> {
-    // Taken out: an entry that fails on the way leaves nothing behind, and the log is read again.
-    let known = app.watch.lock().remove(&tenant);
-    let now = app.clock.wall();
-    let mut engine = caught_up(app, tx, (tenant, head, now), known).await?;
-    let raised =
-        seen(&link.entry, now).map(|seen| engine.take(link.number, &seen, &app.watch.limits)).unwrap_or_default();
+    let mut engine = watch::at(app, tx, tenant, head).await?;
+    let seen = seen(&link.entry, app.clock.wall());
+    let raised = seen.map(|seen| engine.take(link.number, &seen, &app.watch.limits)).unwrap_or_default();
     (engine.number, engine.hash) = (link.number, link.hash.clone());
-    for alert in raised {
-        raise(tx, tenant, link.number, &alert).await?;
-    }
-    let mut engines = app.watch.lock();
-    if engines.len() >= ENGINES_MAX {
-        // Whose it is does not matter: it is read again when it is needed.
-        let some = engines.keys().next().copied();
-        some.map(|some| engines.remove(&some));
-    }
-    engines.insert(tenant, engine);
-    Ok(())
+    let told = tell(tx, tenant, (&mut engine, link.number), raised).await;
+    // Also when that failed: what was counted is taken back with the transaction.
+    app.watch.put(tenant, engine);
+    told
 }
 
-/// The engine with every entry up to the head. What it tells on the way was told when those were chained.
-async fn caught_up(
-    app: &App,
+async fn tell(
     tx: &Tx,
-    (tenant, head, now): (TenantId, &Head, Timestamp),
-    known: Option<Engine>,
-) -> Result<Engine, Failure> {
-    let mut engine = match known {
-        Some(engine) if is_of(tx, tenant, &engine, head).await? => engine,
-        Some(_) | None => {
-            // An alert of a window before keeps one of this window silent: both are read.
-            let from = audit::first_after(tx, tenant, now - app.watch.limits.horizon() * 2).await?;
-            let from = from.map_or(head.number, |first| (first - 1).min(head.number));
-            Engine::after(from.max(head.number - CATCH_UP_MAX).max(0))
-        }
-    };
-    while engine.number < head.number {
-        let entries = audit::entries_after(tx, tenant, engine.number, READ_MAX).await?;
-        let Some((last, _)) = entries.last() else { break };
-        engine.number = *last;
-        for (number, entry) in &entries {
-            if let Some(seen) = seen(entry, now) {
-                engine.take(*number, &seen, &app.watch.limits);
-            }
+    tenant: TenantId,
+    (engine, number): (&mut Engine, i64),
+    raised: Vec<Alert>,
+) -> Result<(), Failure> {
+    for alert in raised {
+        if let Some(before) = raise(tx, tenant, number, &alert).await? {
+            engine.was_told(&alert, before);
         }
     }
-    Ok(engine)
-}
-
-/// Whether an engine has seen this chain and no other: the transaction that chained what it last saw may have come to
-/// nothing, and another replica may have chained something else there.
-async fn is_of(tx: &Tx, tenant: TenantId, engine: &Engine, head: &Head) -> Result<bool, Failure> {
-    if engine.number == head.number {
-        return Ok(engine.hash == head.hash);
-    }
-    let near = engine.number < head.number && head.number - engine.number <= CATCH_UP_MAX;
-    Ok(near && audit::hash_of(tx, tenant, engine.number).await?.is_some_and(|hash| hash == engine.hash))
+    Ok(())
 }
 
 /// An entry as the rules see it; one that nobody can read weighs nothing. Nothing has happened after `now`: a clock that
@@ -136,6 +79,7 @@ pub fn seen(bytes: &[u8], now: Timestamp) -> Option<Seen> {
         outcome,
         count: u64::try_from(entry.count).unwrap_or(0),
         rows: entry.resource_ids.iter().filter_map(|id| id.parse().ok()).collect(),
+        names_nobody: entry.resource == NAME_OF_NOBODY,
         names_fields: !entry.fields.is_empty(),
         gives_to: gives_to(&entry),
         action: entry.action,
@@ -179,12 +123,15 @@ fn holder(change: &Change, before: &[Change]) -> Option<SubjectId> {
     }
 }
 
-async fn raise(tx: &Tx, tenant: TenantId, number: i64, alert: &Alert) -> Result<(), Failure> {
+/// Keeps an alert and tells it; if it was told within its window, answers when, and does nothing.
+async fn raise(tx: &Tx, tenant: TenantId, number: i64, alert: &Alert) -> Result<Option<Timestamp>, Failure> {
     let (rule, window) = (alert.rule as i32, alert.limit.window);
-    // What ends sessions is told each time: it has counted from the last time on.
-    let once = alert.limit.reaction == Reaction::Tell;
-    if once && alerts::told_after(tx, tenant, (rule, alert.about), alert.time - window).await? {
-        return Ok(());
+    // What ends sessions is told each time: it has counted from the last time on. Of what tells once, only what lies
+    // beyond all that is read again is not remembered.
+    if alert.limit.reaction == Reaction::Tell
+        && let Some(before) = alerts::told_after(tx, tenant, (rule, alert.about), alert.time - window).await?
+    {
+        return Ok(Some(before));
     }
     let (number_bytes, rule_bytes, company) = (number.to_be_bytes(), rule.to_be_bytes(), tenant.uuid());
     let key: [&[u8]; 4] = [company.as_bytes(), &number_bytes, &rule_bytes, alert.about.as_bytes()];
@@ -208,7 +155,7 @@ async fn raise(tx: &Tx, tenant: TenantId, number: i64, alert: &Alert) -> Result<
     alerts::add(tx, tenant, &kept).await?;
     tracing::warn!(tenant.id = %tenant, alert.rule = alert.rule.name(), alert.id = %kept.id, "an alert was raised");
     tx.emit(Draft::new(tenant, id.uuid(), 1, &show(&kept, is_user)));
-    Ok(())
+    Ok(None)
 }
 
 /// As it is told; a name that nobody has is nobody's id.
@@ -225,20 +172,27 @@ fn show(it: &Kept, is_user: bool) -> pb::AlertRaised {
     }
 }
 
-/// Ends the sessions that alerts want ended, the oldest alert first. One that cannot be acted on keeps no other waiting.
-pub async fn freeze(app: &App) -> Result<(), Error> {
-    let mut after = None;
+/// Ends the sessions that alerts want ended, the oldest alert first. One that cannot be acted on keeps no other waiting,
+/// is tried again, and is logged once; `failing` remembers which have been.
+pub async fn freeze(app: &App, failing: &mut BTreeSet<Uuid>) -> Result<(), Error> {
+    let (mut after, mut still) = (None, BTreeSet::new());
     for _ in 0..FREEZE_READS_MAX {
         let read = async |tx: &Tx| Ok::<_, Error>(alerts::freezing(tx, after, FREEZE_MAX).await?);
         let wanted = app.store.read(&app.workers.freeze, read).await?;
-        let Some((_, last)) = wanted.last() else { return Ok(()) };
+        let Some((_, last)) = wanted.last() else { break };
         after = Some((last.time, last.id));
         for (tenant, alert) in &wanted {
-            if let Err(error) = end_sessions(app, *tenant, alert).await {
-                tracing::warn!(%error, alert.id = %alert.id, "sessions that an alert names could not be ended");
+            let ended = end_sessions(app, *tenant, alert).await;
+            if let Err(error) = ended {
+                if failing.insert(alert.id) {
+                    tracing::warn!(%error, alert.id = %alert.id, "sessions that an alert names cannot be ended yet");
+                }
+                still.insert(alert.id);
             }
         }
     }
+    // What was acted on is done with, so no more is remembered than one round reads.
+    *failing = still;
     Ok(())
 }
 

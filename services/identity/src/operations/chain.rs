@@ -40,14 +40,23 @@ pub fn index(bytes: &[u8]) -> Index {
     }
 }
 
-/// Appends an entry of any service to its tenant's chain. The consumer's inbox makes a repeat harmless.
+/// Whose chain an event is appended to; none if it is no entry.
+pub fn chained(event: &Envelope) -> Option<TenantId> {
+    (event.r#type == revisit_event::kind_of::<pb::AuditEntry>()).then(|| event.tenant().ok()).flatten()
+}
+
+/// The lock of the chain that an event is appended to. Entries of one tenant come from many shards at once; the chain has
+/// one end.
+pub fn lock_for(event: &Envelope) -> Option<i64> {
+    chained(event).map(lock_of)
+}
+
+/// Appends an entry of any service to its tenant's chain. The caller holds the lock; its inbox makes a repeat harmless.
 pub async fn append(app: &App, tx: &Tx, event: &Envelope) -> Result<(), Failure> {
     if event.r#type != revisit_event::kind_of::<pb::AuditEntry>() {
         return Ok(());
     }
     let tenant = event.tenant()?;
-    // Entries of one tenant come from many shards at once; the chain has one end.
-    tx.lock(lock_of(tenant)).await.map_err(fault)?;
     let head = audit::head(tx, tenant).await?;
     let stream = event.stream()?;
     let origin = Origin { source: event.source.clone(), incarnation: stream.incarnation, shard: stream.shard };

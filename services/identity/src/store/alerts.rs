@@ -74,19 +74,30 @@ pub async fn add(tx: &Tx, tenant: TenantId, it: &Kept) -> Result<(), Failure> {
     insert(tx, row).await
 }
 
-/// Whether this rule has told about somebody after an instant: what another replica has told is not told again.
+/// What was told at entries from one number to another: entry, rule, about whom.
+pub async fn told_at(tx: &Tx, tenant: TenantId, (from, to): (i64, i64)) -> Result<Vec<(i64, i32, Uuid)>, Failure> {
+    let find = Entity::find()
+        .select_only()
+        .columns([Column::EntryNumber, Column::Rule, Column::About])
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::EntryNumber.between(from, to));
+    find.into_tuple().all(&**tx).await.map_err(fault)
+}
+
+/// When this rule has told about somebody after an instant, the last time.
 pub async fn told_after(
     tx: &Tx,
     tenant: TenantId,
     (rule, about): (i32, Uuid),
     after: Timestamp,
-) -> Result<bool, Failure> {
+) -> Result<Option<Timestamp>, Failure> {
     let find = Entity::find()
         .filter(Column::TenantId.eq(tenant.uuid()))
         .filter(Column::About.eq(about))
         .filter(Column::Rule.eq(rule))
-        .filter(Column::Time.gt(micros(after)));
-    Ok(find.one(&**tx).await.map_err(fault)?.is_some())
+        .filter(Column::Time.gt(micros(after)))
+        .order_by_desc(Column::Time);
+    Ok(find.one(&**tx).await.map_err(fault)?.map(|row| time(row.time)))
 }
 
 /// Which alerts a page holds.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{Failure, Id, Timestamp, id::TenantId};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    Statement, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, IntoSimpleExpr, QueryFilter, QueryOrder,
+    QuerySelect, Select, Statement, Value, sea_query::Func,
 };
 use uuid::Uuid;
 
@@ -179,15 +179,50 @@ pub async fn after(tx: &Tx, tenant: TenantId, number: i64, limit: u64) -> Result
         .collect()
 }
 
-/// Number and bytes of the entries after a number, oldest first.
-pub async fn entries_after(tx: &Tx, tenant: TenantId, number: i64, limit: u64) -> Result<Vec<(i64, Vec<u8>)>, Failure> {
+/// Number and size of an entry.
+pub type Size = (i64, u64);
+
+/// The newest entries of one outcome that tell of a time after an instant, newest first.
+pub async fn newest(
+    tx: &Tx,
+    tenant: TenantId,
+    (outcome, after): (i32, Timestamp),
+    limit: u64,
+) -> Result<Vec<Size>, Failure> {
+    let find = sizes(tenant)
+        .filter(Column::Outcome.eq(outcome))
+        .filter(Column::Time.gt(micros(after)))
+        .order_by_desc(Column::Time)
+        .order_by_desc(Column::Number)
+        .limit(limit);
+    sized(find.into_tuple().all(&**tx).await.map_err(fault)?)
+}
+
+/// The entries after a number, oldest first.
+pub async fn sizes_after(tx: &Tx, tenant: TenantId, number: i64, limit: u64) -> Result<Vec<Size>, Failure> {
+    let find = sizes(tenant).filter(Column::Number.gt(number)).order_by_asc(Column::Number).limit(limit);
+    sized(find.into_tuple().all(&**tx).await.map_err(fault)?)
+}
+
+fn sizes(tenant: TenantId) -> Select<Entity> {
+    // Neither database reads a long value to tell how long it is.
+    let size = Func::cust("length").arg(Column::Entry.into_simple_expr()).cast_as("bigint");
+    let find = Entity::find().select_only().column(Column::Number).expr_as(size, "size");
+    find.filter(Column::TenantId.eq(tenant.uuid()))
+}
+
+fn sized(found: Vec<(i64, i64)>) -> Result<Vec<Size>, Failure> {
+    found.into_iter().map(|(number, size)| Ok((number, u64::try_from(size).map_err(Failure::internal)?))).collect()
+}
+
+/// The bytes of entries, in the order of their numbers.
+pub async fn entries(tx: &Tx, tenant: TenantId, numbers: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, Failure> {
     let find = Entity::find()
         .select_only()
         .columns([Column::Number, Column::Entry])
         .filter(Column::TenantId.eq(tenant.uuid()))
-        .filter(Column::Number.gt(number))
+        .filter(tx.among(Column::Number, numbers.iter().copied()))
         .order_by_asc(Column::Number)
-        .limit(limit)
         .into_tuple();
     find.all(&**tx).await.map_err(fault)
 }
@@ -196,26 +231,6 @@ pub async fn entries_after(tx: &Tx, tenant: TenantId, number: i64, limit: u64) -
 pub async fn hash_of(tx: &Tx, tenant: TenantId, number: i64) -> Result<Option<Vec<u8>>, Failure> {
     let find = Entity::find_by_id((tenant.uuid(), number)).select_only().column(Column::Hash).into_tuple();
     find.one(&**tx).await.map_err(fault)
-}
-
-/// The first entry of those that tell of a time after an instant, as far as their numbers follow their times.
-pub async fn first_after(tx: &Tx, tenant: TenantId, after: Timestamp) -> Result<Option<i64>, Failure> {
-    let mut first = None;
-    // The outcome stands before the time in the index.
-    for outcome in OUTCOMES {
-        let find = Entity::find()
-            .select_only()
-            .column(Column::Number)
-            .filter(Column::TenantId.eq(tenant.uuid()))
-            .filter(Column::Outcome.eq(outcome))
-            .filter(Column::Time.gt(micros(after)))
-            .order_by_asc(Column::Time)
-            .order_by_asc(Column::Number)
-            .into_tuple::<i64>();
-        let found = find.one(&**tx).await.map_err(fault)?;
-        first = [first, found].into_iter().flatten().min();
-    }
-    Ok(first)
 }
 
 /// Whether something is found by a number that the chain does not have.

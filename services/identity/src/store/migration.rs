@@ -371,6 +371,7 @@ async fn create_audit(manager: &SchemaManager<'_>, c: &Columns) -> Result<(), Db
     table(manager, "alert", columns, &["tenant_id", "alert_id"]).await?;
     index(manager, "alert", &["tenant_id", "time", "alert_id"], false).await?;
     index(manager, "alert", &["tenant_id", "about", "rule", "time"], false).await?;
+    index(manager, "alert", &["tenant_id", "entry_number"], false).await?;
     index(manager, "alert", &["reaction"], false).await?;
     create_work(manager, c).await
 }

@@ -8,7 +8,7 @@ use revisit_proto::{customer::v1 as customer, identity::v1 as identity, notifica
 use revisit_standalone::client::Person;
 use revisit_tests::{
     databases::Backend,
-    world::{TENANT, World},
+    world::{Fate, TENANT, World},
 };
 
 use identity::{AlertReaction as Reaction, AlertRule as Rule};
@@ -171,4 +171,27 @@ async fn sessions_end_where_that_is_configured_but_never_the_administrators() {
         assert!(why[0].entry.as_ref().is_some_and(|it| it.why.contains("denied_burst")), "{why:?}");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_and_told_before_a_restart_is_known_after_it() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let mut world = World::start_with(backend, LIMITS).await;
+        let mut shen = world.hire("shen", "auditor", &world.root).await;
+        let mut mei = world.hire("mei", "sales_rep", &world.root).await;
+        let ours = world.customer(&mei, "王芳", "13800001001").await.customer_id;
+        // The limit is three: it is reached after the first restart, and twice over after the last.
+        for told in [0, 1, 1] {
+            for _ in 0..2 {
+                world.ask(&mei, &ours).await.expect("it is hers");
+            }
+            world.settle().await;
+            let found = alerts(&shen).await;
+            assert_eq!(found.iter().filter(|(rule, ..)| *rule == Rule::BurstReads).count(), told, "{found:?}");
+            world = world.restart("notification", Fate::Kept).await;
+            shen = shen.over(world.running.channel()).await.expect("they log in again");
+            mei = mei.over(world.running.channel()).await.expect("they log in again");
+        }
+        world.running.stop().await.expect("it stops without a fault");
+    }
 }

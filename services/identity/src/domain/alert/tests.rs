@@ -25,6 +25,7 @@ fn seen(time: Timestamp) -> Seen {
         reason: String::new(),
         count: 0,
         rows: Vec::new(),
+        names_nobody: false,
         names_fields: false,
         gives_to: BTreeSet::new(),
     }
@@ -131,20 +132,4 @@ fn entries_out_of_order_are_counted_where_they_belong() {
     assert_eq!(told(&mut engine, &read(MORNING + 5 * MINUTE, 2), &limits), []);
     assert_eq!(told(&mut engine, &read(MORNING, 1), &limits), []);
     assert_eq!(told(&mut engine, &read(MORNING + 2 * MINUTE, 1), &limits), [Rule::BurstReads]);
-}
-
-#[test]
-fn the_memory_of_a_company_is_bounded_and_keeps_the_newest() {
-    let (mut engine, limits) = (Engine::default(), limits(2));
-    for number in 0..u128::try_from(WINDOWS_MAX).expect("small") + 5 {
-        let entry = Seen {
-            subject: Some(person(number)),
-            ..read(MORNING + MINUTE * u32::try_from(number / 15_000).expect("small"), 1)
-        };
-        engine.take(1, &entry, &limits);
-    }
-    // Most of them lie in one part of time: half go, and not all of it.
-    assert!((WINDOWS_MAX / 2..=WINDOWS_MAX).contains(&engine.windows.len()));
-    let newest = person(u128::try_from(WINDOWS_MAX).expect("small") + 4);
-    assert!(engine.windows.contains_key(&(Rule::BurstReads, newest)));
 }
