@@ -17,8 +17,7 @@ use crate::{
     action::Action,
     clause::{Clause, Reach},
     compile::{Delegated, Right},
-    external::{About, Asked, ExternalType},
-    level::Layer,
+    external::{About, Asked},
     model::{Change, SubjectKind},
     org::Org,
     policy::{Bar, Policy},
@@ -142,30 +141,6 @@ impl Snapshot {
         let mut ours = Action::ALL.iter().filter(|action| action.resource() != Resource::External);
         ours.any(|action| self.is_wider(&self.predicate(subject, *action), &after.predicate(subject, *action)))
             || after.facts().external_types().any(|it| self.widened_on(it, after, subject))
-    }
-
-    /// The same for the rows of one registered type. A name that the type did not have, or had for another verb, gives what
-    /// it did not give before, and so does a field in another layer.
-    fn widened_on(&self, it: &ExternalType, after: &Self, subject: SubjectId) -> bool {
-        let old = self.facts().external_type(&it.name);
-        let may = |state: &Self, verb| state.predicate(subject, Asked::on(verb, Some(&it.name)));
-        let before = |verb| match old {
-            Some(_) => may(self, verb),
-            // Of a type that is new there are no rows yet.
-            None => self.predicate_about(subject, About::AnyExternal, Asked::from(verb), Delegated::Counts),
-        };
-        let renamed = |(own, verb): (&String, &Action)| match old.and_then(|old| old.actions.get(own)) {
-            Some(was) => was != verb && self.is_wider(&before(*was), &may(after, *verb)),
-            None => may(after, *verb).clauses().next().is_some(),
-        };
-        let moved = |field: &String| {
-            let (was, is) = (old.map_or(Layer::Sensitive, |old| old.layer_of(field)), it.layer_of(field));
-            let more = |clause: &Clause| clause.levels.get(is) > clause.levels.get(was);
-            was != is && Action::of_external().any(|verb| may(after, verb).clauses().any(more))
-        };
-        Action::of_external().any(|verb| self.is_wider(&before(verb), &may(after, verb)))
-            || it.actions.iter().any(renamed)
-            || old.into_iter().flat_map(|old| old.fields.keys()).chain(it.fields.keys()).any(moved)
     }
 
     fn is_wider(&self, before: &Predicate, after: &Predicate) -> bool {
@@ -390,5 +365,6 @@ fn covers((old, mine, before): (&Clause, &Account, &Policy), (new, its, after): 
         && new.until <= old.until
 }
 
+mod external;
 #[cfg(test)]
 mod tests;

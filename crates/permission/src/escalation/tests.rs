@@ -4,7 +4,7 @@ use revisit_core::Timestamp;
 
 use super::*;
 use crate::{
-    ActionSet, Extent, Layer, Level, Levels, Place, Removed,
+    ActionSet, Extent, ExternalType, Layer, Level, Levels, Place, Removed,
     fixture::{
         ADMIN, ALWAYS, BOSS, HEAD_OFFICE, NEWCOMER, NORTH, NORTH_MANAGER, NOW, REP_ONE, REP_TWO, SOUTH, SOUTH_REP,
         STORE_ONE, STORE_TWO, actions, assign, company_with, department, grant_id, id, role, user,
@@ -373,7 +373,69 @@ fn who_holds_rights_to_a_type_is_widened_by_new_names_other_verbs_and_moved_fiel
     assert!(!widens(typed(&[("sign", Action::ExternalExport)], &[]), REP_ONE), "she holds neither verb");
     assert!(widens(typed(&[], &[("price", Layer::Basic)]), REP_ONE), "she comes to read prices");
     assert!(!widens(typed(&[], &[("title", Layer::Review)]), REP_ONE), "she reads titles no more");
-    let fresh = |verbs| ExternalType { name: "invoice".into(), ..typed(verbs, &[]) };
+    let fresh = |verbs| ExternalType { name: "invoice".into(), attributes: Vec::new(), ..typed(verbs, &[]) };
     assert!(!widens(fresh(&[]), REP_ONE), "of a type that is new there are no rows yet");
     assert!(widens(fresh(&[("amend", Action::ExternalUpdate)]), REP_ONE), "and no names");
+}
+
+#[test]
+fn an_attribute_that_a_right_or_an_exception_of_a_guard_waits_for_widens_its_author() {
+    use crate::Attribute::{Department, Flags, Owner, Stage, Teams};
+    let of = |extent| Template { extent, ..right(&[Action::ExternalView], Extent::Own, Levels::READ) };
+    let held = |template| Change::Grant(Grant::of(grant_id(40), id(REP_ONE), template, ALWAYS, Origin::Direct));
+    let typed =
+        |attributes: &[crate::Attribute]| ExternalType { attributes: attributes.to_vec(), ..registered("ticket") };
+    let widens = |template: Template, guards: &[Change], before: &[crate::Attribute], after: &[crate::Attribute]| {
+        let changes = [&[Change::ExternalType(typed(before)), held(template)], guards].concat();
+        company_with(&changes).widens(&Change::ExternalType(typed(after)), id(REP_ONE))
+    };
+    assert!(widens(of(Extent::Own), &[], &[Stage], &[Stage, Owner]));
+    assert!(!widens(of(Extent::Own), &[], &[Owner], &[Owner, Stage, Teams]), "nothing of his looks at them");
+    assert!(!widens(of(Extent::Tenant), &[], &[], &[Owner, Stage, Department]), "he reached all rows before");
+    let staged = Template { stages: Some(["draft"].into_iter().collect()), ..of(Extent::Own) };
+    assert!(widens(staged.clone(), &[], &[Owner], &[Owner, Stage]));
+    assert!(!widens(staged, &[], &[], &[Stage]), "it still waits for an owner");
+    let pooled = of(Extent::Pooled(crate::Place::Mine, false));
+    assert!(widens(pooled.clone(), &[], &[Department], &[Department, Flags]));
+    assert!(!widens(pooled, &[], &[], &[Department]));
+    let guard = |owner| {
+        Change::Guard(crate::Guard {
+            id: id(9),
+            whom: crate::Whom::Everyone,
+            except: crate::Exceptions { owner, ..crate::Exceptions::default() },
+            actions: actions(&[Action::ExternalView]),
+            condition: crate::RowCondition::default(),
+            effect: crate::Effect::Deny,
+            from: ALWAYS.0,
+            until: ALWAYS.1,
+            reason: String::new(),
+        })
+    };
+    assert!(widens(of(Extent::Tenant), &[guard(true)], &[], &[Owner]), "the guard leaves out what he owns");
+    assert!(!widens(of(Extent::Tenant), &[guard(false)], &[], &[Owner]));
+
+    let newly = |template, attributes: &[crate::Attribute]| {
+        company_with(&[held(template)]).widens(&Change::ExternalType(typed(attributes)), id(REP_ONE))
+    };
+    assert!(newly(of(Extent::Own), &[Owner]) && !newly(of(Extent::Own), &[Stage]));
+    assert!(!newly(of(Extent::Tenant), &[Owner]), "of a type that is new there are no rows yet");
+}
+
+#[test]
+fn a_guard_on_another_type_is_not_gone_when_a_type_is_registered() {
+    let hidden = Change::Guard(crate::Guard {
+        id: id(9),
+        whom: crate::Whom::Everyone,
+        except: crate::Exceptions::default(),
+        actions: actions(&[Action::ExternalView]),
+        condition: crate::RowCondition { external: Some(["contract"].into_iter().collect()), ..Default::default() },
+        effect: crate::Effect::Deny,
+        from: ALWAYS.0,
+        until: ALWAYS.1,
+        reason: String::new(),
+    });
+    let held = Template { extent: Extent::Tenant, ..right(&[Action::ExternalView], Extent::Own, Levels::READ) };
+    let held = Change::Grant(Grant::of(grant_id(40), id(REP_ONE), held, ALWAYS, Origin::Direct));
+    let snapshot = company_with(&[Change::ExternalType(registered("contract")), held, hidden]);
+    assert!(!snapshot.widens(&Change::ExternalType(registered("ticket")), id(REP_ONE)));
 }

@@ -103,3 +103,46 @@ async fn who_may_not_manage_types_registers_none_and_who_holds_rights_gives_hims
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_holds_a_right_that_waits_for_an_attribute_adds_none_of_that_kind() {
+    on_each(async |world| {
+        let admin = &world.admin;
+        let root = &world.tenant.root_department_id;
+        let mei = world.user("mei", root, "Finance").await.user_id;
+        let person = world.log_in("mei").await;
+        let manage = over(&["tenant.external_type_manage"], pb::ExtentKind::Tenant, &[]);
+        let write = pb::LayerLevels { basic: pb::Level::Write.into(), ..pb::LayerLevels::default() };
+        granted(admin, &mei, pb::GrantTemplate { levels: Some(write), ..manage }).await.expect("who holds it gives it");
+        granted(admin, &mei, over(&["external.view"], pb::ExtentKind::Own, &[])).await.expect("of every type");
+        let bare = |name: &str, attributes: &[&str]| pb::ExternalType {
+            actions: Vec::new(),
+            fields: Vec::new(),
+            attributes: attributes.iter().map(|it| (*it).to_owned()).collect(),
+            ..named(name, contracts(pb::ExternalKeeping::Sent))
+        };
+        let made = register(admin, bare("ticket", &["department"])).await.expect("a second person");
+        let update = async |attributes: &[&str], etag: &str| {
+            let it = pb::ExternalType { etag: etag.to_owned(), ..bare("ticket", attributes) };
+            let update_mask = Some(prost_types::FieldMask { paths: vec!["attributes".to_owned()] });
+            let request = pb::UpdateExternalTypeRequest { external_type: Some(it), update_mask, reason: String::new() };
+            person.external_types().update_external_type(request).await.map(tonic::Response::into_inner)
+        };
+        let owned = update(&["department", "owner"], &made.etag).await;
+        assert_eq!(refusal(owned), needs_another(), "tickets could be hers");
+        update(&["department", "stage"], &made.etag).await.expect("no right of hers looks at a stage");
+        assert_eq!(refusal(register(&person, bare("letter", &["owner"])).await), needs_another());
+
+        // A guard on another type stands as it stood.
+        let guard = pb::Guard {
+            actions: vec!["external.view".to_owned()],
+            condition: Some(pb::RowCondition { external_types: vec!["ticket".into()], ..pb::RowCondition::default() }),
+            reason: "a test".to_owned(),
+            ..pb::Guard::default()
+        };
+        let request = pb::CreateGuardRequest { guard: Some(guard), request_id: String::new() };
+        admin.access().create_guard(request).await.expect("it is put up");
+        register(&person, bare("letter", &["department"])).await.expect("it gives her nothing");
+    })
+    .await;
+}
