@@ -1,7 +1,8 @@
 //! Permits: the proof of a successful decision, without which no store reads or writes a protected row.
 //!
 //! Only this crate makes them. There are three: a [`Scope`] (which rows), a [`Decided`] (these rows) and a [`Worker`]
-//! (moves rows inside its own database, answers no caller; if somebody orders it to, [`Ordered`]). Each can be confirmed on the newest snapshot, right
+//! (moves rows inside its own database, answers no caller; if somebody orders it to, [`Ordered`]; for one company alone,
+//! [`Within`]). Each can be confirmed on the newest snapshot, right
 //! before a commit or an answer.
 
 use revisit_core::{Timestamp, id::TenantId};
@@ -39,6 +40,7 @@ mod sealed {
     impl Permit for super::Decided {}
     impl Permit for super::Permits {}
     impl Permit for super::Worker {}
+    impl Permit for super::Within {}
     impl Permit for super::Ordered {}
     impl<P: Permit, Q: Permit> Permit for (P, Q) {}
 }
@@ -153,8 +155,7 @@ impl Permit for Scope {
     /// Holds while the newest predicate says the same; else the answer has to be made again.
     fn confirm(&self) -> Result<(), Denial> {
         let again = self.decide_again()?;
-        // The same words may say something else by now: what they name has begun or ended.
-        if self.predicate.same(&again.predicate) && self.predicate.same_at(self.now(), again.now()) {
+        if self.predicate.stands((&again.predicate, again.now()), self.now()) {
             return Ok(());
         }
         Err(Denial::stale("the permission changed during the call"))
@@ -331,6 +332,12 @@ impl Worker {
         self.name
     }
 
+    /// The same work for one company: what it reads may leave to a service of ours that asked about that company.
+    #[must_use]
+    pub const fn within(self, tenant: TenantId) -> Within {
+        Within { tenant }
+    }
+
     /// The same work because somebody decided it: their right is asked again before the commit.
     #[must_use]
     pub const fn ordered_by(self, decided: Decided) -> Ordered {
@@ -355,6 +362,22 @@ impl Permit for Ordered {
 
     fn confirm(&self) -> Result<(), Denial> {
         self.decided.confirm()
+    }
+}
+
+/// A worker's transaction for one company, in which the database shows it no row of another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Within {
+    tenant: TenantId,
+}
+
+impl Permit for Within {
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
+    }
+
+    fn confirm(&self) -> Result<(), Denial> {
+        Ok(())
     }
 }
 

@@ -41,6 +41,12 @@ impl Predicate {
         self.action
     }
 
+    /// Of which revision.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.policy.revision
+    }
+
     /// On rows of which registered type; none for our own types.
     #[must_use]
     pub const fn external(&self) -> Option<&Name> {
@@ -94,8 +100,15 @@ impl Predicate {
         self.bars().filter(move |bar| bar.holds(now))
     }
 
+    /// Whether a list that this predicate made `then` is the one that a newer predicate makes at its own instant. The
+    /// same words may say something else by then: what they name has begun or ended.
+    #[must_use]
+    pub fn stands(&self, (newer, now): (&Self, Timestamp), then: Timestamp) -> bool {
+        self.same(newer) && self.same_at(then, now)
+    }
+
     /// Whether what holds at one instant holds at the other, so that no row is answered otherwise for the time alone.
-    pub(crate) fn same_at(&self, one: Timestamp, other: Timestamp) -> bool {
+    fn same_at(&self, one: Timestamp, other: Timestamp) -> bool {
         let holds = |at: Timestamp, (from, until): (Timestamp, Timestamp)| from <= at && at < until;
         self.policy.windows(self.bit()).into_iter().all(|window| holds(one, window) == holds(other, window))
     }

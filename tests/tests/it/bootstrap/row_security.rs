@@ -47,6 +47,16 @@ async fn row_security_hides_the_rows_of_other_tenants() {
     });
     let (named, unnamed) = named.await.map_err(|Error(failure)| failure).expect("it is read");
     assert_eq!((named, unnamed.len()), (vec!["ours".to_owned()], 0));
+    // A worker that answers about one company, asked about another by mistake.
+    let ours_alone = WORKER.within(ours);
+    let within = database.read(&ours_alone, async |tx: &Tx| {
+        as_role(tx).await?;
+        let theirs = format!("SELECT text FROM note WHERE tenant_id = '{theirs}'");
+        let theirs = tx.query_all_raw(Statement::from_string(tx.get_database_backend(), theirs)).await?;
+        Ok::<_, Error>((seen(tx).await?, theirs.len()))
+    });
+    let within = within.await.map_err(|Error(failure)| failure).expect("it is read");
+    assert_eq!(within, (vec!["ours".to_owned()], 0));
     let all = database.read(&WORKER, async |tx: &Tx| {
         as_role(tx).await?;
         seen(tx).await
