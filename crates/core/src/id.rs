@@ -62,6 +62,8 @@ kinds! {
     Field => FieldId;
     /// An order of a customer, recorded as a fact.
     Order => OrderId;
+    /// A row of another system that identity keeps.
+    ExternalRow => ExternalRowId;
     /// A saved customer filter that is evaluated live.
     Segment => SegmentId;
     /// One entry of a customer's timeline.

@@ -191,6 +191,12 @@ impl Facts {
         self.positions.get(&id).map(|position| &**position)
     }
 
+    /// A team as stored.
+    #[must_use]
+    pub fn team(&self, id: TeamId) -> Option<&Team> {
+        self.teams.get(&id).map(|team| &**team)
+    }
+
     /// A guard as stored.
     #[must_use]
     pub fn guard(&self, id: GuardId) -> Option<&Guard> {

@@ -1,7 +1,7 @@
 //! The calls of ExternalTypes and ExternalResources.
 
 use revisit_bootstrap::{Reply, authenticated, reply, wire::time};
-use revisit_core::{Failure, Input, page::Page};
+use revisit_core::{Failure, Input, id::kind, page::Page};
 use revisit_permission::{Action, Keeping, Layer, Levels, Name};
 use revisit_proto::identity::v1::{
     self as pb, external_resources_server::ExternalResources, external_types_server::ExternalTypes,
@@ -10,7 +10,7 @@ use tonic::{Request, async_trait};
 
 use super::{
     Served,
-    read::{self, external, page},
+    read::{external, page},
     show,
 };
 use crate::{
@@ -20,7 +20,8 @@ use crate::{
     },
     operations::{
         book::{Once, Revised},
-        external_rows, external_types,
+        external_rows::{self, Put},
+        external_types,
         searches::Rows,
     },
 };
@@ -109,9 +110,9 @@ impl ExternalResources for Served {
         reply(
             async {
                 let (name, rows) = external::put_rows(message)?;
-                let kept = external_rows::put(&self.0, &who, &name, rows).await?;
-                let resources = kept.into_iter().map(|it| shown_row(it, Levels::WRITE)).collect();
-                Ok::<_, Error>(pb::BatchPutExternalResourcesResponse { resources })
+                let Put { rows, token } = external_rows::put(&self.0, &who, &name, rows).await?;
+                let resources = rows.into_iter().map(|it| shown_row(it, Levels::WRITE)).collect();
+                Ok::<_, Error>(pb::BatchPutExternalResourcesResponse { resources, revision_token: token })
             }
             .await,
         )
@@ -124,8 +125,7 @@ impl ExternalResources for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let name = named(&message.external_type)?;
-                let id = read::id::<revisit_core::id::kind::Customer>("row_id", &message.row_id)?;
+                let (name, id) = external::named_row(&message)?;
                 let (row, levels) = external_rows::get(&self.0, &who, &name, id.uuid()).await?;
                 Ok::<_, Error>(shown_row(row, levels))
             }
@@ -162,7 +162,7 @@ impl ExternalResources for Served {
                 let view = Action::ExternalView.name();
                 let action = if message.action.is_empty() { view } else { message.action.as_str() }.to_owned();
                 let shape = ["external rows", &message.external_type, &action, &message.subject_id];
-                let paged = page::<()>(&mut input, message.page_size, &message.page_token, &shape)?;
+                let paged = page::<kind::ExternalRow>(&mut input, message.page_size, &message.page_token, &shape)?;
                 input.finish()?;
                 let (after, size) = (paged.after.map(|id| id.uuid()), paged.page.size);
                 let wanted = Rows { subject, action, external: Some(name), after, size };

@@ -70,7 +70,7 @@ pub async fn subjects(app: Arc<App>, asker: Asker, input: Search) -> Result<Valu
     let (resource, row) = wire::resource(&mut input, resource);
     input.finish()?;
     let kind_name = subject.map(|subject| subject.kind).unwrap_or_default();
-    let what = Named { action: wire::known(action.as_ref(), resource), row };
+    let what = Named { action: wire::known(action.as_ref(), resource), row, at: wire::PROPERTIES };
     let after = after.map(Id::from_uuid);
     let question = WhoMay { tenant: None, what, kind, at: None, after, size: page.size };
     let answer = match subjects::list(&app, &asker, &question).await {
@@ -120,6 +120,7 @@ pub async fn actions(app: Arc<App>, asker: Asker, input: Search) -> Result<Value
     let subject = wire::subject_id(&mut input, subject);
     let (resource, row) = wire::resource(&mut input, resource);
     input.finish()?;
-    let actions = searches::actions(&app, &asker, subject, (resource, row)).await?;
+    let named = Named { action: None, row, at: wire::PROPERTIES };
+    let actions = searches::actions(&app, &asker, subject, (resource, named)).await?;
     Ok(found(actions.iter().map(|action| json!({ "name": action })).collect(), &page, None))
 }

@@ -67,6 +67,9 @@ struct Holder {
     until_time: String,
 }
 
+/// Where the attributes of a row are sent.
+pub const PROPERTIES: &str = "resource.properties";
+
 /// What a request asks about; of several evaluations each has what it lacks from the request.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Tuple {
@@ -92,7 +95,7 @@ impl Tuple {
         let action = input.required("action", self.action);
         let (resource, row) = resource(&mut input, self.resource);
         input.finish()?;
-        let what = Named { action: known(action.as_ref(), resource), row };
+        let what = Named { action: known(action.as_ref(), resource), row, at: PROPERTIES };
         Ok(Question { tenant: None, subject: Some(subject), what })
     }
 }
@@ -148,7 +151,7 @@ pub fn resource(input: &mut Input, it: Option<ResourceEntity>) -> (Option<Resour
         auth_rev: properties.auth_rev,
         external_type: if resource.is_some() { String::new() } else { kind },
     };
-    (resource, access::row(input, "resource.properties", None, row))
+    (resource, access::row(input, PROPERTIES, None, row))
 }
 
 /// A time that cannot be read is none, and none is refused by its field.

@@ -3,9 +3,12 @@
 //! A service of ours asks about anybody; a subject about itself, and with the right to explain about others of its
 //! company. Who may explain nobody is told so whomever he names: the answer must not tell who exists.
 
-use revisit_bootstrap::auth::Principal;
-use revisit_core::id::{SubjectId, TenantId};
-use revisit_permission::{Action, Reading, Row, Scope, SubjectFacts};
+use revisit_bootstrap::{auth::Principal, database::Tx};
+use revisit_core::{
+    Failure,
+    id::{SubjectId, TenantId},
+};
+use revisit_permission::{Action, Asked, Reading, Row, Scope, SubjectFacts};
 use uuid::Uuid;
 
 use super::grants;
@@ -78,6 +81,39 @@ impl<'a> Hearing<'a> {
         Ok(())
     }
 
+    /// Reads what is asked about: within the company, and while the asker may act there; a service of ours always may.
+    pub async fn read<T>(&self, app: &App, work: impl AsyncFnOnce(&Tx) -> Result<T, Error>) -> Result<T, Error> {
+        match self.asker {
+            Asker::Service => app.store.read(&app.workers.ask.within(self.tenant), work).await,
+            Asker::Subject(who) => {
+                let own = who.caller.own(&who.leases).map_err(Failure::from)?;
+                app.store.read(&own, work).await
+            }
+        }
+    }
+
+    /// The asker's scope, when it asks about itself and there can be such rows.
+    pub fn own(&self, subject: SubjectId, asked: Asked<'_>) -> Option<Scope> {
+        match self.asker {
+            // Without a scope they are read like those of others, and there the same failure is told.
+            Asker::Subject(who) if subject == who.subject() => who.scope(asked).ok(),
+            Asker::Subject(_) | Asker::Service => None,
+        }
+    }
+
+    /// Whether the asker may hear that a row is kept, and why a subject is denied on it: who views the row, and who may
+    /// explain the subject.
+    pub fn hears_of(&self, subject: SubjectId, row: &Row) -> bool {
+        let Asker::Subject(who) = self.asker else { return true };
+        let Reading { snapshot, now, .. } = &self.reading;
+        if snapshot.decide(who.subject(), Action::ExternalView, row, *now).allowed {
+            return true;
+        }
+        // Who may explain nobody hears no more than where that cannot be decided now.
+        let explains = self.explains().unwrap_or(Explains::Nobody);
+        snapshot.subject(subject).is_some_and(|facts| explains.reaches(facts))
+    }
+
     /// Who is asked about: the asker when nobody is named. Fails unless the asker may ask about that one.
     pub fn subject(&self, named: Option<SubjectId>) -> Result<SubjectId, Error> {
         let who = match self.asker {
@@ -129,7 +165,7 @@ impl Explains {
 }
 
 /// A revision that exists is waited for; the newest of them brings the others.
-async fn reach(app: &App, tenant: TenantId, revisions: &[i64]) -> Result<(), Error> {
+pub async fn reach(app: &App, tenant: TenantId, revisions: &[i64]) -> Result<(), Error> {
     let held = app.leases.read(tenant).map_err(|_| grants::lease_expired())?.snapshot.revision;
     if revisions.iter().all(|revision| held >= *revision) {
         return Ok(());

@@ -46,10 +46,22 @@ pub async fn check(app: &App, asker: &Asker, question: &Question) -> Result<Answ
 /// The state on which a question is decided, whom it is about, and what it means.
 async fn heard<'a>(app: &App, asker: &'a Asker, question: &Question) -> Result<(Hearing<'a>, SubjectId, Meant), Error> {
     let mut hearing = Hearing::open(app, asker, question.tenant, &[question.what.row.auth_rev]).await?;
-    let subject = hearing.subject(question.subject)?;
+    // For nobody about whom the asker may not ask is anything read; while it is, that may change.
+    hearing.subject(question.subject)?;
     let kept = KeptRows::read(app, &mut hearing, std::iter::once(&question.what)).await?;
-    let meant = mean(&hearing.reading.snapshot, &question.what, &kept)?;
+    let subject = hearing.subject(question.subject)?;
+    let meant = meant_for(&hearing, subject, &question.what, &kept)?;
     Ok((hearing, subject, meant))
+}
+
+/// What a question means to its asker. Why a kept row is denied tells that it is there and what it looks like: whoever may
+/// not hear that is answered as about a row that is not kept.
+fn meant_for(hearing: &Hearing<'_>, subject: SubjectId, question: &Named, kept: &KeptRows) -> Result<Meant, Error> {
+    let Reading { snapshot, now, .. } = &hearing.reading;
+    let meant = mean(snapshot, question, kept)?;
+    let may = |action| snapshot.decide(subject, action, &meant.row, *now).allowed;
+    let told = meant.there != There::Kept || meant.action.is_some_and(may) || hearing.hears_of(subject, &meant.row);
+    Ok(if told { meant } else { meant.unseen() })
 }
 
 fn decide(reading: &Reading, subject: SubjectId, meant: &Meant) -> Answer {
@@ -66,7 +78,7 @@ fn decide(reading: &Reading, subject: SubjectId, meant: &Meant) -> Answer {
     let Some(action) = meant.action else { return denied("there is no such action", Axis::Operation) };
     let decision = snapshot.decide(subject, action, &meant.row, *now);
     if decision.allowed && meant.there == There::No {
-        // Who would be denied is answered as if the row were there, and does not hear that it is not.
+        // Who would be denied on every row hears why that is, and not that this one is not there.
         return denied("there is no such row", Axis::Extent);
     }
     Answer {
@@ -122,7 +134,7 @@ pub async fn batch(
         let (hearing, kept) = hearings.get(&company).ok_or_else(unheard)?.as_ref().map_err(Failure::clone)?;
         let subject = subjects.entry((company, question.subject));
         let subject = subject.or_insert_with(|| hearing.subject(question.subject).map_err(Failure::from)).clone()?;
-        let meant = mean(&hearing.reading.snapshot, &question.what, kept)?;
+        let meant = meant_for(hearing, subject, &question.what, kept)?;
         Ok(decide(&hearing.reading, subject, &meant))
     };
     questions.into_iter().map(|question| question.and_then(&mut answer)).collect()

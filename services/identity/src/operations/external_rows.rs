@@ -2,12 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use revisit_bootstrap::auth::Principal;
+use revisit_bootstrap::{audit, auth::Principal, database::Tx};
 use revisit_core::{Failure, Timestamp};
-use revisit_permission::{Action, Asked, Decided, Facts, Keeping, Levels, Name, Permit, Row};
+use revisit_permission::{Action, Asked, Decided, Facts, Keeping, Levels, Name, Permit, Row, Scope};
 use uuid::Uuid;
 
-use super::{asking::Asker, grants, meaning::refuse_others, searches};
+use super::{
+    asking::{self, Asker},
+    grants,
+    meaning::{refuse_others, refused},
+    searches,
+};
 use crate::{
     App,
     domain::{
@@ -29,52 +34,70 @@ pub struct NewRow {
     pub etag: String,
 }
 
+/// Rows as they are kept, and the token of a revision that sees them.
+pub struct Put {
+    pub rows: Vec<KeptRow>,
+    pub token: String,
+}
+
 /// Adds or replaces rows, all of them or none; answers them as they are kept, in the order in which they were given.
-pub async fn put(app: &App, who: &Principal, name: &Name, mut rows: Vec<NewRow>) -> Result<Vec<KeptRow>, Error> {
+pub async fn put(app: &App, who: &Principal, name: &Name, mut rows: Vec<NewRow>) -> Result<Put, Error> {
     rows.iter_mut().for_each(|it| it.row.tenant = who.tenant());
-    let reading = who.leases.read(who.tenant()).map_err(|_| grants::lease_expired())?;
-    let scope = who.scope(Asked::on(Action::ExternalManage, Some(name)))?;
     let ids: Vec<Uuid> = rows.iter().map(|it| it.row.id).collect();
     if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
         return Err(Error::Refused { field: "resources", rule: "must name each row once" });
     }
-    rows.iter().try_for_each(|it| known(reading.snapshot.facts(), &it.row))?;
     let tenant = who.tenant();
-    let before = app.store.read(&scope, async |tx| Ok(external_rows::by_ids(tx, tenant, name, &ids).await?)).await?;
+    let (before, _) = there(app, who, Asked::on(Action::ExternalManage, Some(name)), &ids).await?;
+    let reading = who.leases.read(tenant).map_err(|_| grants::lease_expired())?;
+    for (index, it) in rows.iter().enumerate() {
+        known(reading.snapshot.facts(), &it.row, &at(index))?;
+    }
     let permit = changing(who, &before, rows.iter().map(|it| it.row.clone()))?;
+    let token = app.token(tenant, permit.revision())?;
     app.store
         .write(&permit, async |tx| {
             let registered = held(tx, who, name).await?;
             let now = store::now(tx).await?;
             let there = unchanged(tx, who, name, (&ids, &before)).await?;
             let mut kept = Vec::with_capacity(rows.len());
-            for new in rows {
-                refuse_others(&registered.facts, &new.row)?;
+            for (index, new) in rows.into_iter().enumerate() {
+                refuse_others(&registered.facts, &new.row, &at(index))?;
                 kept.push(next(there.get(&new.row.id), new, (permit.revision(), now))?);
             }
-            let differ = |it: &&KeptRow| there.get(&it.row.id) != Some(*it);
-            let written: Vec<KeptRow> = kept.iter().filter(differ).cloned().collect();
+            if kept.iter().all(|it| it.version != NO_VERSION) {
+                return Ok(Put { rows: kept, token });
+            }
+            let version = external_types::next_row_version(tx, tenant, name).await?;
+            let mut written = Vec::new();
+            for it in kept.iter_mut().filter(|it| it.version == NO_VERSION) {
+                it.version = version;
+                written.push(it.clone());
+            }
             external_rows::put(tx, tenant, name, &written).await?;
-            Ok(kept)
+            let written: Vec<Uuid> = written.iter().map(|it| it.row.id).collect();
+            note(app, tx, (who, &permit), (PUT, name), &written).await?;
+            Ok(Put { rows: kept, token })
         })
         .await
 }
 
-/// Removes rows, all of them or none; answers how many were there.
+/// Removes rows, all of them or none; answers how many were there. One that the caller may not remove is not there.
 pub async fn delete(app: &App, who: &Principal, name: &Name, ids: &[Uuid]) -> Result<usize, Error> {
-    let scope = who.scope(Asked::on(Action::ExternalManage, Some(name)))?;
     let tenant = who.tenant();
-    let before = app.store.read(&scope, async |tx| Ok(external_rows::by_ids(tx, tenant, name, ids).await?)).await?;
+    let (mut before, scope) = there(app, who, Asked::on(Action::ExternalManage, Some(name)), ids).await?;
+    before.retain(|it| scope.levels(&it.row).is_some());
     if before.is_empty() {
         return Ok(0);
     }
+    let gone: Vec<Uuid> = before.iter().map(|it| it.row.id).collect();
     let permit = changing(who, &before, std::iter::empty())?;
     app.store
         .write(&permit, async |tx| {
             held(tx, who, name).await?;
-            let there = unchanged(tx, who, name, (ids, &before)).await?;
-            let gone: Vec<Uuid> = there.into_keys().collect();
+            unchanged(tx, who, name, (&gone, &before)).await?;
             external_rows::remove(tx, tenant, name, &gone).await?;
+            note(app, tx, (who, &permit), (DELETE, name), &gone).await?;
             Ok(gone.len())
         })
         .await
@@ -82,9 +105,8 @@ pub async fn delete(app: &App, who: &Principal, name: &Name, ids: &[Uuid]) -> Re
 
 /// A row that the caller may view, and how much of it.
 pub async fn get(app: &App, who: &Principal, name: &Name, id: Uuid) -> Result<(KeptRow, Levels), Error> {
-    let scope = who.scope(Asked::on(Action::ExternalView, Some(name)))?;
-    let find = async |tx: &_| Ok::<_, Error>(external_rows::by_ids(tx, who.tenant(), name, &[id]).await?);
-    let found = app.store.read(&scope, find).await?.pop().ok_or(Error::NoSuchExternalResource)?;
+    let (mut found, scope) = there(app, who, Asked::on(Action::ExternalView, Some(name)), &[id]).await?;
+    let found = found.pop().ok_or(Error::NoSuchExternalResource)?;
     let levels = scope.levels(&found.row).ok_or(Error::NoSuchExternalResource)?;
     Ok((found, levels))
 }
@@ -92,16 +114,50 @@ pub async fn get(app: &App, who: &Principal, name: &Name, id: Uuid) -> Result<(K
 /// A page of rows to which a subject may do something.
 pub async fn list(app: &App, who: &Principal, wanted: &searches::Rows) -> Result<searches::Found, Error> {
     let asker = Asker::Subject(Box::new(who.clone()));
-    if wanted.subject.is_some_and(|subject| subject != who.subject()) {
-        return searches::kept_rows(app, &asker, wanted).await;
-    }
-    let reading = who.leases.read(who.tenant()).map_err(|_| grants::lease_expired())?;
-    let named = reading.snapshot.facts().action_named(&wanted.action, wanted.external.as_ref());
-    let (action, external) = named.ok_or(Error::UnknownAction)?;
-    let scope = who.scope(Asked::on(action, external.as_ref()))?;
     let found = searches::kept_rows(app, &asker, wanted).await?;
-    scope.confirm().map_err(Failure::from)?;
+    if wanted.subject.is_none_or(|subject| subject == who.subject()) {
+        // Whom no right leads to any row is told so.
+        let reading = who.leases.read(who.tenant()).map_err(|_| grants::lease_expired())?;
+        let named = reading.snapshot.facts().action_named(&wanted.action, wanted.external.as_ref());
+        let (action, external) = named.ok_or(Error::UnknownAction)?;
+        who.scope(Asked::on(action, external.as_ref()))?;
+    }
     Ok(found)
+}
+
+/// The rows that there are of some ids, and the caller's scope on a state that is new enough to decide about them.
+async fn there(app: &App, who: &Principal, asked: Asked<'_>, ids: &[Uuid]) -> Result<(Vec<KeptRow>, Scope), Error> {
+    let (scope, tenant) = (who.scope(asked)?, who.tenant());
+    let Some(name) = asked.external else { return Ok((Vec::new(), scope)) };
+    let found = app.store.read(&scope, async |tx| Ok(external_rows::by_ids(tx, tenant, name, ids).await?)).await?;
+    let revisions: Vec<i64> = found.iter().map(|it| it.row.auth_rev).collect();
+    if revisions.iter().all(|revision| *revision <= scope.revision()) {
+        return Ok((found, scope));
+    }
+    asking::reach(app, tenant, &revisions).await?;
+    Ok((found, who.scope(asked)?))
+}
+
+/// What the audit calls it.
+const PUT: &str = "external.put_rows";
+const DELETE: &str = "external.delete_rows";
+
+/// Who put or removed which rows, and by what right.
+async fn note(
+    app: &App,
+    tx: &Tx,
+    (who, permit): (&Principal, &Decided),
+    (act, name): (&str, &Name),
+    ids: &[Uuid],
+) -> Result<(), Error> {
+    let Some(decision) = permit.decision() else { return Ok(()) };
+    let entry = audit::Entry::new(&who.caller, act, name.as_str()).about(ids.iter().copied()).decided(&decision);
+    Ok(audit::record(tx, &app.ids, entry).await?)
+}
+
+/// Where in a request a row is.
+fn at(index: usize) -> String {
+    format!("resources[{index}].attributes")
 }
 
 /// The right to the rows as they are and as they would be.
@@ -112,7 +168,7 @@ fn changing(who: &Principal, before: &[KeptRow], after: impl Iterator<Item = Row
 }
 
 /// The type, held until the transaction ends.
-async fn held(tx: &revisit_bootstrap::database::Tx, who: &Principal, name: &Name) -> Result<Registered, Error> {
+async fn held(tx: &Tx, who: &Principal, name: &Name) -> Result<Registered, Error> {
     let it = external_types::hold(tx, who.tenant(), name).await?.ok_or(Error::NoSuchExternalType)?;
     match it.facts.keeping {
         Keeping::Kept => Ok(it),
@@ -122,7 +178,7 @@ async fn held(tx: &revisit_bootstrap::database::Tx, who: &Principal, name: &Name
 
 /// The rows that are there, if they are those that were decided about.
 async fn unchanged(
-    tx: &revisit_bootstrap::database::Tx,
+    tx: &Tx,
     who: &Principal,
     name: &Name,
     (ids, before): (&[Uuid], &[KeptRow]),
@@ -136,9 +192,8 @@ async fn unchanged(
 
 /// A row as it is kept from now on; the same as before when nothing differs.
 fn next(there: Option<&KeptRow>, new: NewRow, (revision, now): (i64, Timestamp)) -> Result<KeptRow, Error> {
-    let version = there.map_or(0, |it| it.version);
     if !new.etag.is_empty() {
-        check_etag(&new.etag, version)?;
+        check_etag(&new.etag, there.map_or(NO_VERSION, |it| it.version))?;
     }
     if let Some(it) = there {
         let same =
@@ -148,17 +203,22 @@ fn next(there: Option<&KeptRow>, new: NewRow, (revision, now): (i64, Timestamp))
         }
     }
     let row = new.row.with_auth_rev(revision);
-    Ok(KeptRow { row, display_name: new.display_name, version: version + 1, updated_at: now })
+    Ok(KeptRow { row, display_name: new.display_name, version: NO_VERSION, updated_at: now })
 }
 
-/// That owner and department exist: an id that nobody has would never match, and looks like a row that is kept.
-fn known(facts: &Facts, row: &Row) -> Result<(), Error> {
+/// Of a row that is not there, or changes and has not got its next version yet; no row that is kept has it.
+const NO_VERSION: i64 = 0;
+
+/// That owner, department and teams exist: an id that nobody has would never match, and looks like a row that is kept.
+fn known(facts: &Facts, row: &Row, at: &str) -> Result<(), Error> {
     if row.owner.is_some_and(|owner| facts.subject(owner).is_none()) {
-        return Err(Error::Refused { field: "resources.attributes.owner_id", rule: "there is no such user" });
+        return Err(refused(at, "owner_id", "there is no such user"));
     }
     if row.department.is_some_and(|department| facts.department(department).is_none()) {
-        let rule = "there is no such department";
-        return Err(Error::Refused { field: "resources.attributes.department_id", rule });
+        return Err(refused(at, "department_id", "there is no such department"));
+    }
+    if row.teams.iter().any(|team| facts.team(*team).is_none()) {
+        return Err(refused(at, "team_ids", "there is no such team"));
     }
     Ok(())
 }

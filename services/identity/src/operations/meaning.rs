@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use revisit_core::Failure;
 use revisit_permission::{Action, Attribute, ExternalType, Keeping, Name, Row, Snapshot};
 use uuid::Uuid;
 
@@ -15,6 +16,8 @@ pub struct Named {
     pub action: Option<String>,
     /// The row, with what was sent of it. Its tenant is put in where it is decided.
     pub row: Row,
+    /// Where in the request the row was sent: what is wrong with it is told there.
+    pub at: &'static str,
 }
 
 /// What it means.
@@ -26,11 +29,22 @@ pub struct Meant {
     pub there: There,
 }
 
+impl Meant {
+    /// A row of which nothing is known but its type and id. Whoever must not hear that a row is kept hears of it what
+    /// everybody hears of one that is not.
+    pub fn unseen(self) -> Self {
+        let row = Row::new(self.row.tenant, self.row.id).with_external(self.row.external);
+        Self { row, there: There::No, ..self }
+    }
+}
+
 /// Whether there is such a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum There {
-    /// It is kept, or the asker says so.
-    Yes,
+    /// The asker says so, and what it looks like.
+    Said,
+    /// It is kept.
+    Kept,
     /// Identity keeps the rows of its type, and none with this id.
     No,
 }
@@ -60,9 +74,8 @@ impl KeptRows {
             return Ok(Self(rows));
         }
         let tenant = hearing.tenant;
-        // What is read is decided about, and does not leave.
-        app.store
-            .read(&app.workers.ask, async |tx| {
+        hearing
+            .read(app, async |tx| {
                 for (name, ids) in &wanted {
                     let found = external_rows::by_ids(tx, tenant, name, ids).await?;
                     rows.extend(found.into_iter().map(|it| ((name.clone(), it.row.id), it.row)));
@@ -84,20 +97,17 @@ pub fn mean(snapshot: &Snapshot, question: &Named, kept: &KeptRows) -> Result<Me
     let name = type_of(snapshot, question);
     let row = Row { external: name.clone(), ..sent };
     let registered = name.as_ref().and_then(|name| snapshot.facts().external_type(name));
-    let Some((name, registered)) = name.zip(registered) else { return Ok(Meant { action, row, there: There::Yes }) };
+    let Some((name, registered)) = name.zip(registered) else { return Ok(Meant { action, row, there: There::Said }) };
     if registered.keeping == Keeping::Sent {
-        refuse_others(registered, &row)?;
-        return Ok(Meant { action, row, there: There::Yes });
+        refuse_others(registered, &row, question.at)?;
+        return Ok(Meant { action, row, there: There::Said });
     }
     if let Some((field, _)) = attributes(&row).next() {
-        return Err(Error::Refused {
-            field,
-            rule: "identity keeps the rows of this type: name the row by its id alone",
-        });
+        return Err(refused(question.at, field, "identity keeps the rows of this type: name the row by its id alone"));
     }
     match kept.0.get(&(name, row.id)) {
-        Some(kept) => Ok(Meant { action, row: kept.clone(), there: There::Yes }),
-        None => Ok(Meant { action, row, there: There::No }),
+        Some(kept) => Ok(Meant { action, row: kept.clone(), there: There::Kept }),
+        None => Ok(Meant { action, row, there: There::No }.unseen()),
     }
 }
 
@@ -105,7 +115,7 @@ pub fn mean(snapshot: &Snapshot, question: &Named, kept: &KeptRows) -> Result<Me
 pub fn mean_then(snapshot: &Snapshot, question: &Named) -> Meant {
     let external = type_of(snapshot, question);
     let row = Row { tenant: snapshot.tenant, external, ..question.row.clone() };
-    Meant { action: action_of(snapshot, question), row, there: There::Yes }
+    Meant { action: action_of(snapshot, question), row, there: There::Said }
 }
 
 fn action_of(snapshot: &Snapshot, question: &Named) -> Option<Action> {
@@ -120,25 +130,30 @@ fn type_of(snapshot: &Snapshot, question: &Named) -> Option<Name> {
     sent.clone().or_else(named)
 }
 
-/// Refuses attributes that rows of a type do not have.
-pub fn refuse_others(registered: &ExternalType, row: &Row) -> Result<(), Error> {
+/// Refuses attributes that rows of a type do not have; `at` is where in the request the row was sent.
+pub fn refuse_others(registered: &ExternalType, row: &Row, at: &str) -> Result<(), Error> {
     match attributes(row).find(|(_, attribute)| !registered.has(*attribute)) {
-        Some((field, _)) => Err(Error::Refused { field, rule: "rows of this type have no such attribute" }),
+        Some((field, _)) => Err(refused(at, field, "rows of this type have no such attribute")),
         None => Ok(()),
     }
+}
+
+/// A violation in a row that was sent.
+pub fn refused(at: &str, field: &str, rule: &str) -> Error {
+    Failure::invalid_field(format!("{at}.{field}"), rule).into()
 }
 
 /// The attributes that a row has, each with where it was sent.
 fn attributes(row: &Row) -> impl Iterator<Item = (&'static str, Attribute)> {
     [
-        (row.owner.is_some(), "row.owner_id", Attribute::Owner),
-        (row.department.is_some(), "row.department_id", Attribute::Department),
-        (!row.teams.is_empty(), "row.team_ids", Attribute::Teams),
-        (row.stage.is_some(), "row.stage", Attribute::Stage),
-        (row.grade.is_some(), "row.grade", Attribute::Grade),
-        (row.flags.vip, "row.vip", Attribute::Flags),
-        (row.flags.pooled, "row.pooled", Attribute::Flags),
-        (!row.task_holders.is_empty(), "row.task_holders", Attribute::TaskHolders),
+        (row.owner.is_some(), "owner_id", Attribute::Owner),
+        (row.department.is_some(), "department_id", Attribute::Department),
+        (!row.teams.is_empty(), "team_ids", Attribute::Teams),
+        (row.stage.is_some(), "stage", Attribute::Stage),
+        (row.grade.is_some(), "grade", Attribute::Grade),
+        (row.flags.vip, "vip", Attribute::Flags),
+        (row.flags.pooled, "pooled", Attribute::Flags),
+        (!row.task_holders.is_empty(), "task_holders", Attribute::TaskHolders),
     ]
     .into_iter()
     .filter(|(has, ..)| *has)

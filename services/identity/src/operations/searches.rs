@@ -1,16 +1,16 @@
 //! What a subject may do to a row, and to which of the rows that identity itself keeps.
 
-use std::sync::Arc;
-
+use revisit_bootstrap::database::Tx;
 use revisit_core::{
-    Id,
+    Id, Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Action, Asked, Keeping, Levels, Name, Permit, Resource, Row, Snapshot};
+use revisit_permission::{Action, Asked, Keeping, Levels, Name, Predicate, Reading, Resource, Row, Snapshot};
 use uuid::Uuid;
 
 use super::{
-    asking::{Asker, Explains, Hearing},
+    asking::{Asker, Hearing},
+    grants,
     meaning::{KeptRows, Named, There, mean},
 };
 use crate::{
@@ -28,12 +28,13 @@ pub async fn actions(
     app: &App,
     asker: &Asker,
     subject: SubjectId,
-    (resource, row): (Option<Resource>, Row),
+    (resource, named): (Option<Resource>, Named),
 ) -> Result<Vec<String>, Error> {
-    let mut hearing = Hearing::open(app, asker, None, &[row.auth_rev]).await?;
-    let subject = hearing.subject(Some(subject))?;
-    let named = Named { action: None, row };
+    let mut hearing = Hearing::open(app, asker, None, &[named.row.auth_rev]).await?;
+    hearing.subject(Some(subject))?;
     let kept = KeptRows::read(app, &mut hearing, std::iter::once(&named)).await?;
+    // While it was read, the asker's right may have gone.
+    let subject = hearing.subject(Some(subject))?;
     let (snapshot, now) = (&hearing.reading.snapshot, hearing.reading.now);
     let meant = mean(snapshot, &named, &kept)?;
     if meant.there == There::No {
@@ -83,7 +84,7 @@ pub async fn own_rows(app: &App, asker: &Asker, wanted: &Rows) -> Result<(Vec<Uu
     }
     let more = found.len() > size;
     found.truncate(size);
-    confirm(&hearing)?;
+    hearing.subject(wanted.subject)?;
     let next = found.last().copied().filter(|_| more);
     Ok((found, next))
 }
@@ -95,43 +96,77 @@ pub struct Found {
     pub next: Option<Uuid>,
 }
 
-/// One page of rows of a registered type, in the order of their ids: what the predicate gives as SQL, each decided once more.
+/// Times that a page is read: again when rows or rights turn out to be newer than what it was read by.
+const READS_MAX: usize = 3;
+
+/// One page of rows of a registered type, in the order of their ids: what the predicate gives as SQL, each decided once
+/// more. None is missing that a check would allow by then.
 pub async fn kept_rows(app: &App, asker: &Asker, wanted: &Rows) -> Result<Found, Error> {
     let mut hearing = Hearing::open(app, asker, None, &[]).await?;
-    let subject = hearing.subject(wanted.subject)?;
-    let (snapshot, now) = (Arc::clone(&hearing.reading.snapshot), hearing.reading.now);
+    for _ in 0..READS_MAX {
+        let subject = hearing.subject(wanted.subject)?;
+        let (action, external) = of_kept(&hearing.reading.snapshot, wanted)?;
+        let asked = Asked::on(action, Some(&external));
+        let Reading { snapshot, now: then, .. } = hearing.reading.clone();
+        let predicate = snapshot.predicate(subject, asked);
+        let tenant = hearing.tenant;
+        let (page, newer) = match hearing.own(subject, asked) {
+            Some(scope) => {
+                app.store
+                    .read(&scope, async |tx| read(tx, (tenant, &external), (&predicate, then), wanted).await)
+                    .await?
+            }
+            None => {
+                hearing.read(app, async |tx| read(tx, (tenant, &external), (&predicate, then), wanted).await).await?
+            }
+        };
+        hearing.reach(app, &newer).await?;
+        hearing.settle(app)?;
+        let Reading { snapshot, now, .. } = &hearing.reading;
+        let newest = snapshot.predicate(subject, asked);
+        let is_missed = newer.iter().any(|revision| *revision <= newest.revision());
+        if !is_missed && predicate.stands((&newest, *now), then) {
+            hearing.subject(wanted.subject)?;
+            return Ok(found(page, wanted, |row| newest.check(row, *now)));
+        }
+    }
+    Err(grants::lease_expired().into())
+}
+
+/// The rows of a predicate, one more than the page holds, and the revisions under which rows of the type were written that
+/// it does not know.
+async fn read(
+    tx: &Tx,
+    (tenant, external): (TenantId, &Name),
+    (predicate, now): (&Predicate, Timestamp),
+    wanted: &Rows,
+) -> Result<(Vec<KeptRow>, Vec<i64>), Error> {
+    let page = external_rows::page(tx, predicate, now, wanted.after, u64::from(wanted.size) + 1).await?;
+    // Afterwards: a row of a newer revision that is put meanwhile is seen here at the latest.
+    let newer = external_rows::newer(tx, tenant, external, predicate.revision()).await?;
+    Ok((page, newer))
+}
+
+/// The action and the registered type that are meant, if identity keeps its rows.
+fn of_kept(snapshot: &Snapshot, wanted: &Rows) -> Result<(Action, Name), Error> {
     let named = snapshot.facts().action_named(&wanted.action, wanted.external.as_ref());
     let (action, external) = named.ok_or(Error::UnknownAction)?;
     let registered = external.as_ref().and_then(|name| snapshot.facts().external_type(name));
-    if registered.ok_or(Error::NoSuchExternalType)?.keeping == Keeping::Sent {
-        return Err(Error::Refused { field: "external_type", rule: "identity keeps no rows of this type" });
+    let registered = registered.ok_or(Error::NoSuchExternalType)?;
+    match registered.keeping {
+        Keeping::Kept => Ok((action, registered.name.clone())),
+        Keeping::Sent => Err(Error::Refused { field: "external_type", rule: "identity keeps no rows of this type" }),
     }
-    let predicate = snapshot.predicate(subject, Asked::on(action, external.as_ref()));
-    let limit = u64::from(wanted.size) + 1;
-    // What is read is in the predicate of somebody whom the asker may ask about.
-    let page = app.store.read(&app.workers.ask, async |tx| {
-        Ok::<_, Error>(external_rows::page(tx, &predicate, now, wanted.after, limit).await?)
-    });
-    let mut page = page.await?;
+}
+
+/// A page with what there is of each row, from one row more than the page holds.
+fn found(mut page: Vec<KeptRow>, wanted: &Rows, check: impl Fn(&Row) -> Option<Levels>) -> Found {
     let size = usize::try_from(wanted.size).unwrap_or(usize::MAX);
     let more = page.len() > size;
     page.truncate(size);
     let next = page.last().filter(|_| more).map(|it| it.row.id);
-    hearing.settle(app)?;
-    let (snapshot, now) = (&hearing.reading.snapshot, hearing.reading.now);
-    let predicate = snapshot.predicate(subject, Asked::on(action, external.as_ref()));
-    let decided = |it: KeptRow| predicate.check(&it.row, now).map(|levels| (it, levels));
-    let rows = page.into_iter().filter_map(decided).collect();
-    confirm(&hearing)?;
-    Ok(Found { rows, next })
-}
-
-/// That the asker may still ask about others when the answer leaves.
-fn confirm(hearing: &Hearing<'_>) -> Result<(), Error> {
-    if let Ok(Explains::Within(scope)) = hearing.explains() {
-        scope.confirm().map_err(revisit_core::Failure::from)?;
-    }
-    Ok(())
+    let rows = page.into_iter().filter_map(|it| check(&it.row).map(|levels| (it, levels))).collect();
+    Found { rows, next }
 }
 
 /// Every row of a type of ours, as policy sees it.

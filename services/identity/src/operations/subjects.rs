@@ -6,7 +6,7 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Action, Asked, Levels, Permit, Row, Snapshot, SubjectKind, Witness};
+use revisit_permission::{Action, Asked, Levels, Permit, Reading, Row, Snapshot, SubjectKind, Witness};
 
 use super::{
     asking::{Asker, Explains, Hearing},
@@ -54,21 +54,25 @@ pub async fn list(app: &App, asker: &Asker, question: &WhoMay) -> Result<Ables, 
     if matches!(explains, Explains::Nobody) {
         return Err(Error::NoSuchTenant);
     }
-    let kept = KeptRows::read(app, &mut hearing, std::iter::once(&question.what)).await?;
-    let meant = match question.at {
-        None => mean(&hearing.reading.snapshot, &question.what, &kept)?,
-        Some(_) => mean_then(&hearing.reading.snapshot, &question.what),
+    let (snapshot, at, meant) = match question.at {
+        None => {
+            let kept = KeptRows::read(app, &mut hearing, std::iter::once(&question.what)).await?;
+            let Reading { snapshot, now, .. } = &hearing.reading;
+            (Arc::clone(snapshot), *now, mean(snapshot, &question.what, &kept)?)
+        }
+        Some(at) => {
+            let then = history::state_at(app, hearing.tenant, at, hearing.reading.now).await?;
+            // Its action is what the name stood for then.
+            let meant = mean_then(&then, &question.what);
+            (then, at, meant)
+        }
     };
     let action = meant.action.ok_or(Error::UnknownAction)?;
-    let (snapshot, at) = match question.at {
-        None => (Arc::clone(&hearing.reading.snapshot), hearing.reading.now),
-        Some(at) => (history::state_at(app, hearing.tenant, at, hearing.reading.now).await?, at),
-    };
     let row = &meant.row;
     let size = usize::try_from(question.size).unwrap_or(usize::MAX);
     let mut found: Vec<Able> = Vec::new();
     // To a row that is not there nobody may do anything.
-    let subjects = if meant.there == There::Yes { snapshot.subjects() } else { Vec::new() };
+    let subjects = if meant.there != There::No { snapshot.subjects() } else { Vec::new() };
     let from = question.after.map_or(0, |after| subjects.partition_point(|subject| *subject <= after));
     for slice in subjects[from..].chunks(SLICE) {
         let is_kind = |subject: &SubjectId| {

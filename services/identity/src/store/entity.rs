@@ -176,7 +176,8 @@ entity!(
 );
 
 entity!(
-    /// Registered types of rows of other systems; `body` is JSON of the permission crate's type.
+    /// Registered types of rows of other systems; `body` is JSON of the permission crate's type, `row_version` the last
+    /// version that a kept row of it was given.
     external_type, "external_type", {
         #[sea_orm(primary_key, auto_increment = false)]
         tenant_id: Uuid,
@@ -185,6 +186,7 @@ entity!(
         display_name: String,
         body: String,
         version: i64,
+        row_version: i64,
         created_at: i64,
     }
 );

@@ -81,6 +81,24 @@ pub async fn by_ids(tx: &Tx, tenant: TenantId, external: &Name, ids: &[Uuid]) ->
     with_teams(tx, rows).await
 }
 
+/// Revisions of which [`newer`] tells; those that were issued come before one that never was.
+const NEWER_MAX: u64 = 100;
+
+/// The revisions after one under which rows of a type were written, the oldest first.
+pub async fn newer(tx: &Tx, tenant: TenantId, external: &Name, revision: i64) -> Result<Vec<i64>, Failure> {
+    let find = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::ExternalType.eq(external.as_str()))
+        .filter(Column::AuthRev.gt(revision))
+        .order_by_asc(Column::AuthRev)
+        .limit(NEWER_MAX)
+        .select_only()
+        .column(Column::AuthRev)
+        .distinct()
+        .into_tuple::<i64>();
+    find.all(&**tx).await.map_err(fault)
+}
+
 /// Whether any row of a type is kept.
 pub async fn any(tx: &Tx, tenant: TenantId, external: &Name) -> Result<bool, Failure> {
     let find =

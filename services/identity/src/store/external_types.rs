@@ -3,7 +3,10 @@
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{Failure, Timestamp, id::TenantId};
 use revisit_permission::Name;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, LockType},
+};
 
 use super::{
     entity::external_type::{Column, Entity, Model},
@@ -22,6 +25,7 @@ pub async fn add(tx: &Tx, tenant: TenantId, it: &Registered, now: Timestamp) -> 
         display_name: it.display_name.clone(),
         body: to_json(&it.facts)?,
         version: it.version,
+        row_version: 0,
         created_at: micros(now),
     };
     insert(tx, row).await
@@ -56,6 +60,19 @@ pub async fn hold(tx: &Tx, tenant: TenantId, name: &Name) -> Result<Option<Regis
         find = find.lock(LockType::Update);
     }
     find.one(&**tx).await.map_err(fault)?.map(registered).transpose()
+}
+
+/// A version that no row of the type has had, nor one that is gone; the caller holds the type.
+pub async fn next_row_version(tx: &Tx, tenant: TenantId, name: &Name) -> Result<i64, Failure> {
+    let key = (tenant.uuid(), name.to_string());
+    let update = Entity::update_many()
+        .col_expr(Column::RowVersion, Expr::col(Column::RowVersion).add(1))
+        .filter(Column::TenantId.eq(key.0))
+        .filter(Column::Name.eq(key.1.as_str()));
+    update.exec(&**tx).await.map_err(fault)?;
+    let find = Entity::find_by_id(key).select_only().column(Column::RowVersion).into_tuple::<i64>();
+    let version = find.one(&**tx).await.map_err(fault)?;
+    version.ok_or_else(|| Failure::internal("a registered type that is held is gone"))
 }
 
 /// Types after a name, in the order of their names.

@@ -264,6 +264,7 @@ async fn create_external(manager: &SchemaManager<'_>, c: &Columns) -> Result<(),
         c.text("display_name"),
         c.text("body"),
         c.number("version"),
+        c.number("row_version"),
         c.number("created_at"),
     ];
     table(manager, "external_type", columns, &["tenant_id", "name"]).await?;
@@ -283,8 +284,9 @@ async fn create_external(manager: &SchemaManager<'_>, c: &Columns) -> Result<(),
         c.number("updated_at"),
     ];
     table(manager, "external_row", columns, &["tenant_id", "external_type", "row_id"]).await?;
-    index(manager, "external_row", &["tenant_id", "external_type", "owner_id", "row_id"], false).await?;
+    index(manager, "external_row", &["tenant_id", "owner_id", "external_type", "row_id"], false).await?;
     index(manager, "external_row", &["tenant_id", "external_type", "department_id", "row_id"], false).await?;
+    index(manager, "external_row", &["tenant_id", "external_type", "auth_rev"], false).await?;
     let columns = vec![c.uuid("tenant_id"), c.text("external_type"), c.uuid("row_id"), c.uuid("team_id")];
     let key = ["tenant_id", "external_type", "row_id", "team_id"];
     table(manager, "external_row_team", columns, &key).await?;

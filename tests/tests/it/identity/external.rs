@@ -10,9 +10,13 @@ use super::{
 };
 
 mod attackers;
-mod kept;
+mod fresh;
+pub mod kept;
+mod places;
 mod previews;
+mod unseen;
 mod waits;
+mod walls;
 
 /// A type of contracts that another system keeps.
 pub fn contracts(keeping: pb::ExternalKeeping) -> pb::ExternalType {

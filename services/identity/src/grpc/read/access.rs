@@ -34,7 +34,7 @@ pub fn question(message: pb::CheckRequest) -> Result<Question, Failure> {
     let it = input.required("row", message.row).unwrap_or_default();
     let row = row(&mut input, "row", tenant, it);
     input.finish()?;
-    Ok(Question { tenant, subject, what: Named { action: Some(message.action), row } })
+    Ok(Question { tenant, subject, what: Named { action: Some(message.action), row, at: "row" } })
 }
 
 /// Characters of a stage, a grade or the name of a type.
@@ -43,7 +43,8 @@ const ATTRIBUTE_MAX: usize = 100;
 /// A row that the caller describes, at `field` of the request.
 pub fn row(input: &mut Input, field: &str, tenant: Option<TenantId>, it: pb::RowAttributes) -> Row {
     let at = |name: &str| format!("{field}.{name}");
-    let id: Id<kind::Customer> = input.id(&at("row_id"), &it.row_id);
+    // Of whatever type the row is.
+    let id: Id<()> = input.id(&at("row_id"), &it.row_id);
     let holders: Vec<TaskHolder> = if it.task_holders.len() > HOLDERS_MAX {
         input.refuse(at("task_holders"), "must have at most 100 entries");
         Vec::new()
@@ -145,7 +146,7 @@ pub fn who_may(message: pb::ListSubjectsWithAccessRequest) -> Result<(WhoMay, Pa
     let it = input.required("row", message.row).unwrap_or_default();
     let row = row(&mut input, "row", tenant, it);
     input.finish()?;
-    let what = Named { action: Some(message.action), row };
+    let what = Named { action: Some(message.action), row, at: "row" };
     Ok((WhoMay { tenant, what, kind: None, at, after: paged.after, size: paged.page.size }, paged))
 }
 

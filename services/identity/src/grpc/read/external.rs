@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use revisit_bootstrap::idempotency::Repeatable;
-use revisit_core::{Failure, Input};
+use revisit_core::{
+    Failure, Input,
+    id::{ExternalRowId, kind},
+};
 use revisit_permission::{Action, Attribute, ExternalType, Keeping, Layer, Name, Resource};
 use revisit_proto::identity::v1 as pb;
 
@@ -154,12 +157,21 @@ fn row(input: &mut Input, field: &str, external: &Name, it: pb::ExternalResource
     NewRow { row, display_name: input.text(&at("display_name"), &it.display_name, 0..=ROW_NAME_MAX), etag: it.etag }
 }
 
+/// The type, and the id of one of its rows.
+pub fn named_row(message: &pb::GetExternalResourceRequest) -> Result<(Name, ExternalRowId), Failure> {
+    let mut input = Input::default();
+    let external = name(&mut input, "external_type", &message.external_type);
+    let id = input.id("row_id", &message.row_id);
+    input.finish()?;
+    Ok((external, id))
+}
+
 /// The type, and ids of its rows.
 pub fn delete_rows(message: &pb::BatchDeleteExternalResourcesRequest) -> Result<(Name, Vec<uuid::Uuid>), Failure> {
     let mut input = Input::default();
     let external = name(&mut input, "external_type", &message.external_type);
     input.require(!message.row_ids.is_empty(), "row_ids", "is required");
-    let ids = input.ids::<revisit_core::id::kind::Customer>("row_ids", &message.row_ids, ROWS_MAX);
+    let ids = input.ids::<kind::ExternalRow>("row_ids", &message.row_ids, ROWS_MAX);
     input.finish()?;
     let mut ids: Vec<_> = ids.into_iter().map(|id| id.uuid()).collect();
     ids.sort_unstable();

@@ -93,3 +93,37 @@ async fn registered_types_take_part_in_evaluations_and_in_every_search() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_evaluation_of_oneself_does_not_tell_which_rows_are_kept_nor_what_is_wrong_with_them() {
+    on_each("", async |listener| {
+        let (world, admin) = (&listener.world, &listener.world.admin);
+        register(admin, contracts(pb::ExternalKeeping::Kept)).await.expect("it is registered");
+        let drafts = over(&["external.view"], pb::ExtentKind::Own, &[]);
+        let drafts = pb::GrantTemplate { stages: vec!["draft".to_owned()], ..drafts };
+        granted(admin, &listener.mei, drafts).await.expect("it is granted");
+        let mut signed = super::super::external::kept::row(1, &listener.mei, &listener.store);
+        signed.attributes.as_mut().expect("it has some").stage = "signed".to_owned();
+        let keeper = super::super::external::kept::keeper(world).await;
+        super::super::external::kept::put(&keeper, "contract", vec![signed]).await.expect("it is kept");
+        let mei = world.log_in("mei").await.tokens.access_token;
+        let ask = async |token: &str, properties: Value| {
+            let of = |number: u128| {
+                json!({ "resource": { "type": "contract", "id": uuid::Uuid::from_u128(number).to_string(),
+                    "properties": properties } })
+            };
+            let body = json!({ "subject": listener.user(), "action": { "name": "contract.read" },
+                "evaluations": [of(1), of(2)] });
+            let answer = listener.post_as(token, "/access/v1/evaluations", &body.to_string()).await;
+            (answer.body["evaluations"][0].clone(), answer.body["evaluations"][1].clone())
+        };
+        let (kept, missing) = ask(&mei, json!({})).await;
+        assert_eq!((&kept, &kept["context"]["reason"]), (&missing, &json!("extent")));
+        let (told, _) = ask(&admin.tokens.access_token, json!({})).await;
+        assert_eq!(told["context"]["reason"], json!("stage"), "who may explain her hears why");
+        let (wrong, _) = ask(&mei, json!({ "stage": "draft" })).await;
+        let message = wrong["context"]["error"]["message"].as_str().expect("it says what is wrong");
+        assert!(message.contains("resource.properties.stage"), "{message}");
+    })
+    .await;
+}
