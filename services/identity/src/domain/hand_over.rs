@@ -6,6 +6,7 @@ use revisit_core::{
     Timestamp,
     id::{DepartmentId, GrantId, JobId, PositionId, SubjectId},
 };
+use revisit_permission::Name;
 use serde::{Deserialize, Serialize};
 
 /// The server's cap on write deadlines: a row written under the former rights is committed by then, so a pass that
@@ -31,6 +32,16 @@ pub enum Kind {
     Transfer { from: DepartmentId, to: DepartmentId, positions: Vec<PositionId> },
 }
 
+impl Kind {
+    /// The department that the user is transferred out of, if it is a transfer.
+    pub const fn department_left(&self) -> Option<DepartmentId> {
+        match self {
+            Self::Leave => None,
+            Self::Transfer { from, .. } => Some(*from),
+        }
+    }
+}
+
 /// What was ordered, and what died with the order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {
@@ -40,6 +51,8 @@ pub struct Plan {
     pub reason: String,
     pub revoked_grants: Vec<GrantId>,
     pub revoked_sessions: i32,
+    /// Rows of other systems that stay the user's until those systems put them anew: how many of which registered type.
+    pub external_rows: Vec<(Name, i64)>,
 }
 
 /// Which part of the work.
@@ -134,14 +147,6 @@ pub struct HandOver {
 }
 
 impl HandOver {
-    /// The department that the user is transferred out of, if it is a transfer.
-    pub const fn department_left(&self) -> Option<DepartmentId> {
-        match self.plan.kind {
-            Kind::Leave => None,
-            Kind::Transfer { from, .. } => Some(from),
-        }
-    }
-
     /// The revocation is effective. A repeat changes nothing.
     pub fn effective(&mut self, now: Timestamp) -> bool {
         let first = self.state == State::Revoked;
@@ -197,6 +202,7 @@ mod tests {
                 reason: String::new(),
                 revoked_grants: Vec::new(),
                 revoked_sessions: 0,
+                external_rows: Vec::new(),
             },
             parts: Parts::default(),
             revision: 9,

@@ -8,6 +8,7 @@ use revisit_core::{
     Failure, Input,
     id::{JobId, TenantId},
 };
+use revisit_permission::Name;
 use revisit_proto::identity::v1::{self as pb, hand_overs_server::HandOvers};
 use tonic::{Request, async_trait};
 
@@ -104,6 +105,10 @@ fn progress(part: pb::HandOverPart, it: &Progress) -> pb::HandOverProgress {
     }
 }
 
+fn owned((external_type, count): (Name, i64)) -> pb::OwnedExternalRows {
+    pb::OwnedExternalRows { external_type: String::from(external_type), count }
+}
+
 fn show_plan(plan: Plan, parts: &Parts) -> pb::HandOver {
     let (kind, to) = match &plan.kind {
         Kind::Leave => (pb::HandOverKind::Leave, String::new()),
@@ -120,6 +125,7 @@ fn show_plan(plan: Plan, parts: &Parts) -> pb::HandOver {
         ],
         revoked_grant_ids: show::ids(&plan.revoked_grants),
         revoked_session_count: plan.revoked_sessions,
+        external_rows: plan.external_rows.into_iter().map(owned).collect(),
         ordered_by_id: plan.ordered_by.to_string(),
         reason: plan.reason,
         ..pb::HandOver::default()

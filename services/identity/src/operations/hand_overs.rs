@@ -31,7 +31,7 @@ use crate::{
     store::{
         self,
         accounts::{self, Kept},
-        hand_overs, organisation,
+        external_rows, hand_overs, organisation,
         seen::{BATCH, Filling, Seen},
         sessions as session_rows,
     },
@@ -97,8 +97,9 @@ pub async fn start<M: Message + Default>(
             users::may_hold(book, who, &kept.account)?;
         }
         let revoked_sessions = i32::try_from(ended).unwrap_or(i32::MAX);
+        let external_rows = external_rows::owned(tx, tenant, order.user, kind.department_left()).await?;
         let (successor, ordered_by, reason) = (order.successor, who.subject(), order.reason);
-        let plan = Plan { kind, successor, ordered_by, reason, revoked_grants, revoked_sessions };
+        let plan = Plan { kind, successor, ordered_by, reason, revoked_grants, revoked_sessions, external_rows };
         let hand_over = planted(app, book, order.user, plan);
         hand_overs::add(tx, tenant, &hand_over).await?;
         Ok(hand_over)
@@ -183,7 +184,8 @@ pub async fn leave(
     let ended = sessions::end_all(tx, book, account.id, None).await?;
     let revoked_sessions = i32::try_from(ended).unwrap_or(i32::MAX);
     let (kind, successor) = (Kind::Leave, Successor::DepartmentHead);
-    let plan = Plan { kind, successor, ordered_by, reason, revoked_grants, revoked_sessions };
+    let external_rows = external_rows::owned(tx, book.tenant.id, account.id, None).await?;
+    let plan = Plan { kind, successor, ordered_by, reason, revoked_grants, revoked_sessions, external_rows };
     Ok(hand_overs::add(tx, book.tenant.id, &planted(app, book, account.id, plan)).await?)
 }
 
@@ -235,8 +237,10 @@ pub async fn preview(app: &App, who: &Principal, order: Order) -> Result<Preview
             check((company.administrator, &facts), &order, &kept.account)?;
             refuse_taking(&Snapshot::compile(&facts, revision), who, (&order, &kept.account), now)?;
             let live = session_rows::live(tx, tenant, order.user, now, sessions::SESSIONS_MAX).await?;
+            let kind = kind(&order, &kept.account);
             Ok(Plan {
-                kind: kind(&order, &kept.account),
+                external_rows: external_rows::owned(tx, tenant, order.user, kind.department_left()).await?,
+                kind,
                 successor: order.successor,
                 ordered_by: who.subject(),
                 reason: order.reason,
@@ -245,10 +249,7 @@ pub async fn preview(app: &App, who: &Principal, order: Order) -> Result<Preview
             })
         })
         .await?;
-    let from = match &plan.kind {
-        Kind::Leave => None,
-        Kind::Transfer { from, .. } => Some(*from),
-    };
+    let from = plan.kind.department_left();
     let request = pb::PreviewHandOverRequest {
         tenant_id: tenant.to_string(),
         user_id: user.to_string(),
@@ -301,7 +302,7 @@ fn started(app: &App, tenant: TenantId, it: &HandOver) -> Result<Draft, Error> {
         ordered_by_id: it.plan.ordered_by.to_string(),
         revision_token: app.token(tenant, it.revision)?,
         effective_time_micros: it.effective_at.map_or(0, Timestamp::micros),
-        from_department_id: it.department_left().map(|from| from.to_string()).unwrap_or_default(),
+        from_department_id: it.plan.kind.department_left().map(|from| from.to_string()).unwrap_or_default(),
     };
     Ok(Draft::new(tenant, it.id.uuid(), 1, &event).keyed(it.user.uuid()))
 }

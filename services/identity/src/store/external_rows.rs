@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{
     Failure, Id, Timestamp,
-    id::{TeamId, TenantId},
+    id::{DepartmentId, SubjectId, TeamId, TenantId},
 };
 use revisit_permission::{Columns, Flags, Name, Predicate, Row, SideTable, merge_pages};
 use sea_orm::{
@@ -97,6 +97,28 @@ pub async fn newer(tx: &Tx, tenant: TenantId, external: &Name, revision: i64) ->
         .distinct()
         .into_tuple::<i64>();
     find.all(&**tx).await.map_err(fault)
+}
+
+/// How many rows of each type somebody owns, in one department or all.
+pub async fn owned(
+    tx: &Tx,
+    tenant: TenantId,
+    owner: SubjectId,
+    department: Option<DepartmentId>,
+) -> Result<Vec<(Name, i64)>, Failure> {
+    let mut find = Entity::find().filter(Column::TenantId.eq(tenant.uuid())).filter(Column::OwnerId.eq(owner.uuid()));
+    if let Some(department) = department {
+        find = find.filter(Column::DepartmentId.eq(department.uuid()));
+    }
+    let counted = find
+        .select_only()
+        .column(Column::ExternalType)
+        .column_as(Column::RowId.count(), "count")
+        .group_by(Column::ExternalType)
+        .order_by_asc(Column::ExternalType)
+        .into_tuple::<(String, i64)>();
+    let counted = counted.all(&**tx).await.map_err(fault)?;
+    Ok(counted.into_iter().map(|(name, count)| (Name::from(name), count)).collect())
 }
 
 /// Whether any row of a type is kept.

@@ -1,4 +1,4 @@
-//! What is wrong with a kept row is told at its place in the request.
+//! What is wrong with a kept row is told at its place in the request, and whose rows are left behind in the offboarding.
 
 use revisit_proto::identity::v1 as pb;
 use uuid::Uuid;
@@ -39,6 +39,34 @@ async fn what_is_wrong_with_a_row_is_told_where_it_was_sent() {
         assert_eq!(fields(put(&keeper, "ticket", vec![row(6, "", "")]).await), ["external_type"]);
         let many = (0..501).map(|number| row(1_000 + number, "", "")).collect();
         assert_eq!(fields(put(&keeper, "contract", many).await), ["resources"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_offboarding_names_the_kept_rows_that_the_leaver_owns() {
+    on_each(async |world| {
+        let root = world.tenant.root_department_id.clone();
+        let mei = world.user("mei", &root, "Finance").await.user_id;
+        for name in ["contract", "invoice", "ticket"] {
+            register(&world.admin, named(name, contracts(pb::ExternalKeeping::Kept))).await.expect("it is registered");
+        }
+        let keeper = keeper(world).await;
+        let contracts = vec![row(1, &mei, &root), row(2, &mei, ""), row(3, "", &root)];
+        put(&keeper, "contract", contracts).await.expect("they are kept");
+        put(&keeper, "invoice", vec![row(1, &mei, &root)]).await.expect("it is kept");
+        let request = pb::StartHandOverRequest {
+            user_id: mei,
+            kind: pb::HandOverKind::Leave.into(),
+            reason: "leaves".to_owned(),
+            ..pb::StartHandOverRequest::default()
+        };
+        let begun = world.admin.hand_overs().start_hand_over(request).await.expect("it begins").into_inner();
+        let told: Vec<_> = begun.external_rows.iter().map(|it| (it.external_type.as_str(), it.count)).collect();
+        assert_eq!(told, [("contract", 2), ("invoice", 1)]);
+        let request = pb::GetHandOverRequest { hand_over_id: begun.hand_over_id };
+        let later = world.admin.hand_overs().get_hand_over(request).await.expect("it is there").into_inner();
+        assert_eq!(later.external_rows, begun.external_rows, "it is said later, too");
     })
     .await;
 }
