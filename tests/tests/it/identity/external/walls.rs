@@ -2,7 +2,7 @@
 
 use revisit_bootstrap::{Process, Shutdown, Sources};
 use revisit_proto::identity::v1::{self as pb, access_client::AccessClient};
-use revisit_tests::databases::Backend;
+use revisit_tests::{databases::Backend, fake_identity::unknown_id};
 use sea_orm::ConnectionTrait;
 use tonic::Request;
 
@@ -44,7 +44,7 @@ async fn every_answer_about_kept_rows_is_read_within_the_company_that_was_asked_
     granted(&world.admin, &mei, over(&["external.view"], pb::ExtentKind::Own, &[])).await.expect("it is granted");
 
     // Roles belong to the whole server, which other runs use at the same time.
-    let role = format!("revisit_wall_{}", uuid::Uuid::now_v7().simple());
+    let role = format!("revisit_wall_{}", unknown_id::<()>().uuid().simple());
     bind(&world, &role).await;
     let mut layers = layers(&world.database, &world.folder);
     let (_, host) = world.database.url.split_once('@').expect("a server");
