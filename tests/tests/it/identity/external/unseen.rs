@@ -71,13 +71,11 @@ async fn heard(who: &Person, mei: &str, verb: &str, auth_rev: i64) -> [pb::Check
     };
     let request = pb::BatchCheckRequest { checks: vec![asked(KEPT), asked(MISSING)] };
     let results = who.access().batch_check(request).await.expect("answers").into_inner().results;
-    let answers: Vec<_> = results
-        .into_iter()
-        .map(|it| match it.result {
-            Some(pb::batch_check_result::Result::Answer(answer)) => answer,
-            other => panic!("no answer: {other:?}"),
-        })
-        .collect();
+    let answers = results.into_iter().filter_map(|it| match it.result {
+        Some(pb::batch_check_result::Result::Answer(answer)) => Some(answer),
+        Some(pb::batch_check_result::Result::ErrorReason(_)) | None => None,
+    });
+    let answers: Vec<_> = answers.collect();
     answers.try_into().expect("one for each")
 }
 
