@@ -113,6 +113,8 @@ fn filter(input: &mut Input, filter: Option<pb::DeliveryFilter>) -> Filter {
         input.id_optional("filter.recipient_id", &filter.recipient_id);
     let task: Option<Id<revisit_core::id::kind::Task>> = input.id_optional("filter.task_id", &filter.task_id);
     let endpoint: Option<EndpointId> = input.id_optional("filter.endpoint_id", &filter.endpoint_id);
+    let ends = (("filter.from_time", filter.from_time), ("filter.until_time", filter.until_time));
+    let (from, until) = wire::read_window(input, ends.0, ends.1);
     Filter {
         states,
         kinds: kinds.into_iter().map(|kind| kind.name().to_owned()).collect(),
@@ -120,8 +122,9 @@ fn filter(input: &mut Input, filter: Option<pb::DeliveryFilter>) -> Filter {
         recipient: recipient.map(Id::uuid),
         task: task.map(Id::uuid),
         endpoint: endpoint.map(Id::uuid),
-        from_micros: wire::read_time(input, "filter.from_time", filter.from_time).map(|at| at.micros()),
-        until_micros: wire::read_time(input, "filter.until_time", filter.until_time).map(|at| at.micros()),
+        unseen: Vec::new(),
+        from_micros: from.map(|at| at.micros()),
+        until_micros: until.map(|at| at.micros()),
     }
 }
 

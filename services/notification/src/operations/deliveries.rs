@@ -1,13 +1,13 @@
 //! Deliveries for those who may see them: one, a page, counts; and replaying dead letters.
 
 use revisit_bootstrap::{Principal, audit, idempotency::Repeatable};
-use revisit_core::{Id, id::DeliveryId, page::Page};
-use revisit_permission::Action;
+use revisit_core::{Failure, Id, Kind, id::DeliveryId, page::Page};
+use revisit_permission::{Action, Row};
 use uuid::Uuid;
 
 use crate::{
     App,
-    domain::Error,
+    domain::{Error, MessageKind},
     store::{
         deliveries::{self, Attempt, Count, Delivery, Filter, StateChange},
         now,
@@ -22,11 +22,30 @@ pub struct Told {
     pub history: Vec<StateChange>,
 }
 
+/// Kinds whose deliveries the caller does not see. That there is an alert is for who may see alerts: whom it is about
+/// would else learn of it from the list.
+fn unseen(who: &Principal) -> Result<Vec<MessageKind>, Error> {
+    match who.decide(Action::AuditView, &Row::of_tenant(who.tenant())).map_err(Failure::from) {
+        Ok(_) => Ok(Vec::new()),
+        Err(failure) if failure.kind == Kind::Denied => Ok(vec![MessageKind::AlertRaised]),
+        // Nobody can say now.
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// A filter as the caller may ask it.
+fn seen(who: &Principal, filter: Filter) -> Result<Filter, Error> {
+    let unseen = unseen(who)?.into_iter().map(|kind| kind.name().to_owned()).collect();
+    Ok(Filter { unseen, ..filter })
+}
+
 pub async fn get(app: &App, who: &Principal, id: DeliveryId) -> Result<Told, Error> {
     let scope = who.scope(Action::DeliveryView)?;
+    let unseen = unseen(who)?;
     app.store
         .read(&scope, async |tx| {
-            let delivery = deliveries::find(tx, &scope, id).await?.ok_or(Error::NoSuchDelivery)?;
+            let delivery = deliveries::find(tx, &scope, id).await?.filter(|it| !unseen.contains(&it.kind));
+            let delivery = delivery.ok_or(Error::NoSuchDelivery)?;
             let attempts = deliveries::attempts(tx, &delivery).await?;
             let history = deliveries::history(tx, &delivery).await?;
             Ok(Told { delivery, attempts, history })
@@ -37,6 +56,7 @@ pub async fn get(app: &App, who: &Principal, id: DeliveryId) -> Result<Told, Err
 /// A page and the token of the next.
 pub async fn list(app: &App, who: &Principal, filter: Filter, page: Page) -> Result<(Vec<Delivery>, String), Error> {
     let scope = who.scope(Action::DeliveryView)?;
+    let filter = seen(who, filter)?;
     let mut rows = app.store.read(&scope, async |tx| Ok(deliveries::list(tx, &scope, &filter, &page).await?)).await?;
     let size = usize::try_from(page.size).unwrap_or(usize::MAX);
     let more = rows.len() > size;
@@ -47,6 +67,7 @@ pub async fn list(app: &App, who: &Principal, filter: Filter, page: Page) -> Res
 
 pub async fn count(app: &App, who: &Principal, filter: Filter) -> Result<Vec<Count>, Error> {
     let scope = who.scope(Action::DeliveryView)?;
+    let filter = seen(who, filter)?;
     app.store.read(&scope, async |tx| Ok(deliveries::count(tx, &scope, &filter).await?)).await
 }
 
@@ -54,6 +75,8 @@ pub async fn count(app: &App, who: &Principal, filter: Filter) -> Result<Vec<Cou
 pub async fn replay(app: &App, who: &Principal, filter: Filter, repeat: Option<Repeatable>) -> Result<Replay, Error> {
     let permit = super::of_tenant(who, Action::DeliveryReplay)?;
     let (tenant, subject) = (who.tenant(), who.subject());
+    // What is replayed is counted.
+    let filter = seen(who, filter)?;
     let started = app
         .store
         .write(&permit, async |tx| {

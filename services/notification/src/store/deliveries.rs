@@ -68,6 +68,9 @@ pub struct StateChange {
 pub struct Filter {
     pub states: Vec<String>,
     pub kinds: Vec<String>,
+    /// Kinds that the asker does not see.
+    #[serde(default)]
+    pub unseen: Vec<String>,
     pub channels: Vec<String>,
     pub recipient: Option<Uuid>,
     pub task: Option<Uuid>,
@@ -177,6 +180,7 @@ impl Filter {
         Condition::all()
             .add_option(one_of(Column::State, &self.states))
             .add_option(one_of(Column::Kind, &self.kinds))
+            .add_option((!self.unseen.is_empty()).then(|| Column::Kind.is_not_in(self.unseen.clone())))
             .add_option(one_of(Column::Channel, &self.channels))
             .add_option(self.recipient.map(|recipient| Column::RecipientId.eq(recipient)))
             .add_option(self.task.map(|task| Column::TaskId.eq(task)))

@@ -195,3 +195,49 @@ async fn what_was_counted_and_told_before_a_restart_is_known_after_it() {
         world.running.stop().await.expect("it stops without a fault");
     }
 }
+
+/// Deliveries of alerts that somebody is shown, in a list and in a count.
+async fn seen(who: &Person) -> (Vec<String>, i64) {
+    let who = who.fresh().await.expect("a session");
+    let kinds = vec![notification::MessageKind::AlertRaised.into()];
+    let filter = Some(notification::DeliveryFilter { kinds, ..Default::default() });
+    let list = notification::ListDeliveriesRequest { filter: filter.clone(), page_size: 1_000, ..Default::default() };
+    let listed = answer(who.deliveries().list_deliveries(list).await).expect("a list").deliveries;
+    let all = notification::ListDeliveriesRequest { page_size: 1_000, ..Default::default() };
+    let all = answer(who.deliveries().list_deliveries(all).await).expect("a list").deliveries;
+    let alerts = all.iter().filter(|it| it.kind() == notification::MessageKind::AlertRaised);
+    assert_eq!(alerts.count(), listed.len(), "whatever is asked for");
+    let count = notification::CountDeliveriesRequest { filter };
+    let counts = answer(who.deliveries().count_deliveries(count).await).expect("counts").counts;
+    (listed.into_iter().map(|it| it.delivery_id).collect(), counts.iter().map(|it| it.count).sum())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_an_alert_is_about_sees_none_of_its_deliveries() {
+    on_each(async |world: &World| {
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        // Both see deliveries; one of them sees alerts.
+        let mark = world.hire("mark", "marketing", &world.root).await;
+        let admin = world.admin.fresh().await.expect("a session");
+        let roles = identity::ListRolesRequest { page_size: 1_000, ..Default::default() };
+        let roles = answer(admin.access().list_roles(roles).await).expect("roles").roles;
+        let role_id = roles.iter().find(|it| it.key == "marketing").expect("it ships").role_id.clone();
+        let (user_id, source) = (shen.id.to_string(), identity::RoleSource::Added.into());
+        let request = identity::SetRoleOverrideRequest { user_id, role_id, source, ..Default::default() };
+        answer(admin.access().set_role_override(request).await).expect("it is given");
+        provoke(&mark).await;
+        world.settle().await;
+        assert!(!about(&alerts(&shen).await, &mark).is_empty(), "an alert is about him");
+        let mark = world.log_in(TENANT, "mark").await.expect("he may come in again");
+        let (shown, count) = seen(&shen).await;
+        assert!(!shown.is_empty(), "who sees alerts sees what became of them");
+        assert_eq!(i64::try_from(shown.len()).ok(), Some(count));
+        assert_eq!(seen(&mark).await, (Vec::new(), 0));
+        for delivery_id in shown {
+            let request = notification::GetDeliveryRequest { delivery_id };
+            let missing = answer(mark.deliveries().get_delivery(request).await).expect_err("not his to see");
+            assert_eq!(missing.kind, Kind::NotFound);
+        }
+    })
+    .await;
+}
