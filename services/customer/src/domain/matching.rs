@@ -9,29 +9,17 @@ use super::{
     normal,
 };
 
-/// Answers a subject may get in an hour about customers that it may not read.
+/// Answers a subject may get in an hour about customers that it may not read, by questions and by imports together.
 pub const BUDGET_PER_HOUR: i64 = 30;
 /// Of an import's rows, one in so many may turn out to be a customer that the importer may not read (2 %).
 const IMPORT_ROWS_PER_ANSWER: i64 = 50;
 /// Matches that one question answers at the most.
 pub const MATCHES_MAX: usize = 20;
 
-/// What an import may learn about customers of others.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ImportBudget {
-    /// So many answers come with the rows of the file.
-    OfFile(i64),
-    /// One, which counts in the hour like a question: a file of few rows is as good as one.
-    OfHour,
-}
-
-impl ImportBudget {
-    pub const fn of(rows: i64) -> Self {
-        match rows / IMPORT_ROWS_PER_ANSWER {
-            0 => Self::OfHour,
-            answers => Self::OfFile(answers),
-        }
-    }
+/// Answers that a file of so many rows may give about customers that its importer may not read, beside the hour's bound:
+/// one, however few its rows are.
+pub fn import_answers(rows: i64) -> i64 {
+    (rows / IMPORT_ROWS_PER_ANSWER).max(1)
 }
 
 /// What is compared. The number is stored, and it is part of what a blind index is made from.

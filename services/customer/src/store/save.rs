@@ -162,7 +162,7 @@ async fn write_keys(tx: &Tx, store: &Store, changes: &[Change]) -> Result<(), Er
     let nothing = OnConflict::new().do_nothing().to_owned();
     if insert_all_on::<strong_key::Entity, _>(tx, strong, Some(nothing)).await? < wanted {
         // Somebody took a key after we looked for matches: looking again will find them.
-        return Err(Error::Told(Failure::new(Kind::Conflict, MATCH_RACE, "another change came first; try again")));
+        return Err(match_race());
     }
     insert_all::<weak_key::Entity, _>(tx, weak).await?;
     Ok(())
@@ -170,6 +170,10 @@ async fn write_keys(tx: &Tx, store: &Store, changes: &[Change]) -> Result<(), Er
 
 /// Reason of a failure after which the match must be looked for again.
 pub const MATCH_RACE: &str = "MATCH_RACE";
+
+pub fn match_race() -> Error {
+    Error::Told(Failure::new(Kind::Conflict, MATCH_RACE, "another change came first; try again"))
+}
 
 async fn write_contact_points(tx: &Tx, store: &Store, changes: &[Change]) -> Result<(), Error> {
     let differs = |change: &&Change| {

@@ -89,7 +89,8 @@ async fn an_import_tells_of_customers_of_others_for_two_percent_of_its_rows_and_
         assert!(told.iter().all(|row| row.customer_id.is_empty()), "{told:?}");
         let entries = office.audited("customer.duplicate_answer").await;
         let entry = entries.last().expect("it is audited");
-        assert_eq!((entry.resource_ids.len(), entry.reason_code.as_str()), (2, "DUPLICATE_BUDGET"));
+        // The stop tells of the third.
+        assert_eq!((entry.resource_ids.len(), entry.reason_code.as_str()), (3, "DUPLICATE_BUDGET"));
         assert_eq!(entry.subject_id, manager.id.to_string());
         let probe = everywhere(&[Action::CustomerProbe], Levels::HIDDEN.with(Layer::Basic, Level::Read));
         office.grant("manager", vec![probe]).await;
@@ -126,6 +127,76 @@ async fn files_of_one_row_are_questions_and_cost_of_the_hour() {
         office.advance(std::time::Duration::from_hours(1)).await;
         let next = manager.import(office, file.as_bytes()).await;
         assert_eq!(state(&next), (pb::ImportState::Done, ""), "the next hour has a budget of its own");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_full_of_invented_rows_answer_no_more_than_questions_do() {
+    in_each_office(async |office: &Office| {
+        foreign(office, 40).await;
+        let manager = office.seat("manager");
+        // Two thousand rows would have forty answers, and each file another forty.
+        let file = |of: i64| {
+            let row = |number: i64| match number % 166 {
+                0 => format!("试探,1390000{:04}\n", (of * 12 + number / 166 - 1) % 40),
+                _ => format!("客户{of}x{number},138{of}00{number:05}\n"),
+            };
+            format!("姓名,手机号\n{}", (1..=2_000).map(row).collect::<String>())
+        };
+        let mut told = 0;
+        for of in 0..4 {
+            let job = manager.import(office, file(of).as_bytes()).await;
+            told += manager.import_rows(&job.job_id, "duplicate").await.len();
+            if of == 2 {
+                assert_eq!(state(&job), (pb::ImportState::Stopped, "DUPLICATE_BUDGET"), "{told}");
+            }
+        }
+        assert_eq!(told, 30, "as many as an hour has");
+        let row = |name: &str, number: &str| format!("姓名,手机号\n{name},{number}\n");
+        for (name, number) in [("新客", "13700000001"), ("试探", "13900000039")] {
+            let job = manager.import(office, row(name, number).as_bytes()).await;
+            assert_eq!(state(&job), (pb::ImportState::Stopped, "DUPLICATE_BUDGET"), "{name}");
+            assert!(manager.import_rows(&job.job_id, "").await.is_empty(), "whether there is one is not told: {name}");
+        }
+        let question = pb::CheckDuplicatesRequest {
+            contact_points: vec![point(pb::ContactType::Phone, "13900000039")],
+            ..Default::default()
+        };
+        let spent = answer(manager.customers().check_duplicates(question).await).expect_err("one budget for both");
+        assert_eq!(spent.reason, "DUPLICATE_BUDGET");
+        let entries = office.audited("customer.duplicate_answer").await;
+        assert!(entries.iter().any(|entry| entry.reason_code == "DUPLICATE_BUDGET"), "which the alert goes by");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_adds_what_another_has_to_an_own_customer_costs_like_a_question() {
+    in_each_office(async |office: &Office| {
+        foreign(office, 1).await;
+        let manager = office.seat("manager");
+        let file = "姓名,手机号\n自己,13800000001\n";
+        manager.import(office, file.as_bytes()).await;
+        let file = "姓名,手机号,手机号2\n自己,13800000001,13900000000\n";
+        let job = manager.upload("both.csv", file.as_bytes()).await.expect("a job");
+        let mapping = (0..3).map(|column| pb::ColumnMapping {
+            column,
+            target: if column == 0 { "name" } else { "phone" }.to_owned(),
+            ..Default::default()
+        });
+        let request = pb::SetMappingRequest {
+            job_id: job.job_id.clone(),
+            mapping: mapping.collect(),
+            ..Default::default()
+        };
+        answer(manager.imports().set_mapping(request).await).expect("mapped");
+        manager.start_import(&job.job_id).await;
+        office.settle().await;
+        assert_eq!(manager.job(&job.job_id).await.merged_count, 1);
+        let entries = office.audited("customer.duplicate_answer").await;
+        assert_eq!(entries.len(), 1, "that the number is left out tells of its holder: {entries:?}");
+        assert_eq!(office.number("SELECT used AS n FROM duplicate_budget").await, 1);
     })
     .await;
 }

@@ -14,7 +14,7 @@ use revisit_core::{
 };
 use revisit_permission::{Change as PolicyChange, Decided, Permits, Reading};
 
-use budget::{BUDGET_SPENT, allowance};
+use budget::{Allowance, BUDGET_SPENT, allowance};
 
 use super::{may_import, take_back::take_back, targets};
 use crate::{
@@ -23,12 +23,11 @@ use crate::{
         Error,
         customer::Customer,
         import::{self, RowDraft, Sheet, Target},
-        matching::{ImportBudget, Key},
+        matching::Key,
         sheet::{self, Record, Splitter},
     },
     operations::{
         customers::{self, Catalogue, compose},
-        matching::HOUR_MICROS,
         region, rows_max,
     },
     store::{
@@ -89,7 +88,7 @@ struct Context<'a> {
     mapping: Vec<Option<Target>>,
     departments: HashMap<String, DepartmentId>,
     /// How many more rows may turn out to be customers of others; none for who may ask without bound.
-    allowance: Option<usize>,
+    allowance: Option<Allowance>,
     now: Timestamp,
 }
 
@@ -113,9 +112,9 @@ struct Outcome {
     also: Vec<Decided>,
     /// Which row made the change at this place, for rows of the batch that mean the same customer.
     made: Vec<i64>,
-    /// Customers of others that rows turned out to be.
+    /// Customers of others that rows tell of.
     foreign: Vec<CustomerId>,
-    /// The row that the budget had no answer left for: neither it nor a later one has a result.
+    /// The row at which the budget was spent: neither it nor a later one has a result.
     cut_at: Option<i64>,
 }
 
@@ -332,11 +331,7 @@ impl Context<'_> {
         if next.ended_at.is_some() {
             store::imports::files::drop_file(tx, permit, self.job).await?;
         }
-        if ImportBudget::of(self.job.row_count) == ImportBudget::OfHour && !foreign.is_empty() {
-            let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
-            let asked = i64::try_from(foreign.len()).unwrap_or(i64::MAX);
-            store::duty::count_questions(tx, permit, (self.job.tenant, self.job.subject), (hour, asked)).await?;
-        }
+        budget::spend(tx, permit, self.job, (foreign, self.allowance)).await?;
         if !foreign.is_empty() || next.stop_reason == BUDGET_SPENT {
             let entry = audit::Entry::new(&self.who.caller, "customer.duplicate_answer", "customer");
             let entry = entry.about(foreign.iter().map(|id| id.uuid()));

@@ -1,13 +1,14 @@
-//! What a batch may tell of customers that the importer may not read.
+//! What a batch may tell of customers that the importer may not read: of the hour's questions, and of a file only so much.
 
 use revisit_bootstrap::Principal;
-use revisit_permission::{Action, Scope};
+use revisit_core::id::CustomerId;
+use revisit_permission::{Action, Permit, Scope};
 
 use crate::{
     App,
     domain::{
         Error,
-        matching::{BUDGET_PER_HOUR, ImportBudget},
+        matching::{BUDGET_PER_HOUR, import_answers},
     },
     operations::matching::HOUR_MICROS,
     store::{self, imports::Job},
@@ -16,20 +17,42 @@ use crate::{
 /// Why a job stops whose rows are too often customers of others.
 pub const BUDGET_SPENT: &str = "DUPLICATE_BUDGET";
 
-/// What is left of the budget.
-pub async fn allowance(app: &App, who: &Principal, scope: &Scope, job: &Job) -> Result<Option<usize>, Error> {
+/// How many more rows may turn out to be customers of others.
+#[derive(Clone, Copy)]
+pub struct Allowance {
+    /// Before the file has told too much. The row that is one too many is told by the stop, and so it is counted.
+    pub of_file: usize,
+    /// Before the importer's questions of this hour are spent: then no row is looked up at all.
+    pub of_hour: usize,
+}
+
+/// What is left of the budget; none for who may ask without bound.
+pub async fn allowance(app: &App, who: &Principal, scope: &Scope, job: &Job) -> Result<Option<Allowance>, Error> {
     if who.scope(Action::CustomerProbe).is_ok() {
         return Ok(None);
     }
-    let left = match ImportBudget::of(job.row_count) {
-        ImportBudget::OfFile(answers) => answers - job.foreign,
-        ImportBudget::OfHour => {
-            let read = app.store.database.read(scope, async |tx| {
-                let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
-                store::duty::questions(tx, scope, who.subject(), hour).await
-            });
-            i64::from(job.foreign == 0 && read.await? < BUDGET_PER_HOUR)
-        }
-    };
-    Ok(Some(usize::try_from(left).unwrap_or(0)))
+    let read = app.store.database.read(scope, async |tx| {
+        let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
+        store::duty::questions(tx, scope, who.subject(), hour).await
+    });
+    let left = |all: i64, used: i64| usize::try_from(all - used).unwrap_or(0);
+    let of_hour = left(BUDGET_PER_HOUR, read.await?);
+    Ok(Some(Allowance { of_file: left(import_answers(job.row_count), job.foreign), of_hour }))
+}
+
+/// Takes what a batch tells from the questions of this hour. Another batch may have taken some since they were looked at:
+/// then this one is done again.
+pub async fn spend(
+    tx: &revisit_bootstrap::Tx,
+    permit: &impl Permit,
+    job: &Job,
+    (told, allowance): (&[CustomerId], Option<Allowance>),
+) -> Result<(), Error> {
+    if told.is_empty() {
+        return Ok(());
+    }
+    let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
+    let asked = i64::try_from(told.len()).unwrap_or(i64::MAX);
+    let used = store::duty::count_questions(tx, permit, (job.tenant, job.subject), (hour, asked)).await?;
+    if allowance.is_some() && used > BUDGET_PER_HOUR { Err(store::save::match_race()) } else { Ok(()) }
 }

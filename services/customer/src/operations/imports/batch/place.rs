@@ -61,12 +61,24 @@ impl Context<'_> {
     ) -> Result<(), Error> {
         let (mut places, known) = self.look_up(&candidates, scope).await?;
         for candidate in candidates {
+            if self.allowance.is_some_and(|left| outcome.foreign.len() >= left.of_hour) {
+                // Before it is known whether the row is somebody: the stop would else be an answer more.
+                outcome.cut_at = Some(candidate.number);
+                return Ok(());
+            }
             let held = candidate
                 .keys
                 .iter()
                 .flat_map(|key| places.holders.get(key).into_iter().flatten().map(|customer| (*customer, key.kind)));
-            let found = matching::matches(held.collect::<Vec<(CustomerId, KeyKind)>>());
+            let held: Vec<(CustomerId, KeyKind)> = held.collect();
+            let found = matching::matches(held.iter().copied());
             let found = found.into_iter().find_map(|(id, _)| known.get(&id).filter(|known| known.deleted_at.is_none()));
+            // What others have is left out of a customer who is there: that it is missing tells of them.
+            for third in self.hidden_beside(found, &held, &known)? {
+                if !self.tells_of(third, candidate.number, outcome) {
+                    return Ok(());
+                }
+            }
             match found {
                 Some(existing) if places.touched.contains_key(&existing.id) => {
                     self.join(candidate, places.touched[&existing.id], outcome, &mut places)?;
@@ -94,15 +106,35 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Counts a row that tells of a customer of others; false when the budget has no answer left, which ends the batch
+    /// Counts a row that tells of a customer of others; false when the file has no answer left, which ends the batch
     /// before this row.
     fn tells_of(&self, hidden: &Customer, number: i64, outcome: &mut Outcome) -> bool {
-        if self.allowance.is_some_and(|left| outcome.foreign.len() >= left) {
-            outcome.cut_at = Some(number);
-            return false;
-        }
+        let is_over = self.allowance.is_some_and(|left| outcome.foreign.len() >= left.of_file);
         outcome.foreign.push(hidden.id);
-        true
+        outcome.cut_at = is_over.then_some(number);
+        !is_over
+    }
+
+    /// Customers of others who have a strong key of a row that means a customer whom the importer sees.
+    fn hidden_beside<'a>(
+        &self,
+        found: Option<&Customer>,
+        held: &[(CustomerId, KeyKind)],
+        known: &'a BTreeMap<CustomerId, Customer>,
+    ) -> Result<Vec<&'a Customer>, Error> {
+        let Some(found) = found.filter(|_| held.len() > 1) else { return Ok(Vec::new()) };
+        if allowed(self.who.decide(Action::CustomerView, &found.row()))?.is_none() {
+            return Ok(Vec::new());
+        }
+        let others: BTreeSet<CustomerId> =
+            held.iter().filter(|(id, kind)| kind.is_strong() && *id != found.id).map(|(id, _)| *id).collect();
+        let mut hidden = Vec::new();
+        for other in others.iter().filter_map(|id| known.get(id)).filter(|other| other.deleted_at.is_none()) {
+            if allowed(self.who.decide(Action::CustomerView, &other.row()))?.is_none() {
+                hidden.push(other);
+            }
+        }
+        Ok(hidden)
     }
 
     /// Who has the keys and external ids of these rows.
