@@ -305,7 +305,7 @@ enum Secret {
 }
 
 /// Whether an action is about who may do what: handing it out takes holding it.
-fn administers(action: Action) -> bool {
+pub(crate) fn administers(action: Action) -> bool {
     match action.resource() {
         Resource::Department
         | Resource::User

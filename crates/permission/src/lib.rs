@@ -42,6 +42,7 @@ mod rule;
 mod snapshot;
 #[cfg(feature = "sql")]
 mod sql;
+mod undo;
 mod validate;
 mod veil;
 

@@ -3,7 +3,7 @@
 //! Extents are relative, so a role means the same in every branch. Sales roles are bound to the stages before
 //! service: a sale that moves a customer on ends the seller's rights at that commit, without touching a grant.
 
-use std::sync::LazyLock;
+use std::{fmt, sync::LazyLock};
 
 use crate::{
     action::{Action, ActionSet},
@@ -73,6 +73,15 @@ pub enum Duty {
 
 /// The pairs that nobody holds together.
 const CONFLICTS: [(Duty, Duty); 1] = [(Duty::FinanceWrite, Duty::SalesWrite)];
+
+impl fmt::Display for Duty {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::FinanceWrite => "changing amounts of customers (write on the layer financial)",
+            Self::SalesWrite => "selling (customer.create, transfer, assign or claim)",
+        })
+    }
+}
 
 impl Duty {
     /// Whether a right is part of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use revisit_core::{
     Timestamp,
-    id::{DepartmentId, PositionId, RoleId, SubjectId, TeamId},
+    id::{DepartmentId, GuardId, PositionId, RoleId, SubjectId, TeamId},
 };
 
 use crate::{
@@ -86,7 +86,7 @@ pub enum Refusal {
     #[error("the grant must have an end")]
     EndRequired,
     /// Somebody would hold two duties that exclude each other.
-    #[error("the roles exclude each other")]
+    #[error("nobody holds both duties: {0}, and {1}")]
     RoleConflict(Duty, Duty),
     /// There is no such registered type of rows.
     #[error("there is no such registered type")]
@@ -109,6 +109,12 @@ pub enum Refusal {
     /// The grantor may not hand this action out, or not this far.
     #[error("the right is wider than the grantor's")]
     WiderThanGrantor(Action),
+    /// The last active person who could give rights back would lose some of them.
+    #[error("nobody who is active could undo this: let another person administer the company first")]
+    NobodyCouldUndo,
+    /// A guard that binds everybody who may lift guards.
+    #[error("nobody could lift this guard: leave out somebody who may, by target.except_subject_ids")]
+    NobodyCouldLift(GuardId),
 }
 
 impl Facts {
@@ -284,6 +290,7 @@ impl Facts {
             Whom::Role(id) => self.known_role(id),
             Whom::Department(id) => self.known_department(id).map(drop),
         }?;
+        guard.except.subjects.iter().try_for_each(|id| self.present(*id))?;
         let no_row = names_nothing(condition.stages.as_ref())
             || names_nothing(condition.grades.as_ref())
             || names_nothing(condition.external.as_ref())
@@ -297,6 +304,7 @@ impl Facts {
         condition.department.map_or(Ok(()), |id| self.known_department(id).map(drop))?;
         opens(guard.from, guard.until)?;
         let read = [
+            (guard.except.owner || guard.except.managers).then_some(Attribute::Owner),
             (condition.vip || condition.pooled).then_some(Attribute::Flags),
             condition.stages.is_some().then_some(Attribute::Stage),
             condition.grades.is_some().then_some(Attribute::Grade),

@@ -9,6 +9,7 @@ pub mod external;
 pub mod hand_over;
 pub mod lease;
 pub mod log_in;
+mod naming;
 pub mod profile;
 pub mod verifier;
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use revisit_core::{Failure, Kind, id::SubjectId};
-use revisit_permission::Refusal;
+use revisit_permission::{Change, Facts, Refusal};
+
+use super::naming;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -67,6 +69,12 @@ pub enum Error {
     /// A rule of the permission model.
     #[error(transparent)]
     Rule(#[from] Refusal),
+    /// The same, about this field of the request.
+    #[error("{field}: {refusal}")]
+    Named { field: String, refusal: Refusal },
+    /// A row of a batch breaks a rule.
+    #[error("{field}: {rule}")]
+    Broken { field: String, rule: &'static str },
     #[error("action: is not a known action")]
     UnknownAction,
     #[error("{field}: {rule}")]
@@ -106,6 +114,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// A rule that a change would break, by the field of the request that it comes from.
+    pub fn of_change(facts: &Facts, change: &Change, refusal: Refusal) -> Self {
+        match naming::field(facts, change, &refusal) {
+            Some(field) => Self::Named { field, refusal },
+            None => Self::Rule(refusal),
+        }
+    }
+
     fn kind(&self) -> (Kind, &'static str) {
         match self {
             Self::NoSuchTenant => (Kind::NotFound, "TENANT_NOT_FOUND"),
@@ -134,8 +150,8 @@ impl Error {
             Self::HandOverRunning => (Kind::Precondition, "HAND_OVER_RUNNING"),
             Self::OwnRights | Self::TakesOver => (Kind::Precondition, "APPROVAL_REQUIRED"),
             Self::TooMany => (Kind::Exhausted, "TOO_MANY"),
-            Self::Rule(refusal) => rule(refusal),
-            Self::Refused { .. } | Self::UnknownAction => (Kind::Invalid, "INVALID_ARGUMENT"),
+            Self::Rule(refusal) | Self::Named { refusal, .. } => rule(refusal),
+            Self::Refused { .. } | Self::Broken { .. } | Self::UnknownAction => (Kind::Invalid, "INVALID_ARGUMENT"),
             Self::StaleEtag => (Kind::Conflict, "ETAG_STALE"),
             Self::LogInRefused => (Kind::Unauthenticated, "LOG_IN_REFUSED"),
             Self::LogInDelayed { .. } => (Kind::Exhausted, "LOG_IN_DELAYED"),
@@ -154,7 +170,7 @@ impl Error {
     }
 }
 
-/// A rule that only the state breaks is a precondition; one that the input breaks has a field, see [`field`].
+/// A rule that only the state breaks is a precondition; one that the input breaks has a field, see [`naming`].
 const fn rule(refusal: &Refusal) -> (Kind, &'static str) {
     match refusal {
         Refusal::DepartmentCycle(_) => (Kind::Precondition, "DEPARTMENT_CYCLE"),
@@ -168,6 +184,7 @@ const fn rule(refusal: &Refusal) -> (Kind, &'static str) {
         Refusal::RoleConflict(..) => (Kind::Precondition, "ROLE_CONFLICT"),
         Refusal::ExternalTypeNarrowed => (Kind::Precondition, "EXTERNAL_TYPE_NARROWED"),
         Refusal::ExternalTypeInUse => (Kind::Precondition, "EXTERNAL_TYPE_IN_USE"),
+        Refusal::NobodyCouldUndo | Refusal::NobodyCouldLift(_) => (Kind::Precondition, "NOBODY_COULD_UNDO"),
         Refusal::WiderThanGrantor(_) => (Kind::Denied, "GRANT_EXCEEDS_GRANTOR"),
         Refusal::UnknownDepartment(_)
         | Refusal::UnknownSubject(_)
@@ -189,37 +206,6 @@ const fn rule(refusal: &Refusal) -> (Kind, &'static str) {
     }
 }
 
-/// The field of a request that breaks a rule, where the rule is about the input.
-const fn field(refusal: &Refusal) -> Option<&'static str> {
-    match refusal {
-        Refusal::UnknownDepartment(_) => Some("department_id"),
-        Refusal::UnknownSubject(_) => Some("user_id"),
-        Refusal::UnknownPosition(_) | Refusal::PositionElsewhere(_) => Some("position_ids"),
-        Refusal::UnknownRole(_) => Some("role_ids"),
-        Refusal::UnknownTeam(_) => Some("extent.team_id"),
-        Refusal::EndBeforeStart | Refusal::EndRequired => Some("end_time"),
-        Refusal::GivesNothing => Some("levels"),
-        Refusal::MixedTypes | Refusal::GuardOnNothing => Some("actions"),
-        Refusal::NoSuchAttribute => Some("extent"),
-        Refusal::GuardWithoutEffect => Some("cap"),
-        Refusal::UnknownExternalType | Refusal::NoExternalRows => Some("external_types"),
-        Refusal::ExternalTypeReserved => Some("external_type.name"),
-        Refusal::NoExternalVerb(_) => Some("external_type.actions"),
-        Refusal::DepartmentCycle(_)
-        | Refusal::SecondRoot(_)
-        | Refusal::DepartmentInUse(_)
-        | Refusal::DepartmentDisabled(_)
-        | Refusal::DepartmentMerged(_)
-        | Refusal::SubjectCycle(_)
-        | Refusal::PositionInUse(_)
-        | Refusal::RoleInUse(_)
-        | Refusal::RoleConflict(..)
-        | Refusal::ExternalTypeNarrowed
-        | Refusal::ExternalTypeInUse
-        | Refusal::WiderThanGrantor(_) => None,
-    }
-}
-
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (kind, reason) = error.kind();
@@ -230,6 +216,12 @@ impl From<Error> for Failure {
         if let Error::Refused { field, rule } = error {
             return Self::invalid_field(field, rule);
         }
+        if let Error::Broken { field, rule } = error {
+            return Self::invalid_field(field, rule);
+        }
+        if let Error::Named { field, refusal } = &error {
+            return Self::invalid_field(field.clone(), refusal.to_string());
+        }
         if let Error::UnknownAction = error {
             return Self::invalid_field("action", "is not a known action");
         }
@@ -237,7 +229,7 @@ impl From<Error> for Failure {
             return failure.with("retry_after_seconds", retry_after.as_secs().max(1).to_string());
         }
         if let Error::Rule(refusal) = &error
-            && let Some(field) = field(refusal)
+            && let Some(field) = naming::anywhere(refusal)
         {
             return Self::invalid_field(field, refusal.to_string());
         }

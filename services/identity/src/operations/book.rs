@@ -15,7 +15,7 @@ use revisit_core::{
 };
 use revisit_permission::{self as permission, Change, Decided, Facts, Permit, Removed, Snapshot};
 
-use super::{audit, telling};
+use super::{audit, own_accounts, telling};
 use crate::{
     App,
     domain::{Error, Tenant},
@@ -164,31 +164,57 @@ impl Book {
         if before(&self.after, &change).as_ref() == Some(&change) {
             return Ok(());
         }
-        self.after.validate(&change)?;
+        self.check(&change)?;
         self.after.apply(&change);
         self.changes.push(change);
         Ok(())
+    }
+
+    /// Whether the model's rules allow a change, which is not made.
+    pub fn check(&self, change: &Change) -> Result<(), Error> {
+        self.after.validate(change).map_err(|refusal| Error::of_change(&self.after, change, refusal))
     }
 
     /// Adds a subject even when permission learns nothing new of it: its profile is told to the other services with the
     /// revision, so there must be one.
     pub fn touch(&mut self, subject: permission::Subject) -> Result<(), Error> {
         let change = Change::Subject(subject);
-        self.after.validate(&change)?;
+        self.check(&change)?;
         self.after.apply(&change);
         self.changes.push(change);
         Ok(())
     }
 
     /// Refuses what would widen its author's own rights: that needs a second person. Whoever was not active before
-    /// came in by a link that another person has given.
-    fn refuse_own_widening(&self, author: SubjectId, after: &Snapshot) -> Result<(), Error> {
+    /// came in by a link that another person has given. And what nobody could undo.
+    fn refuse_misuse(&self, author: Option<SubjectId>, after: &Snapshot) -> Result<(), Error> {
         if !self.changes.iter().any(|change| self.says_who_may(change)) {
             return Ok(());
         }
         let before = Snapshot::compile(&self.before, self.tenant.revision);
-        let acts = before.subject(author).is_some_and(|facts| facts.active);
-        if acts && before.widened_in(after, author) { Err(Error::OwnRights) } else { Ok(()) }
+        let acts = |author: &SubjectId| before.subject(*author).is_some_and(|facts| facts.active);
+        if author.filter(acts).is_some_and(|author| before.widened_in(after, author)) {
+            return Err(Error::OwnRights);
+        }
+        before.stays_governed(after, author, self.now)?;
+        let guards = self.changes.iter().filter_map(|change| match change {
+            Change::Guard(guard) => Some(guard.id),
+            Change::Tenant(_)
+            | Change::Department(_)
+            | Change::Subject(_)
+            | Change::Position(_)
+            | Change::Role(_)
+            | Change::RoleAssignment(_)
+            | Change::Team(_)
+            | Change::Grant(_)
+            | Change::ExternalType(_)
+            | Change::SessionRevoked { .. }
+            | Change::Removed(_) => None,
+        });
+        for guard in guards {
+            after.can_lift(guard, author, self.now)?;
+        }
+        Ok(())
     }
 
     /// Whether a change may give or take a right. Names and ended sessions do neither; switching a module gives
@@ -222,12 +248,11 @@ impl Book {
         }
         let number = self.next_revision();
         let after = Snapshot::compile(&self.after, number);
-        if let Some(author) = cause.actor.subject {
-            self.refuse_own_widening(author, &after)?;
-        }
+        self.refuse_misuse(cause.actor.subject, &after)?;
         telling::tell(tx, &self, &after).await?;
         let changes: Vec<_> = self.changes.iter().map(|change| (before(&self.before, change), change)).collect();
-        audit::revision(tx, self.now, (self.tenant.id, number), cause, &changes)?;
+        let own = own_accounts::given(tx, (self.tenant.id, &self.after), cause.actor.subject, &changes).await?;
+        audit::revision(tx, self.now, (self.tenant.id, number), (cause, &own), &changes)?;
         let revision = log::Revision { number, changes: self.changes };
         log::append(tx, self.tenant.id, &revision, self.now).await?;
         Ok(number)

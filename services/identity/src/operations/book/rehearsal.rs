@@ -56,8 +56,8 @@ impl Book {
     /// What the staged changes would do.
     pub fn rehearsed(mut self, author: SubjectId) -> Result<Rehearsed, Error> {
         let after = Snapshot::compile(&self.after, self.next_revision());
-        let widening = self.refuse_own_widening(author, &after);
-        self.require_right(widening)?;
+        let misuse = self.refuse_misuse(Some(author), &after);
+        self.require_right(misuse)?;
         let before = Snapshot::compile(&self.before, self.tenant.revision);
         let refusal = match self.purpose {
             Purpose::Write => None,
