@@ -11,7 +11,7 @@ use revisit_permission::Silence;
 
 use crate::{
     App, NAME,
-    operations::{self, alerts, chain, leases, log_in, pushes, telling},
+    operations::{self, alerts, chain, leases, log_in, pushes, stages, telling},
 };
 
 /// How often orders are looked for that nobody here was told of.
@@ -46,7 +46,10 @@ pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runt
     started
         .work(Work::new(
             "identity audit",
-            consumer.run(consume, async move |tx, event| chain::append(&chaining, tx, event).await),
+            consumer.run(consume, async move |tx, event| {
+                stages::learn(tx, event).await?;
+                chain::append(&chaining, tx, event).await
+            }),
         ))
         .work(Work::new("identity checkpoints", checkpoints(Arc::clone(app), runtime.clone())))
         .work(Work::new("identity alerts", freezes(Arc::clone(app), runtime.clone())))

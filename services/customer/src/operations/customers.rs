@@ -211,6 +211,7 @@ pub async fn get_all(app: &App, who: &Principal, ids: &[CustomerId], clear: &Cle
     };
     let read = app.store.database.read(&scope, async |tx| {
         let fields = Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
+        clear.require_known(&fields)?;
         let seen = store::load::find_all(tx, &app.store, &scope, ids, Depth::Sealed).await?;
         let views = seen.into_iter().map(|(customer, levels)| View::new(customer, levels, &fields).with_clear(clear));
         Ok::<_, Error>(views.collect())
@@ -269,6 +270,7 @@ pub async fn list(app: &App, who: &Principal, list: List) -> Result<(Vec<View>, 
     }
     let read = app.store.database.read(&scope, async |tx| {
         let fields = Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
+        list.clear.require_known(&fields)?;
         let filter = read_filter(&list.filter, &fields)?;
         let deleted = if list.deleted { Deleted::Only } else { Deleted::Without };
         let wanted = Wanted { order: list.order, deleted, ..Wanted::matching(&filter) };

@@ -6,6 +6,7 @@ use revisit_core::id::{CustomerId, TenantId};
 use revisit_permission::{Clarity, Layer, Levels, Purpose, Row, Shown, Veiled};
 
 use crate::domain::{
+    Error,
     contact::{ContactPoint, ContactValue},
     customer::Customer,
     field::{Field, Value},
@@ -29,6 +30,16 @@ pub struct Clear {
 }
 
 impl Clear {
+    /// Refuses names of fields that the company does not have: an answer without them would look like one without values.
+    pub fn require_known(&self, fields: &[Field]) -> Result<(), Error> {
+        let known = |key: &String| fields.iter().any(|field| field.key == *key);
+        if self.fields.iter().all(known) {
+            Ok(())
+        } else {
+            Err(Error::invalid("read_mask", "names a field that the company does not have"))
+        }
+    }
+
     fn of_field(&self, key: &str) -> Clarity {
         asked(self.all_fields || self.fields.iter().any(|wanted| wanted == key))
     }

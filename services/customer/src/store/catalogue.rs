@@ -190,6 +190,7 @@ pub async fn set_stages(tx: &Tx, _permit: &Decided, tenant: TenantId, new: &stag
     transitions.sort_by(|one, other| (&one.from_stage, &one.to_stage).cmp(&(&other.from_stage, &other.to_stage)));
     transitions.dedup();
     insert_all::<stage_transition::Entity, _>(tx, transitions).await?;
+    super::events::stages_changed(tx, tenant, new);
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! What this service says happened: basic-layer facts only, in the transaction that made them true.
 
 use revisit_bootstrap::database::Tx;
+use revisit_core::id::TenantId;
 use revisit_event::Draft;
 use revisit_proto::customer::v1 as pb;
 use uuid::Uuid;
 
 use super::save::Change;
-use crate::domain::customer::Customer;
+use crate::domain::{customer::Customer, stage::Scheme};
 
 fn text<T: Into<Uuid>>(id: Option<T>) -> String {
     id.map(|id| id.into().to_string()).unwrap_or_default()
@@ -73,6 +74,13 @@ pub fn emit(tx: &Tx, change: &Change) {
             },
         ));
     }
+}
+
+/// Says which stages there are: identity compares what rules name with them.
+pub fn stages_changed(tx: &Tx, tenant: TenantId, scheme: &Scheme) {
+    let names = scheme.stages.iter().map(|stage| stage.name.clone()).collect();
+    let event = pb::StagesChanged { names, version: scheme.version };
+    tx.emit(Draft::new(tenant, tenant.uuid(), scheme.version, &event));
 }
 
 /// An event about a customer.

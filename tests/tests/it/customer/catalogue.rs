@@ -148,3 +148,20 @@ async fn a_segment_fills_by_sweep_and_follows_every_change() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_mask_that_names_a_field_which_the_company_does_not_have_is_refused() {
+    in_each_world(async |world: &World| {
+        let store = world.department("上海徐汇店", &world.root).await;
+        let jun = world.hire("jun", "sales_rep", &store).await;
+        let made = create(&jun, person("王芳", "13800001001")).await.expect("made");
+        let read_mask = revisit_tests::world::mask(&["fields.nonsense"]);
+        let one = pb::GetCustomerRequest { customer_id: made.customer_id, read_mask: read_mask.clone() };
+        let refused = answer(jun.customers().get_customer(one).await).expect_err("no such field");
+        assert_eq!(fields(&refused), ["read_mask"]);
+        let several = pb::ListCustomersRequest { read_mask, ..Default::default() };
+        let refused = answer(jun.customers().list_customers(several).await).expect_err("no such field");
+        assert_eq!(fields(&refused), ["read_mask"]);
+    })
+    .await;
+}
