@@ -96,7 +96,8 @@ pub async fn new_first_links(
             let found = accounts::by_id(tx, tenant.id, tenant.administrator).await?;
             let Some(kept) = found.filter(|kept| kept.account.state == SubjectState::Invited) else { continue };
             let password_token = draw_secret(&secrets);
-            accounts::set_link(tx, tenant.id, kept.account.id, hash_secret(&password_token), until).await?;
+            let link = accounts::NewLink { hash: hash_secret(&password_token), drawn_by: None, expires_at: until };
+            accounts::set_link(tx, tenant.id, kept.account.id, link).await?;
             let act = Act::done(Actor::default(), "identity.init", "user", kept.account.id.uuid());
             audit::act_of(&ids, tx, tenant.id, act).await?;
             links.push(FirstLink { tenant_key: tenant.key, username: kept.account.username, password_token });

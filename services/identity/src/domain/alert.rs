@@ -26,7 +26,7 @@ pub enum Rule {
     BulkExport = 2,
     /// Clear reads, exports and changes of rights outside of the working hours.
     OffHours = 3,
-    /// Somebody gave a right to themselves.
+    /// Somebody gave a right to themselves, or to an account whose secret they drew.
     SelfGrant = 4,
     /// Rights given to many.
     MassGrant = 5,
@@ -94,6 +94,8 @@ pub struct Seen {
     pub names_fields: bool,
     /// Whom it gives rights.
     pub gives_to: BTreeSet<Uuid>,
+    /// Those among them who are the subject itself under another name.
+    pub own_accounts: BTreeSet<Uuid>,
 }
 
 /// How much of something is allowed in which time, and what follows beyond.
@@ -179,7 +181,10 @@ fn weigh(rule: Rule, seen: &Seen, hours: &Hours) -> Option<(Uuid, u64)> {
         Rule::BurstReads => reads.then_some(rows),
         Rule::BulkExport => exports.then_some(seen.count),
         Rule::OffHours => ((reads || exports || gives) && !hours.cover(seen.time)).then_some(1),
-        Rule::SelfGrant => (gives && seen.subject.is_some_and(|it| seen.gives_to.contains(&it))).then_some(1),
+        Rule::SelfGrant => {
+            let to_itself = seen.subject.is_some_and(|it| seen.gives_to.contains(&it));
+            (gives && (to_itself || !seen.own_accounts.is_empty())).then_some(1)
+        }
         Rule::MassGrant => gives.then_some(u64::try_from(seen.gives_to.len()).unwrap_or(u64::MAX)),
         Rule::DeniedBurst => (seen.outcome == Outcome::Denied).then_some(seen.count.max(1)),
         Rule::FailedLogIns => {

@@ -82,6 +82,7 @@ pub fn seen(bytes: &[u8], now: Timestamp) -> Option<Seen> {
         names_nobody: entry.resource == NAME_OF_NOBODY,
         names_fields: !entry.fields.is_empty(),
         gives_to: gives_to(&entry),
+        own_accounts: entry.own_account_ids.iter().filter_map(|id| id.parse().ok()).collect(),
         action: entry.action,
         reason: entry.reason_code,
     })
@@ -95,7 +96,7 @@ fn gives_to(entry: &pb::AuditEntry) -> BTreeSet<Uuid> {
     read(&entry.after_json).iter().filter_map(|change| holder(change, &before)).map(Id::uuid).collect()
 }
 
-fn holder(change: &Change, before: &[Change]) -> Option<SubjectId> {
+pub fn holder(change: &Change, before: &[Change]) -> Option<SubjectId> {
     match change {
         Change::Grant(new) => {
             let known = before.iter().any(|it| matches!(it, Change::Grant(old) if old.id == new.id));

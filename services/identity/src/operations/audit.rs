@@ -1,5 +1,7 @@
 //! The audit log: what identity itself did is emitted like everybody's entries; the log is read under permission.
 
+use std::collections::BTreeSet;
+
 use revisit_bootstrap::{address, auth::Principal, database::Tx};
 use revisit_core::{
     Failure, Id, Ids, Timestamp,
@@ -93,12 +95,13 @@ pub async fn act_of(ids: &Ids, tx: &Tx, tenant: TenantId, act: Act) -> Result<()
     Ok(())
 }
 
-/// Emits the entries of a revision: who, when, why, before and after. Each change comes with what it replaces.
+/// Emits the entries of a revision: who, when, why, before and after. Each change comes with what it replaces; `own` are the
+/// accounts among those that are given rights which are the actor's own.
 pub fn revision(
     tx: &Tx,
     now: Timestamp,
     (tenant, number): (TenantId, i64),
-    cause: &Cause,
+    (cause, own): (&Cause, &BTreeSet<SubjectId>),
     changes: &[(Option<Change>, &Change)],
 ) -> Result<(), Error> {
     let mut parts: Vec<Part> = vec![Part::default()];
@@ -129,6 +132,7 @@ pub fn revision(
             witness: cause.witness.clone(),
             revision: number,
             why: cause.why.clone(),
+            own_account_ids: own.iter().take(IDS_MAX).map(ToString::to_string).collect(),
             before_json: array(&part.before),
             after_json: array(&part.after),
             ..entry(id.uuid(), cause.actor, now)

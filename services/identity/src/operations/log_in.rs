@@ -241,14 +241,15 @@ pub async fn set_password(app: &App, token: &str, password: String) -> Result<Re
             Ok(accounts::link(tx, &hash, now).await?)
         })
         .await?;
-    let (tenant, id) = owner.ok_or(Error::PasswordLinkRefused)?;
+    let ((tenant, id), _) = owner.ok_or(Error::PasswordLinkRefused)?;
     let kept = app.passwords.hash(password.clone()).await?;
     let actor = Actor { subject: Some(id), session: None };
     let cause = Cause { actor, action: "auth.set_password", ..Cause::default() };
     app.revise(worker, tenant, cause, async |tx, book| {
         // Under the tenant's lock: of two uses of one link the second finds it gone.
         let still = accounts::link(tx, &hash, book.now).await?;
-        still.filter(|owner| *owner == (tenant, id)).ok_or(Error::PasswordLinkRefused)?;
+        let still = still.filter(|(owner, _)| *owner == (tenant, id));
+        let (_, drawn_by) = still.ok_or(Error::PasswordLinkRefused)?;
         let mut user = users::find(tx, book, id).await.map_err(|_| Error::PasswordLinkRefused)?;
         refuse_own_name(&password, &user.account.username)?;
         match user.account.state {
@@ -256,7 +257,8 @@ pub async fn set_password(app: &App, token: &str, password: String) -> Result<Re
             SubjectState::Active => (),
             SubjectState::Suspended | SubjectState::Left => return Err(Error::PasswordLinkRefused),
         }
-        user.secret_hash = Some(kept);
+        // Whoever drew the link may have set the password by it.
+        (user.secret_hash, user.secret_by) = (Some(kept), drawn_by);
         accounts::drop_links(tx, tenant, id).await?;
         sessions::end_all(tx, book, id, None).await?;
         users::save(tx, book, &mut user).await
@@ -295,7 +297,7 @@ pub async fn change_password(app: &App, who: &Principal, current: String, new: S
     app.revise(&permit, tenant, Cause::new(who, CHANGE_PASSWORD, ""), async |tx, book| {
         let mut user = users::find(tx, book, id).await?;
         refuse_own_name(&new, &user.account.username)?;
-        user.secret_hash = Some(hash);
+        (user.secret_hash, user.secret_by) = (Some(hash), None);
         // First the lock of the sessions, then those of the counts: in the order of a log-in.
         sessions::end_all(tx, book, id, who.caller.session).await?;
         attempt.forgive(tx).await?;

@@ -56,7 +56,7 @@ pub async fn create<M: Message + Default>(
                 book.add(Change::RoleAssignment(given(account.id, *role, book.now)))?;
             }
             users::may_hold(book, who, &account)?;
-            accounts::add(tx, tenant, &account, Some(hash)).await?;
+            accounts::add(tx, tenant, &account, Some((hash, who.subject()))).await?;
             Ok(account)
         })
         .await?;
@@ -131,7 +131,7 @@ pub async fn rotate(app: &App, who: &Principal, id: SubjectId, why: String) -> R
     app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, why), async |tx, book| {
         let mut kept = find(tx, book, id).await?;
         users::refuse_taking_over(&book.snapshot(), who, &kept.account, book.now)?;
-        kept.secret_hash = Some(hash);
+        (kept.secret_hash, kept.secret_by) = (Some(hash), Some(who.subject()));
         sessions::end_all(tx, book, id, None).await?;
         users::save(tx, book, &mut kept).await?;
         Ok(secret)

@@ -91,7 +91,9 @@ pub async fn found(tx: &Tx, draw: &Draw<'_>, input: &Founding, cause: &Cause) ->
     };
     book.add(Change::Tenant(settings))?;
     let password_token = draw_secret(draw.secrets);
-    accounts::set_link(tx, tenant.id, administrator.id, hash_secret(&password_token), draw.link_until).await?;
+    // Who founds a company is none of its people.
+    let link = accounts::NewLink { hash: hash_secret(&password_token), drawn_by: None, expires_at: draw.link_until };
+    accounts::set_link(tx, tenant.id, administrator.id, link).await?;
     let revision = book.close(tx, cause).await?;
     Ok(Founded { tenant: Tenant { revision, ..tenant }, password_token, expires_at: draw.link_until })
 }

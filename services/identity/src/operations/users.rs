@@ -26,7 +26,7 @@ use crate::{
         directory::check_etag,
         log_in::{draw_secret, hash_secret},
     },
-    store::accounts::{self, Kept, Taken},
+    store::accounts::{self, Kept, NewLink, Taken},
 };
 
 const MANAGE: &str = Action::UserManage.name();
@@ -121,7 +121,8 @@ pub async fn create<M: Message + Default>(
             may_hold(book, who, &account)?;
             accounts::add(tx, tenant, &account, None).await?;
             expires_at = book.now + app.config.password_link();
-            accounts::set_link(tx, tenant, account.id, hash_secret(&token), expires_at).await?;
+            let link = NewLink { hash: hash_secret(&token), drawn_by: Some(who.subject()), expires_at };
+            accounts::set_link(tx, tenant, account.id, link).await?;
             Ok(shown(book, account, permit.levels()))
         })
         .await?;
@@ -341,7 +342,8 @@ pub async fn link(app: &App, who: &Principal, id: SubjectId) -> Result<Link, Err
             let (revision, facts) = app.ledgers.read(tx, who.tenant()).await?;
             refuse_taking_over(&Snapshot::compile(&facts, revision), who, &kept.account, now)?;
             let expires_at = now + app.config.password_link();
-            accounts::set_link(tx, who.tenant(), id, hash_secret(&token), expires_at).await?;
+            let link = NewLink { hash: hash_secret(&token), drawn_by: Some(who.subject()), expires_at };
+            accounts::set_link(tx, who.tenant(), id, link).await?;
             let entry = Act::done(Actor::of(who), "auth.create_password_link", "user", id.uuid());
             audit::act(app, tx, who.tenant(), entry).await?;
             if id != who.subject() && kept.account.state != SubjectState::Invited {

@@ -1,5 +1,7 @@
 //! Users and service accounts, the hashes of their secrets, and the one-time links.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{
     Failure, Id, Timestamp,
@@ -23,6 +25,8 @@ const SERVICE_ACCOUNT: &str = "service_account";
 pub struct Kept {
     pub account: Account,
     pub secret_hash: Option<String>,
+    /// Who else knows the secret, or drew the link by which the password was set.
+    pub secret_by: Option<SubjectId>,
 }
 
 fn kept(row: Model) -> Result<Kept, Failure> {
@@ -47,10 +51,13 @@ fn kept(row: Model) -> Result<Kept, Failure> {
         created_at: time(row.created_at),
         updated_at: time(row.updated_at),
     };
-    Ok(Kept { account, secret_hash: row.secret_hash })
+    Ok(Kept { account, secret_hash: row.secret_hash, secret_by: id(row.secret_by_id) })
 }
 
-fn row(tenant: TenantId, it: &Account, secret_hash: Option<String>) -> Result<Model, Failure> {
+/// A secret by its hash, and who drew it.
+type Secret = (Option<String>, Option<SubjectId>);
+
+fn row(tenant: TenantId, it: &Account, (secret_hash, secret_by): Secret) -> Result<Model, Failure> {
     Ok(Model {
         tenant_id: tenant.uuid(),
         subject_id: it.id.uuid(),
@@ -70,6 +77,7 @@ fn row(tenant: TenantId, it: &Account, secret_hash: Option<String>) -> Result<Mo
         time_zone: it.time_zone.clone(),
         locale: it.locale.clone(),
         secret_hash,
+        secret_by_id: uuid(secret_by),
         version: it.version,
         created_at: micros(it.created_at),
         updated_at: micros(it.updated_at),
@@ -87,12 +95,38 @@ const fn kind_name(kind: SubjectKind) -> &'static str {
     }
 }
 
-pub async fn add(tx: &Tx, tenant: TenantId, it: &Account, secret_hash: Option<String>) -> Result<(), Failure> {
-    insert(tx, row(tenant, it, secret_hash)?).await
+/// Adds an account; a program comes with its secret and who drew it.
+pub async fn add(tx: &Tx, tenant: TenantId, it: &Account, secret: Option<(String, SubjectId)>) -> Result<(), Failure> {
+    insert(tx, row(tenant, it, secret.unzip())?).await
 }
 
 pub async fn save(tx: &Tx, tenant: TenantId, it: &Kept) -> Result<(), Failure> {
-    replace(tx, row(tenant, &it.account, it.secret_hash.clone())?).await
+    replace(tx, row(tenant, &it.account, (it.secret_hash.clone(), it.secret_by))?).await
+}
+
+/// Who drew the secrets and links of these accounts that are in use.
+pub async fn drawers(
+    tx: &Tx,
+    tenant: TenantId,
+    ids: &[SubjectId],
+) -> Result<BTreeMap<SubjectId, BTreeSet<SubjectId>>, Failure> {
+    use entity::password_link;
+    let accounts = Entity::find()
+        .filter(Column::TenantId.eq(tenant.uuid()))
+        .filter(Column::SecretById.is_not_null())
+        .filter(tx.among(Column::SubjectId, ids.iter().map(|id| id.uuid())));
+    let links = password_link::Entity::find()
+        .filter(password_link::Column::TenantId.eq(tenant.uuid()))
+        .filter(password_link::Column::DrawnById.is_not_null())
+        .filter(tx.among(password_link::Column::SubjectId, ids.iter().map(|id| id.uuid())));
+    let of_secrets =
+        accounts.all(&**tx).await.map_err(fault)?.into_iter().map(|row| (row.subject_id, row.secret_by_id));
+    let of_links = links.all(&**tx).await.map_err(fault)?.into_iter().map(|row| (row.subject_id, row.drawn_by_id));
+    let mut drawers: BTreeMap<SubjectId, BTreeSet<SubjectId>> = BTreeMap::new();
+    for (account, by) in of_secrets.chain(of_links) {
+        drawers.entry(Id::from_uuid(account)).or_default().extend(id(by));
+    }
+    Ok(drawers)
 }
 
 pub async fn by_id(tx: &Tx, tenant: TenantId, subject: SubjectId) -> Result<Option<Kept>, Failure> {
@@ -215,17 +249,25 @@ pub async fn all(
     rows.into_iter().map(|row| Ok((Id::from_uuid(row.tenant_id), kept(row)?.account))).collect()
 }
 
+/// A one-time link, as it is kept.
+pub struct NewLink {
+    pub hash: Vec<u8>,
+    /// Who knows it beside its owner; nobody of the company when it was drawn from outside.
+    pub drawn_by: Option<SubjectId>,
+    pub expires_at: Timestamp,
+}
+
 /// Keeps a one-time link; the earlier ones of the account die.
-pub async fn set_link(
-    tx: &Tx,
-    tenant: TenantId,
-    subject: SubjectId,
-    hash: Vec<u8>,
-    expires_at: Timestamp,
-) -> Result<(), Failure> {
+pub async fn set_link(tx: &Tx, tenant: TenantId, subject: SubjectId, link: NewLink) -> Result<(), Failure> {
     drop_links(tx, tenant, subject).await?;
-    let (tenant_id, subject_id) = (tenant.uuid(), subject.uuid());
-    insert(tx, entity::password_link::Model { hash, tenant_id, subject_id, expires_at: micros(expires_at) }).await
+    let model = entity::password_link::Model {
+        hash: link.hash,
+        tenant_id: tenant.uuid(),
+        subject_id: subject.uuid(),
+        drawn_by_id: uuid(link.drawn_by.filter(|by| *by != subject)),
+        expires_at: micros(link.expires_at),
+    };
+    insert(tx, model).await
 }
 
 pub async fn drop_links(tx: &Tx, tenant: TenantId, subject: SubjectId) -> Result<(), Failure> {
@@ -236,10 +278,14 @@ pub async fn drop_links(tx: &Tx, tenant: TenantId, subject: SubjectId) -> Result
     Ok(())
 }
 
-/// Whose link it is, if it is still good.
-pub async fn link(tx: &Tx, hash: &[u8], now: Timestamp) -> Result<Option<(TenantId, SubjectId)>, Failure> {
+/// Whose link it is and who drew it, if it is still good.
+pub async fn link(
+    tx: &Tx,
+    hash: &[u8],
+    now: Timestamp,
+) -> Result<Option<((TenantId, SubjectId), Option<SubjectId>)>, Failure> {
     let row = entity::password_link::Entity::find_by_id(hash.to_vec()).one(&**tx).await.map_err(fault)?;
     Ok(row
         .filter(|row| now < time(row.expires_at))
-        .map(|row| (Id::from_uuid(row.tenant_id), Id::from_uuid(row.subject_id))))
+        .map(|row| ((Id::from_uuid(row.tenant_id), Id::from_uuid(row.subject_id)), id(row.drawn_by_id))))
 }

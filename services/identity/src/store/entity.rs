@@ -126,6 +126,7 @@ entity!(
         time_zone: String,
         locale: String,
         secret_hash: Option<String>,
+        secret_by_id: Option<Uuid>,
         version: i64,
         created_at: i64,
         updated_at: i64,
@@ -246,12 +247,23 @@ entity!(
 );
 
 entity!(
+    /// The stages that a company has declared. `names` is JSON.
+    known_stages, "known_stages", {
+        #[sea_orm(primary_key, auto_increment = false)]
+        tenant_id: Uuid,
+        names: String,
+        version: i64,
+    }
+);
+
+entity!(
     /// One-time tokens that set a password.
     password_link, "password_link", {
         #[sea_orm(primary_key, auto_increment = false)]
         hash: Vec<u8>,
         tenant_id: Uuid,
         subject_id: Uuid,
+        drawn_by_id: Option<Uuid>,
         expires_at: i64,
     }
 );

@@ -8,6 +8,8 @@ use sea_orm_migration::{
     prelude::{ColumnDef, Index, Table},
 };
 
+mod stages;
+
 /// What every service's database has, then the tables of this one.
 pub struct Migrator;
 
@@ -109,7 +111,7 @@ impl MigrationName for CreateIdentity {
 }
 
 /// Tables whose rows belong to one tenant. `tenant` itself is read by log-ins, before a tenant is known.
-const ISOLATED: [&str; 19] = [
+const ISOLATED: [&str; 20] = [
     "revision",
     "department",
     "position",
@@ -129,6 +131,7 @@ const ISOLATED: [&str; 19] = [
     "alert",
     "hand_over",
     "telling",
+    "known_stages",
 ];
 
 #[async_trait]
@@ -143,6 +146,7 @@ impl MigrationTrait for CreateIdentity {
         create_external(manager, &columns).await?;
         create_sessions(manager, &columns).await?;
         create_audit(manager, &columns).await?;
+        stages::create(manager, &columns).await?;
         for table in ISOLATED {
             isolate(manager, table).await?;
         }
@@ -218,6 +222,7 @@ async fn create_subjects(manager: &SchemaManager<'_>, c: &Columns) -> Result<(),
         c.text("time_zone"),
         c.text("locale"),
         c.text_null("secret_hash"),
+        c.uuid_null("secret_by_id"),
         c.number("version"),
         c.number("created_at"),
         c.number("updated_at"),
@@ -309,7 +314,13 @@ async fn create_sessions(manager: &SchemaManager<'_>, c: &Columns) -> Result<(),
     table(manager, "session", columns, &["tenant_id", "session_id"]).await?;
     index(manager, "session", &["tenant_id", "subject_id", "session_id"], false).await?;
     index(manager, "session", &["expires_at"], false).await?;
-    let columns = vec![c.bytes("hash"), c.uuid("tenant_id"), c.uuid("subject_id"), c.number("expires_at")];
+    let columns = vec![
+        c.bytes("hash"),
+        c.uuid("tenant_id"),
+        c.uuid("subject_id"),
+        c.uuid_null("drawn_by_id"),
+        c.number("expires_at"),
+    ];
     table(manager, "password_link", columns, &["hash"]).await?;
     index(manager, "password_link", &["tenant_id", "subject_id"], false).await?;
     let columns = vec![

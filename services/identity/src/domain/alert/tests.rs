@@ -28,6 +28,7 @@ fn seen(time: Timestamp) -> Seen {
         names_nobody: false,
         names_fields: false,
         gives_to: BTreeSet::new(),
+        own_accounts: BTreeSet::new(),
     }
 }
 
