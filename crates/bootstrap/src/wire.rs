@@ -43,6 +43,20 @@ pub fn read_time_required(input: &mut Input, field: &str, value: Option<prost_ty
     read_time(input, field, value).unwrap_or_default()
 }
 
+/// Reads the two ends of a time, each of which may be open. One that ends before it begins is refused: nothing lies in it,
+/// and the empty answer would look like a finding.
+pub fn read_window(
+    input: &mut Input,
+    (from_field, from): (&str, Option<prost_types::Timestamp>),
+    (until_field, until): (&str, Option<prost_types::Timestamp>),
+) -> (Option<Timestamp>, Option<Timestamp>) {
+    let window = (read_time(input, from_field, from), read_time(input, until_field, until));
+    if window.0.zip(window.1).is_some_and(|(from, until)| until <= from) {
+        input.refuse(until_field, format!("must be after {from_field}"));
+    }
+    window
+}
+
 /// A span on the wire.
 #[must_use]
 pub fn span(span: Duration) -> prost_types::Duration {

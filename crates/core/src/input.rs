@@ -34,7 +34,12 @@ impl Input {
     /// A required id.
     pub fn id<K>(&mut self, field: &str, text: &str) -> Id<K> {
         text.parse().unwrap_or_else(|_| {
-            self.refuse(field, if text.is_empty() { "is required" } else { "must be a hyphenated UUID" });
+            let rule = match Uuid::try_parse(text) {
+                _ if text.is_empty() => "is required",
+                Ok(value) if value.is_nil() => "must not be the nil UUID",
+                Ok(_) | Err(_) => "must be a hyphenated UUID",
+            };
+            self.refuse(field, rule);
             Id::from_uuid(Uuid::nil())
         })
     }
@@ -139,5 +144,16 @@ mod tests {
         let failure = input.finish().expect_err("three rules are broken");
         let fields: Vec<_> = failure.violations.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["customer_id", "name", "contact_points[2].value"]);
+    }
+
+    #[test]
+    fn a_nil_id_is_told_from_what_is_none() {
+        let mut input = Input::default();
+        let _: CustomerId = input.id("one", "00000000-0000-0000-0000-000000000000");
+        let _: CustomerId = input.id("two", "nonsense");
+        let _: CustomerId = input.id("three", "");
+        let failure = input.finish().expect_err("none of them is an id");
+        let rules: Vec<_> = failure.violations.iter().map(|violation| violation.rule.as_str()).collect();
+        assert_eq!(rules, ["must not be the nil UUID", "must be a hyphenated UUID", "is required"]);
     }
 }

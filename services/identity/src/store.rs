@@ -27,6 +27,7 @@ pub mod organisation;
 pub mod roles;
 pub mod seen;
 pub mod sessions;
+pub mod stages;
 pub mod tellings;
 
 /// This service's database. Cheap to clone.

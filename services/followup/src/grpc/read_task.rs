@@ -106,14 +106,16 @@ pub fn tasks(message: &pb::ListTasksRequest) -> Result<(lists::Wish, Page), Fail
     });
     let shape = shape.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let page = Page::read(&mut input, message.page_size, &message.page_token, &[&shape]);
+    let ends = (("due_after_time", message.due_after_time), ("due_before_time", message.due_before_time));
+    let (due_from, due_until) = wire::read_window(&mut input, ends.0, ends.1);
     let wish = lists::Wish {
         customer: input.id_optional("customer_id", &message.customer_id),
         assignee: input.id_optional("assignee_id", &message.assignee_id),
         states: task_states(&mut input, &message.states),
         kinds: task_kinds(&mut input, &message.kinds),
         plan: input.id_optional("plan_id", &message.plan_id),
-        due_from: wire::read_time(&mut input, "due_after_time", message.due_after_time),
-        due_until: wire::read_time(&mut input, "due_before_time", message.due_before_time),
+        due_from,
+        due_until,
         waiting_for_issues: message.waiting_for_issues,
         day: None,
         after: None,

@@ -7,7 +7,7 @@ use prost::Message;
 use revisit_bootstrap::{
     Reply, Streamed, authenticated, in_pieces, reply, reply_stream,
     settings::SERVICES,
-    wire::{read_time, time as show_time},
+    wire::{read_window, time as show_time},
 };
 use revisit_core::{Failure, Input, Timestamp, id::kind, page::Page};
 use revisit_proto::identity::v1::{self as pb, AuditOutcome, ExportFormat, audit_server::Audit};
@@ -48,6 +48,7 @@ fn filter(input: &mut Input, message: &pb::ListEntriesRequest) -> Wanted {
     input.require(known, "source", "must be empty, identity, customer, followup or notification");
     let outcome = AuditOutcome::try_from(message.outcome);
     input.require(outcome.is_ok(), "outcome", "must be one of the enum");
+    let (from, until) = read_window(input, ("start_time", message.start_time), ("end_time", message.end_time));
     Wanted {
         subject: input.id_optional::<kind::Subject>("subject_id", &message.subject_id).map(|id| id.uuid()),
         action,
@@ -55,8 +56,8 @@ fn filter(input: &mut Input, message: &pb::ListEntriesRequest) -> Wanted {
         field,
         source,
         outcome: outcome.ok().filter(|it| *it != AuditOutcome::Unspecified).map(i32::from),
-        from: read_time(input, "start_time", message.start_time),
-        until: read_time(input, "end_time", message.end_time),
+        from,
+        until,
         ..Wanted::default()
     }
 }
@@ -152,8 +153,8 @@ impl Audit for Served {
             async {
                 let mut input = Input::default();
                 let row = input.id::<kind::Customer>("resource_id", &message.resource_id).uuid();
-                let from = read_time(&mut input, "start_time", message.start_time);
-                let until = read_time(&mut input, "end_time", message.end_time);
+                let ends = (("start_time", message.start_time), ("end_time", message.end_time));
+                let (from, until) = read_window(&mut input, ends.0, ends.1);
                 input.finish()?;
                 let (readers, truncated) = audit_reading::readers(&self.0, &who, (row, from, until)).await?;
                 let readers = readers.into_iter().map(show_reader).collect();

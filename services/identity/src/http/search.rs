@@ -13,7 +13,7 @@ use crate::{
     App,
     domain::Error,
     operations::{
-        asking::Asker,
+        asking::{self, Asker},
         meaning::Named,
         searches::{self, Rows},
         subjects::{self, WhoMay},
@@ -86,11 +86,14 @@ pub async fn resources(app: Arc<App>, asker: Asker, input: Search) -> Result<Val
     let (page, after) = input.page.read("resource", &input.asked)?;
     let Tuple { subject, action, resource } = input.asked;
     let mut input = Input::default();
-    let subject = wire::subject_id(&mut input, subject);
+    let (subject, subject_kind) = wire::subject(&mut input, subject);
     let action = input.required("action", action);
     let resource = input.required("resource", resource);
     let kind = resource.map(|resource| resource.kind).unwrap_or_default();
     input.finish()?;
+    if !asking::is_of_kind(&app, &asker, subject, subject_kind).await? {
+        return Ok(found(Vec::new(), &page, None));
+    }
     let ours = Resource::parse(&kind);
     let Some(action) = wire::known(action.as_ref(), ours) else { return Ok(found(Vec::new(), &page, None)) };
     let external = ours.is_none().then(|| Name::from(kind.as_str()));
@@ -117,9 +120,12 @@ pub async fn actions(app: Arc<App>, asker: Asker, input: Search) -> Result<Value
     let (page, _) = input.page.read("action", &input.asked)?;
     let Tuple { subject, action: _, resource } = input.asked;
     let mut input = Input::default();
-    let subject = wire::subject_id(&mut input, subject);
+    let (subject, subject_kind) = wire::subject(&mut input, subject);
     let (resource, row) = wire::resource(&mut input, resource);
     input.finish()?;
+    if !asking::is_of_kind(&app, &asker, subject, subject_kind).await? {
+        return Ok(found(Vec::new(), &page, None));
+    }
     let named = Named { action: None, row, at: wire::PROPERTIES };
     let actions = searches::actions(&app, &asker, subject, (resource, named)).await?;
     Ok(found(actions.iter().map(|action| json!({ "name": action })).collect(), &page, None))

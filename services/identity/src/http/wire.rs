@@ -91,12 +91,12 @@ impl Tuple {
     /// The question. An unknown action or type denies; what has no meaning at all is refused.
     pub fn question(self) -> Result<Question, Failure> {
         let mut input = Input::default();
-        let subject = subject_id(&mut input, self.subject);
+        let (subject, kind) = subject(&mut input, self.subject);
         let action = input.required("action", self.action);
         let (resource, row) = resource(&mut input, self.resource);
         input.finish()?;
         let what = Named { action: known(action.as_ref(), resource), row, at: PROPERTIES };
-        Ok(Question { tenant: None, subject: Some(subject), what })
+        Ok(Question { tenant: None, subject: Some(subject), kind: Some(kind), what })
     }
 }
 
@@ -120,14 +120,14 @@ pub fn kind(input: &mut Input, it: &SubjectEntity) -> SubjectKind {
     }
 }
 
-/// A subject by its id.
-pub fn subject_id(input: &mut Input, it: Option<SubjectEntity>) -> SubjectId {
+/// A subject by its id, and what it is said to be.
+pub fn subject(input: &mut Input, it: Option<SubjectEntity>) -> (SubjectId, SubjectKind) {
     match input.required("subject", it) {
         Some(it) => {
-            kind(input, &it);
-            input.id("subject.id", &it.id)
+            let kind = kind(input, &it);
+            (input.id("subject.id", &it.id), kind)
         }
-        None => Id::from_uuid(Uuid::nil()),
+        None => (Id::from_uuid(Uuid::nil()), SubjectKind::User),
     }
 }
 

@@ -8,7 +8,7 @@ use revisit_core::{
     Failure,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Action, Asked, Reading, Row, Scope, SubjectFacts};
+use revisit_permission::{Action, Asked, Reading, Row, Scope, SubjectFacts, SubjectKind};
 use uuid::Uuid;
 
 use super::grants;
@@ -140,6 +140,13 @@ impl<'a> Hearing<'a> {
             }
         }
     }
+}
+
+/// Whether somebody is what the question says: a person or a program.
+pub async fn is_of_kind(app: &App, asker: &Asker, id: SubjectId, kind: SubjectKind) -> Result<bool, Error> {
+    let hearing = Hearing::open(app, asker, None, &[]).await?;
+    let id = hearing.subject(Some(id))?;
+    Ok(hearing.reading.snapshot.facts().subject(id).is_some_and(|subject| subject.kind == kind))
 }
 
 /// About whom somebody may ask.

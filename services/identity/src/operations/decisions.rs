@@ -9,7 +9,9 @@ use revisit_core::{
     Failure, Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{Asked, Axis, Decision, Filter, GrantRef, Layer, Level, Levels, Name, Reading, Witness};
+use revisit_permission::{
+    Asked, Axis, Decision, Filter, GrantRef, Layer, Level, Levels, Name, Reading, SubjectKind, Witness,
+};
 
 use super::{
     asking::{Asker, Hearing},
@@ -24,6 +26,8 @@ use crate::{App, domain::Error};
 pub struct Question {
     pub tenant: Option<TenantId>,
     pub subject: Option<SubjectId>,
+    /// What the subject is said to be; somebody else than who it is, is nobody.
+    pub kind: Option<SubjectKind>,
     pub what: Named,
 }
 
@@ -40,7 +44,7 @@ pub struct Answer {
 
 pub async fn check(app: &App, asker: &Asker, question: &Question) -> Result<Answer, Error> {
     let (hearing, subject, meant) = heard(app, asker, question).await?;
-    Ok(decide(&hearing.reading, subject, &meant))
+    Ok(decide(&hearing.reading, (subject, question.kind), &meant))
 }
 
 /// The state on which a question is decided, whom it is about, and what it means.
@@ -64,7 +68,7 @@ fn meant_for(hearing: &Hearing<'_>, subject: SubjectId, question: &Named, kept: 
     Ok(if told { meant } else { meant.unseen() })
 }
 
-fn decide(reading: &Reading, subject: SubjectId, meant: &Meant) -> Answer {
+fn decide(reading: &Reading, (subject, kind): (SubjectId, Option<SubjectKind>), meant: &Meant) -> Answer {
     let Reading { snapshot, now, until } = reading;
     let denied = |witness: &str, axis| Answer {
         allowed: false,
@@ -74,6 +78,10 @@ fn decide(reading: &Reading, subject: SubjectId, meant: &Meant) -> Answer {
         revision: snapshot.revision,
         refused: Some(axis),
     };
+    let is_other = |kind| snapshot.facts().subject(subject).is_some_and(|it| it.kind != kind);
+    if kind.is_some_and(is_other) {
+        return denied("there is no such subject", Axis::Subject);
+    }
     // An action that nobody knows is denied, like everything that is not allowed.
     let Some(action) = meant.action else { return denied("there is no such action", Axis::Operation) };
     let decision = snapshot.decide(subject, action, &meant.row, *now);
@@ -135,7 +143,7 @@ pub async fn batch(
         let subject = subjects.entry((company, question.subject));
         let subject = subject.or_insert_with(|| hearing.subject(question.subject).map_err(Failure::from)).clone()?;
         let meant = meant_for(hearing, subject, &question.what, kept)?;
-        Ok(decide(&hearing.reading, subject, &meant))
+        Ok(decide(&hearing.reading, (subject, question.kind), &meant))
     };
     questions.into_iter().map(|question| question.and_then(&mut answer)).collect()
 }
@@ -172,7 +180,7 @@ pub async fn fields(
 ) -> Result<(Answer, Vec<FieldAnswer>), Error> {
     let (hearing, subject, meant) = heard(app, asker, question).await?;
     let action = meant.action.ok_or(Error::Refused { field: "check.action", rule: "is not a known action" })?;
-    let answer = decide(&hearing.reading, subject, &meant);
+    let answer = decide(&hearing.reading, (subject, question.kind), &meant);
     let registered = meant.row.external.as_ref().and_then(|name| hearing.reading.snapshot.facts().external_type(name));
     let of_field = |field: String| {
         let layer = registered.map_or_else(|| action.resource().layer_of(&field), |it| it.layer_of(&field));
@@ -238,7 +246,7 @@ pub fn grant_name(grant: GrantRef) -> String {
 /// An answer and its reasons for people.
 pub async fn explain(app: &App, asker: &Asker, question: &Question) -> Result<(Answer, String), Error> {
     let (hearing, subject, meant) = heard(app, asker, question).await?;
-    let answer = decide(&hearing.reading, subject, &meant);
+    let answer = decide(&hearing.reading, (subject, question.kind), &meant);
     let mut words = match (answer.allowed, answer.refused) {
         (true, _) => format!("Allowed by {}.", answer.witness),
         (false, Some(axis)) => format!("Refused on the axis {}: {}. {}", axis.name(), answer.witness, sentence(axis)),

@@ -247,8 +247,10 @@ pub async fn create_position<M: Message + Default>(
     let created = app.revise_once(&permit, cause, once, async |tx, book| {
         let id = app.ids.next::<kind::Position>(book.now);
         let position = Position { id, department: input.department, name: input.name, roles: input.roles, version: 1 };
+        let change = Change::Position(position.facts());
+        book.check(&change)?;
         may_give(book, who, &position)?;
-        book.add(Change::Position(position.facts()))?;
+        book.add(change)?;
         organisation::add_position(tx, tenant, &position).await?;
         Ok(position)
     });
@@ -283,6 +285,7 @@ pub async fn change_position(
         }
         if let Some(roles) = edit.roles {
             it.roles = roles;
+            book.check(&Change::Position(it.facts()))?;
             may_give(book, who, &it)?;
         }
         book.add(Change::Position(it.facts()))?;

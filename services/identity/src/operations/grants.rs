@@ -11,7 +11,10 @@ use revisit_permission::{
     Whom,
 };
 
-use super::book::{Book, Cause, Once, Revised};
+use super::{
+    book::{Book, Cause, Once, Revised},
+    stages,
+};
 use crate::{
     App,
     domain::{Error, HeldGrant},
@@ -86,7 +89,7 @@ pub async fn create<M: Message + Default>(
     let permit = giving(who, input.holder)?;
     let cause = Cause::new(who, MANAGE, input.reason.clone());
     let created = app.revise_once(&permit, cause, once, async |tx, book| {
-        let held = stage(app, who, book, input)?;
+        let held = stage((app, tx), who, book, input).await?;
         grants::add(tx, tenant, &held).await?;
         Ok(held)
     });
@@ -99,7 +102,14 @@ pub fn giving(who: &Principal, holder: SubjectId) -> Result<Decided, Error> {
 }
 
 /// Puts a new grant into a revision.
-pub fn stage(app: &App, who: &Principal, book: &mut Book, input: NewGrant) -> Result<HeldGrant, Error> {
+pub async fn stage(
+    (app, tx): (&App, &Tx),
+    who: &Principal,
+    book: &mut Book,
+    input: NewGrant,
+) -> Result<HeldGrant, Error> {
+    let named = (input.right.actions, input.right.stages.as_ref());
+    stages::require_known(tx, book.tenant.id, "right.stages", named).await?;
     let window = (input.from.unwrap_or(book.now), input.until.unwrap_or(Timestamp::MAX));
     if window.1 <= book.now {
         return Err(Error::Refused { field: "end_time", rule: "must be in the future" });
@@ -111,9 +121,12 @@ pub fn stage(app: &App, who: &Principal, book: &mut Book, input: NewGrant) -> Re
         reason: input.reason,
         created_at: book.now,
     };
+    let change = Change::Grant(held.grant.clone());
+    // First: of a place that does not exist nobody could say whether a right reaches it.
+    book.check(&change)?;
     let right = book.snapshot().may_grant(who.subject(), &held.grant, book.now);
     book.require_right(right)?;
-    book.add(Change::Grant(held.grant.clone()))?;
+    book.add(change)?;
     Ok(held)
 }
 
@@ -189,7 +202,7 @@ pub async fn create_guard<M: Message + Default>(
     let permit = over_guards(who, Action::GuardManage)?;
     let cause = Cause::new(who, GUARD, input.reason.clone());
     let created = app.revise_once(&permit, cause, once, async |tx, book| {
-        let guard = stage_guard(app, book, input)?;
+        let guard = stage_guard(app, tx, book, input).await?;
         guards::add(tx, book.tenant.id, &guard, book.now).await?;
         Ok(guard)
     });
@@ -197,7 +210,9 @@ pub async fn create_guard<M: Message + Default>(
 }
 
 /// Puts a new guard into a revision.
-pub fn stage_guard(app: &App, book: &mut Book, input: NewGuard) -> Result<Guard, Error> {
+pub async fn stage_guard(app: &App, tx: &Tx, book: &mut Book, input: NewGuard) -> Result<Guard, Error> {
+    let named = (input.actions, input.condition.stages.as_ref());
+    stages::require_known(tx, book.tenant.id, "guard.condition.stages", named).await?;
     let guard = Guard {
         id: app.ids.next::<kind::Guard>(book.now),
         whom: input.whom,

@@ -159,7 +159,7 @@ async fn stage(
     proposal: Proposal,
 ) -> Result<(), Error> {
     match proposal {
-        Proposal::Grant(input) => grants::stage(app, who, book, input).map(drop),
+        Proposal::Grant(input) => grants::stage((app, tx), who, book, input).await.map(drop),
         Proposal::Revocation(id) => {
             let held = grants::stage_removal(tx, book, id).await?;
             let holder = Snapshot::compile(book.facts(), book.tenant.revision);
@@ -176,7 +176,7 @@ async fn stage(
             users::stage_change(tx, book, who, (user, edit)).await.map(drop)
         }
         Proposal::Move(id, edit) => departments::stage(tx, book, id, edit).await,
-        Proposal::Guard(input) => grants::stage_guard(app, book, input).map(drop),
+        Proposal::Guard(input) => grants::stage_guard(app, tx, book, input).await.map(drop),
         Proposal::GuardRemoval(id) => grants::stage_guard_removal(tx, book, id).await,
         Proposal::Type(input) => external_types::stage(book, input).map(drop),
         Proposal::TypeChange(name, edit) => external_types::stage_change(tx, book, &name, edit).await.map(drop),

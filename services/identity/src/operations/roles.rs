@@ -9,7 +9,7 @@ use revisit_permission::{
 
 use super::{
     book::{Book, Cause, Once, Revised},
-    users,
+    stages, users,
 };
 use crate::{
     App,
@@ -88,6 +88,7 @@ pub async fn create<M: Message + Default>(
             catalogue_version: 0,
             version: 1,
         };
+        stages::require_known_in(tx, tenant, "templates", &role.templates).await?;
         book.snapshot().may_write_role(who.subject(), &role.templates, book.now)?;
         book.add(Change::Role(role.facts()))?;
         roles::add(tx, tenant, &role).await?;
@@ -118,6 +119,7 @@ pub async fn stage(tx: &Tx, book: &mut Book, who: &Principal, (id, edit): (RoleI
         it.display_name = name;
     }
     if let Some(templates) = edit.templates {
+        stages::require_known_in(tx, book.tenant.id, "role.templates", &templates).await?;
         let right = book.snapshot().may_write_role(who.subject(), &templates, book.now);
         book.require_right(right)?;
         it.templates = templates;

@@ -160,7 +160,7 @@ async fn bad_rights_are_refused_with_the_field_that_breaks_a_rule() {
         assert_eq!(fields(create(right(&["customer.fly"], pb::ExtentKind::Tenant)).await), ["right.actions[0]"]);
         assert_eq!(fields(create(right(&["role.view"], pb::ExtentKind::Unspecified)).await), ["right.extent.kind"]);
         let mixed = right(&["role.view", "customer.view"], pb::ExtentKind::Tenant);
-        assert_eq!(fields(create(mixed).await), ["actions"]);
+        assert_eq!(fields(create(mixed).await), ["right.actions"]);
         let unknown = pb::GrantTemplate {
             extent: Some(pb::Extent { kind: 99, ..pb::Extent::default() }),
             ..right(&["role.view"], pb::ExtentKind::Tenant)

@@ -17,6 +17,7 @@ use super::{
 };
 
 mod external;
+mod kinds;
 
 const URL: &str = "https://pdp.acme.example";
 

@@ -217,13 +217,13 @@ async fn what_a_type_does_not_have_is_refused_by_its_field() {
 
         let give = async |right: pb::GrantTemplate| granted(admin, &mei, right).await;
         let view = |types: &[&str]| over(&["external.view"], pb::ExtentKind::Own, types);
-        assert_eq!(fields(give(view(&["invoice"])).await), ["external_types"], "it is not registered");
+        assert_eq!(fields(give(view(&["invoice"])).await), ["right.external_types"], "it is not registered");
         let ours = over(&["customer.view"], pb::ExtentKind::Own, &["contract"]);
-        assert_eq!(fields(give(ours).await), ["external_types"], "customers are of no registered type");
+        assert_eq!(fields(give(ours).await), ["right.external_types"], "customers are of no registered type");
         let graded = pb::GrantTemplate { grades: vec!["A".to_owned()], ..view(&["contract"]) };
-        assert_eq!(fields(give(graded).await), ["extent"], "contracts have no grade");
+        assert_eq!(fields(give(graded).await), ["right.grades"], "contracts have no grade");
         let lent = over(&["external.view"], pb::ExtentKind::Task, &[]);
-        assert_eq!(fields(give(lent).await), ["extent"], "tasks lend no rows of other systems");
+        assert_eq!(fields(give(lent).await), ["right.extent.kind"], "tasks lend no rows of other systems");
 
         let good = || contracts(pb::ExternalKeeping::Sent);
         let action = |name: &str, verb: &str| pb::ExternalAction { name: name.to_owned(), verb: verb.to_owned() };

@@ -34,7 +34,8 @@ pub fn question(message: pb::CheckRequest) -> Result<Question, Failure> {
     let it = input.required("row", message.row).unwrap_or_default();
     let row = row(&mut input, "row", tenant, it);
     input.finish()?;
-    Ok(Question { tenant, subject, what: Named { action: Some(message.action), row, at: "row" } })
+    let what = Named { action: Some(message.action), row, at: "row" };
+    Ok(Question { tenant, subject, kind: None, what })
 }
 
 /// Characters of a stage, a grade or the name of a type.
@@ -60,6 +61,7 @@ pub fn row(input: &mut Input, field: &str, tenant: Option<TenantId>, it: pb::Row
     };
     let (stage, grade) = (name("stage", &it.stage), name("grade", &it.grade));
     let external = name("external_type", &it.external_type);
+    let auth_rev = input.number(&at("auth_rev"), it.auth_rev, 0..=i64::MAX);
     Row::new(tenant, id.uuid())
         .with_owner(input.id_optional(&at("owner_id"), &it.owner_id))
         .with_department(input.id_optional(&at("department_id"), &it.department_id))
@@ -68,7 +70,7 @@ pub fn row(input: &mut Input, field: &str, tenant: Option<TenantId>, it: pb::Row
         .with_grade(grade)
         .with_flags(Flags { vip: it.vip, pooled: it.pooled })
         .with_task_holders(holders)
-        .with_auth_rev(it.auth_rev)
+        .with_auth_rev(auth_rev)
         .with_external(external)
 }
 
@@ -76,7 +78,7 @@ fn holder(input: &mut Input, field: &str, it: pb::TaskHolder) -> TaskHolder {
     let at = |name: &str| format!("{field}.{name}");
     TaskHolder {
         task: input.id(&at("task_id"), &it.task_id),
-        generation: it.generation,
+        generation: input.number(&at("generation"), it.generation, 0..=i64::MAX),
         subject: input.id_optional(&at("subject_id"), &it.subject_id),
         layers: levels(input, &at("layers"), it.layers.unwrap_or_default(), Level::Hidden),
         until: read_time_required(input, &at("until_time"), it.until_time),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use revisit_bootstrap::{idempotency::Repeatable, wire::read_time};
+use revisit_bootstrap::{idempotency::Repeatable, wire::read_window};
 use revisit_core::{Failure, Input, id::SubjectId};
 use revisit_permission::{
     Action, ActionSet, Effect, Exceptions, Extent, Layer, Level, Levels, NameSet, Place, RowCondition, Template, Whom,
@@ -80,31 +80,42 @@ pub fn levels(input: &mut Input, field: &str, it: pb::LayerLevels, unspecified: 
     })
 }
 
+/// An extent. A field that belongs to another kind is refused: dropped, it would make the reach wider than it was sent.
 fn extent(input: &mut Input, field: &str, it: pb::Extent) -> Extent {
     use pb::ExtentKind as Kind;
-    let at = format!("{field}.department_id");
-    let place = |input: &mut Input| input.id_optional(&at, &it.department_id).map_or(Place::Mine, Place::At);
-    match Kind::try_from(it.kind) {
-        Ok(Kind::Own) => Extent::Own,
-        Ok(Kind::Task) => Extent::Task,
-        Ok(Kind::Department) => Extent::Department(place(input)),
-        Ok(Kind::Subtree) => Extent::Subtree(place(input)),
-        Ok(Kind::Team) => Extent::Team(input.id(&format!("{field}.team_id"), &it.team_id)),
-        Ok(Kind::Ids) => {
-            let rows = format!("{field}.row_ids");
-            input.require(!it.row_ids.is_empty(), &rows, "is required");
-            let ids = input.ids::<revisit_core::id::kind::Customer>(&rows, &it.row_ids, ROWS_MAX);
+    let at = |name: &str| format!("{field}.{name}");
+    let Ok(kind) = Kind::try_from(it.kind) else {
+        input.refuse(at("kind"), "is not a known kind");
+        return Extent::Own;
+    };
+    let placed = [Kind::Department, Kind::Subtree, Kind::PooledDepartment, Kind::PooledSubtree];
+    let narrowing: [(&str, bool, &[Kind]); 3] = [
+        ("department_id", it.department_id.is_empty(), &placed),
+        ("team_id", it.team_id.is_empty(), &[Kind::Team]),
+        ("row_ids", it.row_ids.is_empty(), &[Kind::Ids]),
+    ];
+    for (name, absent, kinds) in narrowing {
+        let fits = absent || kinds.contains(&kind) || kind == Kind::Unspecified;
+        input.require(fits, &at(name), "does not belong to this kind of extent");
+    }
+    let place =
+        |input: &mut Input| input.id_optional(&at("department_id"), &it.department_id).map_or(Place::Mine, Place::At);
+    match kind {
+        Kind::Own => Extent::Own,
+        Kind::Task => Extent::Task,
+        Kind::Department => Extent::Department(place(input)),
+        Kind::Subtree => Extent::Subtree(place(input)),
+        Kind::Team => Extent::Team(input.id(&at("team_id"), &it.team_id)),
+        Kind::Ids => {
+            input.require(!it.row_ids.is_empty(), &at("row_ids"), "is required");
+            let ids = input.ids::<revisit_core::id::kind::Customer>(&at("row_ids"), &it.row_ids, ROWS_MAX);
             Extent::Ids(ids.into_iter().map(|id| id.uuid()).collect::<Arc<[_]>>())
         }
-        Ok(Kind::Tenant) => Extent::Tenant,
-        Ok(Kind::PooledDepartment) => Extent::Pooled(place(input), false),
-        Ok(Kind::PooledSubtree) => Extent::Pooled(place(input), true),
-        Ok(Kind::Unspecified) => {
-            input.refuse(format!("{field}.kind"), "is required");
-            Extent::Own
-        }
-        Err(_) => {
-            input.refuse(format!("{field}.kind"), "is not a known kind");
+        Kind::Tenant => Extent::Tenant,
+        Kind::PooledDepartment => Extent::Pooled(place(input), false),
+        Kind::PooledSubtree => Extent::Pooled(place(input), true),
+        Kind::Unspecified => {
+            input.refuse(at("kind"), "is required");
             Extent::Own
         }
     }
@@ -195,15 +206,15 @@ pub fn clear_override(message: pb::ClearRoleOverrideRequest) -> Result<Override,
 pub fn create_grant(message: pb::CreateGrantRequest) -> Result<Repeated<NewGrant>, Failure> {
     let mut input = Input::default();
     let repeat = Repeatable::read(&mut input, &message.request_id, "Access.CreateGrant", &message);
+    let ends = (("start_time", message.start_time), ("end_time", message.end_time));
+    let (from, until) = read_window(&mut input, ends.0, ends.1);
     let new = NewGrant {
         holder: input.id("holder_id", &message.holder_id),
         right: template(&mut input, "right", message.right),
-        from: read_time(&mut input, "start_time", message.start_time),
-        until: read_time(&mut input, "end_time", message.end_time),
+        from,
+        until,
         reason: input.text("reason", &message.reason, 1..=REASON_MAX),
     };
-    let ordered = new.from.zip(new.until).is_none_or(|(from, until)| from < until);
-    input.require(ordered, "end_time", "must be after start_time");
     input.finish()?;
     Ok((new, repeat))
 }
@@ -218,14 +229,16 @@ pub fn create_guard(message: pb::CreateGuardRequest) -> Result<Repeated<NewGuard
         None => Effect::Deny,
         Some(cap) => Effect::Cap(levels(&mut input, "guard.cap", cap, Level::Write)),
     };
+    let ends = (("guard.start_time", it.start_time), ("guard.end_time", it.end_time));
+    let (from, until) = read_window(&mut input, ends.0, ends.1);
     let new = NewGuard {
         whom,
         except,
         actions: actions(&mut input, "guard.actions", &it.actions),
         condition: condition(&mut input, it.condition.unwrap_or_default()),
         effect,
-        from: read_time(&mut input, "guard.start_time", it.start_time),
-        until: read_time(&mut input, "guard.end_time", it.end_time),
+        from,
+        until,
         reason: input.text("guard.reason", &it.reason, 1..=REASON_MAX),
     };
     input.finish()?;

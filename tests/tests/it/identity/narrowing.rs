@@ -1,0 +1,205 @@
+//! Rules are written as they were sent, or refused by the field: nothing that would narrow one is dropped, and no name that
+//! means nothing is taken.
+
+use revisit_proto::identity::v1 as pb;
+use tonic::{Code, Status};
+
+use super::{
+    access::{question, right, row},
+    support::{World, fields, on_each, refusal, refused},
+};
+
+const NOBODY: &str = "00000000-0000-4000-8000-000000000009";
+
+fn extent(kind: pb::ExtentKind) -> pb::Extent {
+    pb::Extent { kind: kind.into(), ..pb::Extent::default() }
+}
+
+fn view(extent: pb::Extent) -> pb::GrantTemplate {
+    pb::GrantTemplate { extent: Some(extent), ..right(&["customer.view"], pb::ExtentKind::Own) }
+}
+
+async fn grant(world: &World, holder: &str, right: pb::GrantTemplate) -> Result<pb::Grant, Status> {
+    let request = pb::CreateGrantRequest {
+        holder_id: holder.to_owned(),
+        right: Some(right),
+        reason: "a test".to_owned(),
+        ..pb::CreateGrantRequest::default()
+    };
+    world.admin.access().create_grant(request).await.map(tonic::Response::into_inner)
+}
+
+async fn guard(world: &World, guard: pb::Guard) -> Result<pb::Guard, Status> {
+    let guard = pb::Guard { reason: "a test".to_owned(), ..guard };
+    let request = pb::CreateGuardRequest { guard: Some(guard), request_id: String::new() };
+    world.admin.access().create_guard(request).await.map(tonic::Response::into_inner)
+}
+
+async fn role(world: &World, template: pb::GrantTemplate) -> Result<pb::Role, Status> {
+    let request = pb::CreateRoleRequest {
+        key: "looker".to_owned(),
+        display_name: "Looker".to_owned(),
+        templates: vec![right(&["customer.view"], pb::ExtentKind::Own), template],
+        ..pb::CreateRoleRequest::default()
+    };
+    world.admin.access().create_role(request).await.map(tonic::Response::into_inner)
+}
+
+/// Each kind of extent with a field that belongs to another.
+fn mismatched(department: &str) -> Vec<(&'static str, pb::Extent)> {
+    use pb::ExtentKind as Kind;
+    let placed = |kind| pb::Extent { department_id: department.to_owned(), ..extent(kind) };
+    let teamed = |kind| pb::Extent { team_id: NOBODY.to_owned(), ..extent(kind) };
+    let named = |kind| pb::Extent { row_ids: vec![NOBODY.to_owned()], ..extent(kind) };
+    let mut all = Vec::new();
+    for kind in [Kind::Own, Kind::Task, Kind::Tenant] {
+        all.extend([("department_id", placed(kind)), ("team_id", teamed(kind)), ("row_ids", named(kind))]);
+    }
+    for kind in [Kind::Department, Kind::Subtree, Kind::PooledDepartment, Kind::PooledSubtree] {
+        all.extend([("team_id", teamed(kind)), ("row_ids", named(kind))]);
+    }
+    let team = pb::Extent { team_id: NOBODY.to_owned(), ..placed(Kind::Team) };
+    let rows = pb::Extent { row_ids: vec![NOBODY.to_owned()], ..placed(Kind::Ids) };
+    all.extend([("department_id", team), ("department_id", rows)]);
+    all
+}
+
+#[tokio::test]
+async fn an_extent_is_never_wider_than_it_was_sent() {
+    on_each(async |world| {
+        let root = &world.tenant.root_department_id;
+        let west = world.department(root, "West").await.department_id;
+        let mei = world.user("mei", root, "Marketing").await.user_id;
+        for (field, extent) in mismatched(&west) {
+            let kind = extent.kind();
+            let named = |path: &str| [format!("{path}.extent.{field}")];
+            assert_eq!(fields(grant(world, &mei, view(extent.clone())).await), named("right"), "{kind:?}");
+            assert_eq!(fields(role(world, view(extent.clone())).await), named("templates[1]"), "{kind:?}");
+            let change = pb::CreateGrantRequest {
+                holder_id: mei.clone(),
+                right: Some(view(extent)),
+                reason: "a test".to_owned(),
+                ..pb::CreateGrantRequest::default()
+            };
+            let preview = pb::PreviewChangeRequest {
+                change: Some(pb::preview_change_request::Change::CreateGrant(change)),
+                ..pb::PreviewChangeRequest::default()
+            };
+            let told = world.admin.access().preview_change(preview).await;
+            assert_eq!(fields(told), named("create_grant.right"), "{kind:?}");
+        }
+        let of_west = pb::Extent { department_id: west.clone(), ..extent(pb::ExtentKind::Subtree) };
+        let made = grant(world, &mei, view(of_west.clone())).await.expect("what belongs together is taken");
+        assert_eq!(made.right.and_then(|it| it.extent), Some(of_west));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_exception_of_a_guard_that_no_row_has_is_refused() {
+    on_each(async |world| {
+        let target = |except_owner, ids: &[&str]| pb::GuardTarget {
+            except_owner,
+            except_subject_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            ..pb::GuardTarget::default()
+        };
+        let over = |actions: &[&str], target| pb::Guard {
+            actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+            target: Some(target),
+            ..pb::Guard::default()
+        };
+        let ownerless = guard(world, over(&["template.view"], target(true, &[]))).await;
+        assert_eq!(fields(ownerless), ["guard.target"], "templates have no owner");
+        let stranger = guard(world, over(&["customer.view"], target(true, &[NOBODY]))).await;
+        assert_eq!(fields(stranger), ["guard.target.except_subject_ids"]);
+        guard(world, over(&["customer.view"], target(true, &[]))).await.expect("customers have owners");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stages_that_no_customer_can_be_in_are_refused() {
+    on_each(async |world| {
+        let mei = world.user("mei", &world.tenant.root_department_id, "Marketing").await.user_id;
+        let in_stage = |stage: &str| pb::GrantTemplate {
+            stages: vec!["lead".to_owned(), stage.to_owned()],
+            ..right(&["customer.view"], pb::ExtentKind::Own)
+        };
+        assert_eq!(fields(grant(world, &mei, in_stage("nonsense")).await), ["right.stages"]);
+        assert_eq!(fields(role(world, in_stage("nonsense")).await), ["templates[1].stages"]);
+        let condition = Some(pb::RowCondition { stages: vec!["nonsense".to_owned()], ..Default::default() });
+        let actions = vec!["customer.view".to_owned()];
+        let barred = guard(world, pb::Guard { actions, condition, ..pb::Guard::default() }).await;
+        assert_eq!(fields(barred), ["guard.condition.stages"]);
+        grant(world, &mei, in_stage("won")).await.expect("it ships");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_refused_by_the_name_of_its_field() {
+    on_each(async |world| {
+        let mei = world.user("mei", &world.tenant.root_department_id, "Marketing").await.user_id;
+        let nowhere = pb::Extent { department_id: NOBODY.to_owned(), ..extent(pb::ExtentKind::Subtree) };
+        let nowhere = grant(world, &mei, view(nowhere)).await;
+        assert_eq!(fields(nowhere), ["right.extent.department_id"], "and not that it is too wide");
+        let nobody = grant(world, NOBODY, view(extent(pb::ExtentKind::Own))).await;
+        assert_eq!(fields(nobody), ["holder_id"]);
+        use pb::guard_target::Whom;
+        for (whom, field) in [
+            (Whom::SubjectId(NOBODY.to_owned()), "guard.target.subject_id"),
+            (Whom::RoleId(NOBODY.to_owned()), "guard.target.role_id"),
+            (Whom::DepartmentId(NOBODY.to_owned()), "guard.target.department_id"),
+        ] {
+            let target = Some(pb::GuardTarget { whom: Some(whom), ..pb::GuardTarget::default() });
+            let actions = vec!["customer.view".to_owned()];
+            assert_eq!(fields(guard(world, pb::Guard { target, actions, ..pb::Guard::default() }).await), [field]);
+        }
+        let parent_id = world.tenant.root_department_id.clone();
+        let (name, head_id) = ("West".to_owned(), NOBODY.to_owned());
+        let request = pb::CreateDepartmentRequest { parent_id, name, head_id, ..Default::default() };
+        assert_eq!(fields(world.admin.directory().create_department(request).await), ["head_id"]);
+        let request = pb::SetRoleOverrideRequest {
+            user_id: mei.clone(),
+            role_id: NOBODY.to_owned(),
+            source: pb::RoleSource::Added.into(),
+            reason: String::new(),
+        };
+        assert_eq!(fields(world.admin.access().set_role_override(request).await), ["role_id"]);
+        let manager = pb::User { user_id: mei, manager_id: NOBODY.to_owned(), ..pb::User::default() };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["manager_id".to_owned()] });
+        let request = pb::UpdateUserRequest { user: Some(manager), update_mask, reason: String::new() };
+        assert_eq!(fields(world.admin.directory().update_user(request).await), ["user.manager_id"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_about_a_row_of_a_negative_revision_or_a_nil_id_is_refused_by_its_rule() {
+    on_each(async |world| {
+        let me = world.tenant.administrator_id.clone();
+        let of_rev = pb::RowAttributes { auth_rev: -1, ..row(world, &me) };
+        let asked = world.admin.access().check(question("", "customer.view", of_rev)).await;
+        assert_eq!(fields(asked), ["row.auth_rev"]);
+        let nil = pb::RowAttributes { owner_id: uuid::Uuid::nil().to_string(), ..row(world, &me) };
+        let status = world.admin.access().check(question("", "customer.view", nil)).await.expect_err("no id");
+        assert!(status.message().contains("must not be the nil UUID"), "{status:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn duties_that_exclude_each_other_are_named() {
+    on_each(async |world| {
+        let mei = world.user("mei", &world.tenant.root_department_id, "Sales representative").await.user_id;
+        let amounts = pb::GrantTemplate {
+            levels: Some(pb::LayerLevels { financial: pb::Level::Write.into(), ..Default::default() }),
+            ..right(&["customer.order_record"], pb::ExtentKind::Own)
+        };
+        let both = grant(world, &mei, amounts).await;
+        let words = both.as_ref().err().map(|it| it.message().to_owned()).unwrap_or_default();
+        assert_eq!(refusal(both), refused(Code::FailedPrecondition, "ROLE_CONFLICT"));
+        assert!(words.contains("changing amounts") && words.contains("selling"), "{words}");
+    })
+    .await;
+}
