@@ -60,6 +60,12 @@ impl Database {
         Ok(Self(Arc::new(Inner { reader, writer, clock, outbox: None, request_keys: None })))
     }
 
+    /// Connects to a database that others have made; one that is not there stays away.
+    pub async fn open_existing(config: &DatabaseConfig, clock: Clock) -> Result<Self, Failure> {
+        open::require(config)?;
+        Self::open(config, clock).await
+    }
+
     /// The same database with the outbox to which its transactions append.
     #[must_use]
     pub fn with_outbox(&self, outbox: Outbox) -> Self {

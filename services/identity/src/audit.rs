@@ -12,7 +12,7 @@ use crate::{
     Config, NAME,
     domain::verifier::{Broken, Doubt},
     operations::verify::{Answer, Keepers, Verdict, verify},
-    store::Store,
+    store::{Store, migration::Migrator},
 };
 
 /// What was found, for people.
@@ -63,17 +63,17 @@ pub fn tell(findings: &Findings) -> Result<(), Failure> {
 
 /// Follows every chain of the database that the settings name, and compares it with what the other services keep.
 pub async fn verify_audit(settings: &Settings, beside: Beside) -> Result<Findings, Failure> {
-    let open = async |service: &str| {
-        let database = Database::open(&settings.database.of(service), Clock::system()).await?;
-        Ok::<_, Failure>(Store::new(database))
-    };
-    let store = open(NAME).await?;
+    let open = async |service: &str| Database::open_existing(&settings.database.of(service), Clock::system()).await;
+    let own = open(NAME).await?;
+    // In a wrong place there may be a database, and no log in it.
+    own.require_migrated::<Migrator>().await?;
+    let store = Store::new(own);
     let keepers = match beside {
         Beside::No => Keepers::Peers(Peers::from_outside(settings, NAME)?),
         Beside::Yes => {
             let mut databases = Vec::new();
             for keeper in SERVICES.into_iter().filter(|service| *service != NAME) {
-                databases.push((keeper, open(keeper).await?));
+                databases.push((keeper, Store::new(open(keeper).await?)));
             }
             Keepers::Databases(databases)
         }

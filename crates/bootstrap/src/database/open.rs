@@ -28,6 +28,17 @@ pub(super) async fn open(config: &DatabaseConfig) -> Result<(DatabaseConnection,
     Ok((reader, writer))
 }
 
+/// Refuses a database that is not there. SQLite would make it, and PostgreSQL refuses by itself.
+pub(super) fn require(config: &DatabaseConfig) -> Result<(), Failure> {
+    let path = config.url.strip_prefix("sqlite:").unwrap_or(&config.url);
+    if config.is_postgres() || Path::new(path).is_file() {
+        return Ok(());
+    }
+    let message =
+        format!("there is no database {path}: name the folder or the configuration that the product runs with");
+    Err(Failure::new(revisit_core::Kind::Precondition, "DATABASE_MISSING", message))
+}
+
 async fn postgres(config: &DatabaseConfig) -> Result<DatabaseConnection, Failure> {
     let mut options = options(config, &config.url);
     options.max_connections(config.connections_max).min_connections(1);

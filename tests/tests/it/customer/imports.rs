@@ -185,11 +185,8 @@ async fn a_row_that_adds_what_another_has_to_an_own_customer_costs_like_a_questi
             target: if column == 0 { "name" } else { "phone" }.to_owned(),
             ..Default::default()
         });
-        let request = pb::SetMappingRequest {
-            job_id: job.job_id.clone(),
-            mapping: mapping.collect(),
-            ..Default::default()
-        };
+        let request =
+            pb::SetMappingRequest { job_id: job.job_id.clone(), mapping: mapping.collect(), ..Default::default() };
         answer(manager.imports().set_mapping(request).await).expect("mapped");
         manager.start_import(&job.job_id).await;
         office.settle().await;

@@ -264,3 +264,23 @@ async fn the_database_refuses_to_change_or_remove_an_entry_on_sqlite() {
 async fn the_database_refuses_to_change_or_remove_an_entry_on_postgres() {
     nothing_is_changed(Backend::Postgres).await;
 }
+
+#[tokio::test]
+async fn in_a_wrong_place_nothing_is_verified_and_nothing_is_made() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let nowhere = folder.path().join("elsewhere");
+    let database = TestDatabase::new(Backend::Postgres).await;
+    let sqlite = format!("sqlite:{}/revisit.db", nowhere.display());
+    for (url, reason) in [(sqlite, "DATABASE_MISSING"), (database.url.clone(), "MIGRATIONS_MISSING")] {
+        let mut layers: Layers = layers(&database, &folder);
+        layers.add("the wrong place", &format!("[database]\nurl = \"{url}\"\n")).expect("it is TOML");
+        let _: revisit_identity::Config = layers.take("identity").expect("the section is valid");
+        let settings: Settings = layers.finish().expect("the settings are valid");
+        for beside in [revisit_identity::Beside::Yes, revisit_identity::Beside::No] {
+            let refused = revisit_identity::verify_audit(&settings, beside).await.err().expect("there is no log");
+            assert_eq!(refused.reason, reason, "{refused}");
+        }
+    }
+    assert!(!nowhere.exists(), "a question makes no database");
+    database.close().await;
+}
