@@ -81,10 +81,10 @@ impl Predicate {
 
     /// Whether these levels are enough to give rights back: who grants with less could give less.
     fn suffices(&self, levels: Levels) -> bool {
-        match self.action() {
-            Action::GrantManage => Levels::WRITE.within(levels),
-            action => !action.writes() || levels.writes(Layer::Basic),
+        if self.action() == Action::GrantManage {
+            return Levels::WRITE.within(levels);
         }
+        !self.action().writes() || levels.writes(Layer::Basic)
     }
 }
 

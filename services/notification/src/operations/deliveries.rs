@@ -1,7 +1,7 @@
 //! Deliveries for those who may see them: one, a page, counts; and replaying dead letters.
 
 use revisit_bootstrap::{Principal, audit, idempotency::Repeatable};
-use revisit_core::{Failure, Id, Kind, id::DeliveryId, page::Page};
+use revisit_core::{Id, Kind, id::DeliveryId, page::Page};
 use revisit_permission::{Action, Row};
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub struct Told {
 /// Kinds whose deliveries the caller does not see. That there is an alert is for who may see alerts: whom it is about
 /// would else learn of it from the list.
 fn unseen(who: &Principal) -> Result<Vec<MessageKind>, Error> {
-    match who.decide(Action::AuditView, &Row::of_tenant(who.tenant())).map_err(Failure::from) {
+    match who.decide(Action::AuditView, &Row::of_tenant(who.tenant())) {
         Ok(_) => Ok(Vec::new()),
         Err(failure) if failure.kind == Kind::Denied => Ok(vec![MessageKind::AlertRaised]),
         // Nobody can say now.

@@ -196,6 +196,11 @@ impl Maker<'_> {
     fn field(&mut self, field: &FieldDescriptorProto, place: Spoilt, depth: usize) -> Vec<u8> {
         let evil = self.evil_here();
         let mut bytes = Vec::new();
+        // The plausible kind of an extent is the first, and has none of the fields of the others.
+        let is_others = OF_OTHER_KINDS.iter().any(|beginning| place.comment.starts_with(beginning));
+        if is_others && matches!(evil, None | Some(Evil::Missing)) {
+            return bytes;
+        }
         if evil == Some(Evil::Missing) {
             self.spoil(place);
             return bytes;
@@ -253,7 +258,7 @@ impl Maker<'_> {
                 // A negative number travels as the ten bytes of its two's complement.
                 Some(Evil::Strange) if kind == Type::Int64 => varint(i64::MIN.cast_unsigned()),
                 Some(Evil::Strange) => varint(i64::from(i32::MIN).cast_unsigned()),
-                Some(Evil::Long | Evil::Missing) | None => return varint(plausible_number(field)),
+                Some(Evil::Long | Evil::Missing) | None => return varint(plausible_number(field, &place.path)),
             };
         }
         if evil.is_some() {
@@ -273,12 +278,19 @@ impl Maker<'_> {
     }
 }
 
+/// How the comments of fields begin that belong to some kinds of extents.
+const OF_OTHER_KINDS: [&str; 3] = ["With a department kind", "With TEAM", "With IDS"];
+/// Names of instants at which something ends that another one begins.
+const ENDS: [&str; 3] = ["end_time", "until_time", "due_before_time"];
+
 const fn greatest(kind: Type) -> u64 {
     if matches!(kind, Type::Int64) { i64::MAX.cast_unsigned() } else { i32::MAX.cast_unsigned() as u64 }
 }
 
-fn plausible_number(field: &FieldDescriptorProto) -> u64 {
+fn plausible_number(field: &FieldDescriptorProto, path: &str) -> u64 {
     match field.name() {
+        // A time that begins tomorrow.
+        "seconds" if ENDS.iter().any(|end| path.contains(end)) => TOMORROW + 1,
         "seconds" => TOMORROW,
         "nanos" => 0,
         // A span that begins with 1.

@@ -66,11 +66,11 @@ async fn the_last_administrator_keeps_the_role_and_one_of_two_gives_it_up() {
     on_each(async |world| {
         let (root, boss) = (&world.tenant.root_department_id, world.tenant.administrator_id.clone());
         assert_eq!(refusal(without(world, &boss, pb::RoleSource::Removed).await), locks_out());
-        let post = pb::User {
-            user_id: boss.clone(),
-            position_ids: vec![world.position("Marketing").await],
-            ..Default::default()
-        };
+        let (department_id, name) = (root.clone(), "Nothing to do".to_owned());
+        let idle = pb::CreatePositionRequest { department_id, name, ..pb::CreatePositionRequest::default() };
+        let idle = world.admin.directory().create_position(idle).await.expect("a post without roles").into_inner();
+        let position_ids = vec![idle.position_id];
+        let post = pb::User { user_id: boss.clone(), position_ids, ..pb::User::default() };
         let paths = vec!["position_ids".to_owned()];
         let update_mask = Some(prost_types::FieldMask { paths });
         let request = pb::UpdateUserRequest { user: Some(post), update_mask, reason: String::new() };
