@@ -65,13 +65,13 @@ impl Snapshot {
 
     /// Whether somebody may do all of this in the whole company, now and at every later time.
     fn holds_for_good(&self, id: SubjectId, actions: ActionSet, now: Timestamp) -> bool {
-        actions.iter().all(|action| self.predicate_once(id, action).stands(now))
+        actions.iter().all(|action| self.predicate_once(id, action).lasts(now))
     }
 }
 
 impl Predicate {
     /// Whether it allows what concerns the whole company, now and at every later time.
-    fn stands(&self, now: Timestamp) -> bool {
+    fn lasts(&self, now: Timestamp) -> bool {
         let company = Row::of_tenant(self.policy.tenant);
         // Between two edges nothing starts or ends.
         let edges = self.policy.windows(self.bit()).into_iter().flat_map(|(from, until)| [from, until]);

@@ -26,6 +26,7 @@ enum Part {
 
 type Names = &'static [(Part, &'static str)];
 
+const GRANT: Names = &[(Part::Subject, "holder_id"), (Part::End, "end_time")];
 const TEMPLATE: Names = &[
     (Part::Department, "extent.department_id"),
     (Part::Team, "extent.team_id"),
@@ -114,14 +115,13 @@ pub fn field(facts: &Facts, change: &Change, refusal: &Refusal) -> Option<String
     };
     let by_table = |names: Names| named(names, part).or_else(|| named(ANYWHERE, part)).map(ToOwned::to_owned);
     match change {
-        Change::Grant(new) => Some(match part {
-            Part::Subject => "holder_id".to_owned(),
-            Part::End => "end_time".to_owned(),
-            part => {
-                let right = (new.actions, new.external.as_ref(), new.stages.is_some(), new.grades.is_some());
-                format!("right.{}", of_right(facts, part, right)?)
+        Change::Grant(new) => {
+            if let Some(field) = named(GRANT, part) {
+                return Some(field.to_owned());
             }
-        }),
+            let right = (new.actions, new.external.as_ref(), new.stages.is_some(), new.grades.is_some());
+            Some(format!("right.{}", of_right(facts, part, right)?))
+        }
         Change::Role(new) => {
             let (index, template) = broken(facts, new)?;
             let right =
@@ -130,15 +130,14 @@ pub fn field(facts: &Facts, change: &Change, refusal: &Refusal) -> Option<String
             Some(within("role", &field, facts.role(new.id).map(drop)))
         }
         Change::Guard(new) => of_guard(facts, new, part).map(ToOwned::to_owned).or_else(|| by_table(GUARD)),
-        Change::RoleAssignment(new) => Some(match part {
-            Part::Role if is_program(facts, new.subject) => "role_ids".to_owned(),
-            Part::Role => "role_id".to_owned(),
-            part => named(ANYWHERE, part)?.to_owned(),
-        }),
-        Change::Department(new) => Some(match part {
-            Part::Subject => within("department", "head_id", facts.department(new.id).map(drop)),
-            _ => "parent_id".to_owned(),
-        }),
+        Change::RoleAssignment(new) if part == Part::Role && !is_program(facts, new.subject) => {
+            Some("role_id".to_owned())
+        }
+        Change::RoleAssignment(_) => by_table(ANYWHERE),
+        Change::Department(new) if part == Part::Subject => {
+            Some(within("department", "head_id", facts.department(new.id).map(drop)))
+        }
+        Change::Department(_) => Some("parent_id".to_owned()),
         Change::Position(new) => {
             let field = named(ANYWHERE, part)?;
             Some(within("position", field, facts.position(new.id).map(drop)))
@@ -174,12 +173,15 @@ fn of_right(
         Some(named) => named.iter().all(|name| facts.external_type(name).is_some_and(|it| it.has(attribute))),
         None => actions.resource().is_some_and(|resource: Resource| resource.attributes().contains(&attribute)),
     };
-    match part {
-        Part::Attribute if stages && !has(Attribute::Stage) => Some("stages"),
-        Part::Attribute if grades && !has(Attribute::Grade) => Some("grades"),
-        Part::Attribute => Some("extent.kind"),
-        part => named(TEMPLATE, part),
+    if part != Part::Attribute {
+        return named(TEMPLATE, part);
     }
+    let unread = |named: bool, attribute| named && !has(attribute);
+    Some(match (unread(stages, Attribute::Stage), unread(grades, Attribute::Grade)) {
+        (true, _) => "stages",
+        (false, true) => "grades",
+        (false, false) => "extent.kind",
+    })
 }
 
 fn of_guard(facts: &Facts, it: &Guard, part: Part) -> Option<&'static str> {

@@ -40,6 +40,7 @@ fn seen(rule: Rule, who: u128, time: Timestamp, weight: u64) -> Seen {
         names_nobody: false,
         names_fields: rule == Rule::BurstReads,
         gives_to: BTreeSet::new(),
+        own_accounts: BTreeSet::new(),
     }
 }
 
