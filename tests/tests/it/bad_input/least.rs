@@ -33,7 +33,7 @@ const OWN: [&str; 10] = [
 
 /// Calls whose requests only people make up: masks of fields, dates in an order, one of several, names of a shape. Their rights are tried
 /// with the subjects that they belong to.
-const MADE_UP: [&str; 34] = [
+const MADE_UP: [&str; 33] = [
     "customer.v1.Catalogue/CreateField",
     "customer.v1.Catalogue/SetGrades",
     "customer.v1.Catalogue/SetStages",
@@ -44,7 +44,6 @@ const MADE_UP: [&str; 34] = [
     "customer.v1.Timeline/RecordTouch",
     "followup.v1.Calendars/CreateCalendar",
     "followup.v1.Calendars/UpdateCalendar",
-    "followup.v1.Metrics/GetFigures",
     "followup.v1.Plans/CreatePlan",
     "followup.v1.Plans/UpdatePlan",
     "followup.v1.Tasks/CreateTask",
