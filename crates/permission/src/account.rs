@@ -7,9 +7,9 @@ use revisit_core::{Timestamp, id::SubjectId};
 use smallvec::SmallVec;
 
 use crate::{
-    clause::{Clause, Reach},
+    clause::{Clause, Limits, Reach},
     decision::{Axis, GrantRef},
-    index::Index,
+    index::{Builder, Index},
     level::{Layer, Level, Levels},
     org::{Interval, Org},
     policy::Policy,
@@ -28,28 +28,57 @@ pub(crate) struct Held {
 /// A clause at its place.
 #[derive(Debug)]
 struct Placed {
-    /// The labels below its department; [`Interval::NOWHERE`] for a clause without a subtree.
-    interval: Interval,
+    actions: u32,
     clause: Clause,
+}
+
+/// Where a clause lies, as far as it can be said in a few bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ground {
+    Own,
+    Task,
+    Tenant,
+    /// The departments with these labels, the pool excepted.
+    Within(Interval),
+    /// Their pools.
+    Pooled(Interval),
+    /// Rows by id: the index knows them.
+    Listed,
+    /// What a team shares; the clause says which.
+    Team,
+}
+
+/// What a check reads of a clause first. Most checks need no more, and a clause whole is five times as large.
+#[derive(Debug)]
+struct Brief {
+    actions: u32,
+    place: u32,
+    ground: Ground,
+    levels: Levels,
+    limits: Option<Arc<Limits>>,
 }
 
 /// Clauses of one account: the subject itself, or one above it.
 #[derive(Debug)]
 pub(crate) struct Account {
-    /// For which actions each clause is: side by side, because the clauses themselves are far apart.
-    actions: SmallVec<[u32; ACTIONS_INLINE]>,
-    /// In the order of [`GrantRef`].
-    placed: Box<[Placed]>,
+    /// Clauses that are looked at whatever the row is.
+    scanned: SmallVec<[Brief; SCANNED_INLINE]>,
+    /// Those that are looked up, and by what.
+    indexed: Box<[Brief]>,
+    index: Index,
+    /// For every action the first clause about it, each with the actions of which no clause before it is.
+    first: SmallVec<[(u32, u32); 2]>,
     /// Who counts as owner and as task holder here: the account and its sub-account.
     pub(crate) who: SmallVec<[SubjectId; 2]>,
-    index: Option<Box<Index>>,
+    /// In the order of [`GrantRef`].
+    placed: Box<[Placed]>,
     /// The clauses that were delegated, in order, each with what its giver may do.
-    givers: Box<[(usize, Arc<Policy>)]>,
+    givers: Box<[(u32, Arc<Policy>)]>,
 }
 
-/// As many as a shipped role has clauses about customers.
-const ACTIONS_INLINE: usize = 8;
-/// Up to this many clauses are scanned; more are looked up.
+/// As many as a shipped role has clauses about customers: they lie beside what else a check reads first.
+const SCANNED_INLINE: usize = 6;
+/// Up to this many clauses about departments and teams are scanned; more are looked up.
 const SCAN_MAX: usize = 16;
 
 /// Keeps the earliest instant after `now` at which a window opens or closes, and says whether it is open.
@@ -92,24 +121,81 @@ pub(crate) enum Said {
     Nothing,
 }
 
+impl Ground {
+    fn of(clause: &Clause, org: &Org) -> Self {
+        let alone = |at| org.label(at).map_or(Interval::NOWHERE, Interval::of);
+        let below = |top| org.interval(top).unwrap_or(Interval::NOWHERE);
+        match clause.reach {
+            Reach::Own => Self::Own,
+            Reach::Task => Self::Task,
+            Reach::Tenant => Self::Tenant,
+            Reach::Department(at) => Self::Within(alone(at)),
+            Reach::Subtree(top) => Self::Within(below(top)),
+            Reach::Pooled(at) => Self::Pooled(alone(at)),
+            Reach::PooledSubtree(top) => Self::Pooled(below(top)),
+            Reach::Ids(_) => Self::Listed,
+            Reach::Team(_) => Self::Team,
+        }
+    }
+}
+
+impl Brief {
+    fn new((place, actions, clause): (usize, &u32, &Clause), org: &Org) -> Self {
+        Self {
+            actions: *actions,
+            place: less(place),
+            ground: Ground::of(clause, org),
+            levels: clause.levels,
+            limits: clause.limits.clone(),
+        }
+    }
+}
+
+/// Accounts have fewer clauses than a `u32` counts: each takes a hundred bytes.
+fn less(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
 impl Account {
     pub(crate) fn new(who: SmallVec<[SubjectId; 2]>, mut held: Vec<Held>, org: &Org) -> Self {
         held.sort_by_key(|held| held.clause.grant);
-        let actions = held.iter().map(|held| held.actions).collect();
-        let index = (held.len() > SCAN_MAX).then(|| Box::new(Index::new(held.iter().map(|held| &held.clause), org)));
-        let (mut placed, mut givers) = (Vec::with_capacity(held.len()), Vec::new());
-        for (place, held) in held.into_iter().enumerate() {
-            let interval = held.clause.top().and_then(|top| org.interval(top)).unwrap_or(Interval::NOWHERE);
-            placed.push(Placed { interval, clause: held.clause });
-            givers.extend(held.giver.map(|giver| (place, giver)));
+        let few = held.iter().filter(|held| held.clause.reach.is_placed()).count() <= SCAN_MAX;
+        let (mut scanned, mut indexed, mut first) = (SmallVec::new(), Vec::new(), SmallVec::new());
+        let (mut index, mut named) = (Builder::default(), 0);
+        for (place, held) in held.iter().enumerate() {
+            let brief = Brief::new((place, &held.actions, &held.clause), org);
+            if held.actions & !named != 0 {
+                first.push((held.actions & !named, brief.place));
+                named |= held.actions;
+            }
+            let reach = &held.clause.reach;
+            if matches!(reach, Reach::Ids(_)) || (reach.is_placed() && !few) {
+                index.add((held.actions, less(indexed.len())), reach, org);
+                indexed.push(brief);
+            } else {
+                scanned.push(brief);
+            }
         }
-        Self { actions, placed: placed.into(), who, index, givers: givers.into() }
+        let (mut placed, mut givers) = (Vec::with_capacity(held.len()), Vec::new());
+        for (place, Held { actions, clause, giver }) in held.into_iter().enumerate() {
+            placed.push(Placed { actions, clause });
+            givers.extend(giver.map(|giver| (less(place), giver)));
+        }
+        Self {
+            scanned,
+            indexed: indexed.into(),
+            index: index.done(),
+            first,
+            who,
+            placed: placed.into(),
+            givers: givers.into(),
+        }
     }
 
     /// The clauses about an action, with their places.
     pub(crate) fn about(&self, action: u32) -> impl Iterator<Item = (usize, &Clause)> {
-        let places = self.actions.iter().enumerate().filter(move |(_, actions)| **actions & action != 0);
-        places.map(|(place, _)| (place, &self.placed[place].clause))
+        let places = self.placed.iter().enumerate().filter(move |(_, placed)| placed.actions & action != 0);
+        places.map(|(place, placed)| (place, &placed.clause))
     }
 
     /// What the giver of a delegated clause may do.
@@ -117,53 +203,73 @@ impl Account {
         if self.givers.is_empty() {
             return None;
         }
-        self.givers.binary_search_by_key(&place, |(place, _)| *place).ok().map(|found| &self.givers[found].1)
+        self.givers.binary_search_by_key(&less(place), |(place, _)| *place).ok().map(|found| &self.givers[found].1)
     }
 
     pub(crate) fn evaluate(&self, action: u32, seen: &Seen<'_>, now: Timestamp, edge: &mut Timestamp) -> Said {
-        let mut found: Option<(usize, Levels)> = None;
-        let mut nearest: Option<(Axis, usize)> = None;
-        self.candidates(action, seen, |place| match self.test((place, action), seen, now, edge) {
-            Ok(levels) => {
-                found = Some(match found {
-                    Some((first, joined)) => (first.min(place), joined.join(levels)),
-                    None => (place, levels),
-                });
+        let mut found: Option<(u32, Levels)> = None;
+        let mut nearest: Option<(Axis, u32)> = None;
+        let mut look = |brief: &Brief| {
+            if brief.actions & action == 0 {
+                return;
             }
-            Err(axis) => {
-                if nearest.is_none_or(|(best, at)| axis > best || (axis == best && place < at)) {
-                    nearest = Some((axis, place));
+            let place = brief.place;
+            match self.test((brief, action), seen, now, edge) {
+                Ok(levels) => {
+                    found = Some(match found {
+                        Some((first, joined)) => (first.min(place), joined.join(levels)),
+                        None => (place, levels),
+                    });
+                }
+                Err(axis) => {
+                    if nearest.is_none_or(|(best, at)| axis > best || (axis == best && place < at)) {
+                        nearest = Some((axis, place));
+                    }
                 }
             }
-        });
+        };
+        self.scanned.iter().for_each(&mut look);
+        self.index.candidates(action, seen, |slot| look(&self.indexed[slot as usize]));
         match (found, nearest) {
-            (Some((place, levels)), _) => Said::Yes(place, levels),
-            (None, Some((axis, place))) if axis > Axis::Extent => Said::No(axis, place),
+            (Some((place, levels)), _) => Said::Yes(place as usize, levels),
+            (None, Some((axis, place))) if axis > Axis::Extent => Said::No(axis, place as usize),
             // What the index left out is out of reach as well.
-            (None, _) => self.about(action).next().map_or(Said::Nothing, |(place, _)| Said::No(Axis::Extent, place)),
+            (None, _) => self.first_about(action).map_or(Said::Nothing, |place| Said::No(Axis::Extent, place as usize)),
         }
     }
 
+    fn first_about(&self, action: u32) -> Option<u32> {
+        self.first.iter().find(|(actions, _)| actions & action != 0).map(|(_, place)| *place)
+    }
+
+    /// The first axis on which a clause does not match a row.
+    pub(crate) fn refused(&self, (place, action): (usize, u32), seen: &Seen<'_>, now: Timestamp) -> Option<Axis> {
+        let Placed { actions, clause } = &self.placed[place];
+        if let Reach::Ids(ids) = &clause.reach
+            && ids.binary_search(&seen.row.id).is_err()
+        {
+            return Some(Axis::Extent);
+        }
+        let brief = Brief::new((place, actions, clause), seen.org);
+        self.test((&brief, action), seen, now, &mut Timestamp::MAX.clone()).err()
+    }
+
     /// What one clause gives on a row, or the first axis on which it does not match.
-    pub(crate) fn test(
+    fn test(
         &self,
-        (place, action): (usize, u32),
+        (brief, action): (&Brief, u32),
         seen: &Seen<'_>,
         now: Timestamp,
         edge: &mut Timestamp,
     ) -> Result<Levels, Axis> {
-        let clause = &self.placed[place].clause;
-        let levels = self.reaches(place, seen, now, edge).ok_or(Axis::Extent)?;
-        if !clause.fits_stage(seen.row) {
-            return Err(Axis::Stage);
+        let levels = self.reaches(brief, seen, now, edge).ok_or(Axis::Extent)?;
+        if let Some(limits) = &brief.limits {
+            limits.pass(seen.row)?;
+            if !open((limits.from, limits.until), now, edge) {
+                return Err(Axis::Time);
+            }
         }
-        if !clause.fits_grade(seen.row) {
-            return Err(Axis::Grade);
-        }
-        if !open((clause.from, clause.until), now, edge) {
-            return Err(Axis::Time);
-        }
-        match self.giver(place) {
+        match self.giver(brief.place as usize) {
             None => Ok(levels),
             Some(giver) => {
                 let outcome = giver.evaluate(action, seen, now);
@@ -174,48 +280,33 @@ impl Account {
     }
 
     /// The levels that a clause gives on a row, whatever its window, stage and grade; nothing when out of reach.
-    fn reaches(&self, place: usize, seen: &Seen<'_>, now: Timestamp, edge: &mut Timestamp) -> Option<Levels> {
-        let Placed { interval, clause } = &self.placed[place];
+    fn reaches(&self, brief: &Brief, seen: &Seen<'_>, now: Timestamp, edge: &mut Timestamp) -> Option<Levels> {
         let row = seen.row;
-        let below = || seen.label().is_some_and(|label| interval.holds(label));
-        let reached = match &clause.reach {
-            Reach::Own => row.owner.is_some_and(|owner| self.who.contains(&owner)),
-            Reach::Task => return self.lent(clause, row, now, edge),
-            Reach::Department(department) => !seen.in_pool && row.department == Some(*department),
-            Reach::Subtree(_) => !seen.in_pool && below(),
-            Reach::Team(team) => row.teams.contains(team),
-            Reach::Ids(ids) => ids.binary_search(&row.id).is_ok(),
-            Reach::Tenant => true,
-            Reach::Pooled(department) => seen.in_pool && row.department == Some(*department),
-            Reach::PooledSubtree(_) => seen.in_pool && below(),
+        let within = |interval: Interval| seen.label().is_some_and(|label| interval.holds(label));
+        let reached = match brief.ground {
+            Ground::Own => row.owner.is_some_and(|owner| self.who.contains(&owner)),
+            Ground::Task => return self.lent(brief.levels, row, now, edge),
+            Ground::Tenant => true,
+            Ground::Within(interval) => !seen.in_pool && within(interval),
+            Ground::Pooled(interval) => seen.in_pool && within(interval),
+            // What the index finds by a row's id names the row.
+            Ground::Listed => true,
+            Ground::Team => self.placed[brief.place as usize].clause.reach.is_of_team(row),
         };
-        reached.then_some(clause.levels)
+        reached.then_some(brief.levels)
     }
 
     /// What open tasks lend, at most what the clause gives.
-    fn lent(&self, clause: &Clause, row: &Row, now: Timestamp, edge: &mut Timestamp) -> Option<Levels> {
+    fn lent(&self, levels: Levels, row: &Row, now: Timestamp, edge: &mut Timestamp) -> Option<Levels> {
         let mut lent = None;
         for holder in &row.task_holders {
             let held = holder.subject.is_some_and(|subject| self.who.contains(&subject));
             if held && open((Timestamp::MIN, holder.until), now, edge) {
                 let layers = holder.layers.join(Levels::HIDDEN.with(Layer::Basic, Level::Read));
-                lent = Some(lent.unwrap_or(Levels::HIDDEN).join(clause.levels.cap(layers)));
+                lent = Some(lent.unwrap_or(Levels::HIDDEN).join(levels.cap(layers)));
             }
         }
         lent
-    }
-
-    /// Calls `visit` with each clause about the action that might reach the row, in no particular order.
-    fn candidates(&self, action: u32, seen: &Seen<'_>, mut visit: impl FnMut(usize)) {
-        let mut about = |place: usize| {
-            if self.actions[place] & action != 0 {
-                visit(place);
-            }
-        };
-        match &self.index {
-            None => (0..self.actions.len()).for_each(about),
-            Some(index) => index.candidates(seen, &mut about),
-        }
     }
 
     /// The grant of a clause.

@@ -15,7 +15,7 @@ use revisit_core::{
 use crate::{
     account::Held,
     action::ActionSet,
-    clause::{Clause, Reach},
+    clause::{Clause, Limits, Reach},
     decision::GrantRef,
     external::About,
     grants::GrantView,
@@ -292,7 +292,7 @@ impl Snapshot {
     pub(crate) fn place(&self, holder: SubjectId, right: Right<'_>, mine: &[DepartmentId], clauses: &mut Vec<Clause>) {
         let mut push = |reach, levels, from, until| {
             let (stages, grades) = (right.stages.cloned(), right.grades.cloned());
-            clauses.push(Clause { grant: right.grant, reach, stages, grades, levels, from, until });
+            clauses.push(Clause::new(right.grant, reach, levels, Limits { stages, grades, from, until }));
         };
         let places = |place: &Place| -> Vec<DepartmentId> {
             let at = match place {

@@ -275,7 +275,7 @@ impl Snapshot {
             (Reach::Subtree(top), Reach::Pooled(at) | Reach::PooledSubtree(at)) => org.within(*at, *top),
             (mine, wanted) => mine.includes(wanted, org),
         };
-        reaches && mine.binds_nothing() && clause.levels.within(mine.levels) && clause.until <= mine.until
+        reaches && mine.binds_nothing() && clause.levels.within(mine.levels) && clause.limits().until <= mine.limits().until
     }
 }
 
@@ -288,12 +288,12 @@ fn binds_alike(own: &Predicate, held: &Predicate, clause: &Clause, now: Timestam
 impl Clause {
     /// Whether it gives at least what `other` gives, now and until that ends.
     fn gives(&self, other: &Self, org: &Org) -> bool {
-        self.lists(other, org) && other.levels.within(self.levels) && other.until <= self.until
+        self.lists(other, org) && other.levels.within(self.levels) && other.limits().until <= self.limits().until
     }
 
     /// Whether it holds in every stage and grade.
-    const fn binds_nothing(&self) -> bool {
-        self.stages.is_none() && self.grades.is_none()
+    fn binds_nothing(&self) -> bool {
+        self.limits().stages.is_none() && self.limits().grades.is_none()
     }
 }
 
@@ -347,7 +347,7 @@ fn covers((old, mine, before): (&Clause, &Account, &Policy), (new, its, after): 
         return false;
     }
     let within = |top, at| {
-        let (before, after) = (&before.org, &after.org);
+        let (before, after) = (before.org(), after.org());
         let known = |department: &_| before.knows(*department);
         after.subtree(at).filter(known).all(|department| before.within(department, top))
     };
@@ -355,14 +355,10 @@ fn covers((old, mine, before): (&Clause, &Account, &Policy), (new, its, after): 
         (Reach::Subtree(top), Reach::Subtree(at)) | (Reach::PooledSubtree(top), Reach::PooledSubtree(at)) => {
             within(*top, *at)
         }
-        (old, new) => old.includes(new, &before.org),
+        (old, new) => old.includes(new, before.org()),
     };
-    let alike = Clause { reach: old.reach.clone(), ..new.clone() };
-    reached
-        && old.lists(&alike, &before.org)
-        && new.levels.within(old.levels)
-        && old.from <= new.from
-        && new.until <= old.until
+    let (was, is) = (old.limits(), new.limits());
+    reached && was.hold_where(is) && new.levels.within(old.levels) && was.from <= is.from && is.until <= was.until
 }
 
 mod external;

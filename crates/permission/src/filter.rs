@@ -169,7 +169,7 @@ impl Snapshot {
             open(window, windows.now(), &mut edge);
         }
         Filter {
-            tenant: policy.tenant,
+            tenant: policy.base.tenant,
             subject: policy.subject,
             action,
             external: asked.external.cloned(),
@@ -182,16 +182,16 @@ impl Snapshot {
 
     fn describe_account(&self, account: &Account, asked: Asked<'_>, windows: Windows) -> FilterAccount {
         let about = account.about(asked.action.bit());
-        let clauses = about.filter(|(_, clause)| windows.count(clause.from, clause.until));
+        let clauses = about.filter(|(_, clause)| windows.count(clause.limits().from, clause.limits().until));
         let describe = |(place, clause): (usize, &Clause)| FilterClause {
             grant: clause.grant,
             reach: clause.reach.clone(),
             departments: departments(&clause.reach, self.org()),
-            stages: clause.stages.clone(),
-            grades: clause.grades.clone(),
+            stages: clause.limits().stages.clone(),
+            grades: clause.limits().grades.clone(),
             levels: clause.levels,
-            from: clause.from,
-            until: clause.until,
+            from: clause.limits().from,
+            until: clause.limits().until,
             delegation: account.giver(place).map(|giver| {
                 let Filter { subject, accounts, guards, .. } = self.describe_policy(giver, asked, windows);
                 Box::new(FilterDelegation { subject, accounts, guards })

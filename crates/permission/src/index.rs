@@ -7,100 +7,150 @@ use uuid::Uuid;
 
 use crate::{
     account::Seen,
-    clause::{Clause, Reach},
+    clause::Reach,
     org::{IdMap, Interval, Org, hash_of},
 };
 
 /// Places of clauses.
 type Places = SmallVec<[u32; 2]>;
 
+/// What is looked up by one attribute.
+#[derive(Debug, Default)]
+struct By<T> {
+    /// The actions that its clauses are about: for another one there is nothing to look up.
+    actions: u32,
+    places: T,
+}
+
+/// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// Own, task and tenant: every row may be theirs.
-    always: SmallVec<[u32; 8]>,
-    rows: Rows,
+    rows: By<Rows>,
     /// Departments and subtrees.
-    departments: Nested,
-    teams: IdMap<TeamId, Places>,
+    departments: By<Nested>,
+    teams: By<IdMap<TeamId, Places>>,
 }
 
 impl Index {
-    pub(crate) fn new<'a>(clauses: impl Iterator<Item = &'a Clause>, org: &Org) -> Self {
-        let (mut intervals, mut rows) = (Vec::new(), Vec::new());
-        let mut index = Self::default();
-        for (place, clause) in (0_u32..).zip(clauses) {
-            match &clause.reach {
-                Reach::Own | Reach::Task | Reach::Tenant => index.always.push(place),
-                // A department that is not known has no rows.
-                Reach::Department(at) | Reach::Pooled(at) => {
-                    intervals.extend(org.label(*at).map(|label| (Interval::of(label), place)));
-                }
-                Reach::Subtree(top) | Reach::PooledSubtree(top) => {
-                    intervals.extend(org.interval(*top).map(|interval| (interval, place)));
-                }
-                Reach::Team(team) => index.teams.entry(*team).or_default().push(place),
-                Reach::Ids(ids) => rows.extend(ids.iter().map(|id| (*id, place))),
-            }
+    /// Calls `visit` with the place of each that is about the action, and now and then of one that cannot or is not. One
+    /// that a row names twice comes twice: joining its levels twice changes nothing.
+    pub(crate) fn candidates(&self, action: u32, seen: &Seen<'_>, mut visit: impl FnMut(u32)) {
+        if self.rows.actions & action != 0 {
+            self.rows.places.naming(seen.row.id, &mut visit);
         }
-        index.rows = Rows::new(&rows);
-        index.departments = Nested::new(intervals);
-        index
-    }
-
-    /// Calls `visit` with the place of each, and now and then of one that cannot. One that a row names twice comes twice:
-    /// joining its levels twice changes nothing.
-    pub(crate) fn candidates(&self, seen: &Seen<'_>, visit: &mut impl FnMut(usize)) {
-        let mut each = |places: &[u32]| places.iter().for_each(|place| visit(*place as usize));
-        self.rows.naming(seen.row.id, |place| each(&[place]));
-        if let Some(label) = seen.label().filter(|_| !self.departments.is_empty()) {
-            self.departments.holding(label, &mut each);
+        if self.departments.actions & action != 0
+            && let Some(label) = seen.label()
+        {
+            self.departments.places.holding(label, &mut visit);
         }
-        seen.row.teams.iter().filter_map(|team| self.teams.get(team)).for_each(|places| each(places));
-        each(&self.always);
+        if self.teams.actions & action != 0 {
+            let places = seen.row.teams.iter().filter_map(|team| self.teams.places.get(team));
+            places.flatten().for_each(|place| visit(*place));
+        }
     }
 }
 
-/// Which clauses name a row: open addressing over tags, so that a row that none names costs one line of memory. A tag may
-/// be that of another row; the clause itself is looked at anyway.
+/// What an index is made of.
 #[derive(Debug, Default)]
-struct Rows(Box<[(u32, u32)]>);
+pub(crate) struct Builder {
+    rows: By<Vec<Named>>,
+    departments: By<Vec<(Interval, u32)>>,
+    teams: By<IdMap<TeamId, Places>>,
+}
 
-/// No clause has so great a place.
-const FREE: (u32, u32) = (0, u32::MAX);
+impl Builder {
+    /// Adds a clause about these actions.
+    pub(crate) fn add(&mut self, (actions, place): (u32, u32), reach: &Reach, org: &Org) {
+        match reach {
+            Reach::Ids(ids) => {
+                self.rows.actions |= actions;
+                self.rows.places.extend(ids.iter().map(|id| Named { id: *id, place }));
+            }
+            // A department that is not known has no rows.
+            Reach::Department(at) | Reach::Pooled(at) => {
+                self.within(actions, (org.label(*at).map(Interval::of), place));
+            }
+            Reach::Subtree(top) | Reach::PooledSubtree(top) => self.within(actions, (org.interval(*top), place)),
+            Reach::Team(team) => {
+                self.teams.actions |= actions;
+                self.teams.places.entry(*team).or_default().push(place);
+            }
+            // Every row may be theirs.
+            Reach::Own | Reach::Task | Reach::Tenant => {}
+        }
+    }
+
+    fn within(&mut self, actions: u32, (interval, place): (Option<Interval>, u32)) {
+        self.departments.actions |= actions;
+        self.departments.places.extend(interval.map(|interval| (interval, place)));
+    }
+
+    /// The index.
+    pub(crate) fn done(self) -> Index {
+        let Self { rows, departments, teams } = self;
+        Index {
+            rows: By { actions: rows.actions, places: Rows::new(&rows.places) },
+            departments: By { actions: departments.actions, places: Nested::new(departments.places) },
+            teams,
+        }
+    }
+}
+
+/// Which clauses name a row: open addressing, the ids in the table itself, so that a row costs a line of memory or two.
+#[derive(Debug, Default)]
+struct Rows(Box<[Named]>);
+
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    id: Uuid,
+    place: u32,
+}
+
+impl Named {
+    /// No clause has so great a place.
+    const NOBODY: Self = Self { id: Uuid::nil(), place: u32::MAX };
+
+    const fn is_free(&self) -> bool {
+        self.place == Self::NOBODY.place
+    }
+}
 
 impl Rows {
-    fn new(named: &[(Uuid, u32)]) -> Self {
+    fn new(named: &[Named]) -> Self {
         if named.is_empty() {
             return Self::default();
         }
-        // At most half full, so that a search ends soon.
-        let mut rows = Self(vec![FREE; (named.len() * 2).next_power_of_two()].into_boxed_slice());
-        for (id, place) in named {
-            let (mut slot, tag) = rows.slot(*id);
-            while rows.0[slot] != FREE {
-                slot = (slot + 1) & (rows.0.len() - 1);
+        // Half full, so that a search ends soon.
+        let mut rows = Self(vec![Named::NOBODY; named.len() * 2].into_boxed_slice());
+        for it in named {
+            let mut slot = rows.slot(it.id);
+            while !rows.0[slot].is_free() {
+                slot = rows.after(slot);
             }
-            rows.0[slot] = (tag, *place);
+            rows.0[slot] = *it;
         }
         rows
     }
 
-    fn slot(&self, id: Uuid) -> (usize, u32) {
-        let hash = hash_of(id);
-        (hash as usize & (self.0.len() - 1), (hash >> 32) as u32)
+    fn slot(&self, id: Uuid) -> usize {
+        // The upper half of the hash, as a fraction of the table.
+        (((hash_of(id) >> 32) * self.0.len() as u64) >> 32) as usize
+    }
+
+    const fn after(&self, slot: usize) -> usize {
+        if slot + 1 == self.0.len() { 0 } else { slot + 1 }
     }
 
     fn naming(&self, id: Uuid, mut visit: impl FnMut(u32)) {
         if self.0.is_empty() {
             return;
         }
-        let (mut slot, tag) = self.slot(id);
-        while self.0[slot] != FREE {
-            let (its, place) = self.0[slot];
-            if its == tag {
-                visit(place);
+        let mut slot = self.slot(id);
+        while !self.0[slot].is_free() {
+            if self.0[slot].id == id {
+                visit(self.0[slot].place);
             }
-            slot = (slot + 1) & (self.0.len() - 1);
+            slot = self.after(slot);
         }
     }
 }
@@ -109,19 +159,24 @@ impl Rows {
 /// each piece the same intervals lie one in another.
 #[derive(Debug, Default)]
 struct Nested {
-    /// Where each piece begins, in order, and the innermost interval that holds it, or [`NONE`].
-    pieces: Box<[(u32, u32)]>,
+    /// Where each piece begins, in order.
+    begins: Box<[u32]>,
+    /// Every [`LINE`]th of them: a search looks here first, so that it touches few lines of memory.
+    lines: Box<[u32]>,
+    /// The innermost ring around each piece, or [`NONE`].
+    inner: Box<[u32]>,
     rings: Box<[Ring]>,
 }
 
 /// No interval.
 const NONE: u32 = u32::MAX;
+/// As many labels as a line of memory holds.
+const LINE: usize = 16;
 
-/// An interval with the places of all clauses that have it.
+/// The interval of one clause. Of clauses with the same interval one lies around the other.
 #[derive(Debug)]
 struct Ring {
-    places: Places,
-    exit: u32,
+    place: u32,
     /// The next one around it.
     around: u32,
 }
@@ -133,51 +188,43 @@ impl Nested {
             let (enter, exit) = interval.bounds();
             (enter, std::cmp::Reverse(exit), *place)
         });
-        let (mut pieces, mut rings): (Vec<(u32, u32)>, Vec<Ring>) = (Vec::new(), Vec::new());
+        let (mut pieces, mut rings) = (Vec::new(), Vec::with_capacity(intervals.len()));
         let mut inner = NONE;
-        let mut last = None;
-        for (interval, place) in intervals {
-            if last == Some(interval) {
-                if let Some(ring) = rings.last_mut() {
-                    ring.places.push(place);
-                }
-                continue;
+        let leave = |pieces: &mut Vec<(u32, u32)>, rings: &[Ring], mut inner: u32, enter: u32| {
+            while let Some(ring) = rings.get(inner as usize)
+                && let exit = intervals[inner as usize].0.bounds().1
+                && exit <= enter
+            {
+                begin(pieces, exit, ring.around);
+                inner = ring.around;
             }
-            last = Some(interval);
-            let (enter, exit) = interval.bounds();
-            inner = close(&mut pieces, &rings, inner, enter);
-            let ring = u32::try_from(rings.len()).unwrap_or(u32::MAX);
-            rings.push(Ring { places: [place].into_iter().collect(), exit, around: inner });
-            inner = ring;
+            inner
+        };
+        for (interval, place) in &intervals {
+            let enter = interval.bounds().0;
+            let around = leave(&mut pieces, &rings, inner, enter);
+            inner = u32::try_from(rings.len()).unwrap_or(NONE);
+            rings.push(Ring { place: *place, around });
             begin(&mut pieces, enter, inner);
         }
-        close(&mut pieces, &rings, inner, u32::MAX);
-        Self { pieces: pieces.into_boxed_slice(), rings: rings.into_boxed_slice() }
+        leave(&mut pieces, &rings, inner, u32::MAX);
+        let (begins, inner): (Vec<u32>, Vec<u32>) = pieces.into_iter().unzip();
+        let lines = begins.iter().step_by(LINE).copied().collect();
+        Self { begins: begins.into(), lines, inner: inner.into(), rings: rings.into() }
     }
 
-    const fn is_empty(&self) -> bool {
-        self.rings.is_empty()
-    }
-
-    /// Calls `visit` with the places of every interval that holds a label, the innermost first.
-    fn holding(&self, label: u32, visit: &mut impl FnMut(&[u32])) {
-        let piece = self.pieces.partition_point(|(begin, _)| *begin <= label);
-        let mut at = piece.checked_sub(1).map_or(NONE, |piece| self.pieces[piece].1);
-        while at != NONE {
-            let ring = &self.rings[at as usize];
-            visit(&ring.places);
+    /// Calls `visit` with the place of every interval that holds a label, the innermost first.
+    fn holding(&self, label: u32, mut visit: impl FnMut(u32)) {
+        // Before the first piece no interval has begun.
+        let Some(line) = self.lines.partition_point(|begin| *begin <= label).checked_sub(1) else { return };
+        let begins = self.begins.chunks(LINE).nth(line).unwrap_or_default();
+        let piece = line * LINE + begins.partition_point(|begin| *begin <= label) - 1;
+        let mut at = self.inner[piece];
+        while let Some(ring) = self.rings.get(at as usize) {
+            visit(ring.place);
             at = ring.around;
         }
     }
-}
-
-/// Leaves every interval that ends at or before `enter`; answers the innermost one that is left.
-fn close(pieces: &mut Vec<(u32, u32)>, rings: &[Ring], mut inner: u32, enter: u32) -> u32 {
-    while let Some(ring) = rings.get(inner as usize).filter(|ring| ring.exit <= enter) {
-        begin(pieces, ring.exit, ring.around);
-        inner = ring.around;
-    }
-    inner
 }
 
 /// From here on another interval is the innermost one.
@@ -194,7 +241,7 @@ mod tests {
 
     fn holding(nested: &Nested, label: u32) -> Vec<u32> {
         let mut found = Vec::new();
-        nested.holding(label, &mut |places| found.extend_from_slice(places));
+        nested.holding(label, |place| found.push(place));
         found.sort_unstable();
         found
     }

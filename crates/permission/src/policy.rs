@@ -45,6 +45,14 @@ pub(crate) struct Bar {
     pub(crate) ids: Option<Arc<[Uuid]>>,
 }
 
+/// What all policies of one state of a company share. A check finds it in the cache, because every other one read it too.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) tenant: TenantId,
+    pub(crate) revision: i64,
+    pub(crate) org: Org,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Policy {
@@ -53,9 +61,7 @@ pub(crate) struct Policy {
     pub(crate) above: Box<[Account]>,
     /// In the order of guard ids.
     pub(crate) bars: Box<[Bar]>,
-    pub(crate) org: Arc<Org>,
-    pub(crate) tenant: TenantId,
-    pub(crate) revision: i64,
+    pub(crate) base: Arc<Base>,
     pub(crate) subject: SubjectId,
     pub(crate) standing: Standing,
 }
@@ -138,14 +144,19 @@ impl Bar {
         let below = |bar: &Self, org: &Org| bar.department.map_or_else(Vec::new, |top| org.subtree(top).collect());
         // Both are asked about one action.
         let rest = |bar: &Self| Self { except_led: None, actions: 0, ..bar.clone() };
-        let (excepted, covered) = (led(self), below(new, &after.org));
+        let (excepted, covered) = (led(self), below(new, after.org()));
         rest(self) == rest(new)
             && led(new).iter().all(|owner| excepted.contains(owner) || !owns(*owner))
-            && below(self, &before.org).iter().all(|id| covered.contains(id) || !after.org.knows(*id))
+            && below(self, before.org()).iter().all(|id| covered.contains(id) || !after.org().knows(*id))
     }
 }
 
 impl Policy {
+    /// The tree.
+    pub(crate) fn org(&self) -> &Org {
+        &self.base.org
+    }
+
     /// Decides, if the row is of this tenant and no newer than this revision.
     pub(crate) fn evaluate(&self, action: u32, seen: &Seen<'_>, now: Timestamp) -> Outcome {
         let mut edge = Timestamp::MAX;
@@ -221,7 +232,7 @@ impl Policy {
         let mut windows: Vec<_> = self.bars_on(action).map(|bar| (bar.from, bar.until)).collect();
         for side in self.sides() {
             for (place, clause) in side.about(action) {
-                windows.push((clause.from, clause.until));
+                windows.push(clause.window());
                 windows.extend(side.giver(place).into_iter().flat_map(|giver| giver.windows(action)));
             }
         }
@@ -249,7 +260,7 @@ impl Policy {
                 (Some(one), Some(two)) => one.same(two, action),
                 (Some(_), None) | (None, Some(_)) => false,
             };
-            one.1 == two.1 && givers && one.1.top().is_none_or(|top| self.org.subtree(top).eq(other.org.subtree(top)))
+            one.1 == two.1 && givers && one.1.top().is_none_or(|top| self.org().subtree(top).eq(other.org().subtree(top)))
         };
         mine.who == its.who
             && mine.about(action).count() == its.about(action).count()

@@ -74,7 +74,7 @@ impl Predicate {
     pub fn decide(&self, row: &Row, now: Timestamp) -> Decision {
         if row.external != self.external {
             let other_type = Witness::NearestMiss { axis: Axis::Role, grant: None };
-            return Decision::denied(self.policy.outside(row).unwrap_or(other_type), self.policy.revision);
+            return Decision::denied(self.policy.outside(row).unwrap_or(other_type), self.policy.base.revision);
         }
         self.policy.decide(self.action, row, now)
     }
@@ -128,14 +128,14 @@ impl Predicate {
     ) -> impl Iterator<Item = (&'a Clause, Option<Axis>)> {
         let own: &Account = &self.policy.own;
         own.about(self.bit()).map(move |(place, clause)| {
-            let seen = Seen::new(row, &self.policy.org);
-            (clause, own.test((place, self.bit()), &seen, now, &mut Timestamp::MAX.clone()).err())
+            let seen = Seen::new(row, self.policy.org());
+            (clause, own.refused((place, self.bit()), &seen, now))
         })
     }
 
     /// The guards that cover a row at `now`.
     pub(crate) fn covering(&self, row: &Row, now: Timestamp) -> impl Iterator<Item = &Bar> {
-        self.in_force(now).filter(move |bar| bar.covers(self.subject(), row, &self.policy.org))
+        self.in_force(now).filter(move |bar| bar.covers(self.subject(), row, self.policy.org()))
     }
 
     /// Whether two revisions say the same, so that what was answered under one stands under the other.
@@ -150,24 +150,24 @@ impl Predicate {
 impl Policy {
     /// Why nothing is decided about a row: it is another company's, or newer than what is known.
     fn outside(&self, row: &Row) -> Option<Witness> {
-        if row.tenant != self.tenant {
+        if row.tenant != self.base.tenant {
             return Some(Witness::OtherTenant);
         }
-        (row.auth_rev > self.revision).then_some(Witness::Behind)
+        (row.auth_rev > self.base.revision).then_some(Witness::Behind)
     }
 
     pub(crate) fn decide(&self, action: Action, row: &Row, now: Timestamp) -> Decision {
         if let Some(outside) = self.outside(row) {
-            return Decision::denied(outside, self.revision);
+            return Decision::denied(outside, self.base.revision);
         }
-        let outcome = self.evaluate(action.bit(), &Seen::new(row, &self.org), now);
+        let outcome = self.evaluate(action.bit(), &Seen::new(row, self.org()), now);
         let allowed = outcome.allowed();
         Decision {
             allowed,
             levels: if allowed { outcome.levels } else { Levels::HIDDEN },
             witness: self.witness(action, &outcome),
             valid_until: outcome.edge,
-            revision: self.revision,
+            revision: self.base.revision,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     level::Levels,
     model::{Department, Subject},
     org::{IdMap, Org},
-    policy::{Policy, Standing},
+    policy::{Base, Policy, Standing},
     predicate::Predicate,
     registry::Resource,
     row::{Name, Row},
@@ -35,7 +35,7 @@ pub struct Snapshot {
     /// At which position of the tenant's log.
     pub revision: i64,
     facts: Facts,
-    org: Arc<Org>,
+    base: Arc<Base>,
     subjects: IdMap<SubjectId, Cell>,
     /// The registered types, in order.
     external: Box<[Name]>,
@@ -89,11 +89,12 @@ impl Snapshot {
     #[must_use]
     pub fn compile(facts: &Facts, revision: i64) -> Self {
         let facts = facts.clone();
-        let org = Arc::new(Org::new(facts.departments.values().map(|department| &**department)));
+        let org = Org::new(facts.departments.values().map(|department| &**department));
+        let base = Arc::new(Base { tenant: facts.tenant(), revision, org });
         let cell = |id: &SubjectId| (*id, Cell::default());
         let subjects = facts.subjects.keys().map(cell).collect();
         let external = facts.external_types().map(|it| it.name.clone()).collect();
-        Self { tenant: facts.tenant(), revision, facts, org, subjects, external, lines: OnceLock::new() }
+        Self { tenant: facts.tenant(), revision, facts, base, subjects, external, lines: OnceLock::new() }
     }
 
     /// Decides.
@@ -177,13 +178,13 @@ impl Snapshot {
     /// A department and all below it.
     #[must_use]
     pub fn subtree(&self, top: DepartmentId) -> Vec<DepartmentId> {
-        self.org.subtree(top).collect()
+        self.org().subtree(top).collect()
     }
 
     /// The tree.
     #[must_use]
     pub fn org(&self) -> &Org {
-        &self.org
+        &self.base.org
     }
 
     /// The facts that it was compiled from.
@@ -202,7 +203,7 @@ impl Snapshot {
     /// responsible belongs to this one.
     #[must_use]
     pub fn head(&self, department: DepartmentId) -> Option<SubjectId> {
-        let mut heads = self.org.upwards(department).filter_map(|at| self.department(at)?.head);
+        let mut heads = self.org().upwards(department).filter_map(|at| self.department(at)?.head);
         heads.find(|head| self.is_known_active(*head)).or(self.facts.settings.administrator)
     }
 
@@ -240,12 +241,10 @@ impl Snapshot {
 
     fn nothing(&self, subject: SubjectId, why: Witness) -> Policy {
         Policy {
-            own: Account::new(smallvec![subject], Vec::new(), &self.org),
+            own: Account::new(smallvec![subject], Vec::new(), self.org()),
             above: Box::default(),
             bars: Box::default(),
-            org: Arc::clone(&self.org),
-            tenant: self.tenant,
-            revision: self.revision,
+            base: Arc::clone(&self.base),
             subject,
             standing: Standing::Out(why),
         }
@@ -259,15 +258,13 @@ impl Snapshot {
         }
         let above = self.above(facts);
         let account = |who: SmallVec<[SubjectId; 2]>, facts: &SubjectFacts| {
-            Account::new(who, self.held_clauses(facts, about, delegated), &self.org)
+            Account::new(who, self.held_clauses(facts, about, delegated), self.org())
         };
         Policy {
             own: account(smallvec![id], facts),
             above: above.iter().map(|parent| account(smallvec![id, parent.subject.id], parent)).collect(),
             bars: self.bars(facts, &above, about),
-            org: Arc::clone(&self.org),
-            tenant: self.tenant,
-            revision: self.revision,
+            base: Arc::clone(&self.base),
             subject: id,
             standing: self.standing(facts, about),
         }

@@ -153,9 +153,9 @@ type Bars<'a> = &'a dyn Fn(&Bar) -> bool;
 impl<'a> Translation<'a> {
     fn clauses_with(&self, counts: Counts<'_>, bars: Bars<'_>) -> Vec<Condition> {
         let policy = self.policy;
-        let mut shared = vec![all([equal(&self.columns.tenant, policy.tenant.uuid())])];
+        let mut shared = vec![all([equal(&self.columns.tenant, policy.base.tenant.uuid())])];
         shared
-            .extend(self.columns.auth_rev.as_ref().map(|column| Expr::col(column.clone()).lte(policy.revision).into()));
+            .extend(self.columns.auth_rev.as_ref().map(|column| Expr::col(column.clone()).lte(policy.base.revision).into()));
         shared.extend(self.columns.external.as_ref().map(|column| self.of_type(column).into()));
         shared.extend(self.above_and_bars(counts, bars));
         let clauses = self.account(&policy.own, counts, bars);
@@ -175,7 +175,7 @@ impl<'a> Translation<'a> {
         let about = account.about(self.predicate.bit());
         let open: Vec<(usize, &Clause)> =
             about.filter(|(_, clause)| clause.holds(self.now) && counts(clause)).collect();
-        let org = &self.policy.org;
+        let org = self.policy.org();
         // Of two that list the same rows the first stays. What was delegated lists less than it says.
         let listed = |at: usize, clause: &Clause| {
             open.iter().enumerate().any(|(other, (place, wider))| {
@@ -214,12 +214,12 @@ impl<'a> Translation<'a> {
             Reach::Tenant => Condition::all(),
         };
         condition
-            .add_option(clause.stages.as_ref().map(|names| self.named(columns.stage.as_ref(), names)))
-            .add_option(clause.grades.as_ref().map(|names| self.named(columns.grade.as_ref(), names)))
+            .add_option(clause.limits().stages.as_ref().map(|names| self.named(columns.stage.as_ref(), names)))
+            .add_option(clause.limits().grades.as_ref().map(|names| self.named(columns.grade.as_ref(), names)))
     }
 
     fn below(&self, top: DepartmentId) -> Vec<DepartmentId> {
-        self.policy.org.subtree(top).collect()
+        self.policy.org().subtree(top).collect()
     }
 
     fn placed(&self, departments: &[DepartmentId]) -> Condition {
@@ -254,7 +254,7 @@ impl<'a> Translation<'a> {
         subquery
             .column(side.row.clone())
             .from(side.table.clone())
-            .and_where(equal(&side.tenant, self.policy.tenant.uuid()))
+            .and_where(equal(&side.tenant, self.policy.base.tenant.uuid()))
             .and_where_option(side.external.as_ref().map(|column| self.of_type(column)));
         subquery
     }
