@@ -9,13 +9,14 @@ use revisit_core::{Failure, Id, Input, Kind, id::TenantId, page::Page};
 use revisit_permission::Worker;
 use revisit_proto::{
     event::v1::{
-        ListCheckpointsRequest, ListCheckpointsResponse,
+        ListCheckpointsRequest, ListCheckpointsResponse, ListTenantsRequest, ListTenantsResponse,
         checkpoints_server::{Checkpoints, CheckpointsServer},
     },
     identity::v1::AuditCheckpoint,
 };
 use sea_orm::{ConnectionTrait, Statement, Value};
 use tonic::Request;
+use uuid::Uuid;
 
 use crate::{
     auth::internal,
@@ -95,6 +96,14 @@ pub async fn page(
         .collect()
 }
 
+/// The companies of which there are checkpoints, in order.
+pub async fn tenants(tx: &Tx, after: Option<TenantId>, limit: u32) -> Result<Vec<TenantId>, Failure> {
+    let text = "SELECT DISTINCT tenant_id FROM audit_checkpoint WHERE tenant_id > $1 ORDER BY tenant_id LIMIT $2";
+    let values: [Value; 2] = [after.map_or_else(Uuid::nil, Id::uuid).into(), i64::from(limit).into()];
+    let rows = tx.query_all_raw(statement(tx, text, values)).await.map_err(fault)?;
+    rows.iter().map(|row| Ok(Id::from_uuid(row.try_get("", "tenant_id").map_err(fault)?))).collect()
+}
+
 fn read(message: &[u8]) -> Result<AuditCheckpoint, Failure> {
     AuditCheckpoint::decode(message).map_err(Failure::internal)
 }
@@ -120,6 +129,11 @@ impl Checkpoints for Served {
         let (_, message) = internal(request, &READERS)?;
         reply(self.list(&message).await)
     }
+
+    async fn list_tenants(&self, request: Request<ListTenantsRequest>) -> Reply<ListTenantsResponse> {
+        let (_, message) = internal(request, &READERS)?;
+        reply(self.tenants(&message).await)
+    }
 }
 
 impl Served {
@@ -129,14 +143,31 @@ impl Served {
         let shape = ["checkpoints", &message.keeper, &message.tenant_id];
         let asked = Page::read(&mut input, message.page_size, &message.page_token, &shape);
         input.finish()?;
-        let of_keeper = |it: &&Database| it.outbox().is_some_and(|outbox| outbox.source() == message.keeper);
-        let none = || Failure::new(Kind::NotFound, "KEEPER_NOT_FOUND", "that service does not run here");
-        let database = self.databases.iter().find(of_keeper).ok_or_else(none)?;
         let found = async |tx: &Tx| page(tx, tenant, asked.after.as_deref(), asked.size).await;
-        let found = database.read(&self.worker, found).await?;
+        let found = self.keeper(&message.keeper)?.read(&self.worker, found).await?;
         let full = u32::try_from(found.len()).is_ok_and(|count| count == asked.size);
         let next_page_token = found.last().filter(|_| full).map(|(key, _)| asked.token(key)).unwrap_or_default();
         let checkpoints = found.into_iter().map(|(_, checkpoint)| checkpoint).collect();
         Ok(ListCheckpointsResponse { checkpoints, next_page_token })
+    }
+
+    async fn tenants(&self, message: &ListTenantsRequest) -> Result<ListTenantsResponse, Failure> {
+        let mut input = Input::default();
+        let asked = Page::read(&mut input, message.page_size, &message.page_token, &["keeper", &message.keeper]);
+        input.finish()?;
+        let after = asked.after.as_deref().map(|key| Uuid::from_slice(key).map_err(|_| Page::unreadable()));
+        let after = after.transpose()?.map(Id::from_uuid);
+        let found = async |tx: &Tx| tenants(tx, after, asked.size).await;
+        let found = self.keeper(&message.keeper)?.read(&self.worker, found).await?;
+        let full = u32::try_from(found.len()).is_ok_and(|count| count == asked.size);
+        let last = found.last().filter(|_| full);
+        let next_page_token = last.map(|last| asked.token(last.uuid().as_bytes())).unwrap_or_default();
+        Ok(ListTenantsResponse { tenant_ids: found.iter().map(ToString::to_string).collect(), next_page_token })
+    }
+
+    fn keeper(&self, named: &str) -> Result<&Database, Failure> {
+        let of_keeper = |it: &&Database| it.outbox().is_some_and(|outbox| outbox.source() == named);
+        let none = || Failure::new(Kind::NotFound, "KEEPER_NOT_FOUND", "that service does not run here");
+        self.databases.iter().find(of_keeper).ok_or_else(none)
     }
 }

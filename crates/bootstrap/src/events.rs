@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use revisit_core::{Failure, Input, Kind};
-use revisit_event::{SHARDS, outbox::Refused};
+use revisit_event::{Outbox, SHARDS, outbox::Refused};
 use revisit_permission::Worker;
 use revisit_proto::event::v1::{
     AcknowledgeRequest, AcknowledgeResponse, GetPositionsRequest, GetPositionsResponse, ShardPosition,
@@ -18,6 +18,18 @@ use crate::{
     settings::SERVICES,
     status::{Reply, reply},
 };
+
+/// How far a consumer has acknowledged an outbox.
+pub async fn positions(database: &Database, outbox: &Outbox, consumer: &str) -> Result<GetPositionsResponse, Failure> {
+    let incarnation = outbox.incarnation(&database.pools().writer).await.map_err(fault)?;
+    let gone = outbox.gone(&database.pools().reader, consumer).await.map_err(fault)?;
+    let shards: Vec<u32> = (0..SHARDS).collect();
+    let newest = outbox.newest(&database.pools().reader, &shards).await.map_err(fault)?;
+    let passed = |shard: u32| gone.iter().find(|(at, _)| *at == shard).map_or(0, |(_, position)| *position);
+    let waiting = newest.iter().map(|head| (head.position - passed(head.shard)).max(0)).sum();
+    let positions = gone.iter().map(|(shard, position)| ShardPosition { shard: *shard, position: *position }).collect();
+    Ok(GetPositionsResponse { incarnation: incarnation.to_string(), positions, waiting })
+}
 
 /// Serves the acknowledgements of every outbox given.
 pub(crate) fn service(outboxes: Vec<Database>) -> EventsServer<impl Events> {
@@ -91,11 +103,7 @@ impl Served {
         let of_source = |database: &&Database| database.outbox().is_some_and(|outbox| outbox.source() == source);
         let none = || Failure::new(Kind::NotFound, "OUTBOX_NOT_FOUND", "the outbox of that service is not here");
         let database = self.outboxes.iter().find(of_source).ok_or_else(none)?;
-        let outbox = database.outbox().ok_or_else(none)?;
-        let incarnation = outbox.incarnation(&database.pools().writer).await.map_err(fault)?;
-        let gone = outbox.gone(&database.pools().reader, consumer).await.map_err(fault)?;
-        let positions = gone.into_iter().map(|(shard, position)| ShardPosition { shard, position }).collect();
-        Ok(GetPositionsResponse { incarnation: incarnation.to_string(), positions })
+        positions(database, database.outbox().ok_or_else(none)?, consumer).await
     }
 
     async fn acknowledge_as(&self, consumer: &str, what: Acknowledged) -> Result<AcknowledgeResponse, Failure> {

@@ -5,13 +5,14 @@ use revisit_bootstrap::{
     command::{Invocation, print},
     settings::SERVICES,
 };
-use revisit_core::{Clock, Failure, Kind};
+use revisit_core::{Clock, Failure, Ids, Kind};
+use revisit_event::Outbox;
 use revisit_permission::Worker;
 
 use crate::{
     Config, NAME,
     domain::verifier::{Broken, Doubt},
-    operations::verify::{Answer, Keepers, Verdict, verify},
+    operations::verify::{Answer, Keepers, Neighbour, Verdict, verify},
     store::{Store, migration::Migrator},
 };
 
@@ -73,7 +74,8 @@ pub async fn verify_audit(settings: &Settings, beside: Beside) -> Result<Finding
         Beside::Yes => {
             let mut databases = Vec::new();
             for keeper in SERVICES.into_iter().filter(|service| *service != NAME) {
-                databases.push((keeper, Store::new(open(keeper).await?)));
+                let outbox = Outbox::new(keeper, Clock::system(), Ids::random());
+                databases.push(Neighbour { database: open(keeper).await?, outbox });
             }
             Keepers::Databases(databases)
         }
@@ -82,7 +84,11 @@ pub async fn verify_audit(settings: &Settings, beside: Beside) -> Result<Finding
     let mut findings = Findings { lines: Vec::new(), faults: 0, away: 0 };
     for (keeper, answer) in &report.keepers {
         findings.lines.push(match answer {
-            Answer::Compared => format!("{keeper}: its checkpoints were compared"),
+            Answer::Compared { waiting: 0 } => format!("{keeper}: its checkpoints were compared"),
+            Answer::Compared { waiting } => format!(
+                "{keeper}: its checkpoints were compared; {waiting} events of it have not reached identity yet, and what \
+                 they tell is in no chain"
+            ),
             Answer::Unknown => format!("{keeper}: NOT ASKED: peers.{keeper} is empty"),
             Answer::Ahead => {
                 findings.faults += 1;
@@ -110,6 +116,7 @@ fn told(broken: &Broken) -> String {
         Broken::Edited(_) => format!("BROKEN: entry {first} was edited"),
         Broken::Late(_) => format!("BROKEN: entry {first} comes from a place that had been passed"),
         Broken::Cut(after) => format!("BROKEN: the log does not end after entry {after}, or its mark is forged"),
+        Broken::Gone { keeper } => format!("BROKEN: identity does not know it, and {keeper} keeps checkpoints of it"),
         Broken::Miscounted(_) => format!("BROKEN: the checkpoint at entry {first} counts other entries"),
         Broken::Another { until, keeper, .. } => format!(
             "BROKEN: entry {first} to {until} are signed and are not those that {keeper} remembers: the log was brought \

@@ -30,6 +30,8 @@ pub enum Broken {
     /// All entries are signed, and these are not those that a service remembers: the log was brought back from a backup
     /// and has gone on, or somebody has the key.
     Another { from: i64, until: i64, keeper: String },
+    /// identity does not know the company any more, of which this service keeps checkpoints.
+    Gone { keeper: String },
     /// The checkpoint at this entry counts other places than the chain has.
     Miscounted(i64),
 }
@@ -42,6 +44,7 @@ impl Broken {
             Self::Missing(number) | Self::Edited(number) | Self::Late(number) | Self::Miscounted(number) => *number,
             Self::Cut(number) => *number + 1,
             Self::Another { from, .. } => *from,
+            Self::Gone { .. } => 1,
         }
     }
 }

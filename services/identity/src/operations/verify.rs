@@ -1,19 +1,24 @@
 //! `audit verify`: every company's chain, followed from its beginning and held against the checkpoints of all services.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use revisit_bootstrap::{
-    Peers, checkpoint,
+    Database, Peers, checkpoint,
     client::repeat,
     database::{Tx, fault},
+    events::positions,
     settings::SERVICES,
 };
-use revisit_core::{Failure, id::TenantId, page::PAGE_SIZE_MAX};
-use revisit_event::inbox;
+use revisit_core::{Failure, Id, id::TenantId, page::PAGE_SIZE_MAX};
+use revisit_event::{Outbox, inbox};
 use revisit_permission::Worker;
 use revisit_proto::{
     event::v1::{
-        GetPositionsRequest, ListCheckpointsRequest, checkpoints_client::CheckpointsClient, events_client::EventsClient,
+        GetPositionsRequest, GetPositionsResponse, ListCheckpointsRequest, ListTenantsRequest,
+        checkpoints_client::CheckpointsClient, events_client::EventsClient,
     },
     identity::v1::AuditCheckpoint,
 };
@@ -46,22 +51,95 @@ pub struct Verdict {
     pub doubts: Vec<Doubt>,
 }
 
+impl Verdict {
+    /// Of a company that identity does not know.
+    fn gone(tenant: TenantId, keeper: &str) -> Self {
+        Self { tenant, entries: 0, broken: Some(Broken::Gone { keeper: keeper.to_owned() }), doubts: Vec::new() }
+    }
+}
+
 /// Where the checkpoints of the other services are read.
 pub enum Keepers {
     /// They are asked.
     Peers(Peers),
     /// Their databases lie beside identity's: one process serves all.
-    Databases(Vec<(&'static str, Store)>),
+    Databases(Vec<Neighbour>),
+}
+
+/// A keeper whose database lies beside.
+pub struct Neighbour {
+    pub database: Database,
+    pub outbox: Outbox,
+}
+
+/// One service that keeps checkpoints, and where to find them.
+#[derive(Clone, Copy)]
+enum Keeper<'a> {
+    Peer(&'a Peers, &'static str),
+    Beside(&'a Neighbour),
 }
 
 impl Keepers {
-    async fn ask(&self, store: &Store, worker: &Worker, keeper: &'static str) -> Answer {
+    fn named(&self, keeper: &'static str) -> Option<Keeper<'_>> {
         match self {
-            Self::Databases(_) => Answer::Compared,
-            Self::Peers(peers) if peers.knows(keeper) => {
-                ask(store, worker, peers, keeper).await.unwrap_or_else(Answer::Away)
+            Self::Peers(peers) => peers.knows(keeper).then_some(Keeper::Peer(peers, keeper)),
+            Self::Databases(all) => all.iter().find(|it| it.outbox.source() == keeper).map(Keeper::Beside),
+        }
+    }
+}
+
+impl Keeper<'_> {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Peer(_, name) => name,
+            Self::Beside(it) => it.outbox.source(),
+        }
+    }
+
+    /// How far identity had acknowledged its events.
+    async fn positions(self) -> Result<GetPositionsResponse, Failure> {
+        match self {
+            Self::Beside(Neighbour { database, outbox }) => positions(database, outbox, NAME).await,
+            Self::Peer(peers, keeper) => {
+                let request = GetPositionsRequest { consumer: NAME.to_owned(), source: keeper.to_owned() };
+                let client = EventsClient::new(peers.channel(keeper).within(ASK_MAX));
+                repeat(async || client.clone().get_positions(request.clone()).await).await
             }
-            Self::Peers(_) => Answer::Unknown,
+        }
+    }
+
+    /// The companies of which it keeps checkpoints; all of them.
+    async fn tenants(self, worker: &Worker) -> Result<Vec<TenantId>, Failure> {
+        let mut found: Vec<TenantId> = Vec::new();
+        let mut token = String::new();
+        loop {
+            let page = match self {
+                Self::Beside(Neighbour { database, .. }) => {
+                    let after = found.last().copied();
+                    let page = async |tx: &Tx| checkpoint::tenants(tx, after, PAGE_SIZE_MAX).await;
+                    database.read(worker, page).await?
+                }
+                Self::Peer(peers, keeper) => {
+                    let request = ListTenantsRequest {
+                        keeper: keeper.to_owned(),
+                        page_size: i32::try_from(PAGE_SIZE_MAX).unwrap_or(i32::MAX),
+                        page_token: token,
+                    };
+                    let client = CheckpointsClient::new(peers.channel(keeper).within(ASK_MAX));
+                    let page = repeat(async || client.clone().list_tenants(request.clone()).await).await?;
+                    token = page.next_page_token;
+                    let ids = page.tenant_ids.iter().map(|id| id.parse().map(Id::from_uuid));
+                    ids.collect::<Result<_, uuid::Error>>().map_err(Failure::internal)?
+                }
+            };
+            let is_last = match self {
+                Self::Beside(_) => page.is_empty(),
+                Self::Peer(..) => token.is_empty(),
+            };
+            found.extend(page);
+            if is_last {
+                return Ok(found);
+            }
         }
     }
 }
@@ -69,7 +147,10 @@ impl Keepers {
 /// What another service said.
 pub enum Answer {
     /// Its checkpoints were compared.
-    Compared,
+    Compared {
+        /// Events of it that identity has not applied yet, so that what they tell is in no chain.
+        waiting: i64,
+    },
     /// It remembers that identity had applied more than identity knows of.
     Ahead,
     /// No address of it is configured.
@@ -88,33 +169,59 @@ pub struct Report {
 pub async fn verify(store: &Store, worker: &Worker, from: &Keepers) -> Result<Report, Error> {
     let mut keepers = Vec::new();
     for keeper in SERVICES.into_iter().filter(|service| *service != NAME) {
-        keepers.push((keeper, from.ask(store, worker, keeper).await));
+        keepers.push((keeper, ask(store, worker, from.named(keeper)).await));
     }
-    let asked = keepers.iter().filter(|(_, answer)| matches!(answer, Answer::Compared | Answer::Ahead));
+    let asked = keepers.iter().filter(|(_, answer)| matches!(answer, Answer::Compared { .. } | Answer::Ahead));
     let names: Vec<&'static str> = [OWN].into_iter().chain(asked.map(|(keeper, _)| *keeper)).collect();
+    let mut remembered = remembered(worker, from, &names).await?;
     let mut verdicts = Vec::new();
     let mut after = None;
     loop {
         let read = store
             .read(worker, async |tx| Ok((organisation::tenants(tx, after, TENANTS_MAX).await?, keys::ever(tx).await?)));
         let (tenants, keys) = read.await?;
-        let Some(last) = tenants.last() else { return Ok(Report { verdicts, keepers }) };
+        let Some(last) = tenants.last() else {
+            verdicts.extend(remembered.into_iter().map(|(tenant, keeper)| Verdict::gone(tenant, keeper)));
+            return Ok(Report { verdicts, keepers });
+        };
         after = Some(last.id);
         for tenant in tenants {
+            remembered.remove(&tenant.id);
             let chain = Chain { store, worker, keepers: from, tenant: tenant.id };
             verdicts.push(chain.verdict(&names, &keys).await?);
         }
     }
 }
 
+/// Every company of which another service keeps checkpoints, and one that does. To be asked before identity's own are
+/// read: then each of them has to be there.
+async fn remembered(
+    worker: &Worker,
+    from: &Keepers,
+    names: &[&'static str],
+) -> Result<BTreeMap<TenantId, &'static str>, Error> {
+    let mut remembered = BTreeMap::new();
+    for keeper in names {
+        if let Some(asked) = from.named(keeper) {
+            remembered.extend(asked.tenants(worker).await?.into_iter().map(|tenant| (tenant, *keeper)));
+        }
+    }
+    Ok(remembered)
+}
+
+async fn ask(store: &Store, worker: &Worker, keeper: Option<Keeper<'_>>) -> Answer {
+    match keeper {
+        Some(keeper) => compare(store, worker, keeper).await.unwrap_or_else(Answer::Away),
+        None => Answer::Unknown,
+    }
+}
+
 /// Asks a service how far identity had acknowledged its events: if identity knows less by now, it was brought back from
 /// a backup, and what it had chained since is gone.
-async fn ask(store: &Store, worker: &Worker, peers: &Peers, keeper: &'static str) -> Result<Answer, Failure> {
-    let request = GetPositionsRequest { consumer: NAME.to_owned(), source: keeper.to_owned() };
-    let client = EventsClient::new(peers.channel(keeper).within(ASK_MAX));
-    let told = repeat(async || client.clone().get_positions(request.clone()).await).await?;
+async fn compare(store: &Store, worker: &Worker, keeper: Keeper<'_>) -> Result<Answer, Failure> {
+    let told = keeper.positions().await?;
     // Only now: what identity has acknowledged by then it had applied before.
-    let read = async |tx: &Tx| Ok(inbox::all_progress(&**tx, NAME, keeper).await.map_err(fault)?);
+    let read = async |tx: &Tx| Ok(inbox::all_progress(&**tx, NAME, keeper.name()).await.map_err(fault)?);
     let known = store.read(worker, read).await.map_err(|error: Error| Failure::from(error))?;
     let reached = |shard: u32| {
         let of_shard =
@@ -122,7 +229,7 @@ async fn ask(store: &Store, worker: &Worker, peers: &Peers, keeper: &'static str
         of_shard.map(|(_, position)| *position).max().unwrap_or(0)
     };
     let is_ahead = told.positions.iter().any(|place| place.position > reached(place.shard));
-    Ok(if is_ahead { Answer::Ahead } else { Answer::Compared })
+    Ok(if is_ahead { Answer::Ahead } else { Answer::Compared { waiting: told.waiting } })
 }
 
 /// One company's chain.
@@ -199,32 +306,31 @@ impl Chain<'_> {
     }
 
     async fn read_on(&self, cursor: &mut Cursor, next: Next) -> Result<(), Error> {
-        let beside = match self.keepers {
-            _ if cursor.keeper == OWN => Some(self.store),
-            Keepers::Databases(stores) => stores.iter().find(|(keeper, _)| *keeper == cursor.keeper).map(|(_, it)| it),
-            Keepers::Peers(_) => None,
-        };
-        let told: Vec<AuditCheckpoint> = match (beside, self.keepers) {
-            (Some(store), _) => {
-                let key = if let Next::Key(key) = next { Some(key) } else { None };
-                let page = async |tx: &Tx| Ok(checkpoint::page(tx, self.tenant, key.as_deref(), PAGE_SIZE_MAX).await?);
-                let (keys, told): (Vec<_>, Vec<_>) = store.read(self.worker, page).await?.into_iter().unzip();
-                cursor.next = keys.into_iter().last().map(Next::Key);
-                told
-            }
-            (None, Keepers::Peers(peers)) => {
+        let told: Vec<AuditCheckpoint> = match self.keepers.named(cursor.keeper) {
+            Some(Keeper::Peer(peers, keeper)) => {
                 let request = ListCheckpointsRequest {
-                    keeper: cursor.keeper.to_owned(),
+                    keeper: keeper.to_owned(),
                     tenant_id: self.tenant.to_string(),
                     page_size: i32::try_from(PAGE_SIZE_MAX).unwrap_or(i32::MAX),
                     page_token: if let Next::Token(token) = next { token } else { String::new() },
                 };
-                let client = CheckpointsClient::new(peers.channel(cursor.keeper).within(ASK_MAX));
+                let client = CheckpointsClient::new(peers.channel(keeper).within(ASK_MAX));
                 let page = repeat(async || client.clone().list_checkpoints(request.clone()).await).await?;
                 cursor.next = Some(page.next_page_token).filter(|token| !token.is_empty()).map(Next::Token);
                 page.checkpoints
             }
-            (None, Keepers::Databases(_)) => Vec::new(),
+            beside => {
+                let key = if let Next::Key(key) = next { Some(key) } else { None };
+                let page = async |tx: &Tx| checkpoint::page(tx, self.tenant, key.as_deref(), PAGE_SIZE_MAX).await;
+                let read = match beside {
+                    Some(Keeper::Beside(it)) => it.database.read(self.worker, page).await?,
+                    // identity's own.
+                    Some(Keeper::Peer(..)) | None => self.store.read(self.worker, async |tx| Ok(page(tx).await?)).await?,
+                };
+                let (keys, told): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+                cursor.next = keys.into_iter().last().map(Next::Key);
+                told
+            }
         };
         cursor.read.extend(told.into_iter().map(chain::read));
         Ok(())

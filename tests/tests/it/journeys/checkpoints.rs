@@ -146,3 +146,54 @@ async fn a_log_brought_back_from_a_backup_is_told_by_the_other_services_on_sqlit
 async fn a_log_brought_back_from_a_backup_is_told_by_the_other_services_on_postgres() {
     others_remember(Backend::Postgres).await;
 }
+
+/// What identity has lost as a whole, and no chain tells.
+async fn others_know_of_more(backend: Backend) {
+    let watched = Watched::start(backend).await;
+    let world = &watched.world;
+    let rep = world.hire("mei", "sales_rep", &world.root).await;
+    world.customer(&rep, "Mei's", "13800138000").await;
+    watched.work("east").await;
+    let identity = watched.open("identity").await;
+    let told = async |what: &str| {
+        let findings = watched.findings().await;
+        findings.iter().any(|line| line.contains(what)).then_some(()).ok_or(findings)
+    };
+    let gone = "BROKEN: identity does not know it, and";
+    let forgotten = "customer: identity has forgotten what it had applied of it";
+    for what in [gone, forgotten] {
+        assert!(told(what).await.is_err(), "{what}: nobody has tampered yet");
+    }
+
+    let root = world.root.parse::<uuid::Uuid>().expect("a UUID");
+    let root = match backend {
+        Backend::Sqlite => format!("x'{}'", root.simple()),
+        Backend::Postgres => format!("'{root}'"),
+    };
+    let company = format!("tenant_id IN (SELECT tenant_id FROM department WHERE department_id = {root})");
+    for statement in [
+        format!("CREATE TABLE older_tenant AS SELECT * FROM tenant WHERE {company}"),
+        format!("DELETE FROM tenant WHERE {company}"),
+    ] {
+        identity.execute_unprepared(&statement).await.expect("the owner may");
+    }
+    told(gone).await.expect("a company that is gone is told");
+    identity.execute_unprepared("INSERT INTO tenant SELECT * FROM older_tenant").await.expect("it is there again");
+    told(gone).await.expect_err("it is there again");
+
+    let back = "UPDATE inbox_progress SET position = position - 1 WHERE consumer = 'identity' AND source = 'customer'";
+    let moved = identity.execute_unprepared(back).await.expect("the owner may").rows_affected();
+    assert!(moved > 0, "identity has applied something of customer");
+    told(forgotten).await.expect("what had been acknowledged and is not known any more is told");
+    watched.world.running.stop().await.expect("it stops without a fault");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_company_that_is_gone_and_events_that_are_forgotten_are_told_on_sqlite() {
+    others_know_of_more(Backend::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_company_that_is_gone_and_events_that_are_forgotten_are_told_on_postgres() {
+    others_know_of_more(Backend::Postgres).await;
+}
