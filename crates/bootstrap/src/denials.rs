@@ -1,7 +1,8 @@
 //! Denials by enforcement in the audit log: what a caller tried who may not, written by the service that refused it.
 //!
-//! Every refusal of a call that a user or service account makes leaves with the code PERMISSION_DENIED, so it is caught
-//! here, in front of all handlers, and none of them can forget it. The first of equal ones in a minute is committed to
+//! Every refusal of a call that a user or service account makes leaves with the code PERMISSION_DENIED, or with one of a few
+//! reasons that say the same, so it is caught here, in front of all handlers, and none of them can forget it. An answer that
+//! refuses only in part names what ([`Refusals`]). The first of equal ones in a minute is committed to
 //! the outbox before the answer leaves; the rest of the minute is counted and written as one entry when it ends, those of a
 //! burst a few at a time, so that an alert about it does not wait for the minute.
 //!
@@ -38,6 +39,33 @@ use minutes::{Due, Key, Minute, Minutes};
 pub(crate) const AUDITED_HEADER: &str = "x-revisit-audited";
 /// Entries of one transaction when a minute ends.
 const FLUSH_MAX: usize = 500;
+
+/// Reasons of another code that refuse what is more than the caller may.
+const BEYOND_RIGHTS: [&str; 2] = ["APPROVAL_REQUIRED", "EXPORT_CAP"];
+
+/// What an answer to several questions refuses of them: an extension of the response, for the layer before all handlers.
+#[derive(Clone, Debug)]
+pub struct Refusals(Vec<Failure>);
+
+impl Refusals {
+    /// The failures among the answers.
+    pub fn among<'a, T: 'a>(answers: impl IntoIterator<Item = &'a Result<T, Failure>>) -> Self {
+        Self(answers.into_iter().filter_map(|answer| answer.as_ref().err().cloned()).collect())
+    }
+
+    /// The answer that refuses them.
+    #[must_use]
+    pub fn on<T>(self, answer: T) -> tonic::Response<T> {
+        let mut answer = tonic::Response::new(answer);
+        answer.extensions_mut().insert(self);
+        answer
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Failure> {
+        self.0.iter()
+    }
+}
 
 /// The denials of one service. Cheap to clone.
 #[derive(Clone)]
@@ -173,6 +201,12 @@ impl Step for Enforced {
         let (Some(denials), Some(caller)) = (self.gate.denials(path), caller) else { return pass(next, request).await };
         let attempt = Attempt { denials, caller, call: call(path), address: address::current() };
         let mut response = pass(next, request).await;
+        let refusals = response.extensions_mut().remove::<Refusals>();
+        for failure in refusals.iter().flat_map(Refusals::iter) {
+            if let Err(failure) = attempt.answer(&status::status(failure.clone())).await {
+                return refuse(failure);
+            }
+        }
         match response.extensions().get::<Status>().cloned() {
             Some(refused) => match attempt.answer(&refused).await {
                 Ok(Some(header)) => {
@@ -207,7 +241,8 @@ struct Attempt {
 impl Attempt {
     /// Looks at how the call ends. A denial is in the outbox when this returns, or counted, or there is no answer.
     async fn answer(&self, ended: &Status) -> Result<Option<HeaderValue>, Failure> {
-        if ended.code() != Code::PermissionDenied {
+        let beyond = || BEYOND_RIGHTS.contains(&status::failure(ended).reason);
+        if ended.code() != Code::PermissionDenied && (ended.code() == Code::Ok || !beyond()) {
             return Ok(None);
         }
         // A peer that refused what we asked for the caller has written it already.

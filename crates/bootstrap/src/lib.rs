@@ -41,7 +41,7 @@ pub use client::{Peer, Peers};
 pub use config::Secret;
 pub use consumer::Consumer;
 pub use database::{Database, Tx, fault, is_unique};
-pub use denials::Denials;
+pub use denials::{Denials, Refusals};
 pub use lease::LeaseClient;
 pub use pieces::in_pieces;
 pub use process::{Process, Running, Sources};

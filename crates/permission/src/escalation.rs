@@ -275,7 +275,10 @@ impl Snapshot {
             (Reach::Subtree(top), Reach::Pooled(at) | Reach::PooledSubtree(at)) => org.within(*at, *top),
             (mine, wanted) => mine.includes(wanted, org),
         };
-        reaches && mine.binds_nothing() && clause.levels.within(mine.levels) && clause.limits().until <= mine.limits().until
+        reaches
+            && mine.binds_nothing()
+            && clause.levels.within(mine.levels)
+            && clause.limits().until <= mine.limits().until
     }
 }
 

@@ -260,7 +260,9 @@ impl Policy {
                 (Some(one), Some(two)) => one.same(two, action),
                 (Some(_), None) | (None, Some(_)) => false,
             };
-            one.1 == two.1 && givers && one.1.top().is_none_or(|top| self.org().subtree(top).eq(other.org().subtree(top)))
+            one.1 == two.1
+                && givers
+                && one.1.top().is_none_or(|top| self.org().subtree(top).eq(other.org().subtree(top)))
         };
         mine.who == its.who
             && mine.about(action).count() == its.about(action).count()

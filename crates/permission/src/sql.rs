@@ -154,8 +154,9 @@ impl<'a> Translation<'a> {
     fn clauses_with(&self, counts: Counts<'_>, bars: Bars<'_>) -> Vec<Condition> {
         let policy = self.policy;
         let mut shared = vec![all([equal(&self.columns.tenant, policy.base.tenant.uuid())])];
-        shared
-            .extend(self.columns.auth_rev.as_ref().map(|column| Expr::col(column.clone()).lte(policy.base.revision).into()));
+        shared.extend(
+            self.columns.auth_rev.as_ref().map(|column| Expr::col(column.clone()).lte(policy.base.revision).into()),
+        );
         shared.extend(self.columns.external.as_ref().map(|column| self.of_type(column).into()));
         shared.extend(self.above_and_bars(counts, bars));
         let clauses = self.account(&policy.own, counts, bars);

@@ -1,9 +1,9 @@
 //! The calls of Access: each hands on to its group.
 
-use revisit_bootstrap::{Principal, Reply, ServiceCaller, authenticated, reply, wire::time};
+use revisit_bootstrap::{Principal, Refusals, Reply, ServiceCaller, authenticated, reply, wire::time};
 use revisit_core::Failure;
 use revisit_proto::identity::v1::{self as pb, access_server::Access};
-use tonic::{Request, async_trait};
+use tonic::{Request, Response, async_trait};
 
 use super::{Served, modules, previews, questions, read, rights, show};
 use crate::{
@@ -135,10 +135,13 @@ impl Access for Served {
             async {
                 let questions = read::access::questions(message)?;
                 let answers = decisions::batch(&self.0, &asker, questions).await;
-                Ok::<_, Error>(pb::BatchCheckResponse { results: answers.into_iter().map(result).collect() })
+                let refusals = Refusals::among(&answers);
+                let results = answers.into_iter().map(result).collect();
+                Ok::<_, Error>(refusals.on(pb::BatchCheckResponse { results }))
             }
             .await,
         )
+        .map(Response::into_inner)
     }
 
     async fn check_fields(&self, request: Request<pb::CheckFieldsRequest>) -> Reply<pb::CheckFieldsResponse> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use revisit_bootstrap::{
-    address,
+    Refusals, address,
     auth::{AT_LEAST_HEADER, Principal},
 };
 use revisit_core::{Failure, Kind};
@@ -22,12 +22,25 @@ use crate::{App, domain::Error, operations::asking::Asker};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: &str = "application/json";
 
+/// An answer in JSON, and what it refuses of several questions.
+pub struct Told {
+    pub answer: Value,
+    pub refusals: Option<Refusals>,
+}
+
+impl From<Value> for Told {
+    fn from(answer: Value) -> Self {
+        Self { answer, refusals: None }
+    }
+}
+
 /// Answers a question in JSON.
-pub async fn asked<I: DeserializeOwned + Send, F: Future<Output = Result<Value, Error>> + Send>(
-    desk: Desk,
-    request: Request,
-    act: fn(Arc<App>, Asker, I) -> F,
-) -> Response {
+pub async fn asked<I, T, F>(desk: Desk, request: Request, act: fn(Arc<App>, Asker, I) -> F) -> Response
+where
+    I: DeserializeOwned + Send,
+    T: Into<Told>,
+    F: Future<Output = Result<T, Error>> + Send,
+{
     let request_id = request.headers().get(&REQUEST_ID).cloned();
     let answering = async {
         let call = request.uri().path().rsplit('/').next().map(|name| format!("AuthZEN/{name}")).unwrap_or_default();
@@ -46,15 +59,19 @@ pub async fn asked<I: DeserializeOwned + Send, F: Future<Output = Result<Value, 
         let input: I =
             serde_json::from_slice(&held.bytes).map_err(|fault| Failure::invalid_field("body", fault.to_string()))?;
         drop(held);
-        let answer = act(Arc::clone(&desk.app), Asker::Subject(Box::new(who)), input).await.map_err(Failure::from);
-        if let (Err(failure), Some(denials)) = (&answer, &desk.denials) {
-            denials.refused(&caller, &call, address, failure).await?;
+        let answer = act(Arc::clone(&desk.app), Asker::Subject(Box::new(who)), input).await;
+        let answer: Result<Told, Failure> = answer.map(Into::into).map_err(Failure::from);
+        let refusals = answer.as_ref().ok().and_then(|told| told.refusals.as_ref());
+        if let Some(denials) = &desk.denials {
+            for failure in answer.as_ref().err().into_iter().chain(refusals.into_iter().flat_map(Refusals::iter)) {
+                denials.refused(&caller, &call, address, failure).await?;
+            }
         }
         answer
     };
     let answered = tokio::time::timeout(desk.config.time_max(), answering).await;
     let mut response = match answered.unwrap_or_else(|_| Err(late())) {
-        Ok(answer) => json(StatusCode::OK, &answer),
+        Ok(told) => json(StatusCode::OK, &told.answer),
         Err(failure) => refused(&failure),
     };
     if let Some(id) = request_id {

@@ -2,12 +2,15 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use revisit_bootstrap::wire::time_optional;
+use revisit_bootstrap::{Refusals, wire::time_optional};
 use revisit_core::Failure;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{answer::status, wire::Tuple};
+use super::{
+    answer::{Told, status},
+    wire::Tuple,
+};
 use crate::{
     App,
     domain::Error,
@@ -65,23 +68,25 @@ pub async fn one(app: Arc<App>, asker: Asker, input: Tuple) -> Result<Value, Err
 }
 
 /// Several decisions, in the order of the questions. One that cannot be answered is denied and says why.
-pub async fn several(app: Arc<App>, asker: Asker, input: Evaluations) -> Result<Value, Error> {
+pub async fn several(app: Arc<App>, asker: Asker, input: Evaluations) -> Result<Told, Error> {
     let Evaluations { defaults, evaluations, options } = input;
     if evaluations.is_empty() {
-        return one(app, asker, defaults).await;
+        return Ok(one(app, asker, defaults).await?.into());
     }
     if evaluations.len() > QUESTIONS_MAX {
         return Err(Error::Refused { field: "evaluations", rule: "must have at most 1,000 entries" });
     }
     let questions = evaluations.into_iter().map(|it| it.or(&defaults).question()).collect();
+    let answers = decisions::batch(&app, &asker, questions).await;
+    let refusals = Some(Refusals::among(&answers));
     let mut told = Vec::new();
-    for answer in decisions::batch(&app, &asker, questions).await {
+    for answer in answers {
         told.push(answer.as_ref().map_or_else(undecided, decision));
         if options.evaluations_semantic.after(answer.ok().map(|answer| answer.allowed)).is_break() {
             break;
         }
     }
-    Ok(json!({ "evaluations": told }))
+    Ok(Told { answer: json!({ "evaluations": told }), refusals })
 }
 
 fn decision(it: &Answer) -> Value {

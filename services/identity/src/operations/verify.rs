@@ -325,7 +325,9 @@ impl Chain<'_> {
                 let read = match beside {
                     Some(Keeper::Beside(it)) => it.database.read(self.worker, page).await?,
                     // identity's own.
-                    Some(Keeper::Peer(..)) | None => self.store.read(self.worker, async |tx| Ok(page(tx).await?)).await?,
+                    Some(Keeper::Peer(..)) | None => {
+                        self.store.read(self.worker, async |tx| Ok(page(tx).await?)).await?
+                    }
                 };
                 let (keys, told): (Vec<_>, Vec<_>) = read.into_iter().unzip();
                 cursor.next = keys.into_iter().last().map(Next::Key);
