@@ -142,7 +142,8 @@ async fn apply_once(
         refuse_widening(who, action, (&before.row(), &planned.change.after.row()))?;
     }
     let permits = Permits(std::iter::once(decided).chain(planned.also).collect());
-    let customer = commit(app, who, &permits, planned.change, asking.once()).await?;
+    let named = planned.layers.into_iter().map(|(_, field)| field).collect();
+    let customer = commit(app, who, &permits, (planned.change, named), asking.once()).await?;
     let levels = view_levels(who, &customer, &levels);
     Ok(View::new(customer, levels, &catalogue.fields))
 }
@@ -156,29 +157,23 @@ pub fn view_levels(who: &Principal, customer: &Customer, changed: &Levels) -> Le
     }
 }
 
+/// Writes one changed customer, and the audit of who changed it. `named` are the fields that were to be written.
 pub async fn commit(
     app: &App,
     who: &Principal,
     permits: &Permits,
-    mut change: Change,
+    (mut change, named): (Change, Vec<String>),
     once: Once<'_>,
 ) -> Result<Customer, Error> {
     let id = change.after.id;
     let decided = permits.0.first().ok_or(Error::NoSuchCustomer(id))?;
     change.after.auth_rev = decided.revision();
     let write = app.store.database.write(permits, async |tx| {
-        if let Some(before) = &change.before {
-            if before.owner != change.after.owner {
-                let handover = change.handover.clone();
-                audit::record(tx, &app.ids, transfer_entry(who, decided, &[id], &handover)).await?;
-            }
-            if before.vip != change.after.vip {
-                // Guards go by it, so who changed it is to be found.
-                let entry = audit::Entry::new(&who.caller, Action::CustomerUpdate.name(), "customer");
-                let entry = entry.about([id.uuid()]).fields(["vip"]).decided(&decided.decisions()[0]);
-                audit::record(tx, &app.ids, entry).await?;
-            }
+        if change.before.as_ref().is_some_and(|before| before.owner != change.after.owner) {
+            let handover = change.handover.clone();
+            audit::record(tx, &app.ids, transfer_entry(who, decided, &[id], &handover)).await?;
         }
+        audit::record(tx, &app.ids, changed_entry(decided, [id], named)).await?;
         once::saved(tx, &app.store, once, permits, change).await
     });
     write.await
@@ -352,6 +347,18 @@ pub async fn upsert(app: &App, who: &Principal, draft: Draft, repeat: Option<Rep
             update(app, who, id, (draft, mask), Asked { etag: None, repeat }).await
         }
     }
+}
+
+/// The audit entry of customers that somebody made or changed: the fields that were to be written, whether or not they held
+/// something else before.
+pub fn changed_entry(
+    decided: &Decided,
+    ids: impl IntoIterator<Item = CustomerId>,
+    named: impl IntoIterator<Item = impl Into<String>>,
+) -> audit::Entry {
+    let action = decided.action().map_or(Action::CustomerUpdate.name(), Action::name);
+    let entry = audit::Entry::new(decided.caller(), action, "customer");
+    entry.about(ids.into_iter().map(CustomerId::uuid)).fields(named).decided(&decided.decisions()[0])
 }
 
 /// The audit entry of customers that changed hands.

@@ -10,9 +10,9 @@ use revisit_core::{
     Input, Timestamp,
     id::{CustomerId, FieldId},
 };
-use revisit_permission::{Action, Decision, Layer, Permits, Scope, Veiled};
+use revisit_permission::{Action, Decision, Layer, Levels, Permits, Scope, Veiled};
 
-use super::{Clear, TRIES_MAX, View, is_open, living, matching, once, require_write};
+use super::{Clear, TRIES_MAX, View, change::changed_entry, is_open, living, matching, once, require_write};
 use crate::{
     App,
     domain::{
@@ -86,6 +86,8 @@ async fn create_once(
         let customer = customer.clone();
         let entry = entry(app, EntryKind::Record, &customer, tx.now().await?).by(who.subject());
         let entry = entry.change(None, Some("created".to_owned()));
+        let named = draft_fields(draft, &catalogue.fields).into_iter().map(|(_, field)| field);
+        audit::record(tx, &app.ids, changed_entry(&permits.0[0], [customer.id], named)).await?;
         once::saved(tx, &app.store, once, &permits, Change::create(customer).entry(entry)).await
     });
     let customer = created.await?;
@@ -173,22 +175,21 @@ pub fn values(input: &mut Input, draft: &Draft, fields: &[Field]) -> Vec<(FieldI
     values
 }
 
-/// Refuses a draft that names anything below write.
-pub fn require_draft_writable(
-    levels: &revisit_permission::Levels,
-    draft: &Draft,
-    fields: &[Field],
-) -> Result<(), Error> {
-    require_write(levels, Layer::Basic, "name")?;
+/// What a draft of a new customer writes, by layer.
+pub fn draft_fields(draft: &Draft, fields: &[Field]) -> Vec<(Layer, String)> {
+    let mut named = vec![(Layer::Basic, "name".to_owned())];
     if !draft.contact_points.is_empty() {
-        require_write(levels, Layer::Sensitive, "contact_points")?;
+        named.push((Layer::Sensitive, "contact_points".to_owned()));
     }
-    for (key, _) in &draft.fields {
-        if let Some(field) = fields.iter().find(|field| field.key == *key) {
-            require_write(levels, field.layer, &format!("fields.{key}"))?;
-        }
-    }
-    Ok(())
+    let known = |key: &String| fields.iter().find(|field| field.key == *key);
+    let own = draft.fields.iter().filter_map(|(key, _)| Some((known(key)?.layer, format!("fields.{key}"))));
+    named.extend(own);
+    named
+}
+
+/// Refuses a draft that names anything below write.
+pub fn require_draft_writable(levels: &Levels, draft: &Draft, fields: &[Field]) -> Result<(), Error> {
+    draft_fields(draft, fields).iter().try_for_each(|(layer, field)| require_write(levels, *layer, field))
 }
 
 /// A timeline entry about a customer.

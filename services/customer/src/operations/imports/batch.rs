@@ -27,6 +27,7 @@ use crate::{
         sheet::{self, Record, Splitter},
     },
     operations::{
+        change::changed_entry,
         customers::{self, Catalogue, compose},
         region, rows_max,
     },
@@ -311,6 +312,10 @@ impl Context<'_> {
         let permits = Permits(permits);
         let write = app.store.database.write(&permits, async |tx| {
             self.keep(tx, &permits, (&rows, &foreign), next).await?;
+            for changed in changes.chunks(audit::RESOURCE_IDS_MAX) {
+                let ids = changed.iter().map(|change| change.after.id);
+                audit::record(tx, &app.ids, changed_entry(&permits.0[0], ids, std::iter::empty::<String>())).await?;
+            }
             store::save::save(tx, &app.store, &permits, changes).await?;
             Ok::<_, Error>(())
         });

@@ -1,13 +1,13 @@
 //! Taking an import back: what it made and nobody has touched since is deleted, chunk by chunk.
 
-use revisit_bootstrap::Principal;
+use revisit_bootstrap::{Principal, audit};
 use revisit_permission::{Action, Permits};
 
 use super::{batch::ended, may_import};
 use crate::{
     App,
     domain::{Error, timeline::EntryKind},
-    operations::{customers, rows_max},
+    operations::{change::changed_entry, customers, rows_max},
     store::{
         self,
         imports::{Job, State},
@@ -44,6 +44,13 @@ pub async fn take_back(app: &App, who: &Principal, job: &Job) -> Result<(), Erro
         permits.push(decided);
     }
     let permits = Permits(permits);
-    app.store.database.write(&permits, async |tx| store::save::save(tx, &app.store, &permits, changes).await).await?;
-    Ok(())
+    let write = app.store.database.write(&permits, async |tx| {
+        for changed in changes.chunks(audit::RESOURCE_IDS_MAX) {
+            let ids = changed.iter().map(|change| change.after.id);
+            audit::record(tx, &app.ids, changed_entry(&permits.0[0], ids, ["delete_time"])).await?;
+        }
+        store::save::save(tx, &app.store, &permits, changes).await?;
+        Ok::<_, Error>(())
+    });
+    write.await
 }
