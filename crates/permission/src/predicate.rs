@@ -44,7 +44,7 @@ impl Predicate {
     /// Of which revision.
     #[must_use]
     pub fn revision(&self) -> i64 {
-        self.policy.revision
+        self.policy.base.revision
     }
 
     /// On rows of which registered type; none for our own types.

@@ -77,8 +77,8 @@ impl Clause {
             Reach::Pooled(_) | Reach::PooledSubtree(_) => &[Attribute::Department, Attribute::Flags],
             Reach::Ids(_) | Reach::Tenant => &[],
         };
-        let stage = self.stages.is_some().then_some(Attribute::Stage);
-        let grade = self.grades.is_some().then_some(Attribute::Grade);
+        let stage = self.limits().stages.is_some().then_some(Attribute::Stage);
+        let grade = self.limits().grades.is_some().then_some(Attribute::Grade);
         place.iter().copied().chain(stage).chain(grade).collect()
     }
 }

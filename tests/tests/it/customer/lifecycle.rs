@@ -106,3 +106,57 @@ async fn many_are_deleted_only_by_their_number_each_for_itself_and_come_back_for
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_of_a_customer_is_in_the_audit_log_with_the_fields_that_were_written_and_no_value() {
+    in_each_office(async |office: &Office| {
+        let (rep, manager) = (office.seat("rep"), office.seat("manager"));
+        let customer_id = rep.create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let moved = pb::Customer {
+            customer_id: customer_id.clone(),
+            city: "上海".to_owned(),
+            contact_points: person("", "13800001002").contact_points,
+            ..Default::default()
+        };
+        rep.update(moved, &["city", "contact_points"]).await.expect("written");
+        rep.move_stage(&customer_id, "contacted").await.expect("moved");
+        let note = pb::AddNoteRequest {
+            customer_id: customer_id.clone(),
+            text: "calls back on Monday".to_owned(),
+            ..Default::default()
+        };
+        answer(rep.timeline().add_note(note).await).expect("noted");
+        let delete = pb::DeleteCustomerRequest { customer_id: customer_id.clone(), ..Default::default() };
+        answer(manager.customers().delete_customer(delete).await).expect("deleted");
+        let restore = pb::RestoreCustomerRequest { customer_id: customer_id.clone(), ..Default::default() };
+        answer(manager.customers().restore_customer(restore).await).expect("restored");
+        let imported = manager.import(office, "姓名,手机号\n李雷,13800001003\n".as_bytes()).await;
+        let (rep, manager) = (rep.id.to_string(), manager.id.to_string());
+        let expected = [
+            ("customer.create", &rep, "name contact_points"),
+            ("customer.update", &rep, "contact_points city"),
+            ("customer.stage", &rep, "stage"),
+            ("customer.note", &rep, "timeline.text"),
+            ("customer.delete", &manager, "delete_time"),
+            ("customer.restore", &manager, "delete_time"),
+            ("customer.import", &manager, ""),
+        ];
+        for (action, by, fields) in expected {
+            let entries = office.audited(action).await;
+            let [entry] = entries.as_slice() else { panic!("{action}: {entries:?}") };
+            let mut named = entry.fields.clone();
+            let mut expected: Vec<_> = fields.split_whitespace().map(str::to_owned).collect();
+            named.sort();
+            expected.sort();
+            assert_eq!((&entry.subject_id, named), (by, expected), "{action}");
+            assert!(!entry.witness.is_empty() && entry.resource_ids.len() == 1, "{entry:?}");
+            if action != "customer.import" {
+                assert_eq!(entry.resource_ids, [customer_id.clone()], "{action}");
+            }
+            let told = format!("{entry:?}");
+            assert!(!["13800", "上海", "Monday"].iter().any(|value| told.contains(value)), "{told}");
+        }
+        assert_eq!(imported.created_count, 1);
+    })
+    .await;
+}
