@@ -151,7 +151,7 @@ async fn every_change_of_a_customer_is_in_the_audit_log_with_the_fields_that_wer
             assert_eq!((&entry.subject_id, named), (by, expected), "{action}");
             assert!(!entry.witness.is_empty() && entry.resource_ids.len() == 1, "{entry:?}");
             if action != "customer.import" {
-                assert_eq!(entry.resource_ids, [customer_id.clone()], "{action}");
+                assert_eq!(entry.resource_ids, std::slice::from_ref(&customer_id), "{action}");
             }
             let told = format!("{entry:?}");
             assert!(!["13800", "上海", "Monday"].iter().any(|value| told.contains(value)), "{told}");
