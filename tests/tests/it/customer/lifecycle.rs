@@ -133,7 +133,7 @@ async fn every_change_of_a_customer_is_in_the_audit_log_with_the_fields_that_wer
         let imported = manager.import(office, "姓名,手机号\n李雷,13800001003\n".as_bytes()).await;
         let (rep, manager) = (rep.id.to_string(), manager.id.to_string());
         let expected = [
-            ("customer.create", &rep, "name contact_points"),
+            ("customer.create", &rep, ""),
             ("customer.update", &rep, "contact_points city"),
             ("customer.stage", &rep, "stage"),
             ("customer.note", &rep, "timeline.text"),

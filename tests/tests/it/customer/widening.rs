@@ -51,7 +51,7 @@ async fn a_guard_is_not_lifted_by_writing_what_it_goes_by() {
         let changed = office.audited("customer.update").await;
         let by: Vec<_> = changed.iter().map(|entry| (&entry.subject_id, entry.fields.join(" "))).collect();
         let (one, other) = (manager.id.to_string(), rep.id.to_string());
-        assert_eq!(by, [(&one, "city".to_owned()), (&other, "vip".to_owned())]);
+        assert!(by.len() == 2 && by.contains(&(&one, "city".to_owned())) && by.contains(&(&other, "vip".to_owned())));
         assert!(changed.iter().all(|entry| !entry.witness.is_empty()), "by what right: {changed:?}");
         // To bind oneself is free.
         let bound = pb::Customer { customer_id: vip.clone(), vip: true, ..Default::default() };
