@@ -72,7 +72,7 @@ impl Snapshot {
 impl Predicate {
     /// Whether it allows what concerns the whole company, now and at every later time.
     fn lasts(&self, now: Timestamp) -> bool {
-        let company = Row::of_tenant(self.policy.tenant);
+        let company = Row::of_tenant(self.policy.base.tenant);
         // Between two edges nothing starts or ends.
         let edges = self.policy.windows(self.bit()).into_iter().flat_map(|(from, until)| [from, until]);
         let later = edges.filter(|edge| now < *edge && *edge < Timestamp::MAX);
