@@ -341,7 +341,10 @@ pub async fn audit(book: &mut Book, company: &Company) {
         let request = identity::ListEntriesRequest { page_size: ALL, page_token, ..Default::default() };
         let page = who.audit().list_entries(request).await.expect("the log").into_inner();
         // What the services of customers did; identity founds a company in an order of its own.
-        let entries = page.entries.into_iter().filter(|entry| entry.source != "identity");
+        let entries = page
+            .entries
+            .into_iter()
+            .filter(|entry| entry.source != "identity" && !entry.entry.as_ref().is_some_and(super::told::is_note));
         texts.extend(entries.map(logged));
         page_token = page.next_page_token;
         if page_token.is_empty() {

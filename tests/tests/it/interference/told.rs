@@ -58,14 +58,21 @@ impl Heard {
             let all = Statement::from_string(database.get_database_backend(), "SELECT kind, data FROM heard");
             let rows = database.query_all_raw(all).await.expect("the copies");
             assert!(!rows.is_empty(), "{teller} has told something");
-            let texts = rows.iter().map(|row| {
+            let texts = rows.iter().filter_map(|row| {
                 let kind: String = row.try_get("", "kind").expect("a kind");
                 let data: Vec<u8> = row.try_get("", "data").expect("a message");
-                text(&kind, &data)
+                let is_note = read::<identity::AuditEntry>(&kind, &data).is_some_and(|entry| is_note(&entry));
+                (!is_note).then(|| text(&kind, &data))
             });
             book.sorted(teller, "", texts.collect());
         }
     }
+}
+
+/// Whether an entry says that somebody noted something. The log is there to tell who did what, so it tells that a note of a
+/// customer was made, and not what it says; the two companies differ in whether there are any.
+pub fn is_note(entry: &identity::AuditEntry) -> bool {
+    entry.action == "customer.note"
 }
 
 /// A message, if it is of this kind.
