@@ -345,7 +345,7 @@ fn pairs<T: PartialEq, K: PartialEq>(old: Vec<T>, mut new: Vec<T>, key: impl Fn(
 
 impl Snapshot {
     /// Actions of every right that a subject holds, whenever and wherever.
-    fn held(&self, subject: SubjectId) -> ActionSet {
+    pub(crate) fn held(&self, subject: SubjectId) -> ActionSet {
         let mut held = ActionSet::EMPTY;
         if let Some(facts) = self.subject(subject) {
             self.rights(facts, |right, _| held = held.union(right.actions));

@@ -27,6 +27,7 @@ mod grants;
 mod index;
 mod lease;
 mod level;
+mod lines;
 mod mask;
 mod model;
 mod named;

@@ -14,11 +14,12 @@ use smallvec::{SmallVec, smallvec};
 use crate::{
     account::Account,
     action::{Action, ActionSet},
-    compile::{Delegated, Lines},
+    compile::Delegated,
     decision::{Axis, Decision, Witness},
     external::{About, Asked},
     facts::Facts,
     level::Levels,
+    lines::Lines,
     model::{Department, Subject},
     org::{IdMap, Org},
     policy::{Base, Policy, Standing},

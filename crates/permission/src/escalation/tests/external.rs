@@ -20,6 +20,21 @@ fn over(holder: u128, grant: u128, types: Option<&[&str]>) -> Grant {
     Grant::of(grant_id(grant), id(holder), right, ALWAYS, Origin::Direct)
 }
 
+/// A guard that hides contracts.
+fn hidden_from(whom: crate::Whom) -> Change {
+    Change::Guard(crate::Guard {
+        id: id(9),
+        whom,
+        except: crate::Exceptions::default(),
+        actions: actions(&[Action::ExternalView]),
+        condition: crate::RowCondition { external: Some(["contract"].into_iter().collect()), ..Default::default() },
+        effect: crate::Effect::Deny,
+        from: ALWAYS.0,
+        until: ALWAYS.1,
+        reason: String::new(),
+    })
+}
+
 #[test]
 fn what_is_delegated_of_rows_of_other_systems_is_held_type_by_type() {
     let of_type = |name: &str| Change::ExternalType(registered(name));
@@ -35,17 +50,7 @@ fn what_is_delegated_of_rows_of_other_systems_is_held_type_by_type() {
     assert!(!may(&one, Some(&["contract", "invoice"])));
     let all = [of_type("contract"), held(None)];
     assert!(may(&all, Some(&["contract"])) && may(&all, None));
-    let hidden = Change::Guard(crate::Guard {
-        id: id(9),
-        whom: crate::Whom::Subject(id(REP_ONE)),
-        except: crate::Exceptions::default(),
-        actions: actions(&[Action::ExternalView]),
-        condition: crate::RowCondition { external: Some(["contract"].into_iter().collect()), ..Default::default() },
-        effect: crate::Effect::Deny,
-        from: ALWAYS.0,
-        until: ALWAYS.1,
-        reason: String::new(),
-    });
+    let hidden = hidden_from(crate::Whom::Subject(id(REP_ONE)));
     let barred = [of_type("contract"), of_type("invoice"), held(None), hidden];
     assert!(may(&barred, Some(&["invoice"])) && !may(&barred, Some(&["contract"])) && !may(&barred, None));
 }
@@ -122,17 +127,7 @@ fn an_attribute_that_a_right_or_an_exception_of_a_guard_waits_for_widens_its_aut
 
 #[test]
 fn a_guard_on_another_type_is_not_gone_when_a_type_is_registered() {
-    let hidden = Change::Guard(crate::Guard {
-        id: id(9),
-        whom: crate::Whom::Everyone,
-        except: crate::Exceptions::default(),
-        actions: actions(&[Action::ExternalView]),
-        condition: crate::RowCondition { external: Some(["contract"].into_iter().collect()), ..Default::default() },
-        effect: crate::Effect::Deny,
-        from: ALWAYS.0,
-        until: ALWAYS.1,
-        reason: String::new(),
-    });
+    let hidden = hidden_from(crate::Whom::Everyone);
     let held = Template { extent: Extent::Tenant, ..right(&[Action::ExternalView], Extent::Own, Levels::READ) };
     let held = Change::Grant(Grant::of(grant_id(40), id(REP_ONE), held, ALWAYS, Origin::Direct));
     let snapshot = company_with(&[Change::ExternalType(registered("contract")), held, hidden]);
