@@ -115,7 +115,7 @@ async fn what_needs_a_second_person_and_what_a_batch_refuses_are_attempts_too() 
         world.settle().await;
         world.advance(Duration::from_mins(1)).await;
         let made = BTreeMap::from([(("identity".to_owned(), "Access/CreateGrant".to_owned()), vec![0])]);
-        assert_eq!(denials(&shen, &admin).await, made);
+        assert_eq!(denials(&shen, admin).await, made);
         // The first in full, the second as a number.
         let asked = BTreeMap::from([(("identity".to_owned(), "grant.explain".to_owned()), vec![1, 0])]);
         assert_eq!(denials(&shen, &mei).await, asked);
