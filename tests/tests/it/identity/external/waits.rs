@@ -4,17 +4,13 @@
 use std::future::Future;
 
 use revisit_proto::identity::v1::{self as pb, revoke_and_wait_request::Target};
-use revisit_tests::databases::Backend;
-use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
+use revisit_tests::{databases::Backend, held::while_held};
 use uuid::Uuid;
 
 use super::{
     super::support::{Person, World},
     contracts, granted, over, register,
 };
-
-/// Connections that wait for the table.
-const WAITING: &str = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = 'external_row'::regclass";
 
 struct Kept {
     world: World,
@@ -61,22 +57,13 @@ impl Kept {
 
     /// What is answered when the right is taken away everywhere while the row is being read.
     async fn answer_after_the_right<T>(&self, ask: impl Future<Output = T>) -> T {
-        let lock = self.world.database.writer.begin().await.expect("a transaction");
-        lock.execute_unprepared("LOCK TABLE external_row IN ACCESS EXCLUSIVE MODE").await.expect("it is locked");
+        let database = &self.world.database;
         let revoked = async {
-            let waits = async || {
-                let statement = Statement::from_string(self.world.database.reader.get_database_backend(), WAITING);
-                let row = self.world.database.reader.query_one_raw(statement).await.expect("it is counted");
-                let waiting: i64 = row.expect("a count").try_get("", "n").expect("a number");
-                (waiting > 0).then_some(())
-            };
-            self.world.eventually("the row is being read", waits).await;
             let target = Some(Target::GrantId(self.grant_id.clone()));
             let request = pb::RevokeAndWaitRequest { target, reason: "left the project".to_owned() };
             self.world.admin.access().revoke_and_wait(request).await.expect("it is effective");
-            lock.commit().await.expect("it is unlocked");
         };
-        futures::join!(ask, revoked).0
+        while_held((&database.writer, &database.reader), "external_row", ask, revoked).await
     }
 }
 
@@ -109,7 +96,7 @@ async fn a_right_that_goes_while_a_kept_row_is_read_is_gone_from_the_check_and_f
             }
         };
         assert!(asked().await.expect("an answer"), "she may so far");
-        let told = kept.answer_after_the_right(asked()).await;
+        let told = Box::pin(kept.answer_after_the_right(asked())).await;
         assert!(!told.unwrap_or(false), "it was allowed all the same (batch: {batch})");
         kept.world.end().await;
     }
