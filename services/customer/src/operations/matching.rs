@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use revisit_bootstrap::{Principal, Tx, audit};
-use revisit_core::id::CustomerId;
-use revisit_permission::{Action, Layer, Scope};
+use revisit_core::{Failure, id::CustomerId};
+use revisit_permission::{Action, Layer, Permit, Scope};
 
 use super::{View, allowed};
 use crate::{
@@ -98,7 +98,7 @@ pub async fn refuse_duplicate(
     let found = find(app, scope, &keys, but).await?;
     let Some((id, kinds)) = found.matches.first() else { return Ok(()) };
     let keys = kinds.iter().map(|kind| kind.name()).collect();
-    if readable(app, who, &[*id]).await?.is_empty() {
+    if readable(app, viewing(who)?.as_ref(), &[*id]).await?.is_empty() {
         spend(app, who, scope, &[*id]).await?;
         return Err(Error::Duplicate { of: None, owner_team: owner_team(app, who, *id).await?, keys });
     }
@@ -120,7 +120,7 @@ pub async fn refuse_taken(
         Ok::<_, Error>(store::load::external_ids(tx, worker, who.tenant(), std::slice::from_ref(external)).await?)
     });
     let Some(holder) = read.await?.remove(external).filter(|holder| Some(*holder) != but) else { return Ok(()) };
-    if readable(app, who, &[holder]).await?.is_empty() {
+    if readable(app, viewing(who)?.as_ref(), &[holder]).await?.is_empty() {
         spend(app, who, scope, &[holder]).await?;
     }
     Err(Error::ExternalIdTaken)
@@ -148,9 +148,9 @@ pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<An
     let scope = who.scope(Action::CustomerCreate).or_else(|_| who.scope(Action::CustomerImport))?;
     require_budget(app, who, &scope).await?;
     let found = find(app, &scope, &keys, None).await?;
-    let mut seen = Vec::new();
+    let (mut seen, viewing) = (Vec::new(), viewing(who)?);
     for ids in found.ids().chunks(HOLDERS_READ) {
-        seen.extend(readable(app, who, ids).await?);
+        seen.extend(readable(app, viewing.as_ref(), ids).await?);
     }
     let told = found.told_of(&seen.iter().map(|view| view.id()).collect::<Vec<_>>());
     if !told.is_empty() {
@@ -165,18 +165,24 @@ pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<An
         let owner_team = if seen.is_some() { String::new() } else { owner_team(app, who, id).await? };
         matches.push(Match { keys, seen, owner_team });
     }
+    // What was read by one right and found by another leaves under both.
+    for right in std::iter::once(&scope).chain(&viewing) {
+        right.confirm().map_err(Failure::from)?;
+    }
     Ok(Answer { matches, keys })
 }
 
+/// Whom the caller may view, if anybody.
+fn viewing(who: &Principal) -> Result<Option<Scope>, Error> {
+    allowed(who.scope(Action::CustomerView))
+}
+
 /// Those of whom the caller may read at least the name, masked.
-async fn readable(app: &App, who: &Principal, ids: &[CustomerId]) -> Result<Vec<View>, Error> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let Some(scope) = allowed(who.scope(Action::CustomerView))? else { return Ok(Vec::new()) };
-    let read = app.store.database.read(&scope, async |tx| {
+async fn readable(app: &App, viewing: Option<&Scope>, ids: &[CustomerId]) -> Result<Vec<View>, Error> {
+    let Some(scope) = viewing.filter(|_| !ids.is_empty()) else { return Ok(Vec::new()) };
+    let read = app.store.database.read(scope, async |tx| {
         let fields = std::sync::Arc::new(store::catalogue::fields(tx, scope.tenant()).await?);
-        let mut seen = store::load::find_all(tx, &app.store, &scope, ids, Depth::Sealed).await?;
+        let mut seen = store::load::find_all(tx, &app.store, scope, ids, Depth::Sealed).await?;
         seen.retain(|(_, levels)| levels.reads(Layer::Basic));
         Ok::<_, Error>(seen.into_iter().map(|(customer, levels)| View::new(customer, levels, &fields)).collect())
     });

@@ -63,7 +63,8 @@ pub async fn create(
         store::segment_rows::insert(tx, decided, who.tenant(), &segment).await?;
         Ok(segment)
     });
-    counted(app, who, segment.await?).await
+    let segment = segment.await?;
+    counted(app, who, &reader(who)?, segment).await
 }
 
 fn reader(who: &Principal) -> Result<Scope, Error> {
@@ -74,7 +75,8 @@ pub async fn get(app: &App, who: &Principal, id: SegmentId) -> Result<Counted, E
     let scope = reader(who)?;
     let read =
         app.store.database.read(&scope, async |tx| store::segment_rows::find(tx, &scope, who.tenant(), id).await);
-    counted(app, who, read.await?.ok_or(Error::NoSuchSegment(id))?).await
+    let segment = read.await?.ok_or(Error::NoSuchSegment(id))?;
+    counted(app, who, &scope, segment).await
 }
 
 pub async fn list(app: &App, who: &Principal, after: Option<Uuid>, size: usize) -> Result<(Vec<Counted>, bool), Error> {
@@ -88,24 +90,21 @@ pub async fn list(app: &App, who: &Principal, after: Option<Uuid>, size: usize) 
     segments.truncate(size);
     let mut answer = Vec::new();
     for segment in segments {
-        answer.push(counted(app, who, segment).await?);
+        answer.push(counted(app, who, &scope, segment).await?);
     }
     Ok((answer, more))
 }
 
-/// The count is told only to who may aggregate over the whole company, and leaves out the rows that a guard denies.
-async fn counted(app: &App, who: &Principal, segment: Segment) -> Result<Counted, Error> {
-    if allowed(who.decide(Action::CustomerAggregate, &Row::of_tenant(who.tenant())))?.is_none() {
-        return Ok((segment, 0));
-    }
-    let scope = who.scope(Action::CustomerAggregate)?;
+/// The count is told only to who may aggregate over the whole company, and leaves out the rows that a guard denies. By
+/// then the reader must see the segment still.
+async fn counted(app: &App, who: &Principal, reader: &Scope, segment: Segment) -> Result<Counted, Error> {
+    let counts = allowed(who.scope(Action::CustomerAggregate))?;
+    let counts = counts.filter(|scope| scope.levels(&Row::of_tenant(who.tenant())).is_some());
     // A segment asks about basic fields: where some row hides them, being counted would tell of them.
-    if !scope.reads(Layer::Basic) {
-        return Ok((segment, 0));
-    }
-    let id = segment.id;
+    let Some(counts) = counts.filter(|scope| scope.reads(Layer::Basic)) else { return Ok((segment, 0)) };
+    let (id, permit) = (segment.id, (reader.clone(), counts));
     let read =
-        app.store.database.read(&scope, async |tx| Ok::<_, Error>(store::segments::count(tx, &scope, id).await?));
+        app.store.database.read(&permit, async |tx| Ok::<_, Error>(store::segments::count(tx, &permit.1, id).await?));
     Ok((segment, read.await?))
 }
 
@@ -126,7 +125,8 @@ pub async fn update(
         store::segment_rows::update(tx, decided, who.tenant(), &segment, None).await?;
         Ok(segment)
     });
-    counted(app, who, segment.await?).await
+    let segment = segment.await?;
+    counted(app, who, &reader(who)?, segment).await
 }
 
 pub async fn delete(app: &App, who: &Principal, id: SegmentId, repeat: Option<Repeatable>) -> Result<Counted, Error> {

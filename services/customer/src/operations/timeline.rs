@@ -75,8 +75,10 @@ pub async fn list(
         .store
         .database
         .read(&scope, async |tx| store::load::find(tx, &app.store, &scope, customer, Depth::Open).await);
-    let (row, levels) = read.await?.ok_or(Error::NoSuchCustomer(customer))?;
+    let (row, _) = read.await?.ok_or(Error::NoSuchCustomer(customer))?;
     let decided = who.decide(Action::CustomerView, &row.row())?;
+    // Of the decision that is confirmed when the answer leaves, and not of the one that found the customer.
+    let levels = decided.levels();
     let layers: Vec<Layer> = Layer::ALL.iter().copied().filter(|layer| levels.get(*layer) > Level::Hidden).collect();
     let read = app.store.database.read(&decided, async |tx| {
         store::timeline::page(tx, &app.store, &decided, customer, (&layers, after, size as u64 + 1)).await

@@ -11,7 +11,7 @@ use revisit_core::{
     Failure,
     id::{CustomerId, DepartmentId, JobId, SubjectId, TenantId},
 };
-use revisit_permission::{Action, Decided, Layer, Permits};
+use revisit_permission::{Action, Decided, Layer, Permit, Permits, Scope};
 use uuid::Uuid;
 
 use super::{Clear, change::transfer_entry, is_open, lifecycle::hand_to, living, require_write, rows_max};
@@ -125,15 +125,16 @@ fn require_open(app: &App, who: &Principal, to: &Target) -> Result<(), Error> {
 
 /// Everything of an owner that the caller may see and transfer.
 async fn owned(app: &App, who: &Principal, from: SubjectId) -> Result<Vec<CustomerId>, Error> {
-    let (scope, view) = (&who.scope(Action::CustomerTransfer)?, who.scope(Action::CustomerView)?);
+    let permit = (who.scope(Action::CustomerTransfer)?, who.scope(Action::CustomerView)?);
+    let (scope, view) = &permit;
     let filter = crate::domain::filter::parse(&format!("owner_id == \"{from}\""), &[]).unwrap_or(Filter::Always(false));
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
-        let wanted = Wanted { within: Some(&view), ..Wanted::matching(&filter) };
+        let wanted = Wanted { within: Some(view), ..Wanted::matching(&filter) };
         let read = app
             .store
             .database
-            .read(scope, async |tx| store::load::page(tx, scope, wanted, after.clone(), LIST_PAGE).await);
+            .read(&permit, async |tx| store::load::page(tx, scope, wanted, after.clone(), LIST_PAGE).await);
         let (rows, more) = read.await?;
         after = rows.last().map(|(customer, _)| Place::of(customer, SortKey::CreateTime));
         ids.extend(rows.into_iter().map(|(customer, _)| customer.id));
@@ -149,13 +150,13 @@ async fn owned(app: &App, who: &Principal, from: SubjectId) -> Result<Vec<Custom
 /// The job, for who ordered it and for who may transfer anything of the company.
 pub async fn get(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
     let scope = who.scope(Action::CustomerTransfer).map_err(|_| Error::NoSuchJob(id))?;
-    let read = app.store.database.read(&scope, async |tx| store::transfers::find(tx, &scope, who.tenant(), id).await);
-    let job = read.await?.ok_or(Error::NoSuchJob(id))?;
-    let all = revisit_permission::Row::of_tenant(who.tenant());
-    if job.subject != who.subject() && who.decide(Action::CustomerTransfer, &all).is_err() {
-        return Err(Error::NoSuchJob(id));
-    }
-    Ok(job)
+    app.store.database.read(&scope, async |tx| find(tx, &scope, id).await).await
+}
+
+async fn find(tx: &Tx, scope: &Scope, id: JobId) -> Result<Job, Error> {
+    let job = store::transfers::find(tx, scope, scope.tenant(), id).await?.ok_or(Error::NoSuchJob(id))?;
+    let reaches_all = || scope.levels(&revisit_permission::Row::of_tenant(scope.tenant())).is_some();
+    if job.subject == scope.caller().subject || reaches_all() { Ok(job) } else { Err(Error::NoSuchJob(id)) }
 }
 
 pub async fn rows(
@@ -165,9 +166,9 @@ pub async fn rows(
     after: Option<Uuid>,
     size: usize,
 ) -> Result<(Vec<Row>, bool), Error> {
-    let job = get(app, who, id).await?;
-    let scope = who.scope(Action::CustomerTransfer)?;
+    let scope = who.scope(Action::CustomerTransfer).map_err(|_| Error::NoSuchJob(id))?;
     let read = app.store.database.read(&scope, async |tx| {
+        let job = find(tx, &scope, id).await?;
         store::transfers::rows(tx, &scope, (job.tenant, job.id), after, (false, size as u64 + 1)).await
     });
     let mut rows = read.await?;
@@ -360,6 +361,8 @@ pub async fn orphans(app: &App, who: &Principal) -> Result<Option<OrphanReport>,
     let read = app.store.database.read(&decided, async |tx| store::duty::orphan_report(tx, &decided).await);
     let Some(mut report) = read.await? else { return Ok(None) };
     let seen = super::customers::get_all(app, who, &report.customers, &Clear::default()).await?;
+    // The count is told by the first right, after the customers were read by the other.
+    decided.confirm().map_err(Failure::from)?;
     report.customers = seen.into_iter().map(|view| view.id()).collect();
     Ok(Some(report))
 }

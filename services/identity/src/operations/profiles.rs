@@ -88,15 +88,14 @@ pub async fn seen(app: &App, who: &Principal, id: SubjectId) -> Result<(Account,
 }
 
 pub async fn get(app: &App, who: &Principal, id: SubjectId, clear: Clear) -> Result<Profile, Error> {
-    let (account, levels) = seen(app, who, id).await?;
-    let mut fields = Vec::new();
-    if levels.reads(Layer::Sensitive) {
-        let asked = [("email", clear.email), ("phone", clear.phone)];
-        fields.extend(asked.iter().filter(|(_, asked)| *asked == Clarity::Clear).map(|(field, _)| (*field).to_owned()));
-    }
-    if !fields.is_empty() {
-        // The entry is committed before the answer leaves, or there is no answer.
+    let (account, mut levels) = seen(app, who, id).await?;
+    let asked = [("email", clear.email), ("phone", clear.phone)];
+    let asked = asked.iter().filter(|(_, asked)| *asked == Clarity::Clear);
+    let fields: Vec<String> = asked.map(|(field, _)| (*field).to_owned()).collect();
+    if levels.reads(Layer::Sensitive) && !fields.is_empty() {
+        // The entry is committed before the answer leaves, or there is no answer. What is shown is what is confirmed then.
         let permit = who.decide(Action::UserView, &account.row(who.tenant()))?;
+        levels = permit.levels();
         let entry = Act { fields, ..Act::done(Actor::of(who), Action::UserView.name(), "user", id.uuid()) };
         app.store.write(&permit, async |tx| audit::act(app, tx, who.tenant(), entry).await).await?;
     }
