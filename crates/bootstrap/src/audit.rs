@@ -5,7 +5,7 @@
 
 use revisit_core::{Failure, Ids, id};
 use revisit_event::Draft;
-use revisit_permission::{Caller, Decision, GrantRef, Witness};
+use revisit_permission::{Action, Caller, Decided, Decision, GrantRef, Witness};
 use revisit_proto::identity::v1::{AuditEntry, AuditOutcome};
 use uuid::Uuid;
 
@@ -16,6 +16,9 @@ use crate::{
 
 /// Ids of one entry; a larger act writes several.
 pub const RESOURCE_IDS_MAX: usize = 1_000;
+
+/// What an act on one's own is called that has no name of its own.
+const OWN: &str = "own.update";
 
 /// One entry, before it is recorded.
 #[derive(Clone, Debug)]
@@ -75,6 +78,48 @@ impl Entry {
     pub fn with(mut self, change: impl FnOnce(&mut AuditEntry)) -> Self {
         change(&mut self.message);
         self
+    }
+}
+
+/// What somebody has changed: all that an entry says of it beside who did it and by what right.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Deed {
+    act: Option<&'static str>,
+    resource: &'static str,
+    ids: Vec<Uuid>,
+    fields: Vec<String>,
+}
+
+impl Deed {
+    /// Of these rows.
+    #[must_use]
+    pub fn on(resource: &'static str, ids: impl IntoIterator<Item = Uuid>) -> Self {
+        Self { act: None, resource, ids: ids.into_iter().collect(), fields: Vec::new() }
+    }
+
+    /// Which fields were written. Not those of a new row: which it has would tell who reads the log what is there.
+    #[must_use]
+    pub fn fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.fields = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The name of an act that no action of the registry stands for: what people do to what is their own.
+    #[must_use]
+    pub const fn named(mut self, act: &'static str) -> Self {
+        self.act = Some(act);
+        self
+    }
+
+    /// The entry, when this decided.
+    #[must_use]
+    pub fn by(self, decided: &Decided) -> Entry {
+        let action = self.act.or(decided.action().map(Action::name)).unwrap_or(OWN);
+        let entry = Entry::new(decided.caller(), action, self.resource).about(self.ids).fields(self.fields);
+        match decided.decisions().first() {
+            Some(decision) => entry.decided(decision),
+            None => entry,
+        }
     }
 }
 

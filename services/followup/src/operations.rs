@@ -15,5 +15,20 @@ pub mod planner;
 pub mod plans;
 pub mod rebuild;
 pub mod script;
+pub mod sight;
 pub mod sweeps;
 pub mod tasks;
+pub mod write;
+
+use revisit_core::{Failure, Kind};
+
+use crate::domain::Error;
+
+/// What was decided, or nothing when it was denied; that nobody can say now is told.
+fn allowed<T>(decided: Result<T, Failure>) -> Result<Option<T>, Error> {
+    match decided {
+        Ok(decided) => Ok(Some(decided)),
+        Err(failure) if failure.kind == Kind::Denied => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}

@@ -1,10 +1,9 @@
-//! How domain values look on the wire, and stored answers: the one way out, for calls and for replays alike.
+//! How domain values look on the wire: the one way out, for calls and for repeats alike.
 
 use std::collections::BTreeSet;
 
-use prost::Message;
 use revisit_bootstrap::wire::{time, time_optional};
-use revisit_core::{Failure, Timestamp, id::Id};
+use revisit_core::{Timestamp, id::Id};
 use revisit_permission::{Clarity, Layer, Levels, Prose, Shown, Veiled};
 use revisit_proto::followup::v1 as pb;
 
@@ -22,17 +21,6 @@ use crate::{
 };
 
 pub mod plan;
-
-/// The first answer, kept for a repeat.
-#[must_use]
-pub fn encode(message: &impl Message) -> Vec<u8> {
-    message.encode_to_vec()
-}
-
-/// A first answer that was kept.
-pub fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, Failure> {
-    M::decode(bytes).map_err(Failure::internal)
-}
 
 fn text<K>(id: Option<Id<K>>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()

@@ -10,6 +10,7 @@ pub mod preferences;
 pub mod rebuild;
 pub mod templates;
 pub mod words;
+pub mod write;
 
 use revisit_bootstrap::Principal;
 use revisit_permission::{Action, Decided, Row};

@@ -2,6 +2,7 @@
 //! other services played: what they publish and what they answer is what a test says.
 
 mod desk;
+mod entries;
 mod input;
 mod intake;
 mod mail;

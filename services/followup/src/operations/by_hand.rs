@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use revisit_bootstrap::{
     Principal,
+    audit::Deed,
     database::Tx,
     idempotency::{Once, Repeatable},
 };
@@ -11,12 +12,13 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, DepartmentId, SubjectId, TaskId, TenantId},
 };
-use revisit_permission::{Action, Layer};
+use revisit_permission::{Action, Layer, Permits};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
     arrivals, customers, enrolments, planner,
     tasks::{active, shown},
+    write::{self, Made},
 };
 use crate::{
     App,
@@ -93,26 +95,25 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
         draft.task(&new, customer, app.clock.wall()).row(customer).with_owner(assignee)
     };
     let permit = who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
-    let write = app.database.write(&permit, async |tx: &Tx| {
-        let work = async || {
-            if new.due_at <= app.now(tx).await? {
-                return Err(Error::DueInPast);
-            }
-            active(tx, permit.tenant(), new.assignee).await?;
-            // The customer may have changed hands since it was read; from here on it does not.
-            let customer = match new.customer {
-                Some(id) => Some(enrolments::held_customer(tx, who, id).await?),
-                None => None,
-            };
-            let owner = customer.as_ref().and_then(|customer| customer.owner);
-            let assignee = new.assignee.or(owner).unwrap_or(who.subject());
-            who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
-            let task = plant(app, tx, &draft, &new, customer.as_ref()).await?;
-            shown(app, tx, who, (&task, customer.as_ref())).await
+    let work = async |tx: &Tx| {
+        if new.due_at <= app.now(tx).await? {
+            return Err(Error::DueInPast);
+        }
+        active(tx, who.tenant(), new.assignee).await?;
+        // The customer may have changed hands since it was read; from here on it does not.
+        let customer = match new.customer {
+            Some(id) => Some(enrolments::held_customer(tx, who, id).await?),
+            None => None,
         };
-        Once::new(who, new.repeat.as_ref()).message(tx, work).await
-    });
-    let task = write.await?;
+        let owner = customer.as_ref().and_then(|customer| customer.owner);
+        let assignee = new.assignee.or(owner).unwrap_or(who.subject());
+        who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
+        let task = plant(app, tx, &draft, &new, customer.as_ref()).await?;
+        let answer = shown(app, tx, who, (&task, customer.as_ref())).await?;
+        Ok(Made::Changed(answer, Deed::on("task", [task.id.uuid()])))
+    };
+    let once = Once::new(who, new.repeat.as_ref());
+    let task = write::change(app, &Permits(vec![permit]), once, work).await?;
     app.wake.notify_one();
     Ok(task)
 }

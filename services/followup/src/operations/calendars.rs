@@ -3,14 +3,18 @@
 use chrono::{NaiveDate, NaiveDateTime};
 use revisit_bootstrap::{
     Principal,
+    audit::Deed,
     database::Tx,
     idempotency::{Once, Repeatable},
 };
 use revisit_core::id::CalendarId;
-use revisit_permission::{Action, Row, Scope};
+use revisit_permission::{Action, Permits, Row, Scope};
 use revisit_proto::followup::v1 as pb;
 
-use super::planner;
+use super::{
+    planner,
+    write::{self, Made},
+};
 use crate::{
     App,
     domain::{Error, calendar::Calendar},
@@ -21,6 +25,9 @@ use crate::{
 
 /// Calendars of one company: they are read whole and changed together.
 const CALENDARS_MAX: usize = 100;
+
+/// What replacing a calendar writes, in the words of the contract.
+const FIELDS: [&str; 5] = ["name", "base", "intervals", "days", "is_default"];
 
 /// What a caller writes of a calendar.
 pub struct Write {
@@ -36,23 +43,19 @@ fn row(who: &Principal) -> Row {
 
 /// Creates a calendar.
 pub async fn create(app: &App, who: &Principal, new: Write, repeat: Option<Repeatable>) -> Result<pb::Calendar, Error> {
-    let permit = who.decide(Action::CalendarManage, &row(who))?;
-    app.database
-        .write(&permit, async |tx: &Tx| {
-            let work = async || {
-                let Write { name, hours, is_default } = new;
-                let id = app.ids.next(app.now(tx).await?);
-                let calendar = Calendar { tenant: permit.tenant(), id, name, hours, is_default, version: 1 };
-                let others = calendars::lock(tx, permit.tenant()).await?;
-                if others.len() >= CALENDARS_MAX {
-                    return Err(Error::TooManyCalendars(CALENDARS_MAX));
-                }
-                calendars::save(tx, &calendar, others).await?;
-                Ok(show::calendar(&calendar))
-            };
-            Once::new(who, repeat.as_ref()).message(tx, work).await
-        })
-        .await
+    let permits = Permits(vec![who.decide(Action::CalendarManage, &row(who))?]);
+    let work = async |tx: &Tx| {
+        let Write { name, hours, is_default } = new;
+        let id = app.ids.next(app.now(tx).await?);
+        let calendar = Calendar { tenant: who.tenant(), id, name, hours, is_default, version: 1 };
+        let others = calendars::lock(tx, who.tenant()).await?;
+        if others.len() >= CALENDARS_MAX {
+            return Err(Error::TooManyCalendars(CALENDARS_MAX));
+        }
+        calendars::save(tx, &calendar, others).await?;
+        Ok(Made::Changed(show::calendar(&calendar), Deed::on("calendar", [id.uuid()])))
+    };
+    write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await
 }
 
 async fn find(tx: &Tx, scope: &Scope, id: CalendarId) -> Result<Calendar, Error> {
@@ -99,23 +102,19 @@ pub async fn update(
     repeat: Option<Repeatable>,
 ) -> Result<pb::Calendar, Error> {
     get(app, who, id).await?;
-    let permit = who.decide(Action::CalendarManage, &row(who))?;
-    app.database
-        .write(&permit, async |tx: &Tx| {
-            let work = async || {
-                let all = calendars::lock(tx, permit.tenant()).await?;
-                let known = all.iter().find(|calendar| calendar.id == id).cloned().ok_or(Error::NoSuchCalendar)?;
-                if etag.is_some_and(|etag| etag != known.version) {
-                    return Err(Error::Stale);
-                }
-                let Write { name, hours, is_default } = new;
-                let calendar = Calendar { name, hours, is_default, version: known.version + 1, ..known };
-                calendars::save(tx, &calendar, all).await?;
-                Ok(show::calendar(&calendar))
-            };
-            Once::new(who, repeat.as_ref()).message(tx, work).await
-        })
-        .await
+    let permits = Permits(vec![who.decide(Action::CalendarManage, &row(who))?]);
+    let work = async |tx: &Tx| {
+        let all = calendars::lock(tx, who.tenant()).await?;
+        let known = all.iter().find(|calendar| calendar.id == id).cloned().ok_or(Error::NoSuchCalendar)?;
+        if etag.is_some_and(|etag| etag != known.version) {
+            return Err(Error::Stale);
+        }
+        let Write { name, hours, is_default } = new;
+        let calendar = Calendar { name, hours, is_default, version: known.version + 1, ..known };
+        calendars::save(tx, &calendar, all).await?;
+        Ok(Made::Changed(show::calendar(&calendar), Deed::on("calendar", [id.uuid()]).fields(FIELDS)))
+    };
+    write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await
 }
 
 /// The hours of a calendar, or of the tenant's default.

@@ -2,6 +2,7 @@
 
 use revisit_bootstrap::{
     Principal,
+    audit::Deed,
     database::Tx,
     idempotency::{Once, Repeatable},
 };
@@ -9,12 +10,14 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TaskId},
 };
-use revisit_permission::{Action, Decided, Layer, Levels, Veiled};
+use revisit_permission::{Action, Decided, Layer, Levels, Permits, Veiled};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
     by_hand, events, outcomes, planner,
-    tasks::{self as task_operations, Locked, TRIES, closed, find, lock},
+    sight::Sight,
+    tasks::{self as task_operations, Locked, closed, find, lock},
+    write::{self, Made, TRIES},
 };
 use crate::{
     App,
@@ -24,7 +27,7 @@ use crate::{
         plan::{EnrolmentState, Reason, ResultRule},
         task::{Channel, Done, Lending, Task, TaskKind, TaskState},
     },
-    schedule, show,
+    schedule,
     store::{enrolments, outcomes as outcome_store},
 };
 
@@ -50,20 +53,19 @@ pub async fn complete(app: &App, who: &Principal, record: Record) -> Result<pb::
     let found = find(app, who, record.task).await?;
     let permit = who.decide(Action::TaskComplete, &found.task.row(found.customer.as_ref()))?;
     writable(&permit, &record)?;
-    let once = Once::new(who, record.repeat.as_ref());
+    let (permits, once) = (Permits(vec![permit]), Once::new(who, record.repeat.as_ref()));
     for _ in 0..TRIES {
-        let write = app.database.write(&permit, async |tx: &Tx| {
-            if let Some(answer) = once.first(tx).await? {
-                return Ok::<_, Error>(Some((show::decode(&answer)?, None)));
-            }
-            let Some(locked) = lock(tx, permit.tenant(), record.task).await? else { return Ok(None) };
+        let mut before = None;
+        let work = async |tx: &Tx| {
+            let Some(locked) = lock(tx, who.tenant(), record.task).await? else { return Ok(Made::Overtaken) };
             writable(&locked.decide(who, Action::TaskComplete)?, &record)?;
             locked.unchanged(record.etag)?;
             let answer = complete_in(app, tx, who, &locked, &record).await?;
-            once.keep(tx, &show::encode(&answer)).await?;
-            Ok(Some((answer, Some(locked.task))))
-        });
-        if let Some((answer, before)) = write.await? {
+            before = Some(locked.task);
+            // The outcome is new: which notes it has is not told.
+            Ok(Made::Changed(answer, Deed::on("task", [record.task.uuid()]).fields(["state"])))
+        };
+        if let Some(answer) = write::attempt(app, &permits, once, work).await? {
             if let Some(before) = before {
                 closed(app, &before).await;
             }
@@ -113,7 +115,10 @@ async fn complete_in(
     raise(app, tx, who, locked, record).await?;
     let contact = next_contact(app, tx, who, locked, &outcome).await?;
     let following = follow(app, tx, locked, &rule, now).await?;
-    let reader = outcomes::Reader::of(who, &after, locked.customer.as_ref(), Levels::HIDDEN)?;
+    let sight = Sight::of(who)?;
+    let seen = (&after, locked.customer.as_ref());
+    let levels = sight.decision(seen.0, seen.1).map_or(Levels::HIDDEN, |decision| decision.levels);
+    let reader = outcomes::Reader::of(&sight, seen, levels);
     let next = contact.or(following);
     Ok(pb::CompleteTaskResponse {
         task: Some(task_operations::shown(app, tx, who, (&after, locked.customer.as_ref())).await?),

@@ -2,6 +2,7 @@
 
 use revisit_bootstrap::{
     Principal,
+    audit::Deed,
     database::Tx,
     idempotency::{Once, Repeatable},
 };
@@ -9,7 +10,10 @@ use revisit_core::id::{CustomerId, EnrolmentId, PlanId};
 use revisit_permission::{Action, Permits, Scope};
 use revisit_proto::followup::v1 as pb;
 
-use super::planner;
+use super::{
+    planner,
+    write::{self, Made},
+};
 use crate::{
     App,
     domain::{
@@ -64,15 +68,15 @@ pub async fn list(
     if let Some(customer) = which.customer {
         viewed_customer(app, who, customer).await?;
     }
-    let plans = who.scope(Action::PlanView)?;
-    let customers = who.scope(Action::CustomerView)?;
+    let permit = (who.scope(Action::PlanView)?, who.scope(Action::CustomerView)?);
+    let (plans, customers) = &permit;
     app.freshness.require("customer")?;
     app.database
-        .read(&customers, async |tx: &Tx| {
+        .read(&permit, async |tx: &Tx| {
             if let Some(plan) = which.plan {
-                plans::find(tx, &plans, plan).await?.ok_or(Error::NoSuchPlan)?;
+                plans::find(tx, plans, plan).await?.ok_or(Error::NoSuchPlan)?;
             }
-            let mut rows = enrolments::list(tx, &customers, which, after, limit as usize + 1).await?;
+            let mut rows = enrolments::list(tx, customers, which, after, limit as usize + 1).await?;
             let more = rows.len() > limit as usize;
             rows.truncate(limit as usize);
             let next = rows.last().filter(|_| more).map(|row| row.id);
@@ -91,46 +95,43 @@ pub struct Change {
 /// Stops planning for one customer in one plan. Pausing twice changes nothing.
 pub async fn pause(app: &App, who: &Principal, change: Change) -> Result<pb::Enrolment, Error> {
     let found = find(app, who, change.id).await?;
-    let permit = found.decide(who)?;
-    app.database
-        .write(&permit, async |tx: &Tx| {
-            let work = async || {
-                let (_, enrolment) = lock(tx, who, &found.enrolment).await?;
-                match enrolment.state {
-                    EnrolmentState::Paused => return Ok(show::enrolment(&enrolment)),
-                    EnrolmentState::Released => return Err(Error::EnrolmentState),
-                    EnrolmentState::Active => {}
-                }
-                unchanged(&enrolment, change.etag)?;
-                let now = app.now(tx).await?;
-                let paused = planner::suspend(tx, enrolment, EnrolmentState::Paused, Reason::Paused, now).await?;
-                Ok(show::enrolment(&paused))
-            };
-            Once::new(who, change.repeat.as_ref()).message(tx, work).await
-        })
-        .await
+    let permits = found.decide(who)?;
+    let work = async |tx: &Tx| {
+        let (_, enrolment) = lock(tx, who, &found.enrolment).await?;
+        match enrolment.state {
+            EnrolmentState::Paused => return Ok(Made::Unchanged(show::enrolment(&enrolment))),
+            EnrolmentState::Released => return Err(Error::EnrolmentState),
+            EnrolmentState::Active => {}
+        }
+        unchanged(&enrolment, change.etag)?;
+        let now = app.now(tx).await?;
+        let paused = planner::suspend(tx, enrolment, EnrolmentState::Paused, Reason::Paused, now).await?;
+        Ok(Made::Changed(show::enrolment(&paused), deed(change.id)))
+    };
+    write::change(app, &permits, Once::new(who, change.repeat.as_ref()), work).await
+}
+
+fn deed(id: EnrolmentId) -> Deed {
+    Deed::on("enrolment", [id.uuid()]).fields(["state"])
 }
 
 /// Plans again from now on. Resuming what runs changes nothing.
 pub async fn resume(app: &App, who: &Principal, change: Change) -> Result<pb::Enrolment, Error> {
     let found = find(app, who, change.id).await?;
-    let permit = found.decide(who)?;
-    let resumed = app.database.write(&permit, async |tx: &Tx| {
-        let work = async || {
-            let (customer, enrolment) = lock(tx, who, &found.enrolment).await?;
-            match enrolment.state {
-                EnrolmentState::Active => return Ok(show::enrolment(&enrolment)),
-                EnrolmentState::Released => return Err(Error::EnrolmentState),
-                EnrolmentState::Paused => {}
-            }
-            unchanged(&enrolment, change.etag)?;
-            let enrolment = Enrolment { state: EnrolmentState::Active, ..enrolment };
-            let resumed = planner::replan(app, tx, enrolment, &customer, Reason::Resumed).await?;
-            Ok(show::enrolment(&resumed))
-        };
-        Once::new(who, change.repeat.as_ref()).message(tx, work).await
-    });
-    let resumed = resumed.await?;
+    let permits = found.decide(who)?;
+    let work = async |tx: &Tx| {
+        let (customer, enrolment) = lock(tx, who, &found.enrolment).await?;
+        match enrolment.state {
+            EnrolmentState::Active => return Ok(Made::Unchanged(show::enrolment(&enrolment))),
+            EnrolmentState::Released => return Err(Error::EnrolmentState),
+            EnrolmentState::Paused => {}
+        }
+        unchanged(&enrolment, change.etag)?;
+        let enrolment = Enrolment { state: EnrolmentState::Active, ..enrolment };
+        let resumed = planner::replan(app, tx, enrolment, &customer, Reason::Resumed).await?;
+        Ok(Made::Changed(show::enrolment(&resumed), deed(change.id)))
+    };
+    let resumed = write::change(app, &permits, Once::new(who, change.repeat.as_ref()), work).await?;
     app.wake.notify_one();
     Ok(resumed)
 }
@@ -159,12 +160,14 @@ impl Found {
 async fn find(app: &App, who: &Principal, id: EnrolmentId) -> Result<Found, Error> {
     let plans = who.scope(Action::PlanView)?;
     let customers = who.scope(Action::CustomerView).map_err(|failure| hidden(failure, Error::NoSuchEnrolment))?;
+    let permit = (plans, customers);
+    let (plans, customers) = &permit;
     app.freshness.require("customer")?;
     app.database
-        .read(&customers, async |tx: &Tx| {
+        .read(&permit, async |tx: &Tx| {
             let enrolment = enrolments::find(tx, plans.tenant(), id).await?.ok_or(Error::NoSuchEnrolment)?;
-            let plan = plans::find(tx, &plans, enrolment.plan).await?.ok_or(Error::NoSuchEnrolment)?;
-            let customer = seen(tx, &customers, enrolment.customer, projection::Hold::Look).await?;
+            let plan = plans::find(tx, plans, enrolment.plan).await?.ok_or(Error::NoSuchEnrolment)?;
+            let customer = seen(tx, customers, enrolment.customer, projection::Hold::Look).await?;
             Ok(Found { enrolment, plan, customer: customer.ok_or(Error::NoSuchEnrolment)? })
         })
         .await
@@ -193,18 +196,17 @@ pub async fn migrate(
     let scope = who.scope(Action::PlanView)?;
     let found = app.database.read(&scope, async |tx: &Tx| plans::find(tx, &scope, plan).await.map_err(Error::from));
     let found = found.await?.ok_or(Error::NoSuchPlan)?;
-    let permit = who.decide(Action::EnrolmentManage, &found.row())?;
-    let begun = app.database.write(&permit, async |tx: &Tx| {
-        let work = async || {
-            let plan = plans::lock(tx, permit.tenant(), plan).await?.ok_or(Error::NoSuchPlan)?;
-            let now = app.now(tx).await?;
-            plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
-            let count = enrolments::count(tx, permit.tenant(), plan.id, Some(plan.published)).await?;
-            Ok(pb::MigrateEnrolmentsResponse { enrolment_count: i64::try_from(count).unwrap_or(i64::MAX) })
-        };
-        Once::new(who, repeat.as_ref()).message::<_, Error>(tx, work).await
-    });
-    let begun = begun.await?;
+    let permits = Permits(vec![who.decide(Action::EnrolmentManage, &found.row())?]);
+    let work = async |tx: &Tx| {
+        let plan = plans::lock(tx, who.tenant(), plan).await?.ok_or(Error::NoSuchPlan)?;
+        let now = app.now(tx).await?;
+        plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
+        let count = enrolments::count(tx, who.tenant(), plan.id, Some(plan.published)).await?;
+        let answer = pb::MigrateEnrolmentsResponse { enrolment_count: i64::try_from(count).unwrap_or(i64::MAX) };
+        // Of the plan, because its enrolments move one by one and later.
+        Ok(Made::Changed(answer, Deed::on("plan", [plan.id.uuid()]).fields(["enrolments"])))
+    };
+    let begun = write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await?;
     app.wake.notify_one();
     Ok(begun)
 }

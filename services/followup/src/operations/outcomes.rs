@@ -3,7 +3,8 @@
 //! others see that it exists.
 
 use revisit_bootstrap::{
-    Principal, audit,
+    Principal,
+    audit::{self, Deed},
     database::Tx,
     idempotency::{Once, Repeatable},
 };
@@ -11,12 +12,14 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, TaskId},
 };
-use revisit_permission::{Action, Clarity, Layer, Level, Levels, Scope};
+use revisit_permission::{Action, Clarity, Layer, Level, Levels, Permits};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
     enrolments::viewed_customer,
-    tasks::{Found, find},
+    sight::Sight,
+    tasks::{Found, find, read},
+    write::{self, Made},
 };
 use crate::{
     App,
@@ -31,8 +34,8 @@ use crate::{
 };
 
 /// What a reader may see of a task's outcome.
-pub struct Reader {
-    scope: Scope,
+pub struct Reader<'a> {
+    sight: &'a Sight,
     levels: Levels,
     supervisor: bool,
     /// Whether values of the sensitive layer are asked for in clear.
@@ -42,16 +45,10 @@ pub struct Reader {
 /// What a supervisor of a task reads of its answer beside what they read anyway.
 const SUPERVISING: Levels = Levels::of(&[(Layer::History, Level::Read), (Layer::Review, Level::Read)]);
 
-impl Reader {
-    /// A reader of one task. Levels that were decided before are taken, else they are decided now.
-    pub fn of(who: &Principal, task: &Task, customer: Option<&Customer>, known: Levels) -> Result<Self, Error> {
-        let (row, scope) = (task.row(customer), who.scope(Action::TaskView)?);
-        let levels = match known == Levels::HIDDEN {
-            true => scope.levels(&row).unwrap_or(Levels::HIDDEN),
-            false => known,
-        };
-        let supervisor = who.caller.decide(&who.leases, Action::TaskReview, &row).is_ok();
-        Ok(Self { scope, levels, supervisor, asked: Clarity::Usual })
+impl<'a> Reader<'a> {
+    /// A reader of one task at these levels.
+    pub fn of(sight: &'a Sight, (task, customer): (&Task, Option<&Customer>), levels: Levels) -> Self {
+        Self { sight, levels, supervisor: sight.reviews(task, customer), asked: Clarity::Usual }
     }
 }
 
@@ -77,7 +74,13 @@ fn column(index: usize) -> &'static str {
 }
 
 /// An outcome as its reader may see it.
-pub async fn shown(app: &App, tx: &Tx, task: &Task, outcome: &Outcome, reader: &Reader) -> Result<pb::Outcome, Error> {
+pub async fn shown(
+    app: &App,
+    tx: &Tx,
+    task: &Task,
+    outcome: &Outcome,
+    reader: &Reader<'_>,
+) -> Result<pb::Outcome, Error> {
     let mut shown = show::outcome(outcome, reader.of_answer().show(&outcome.answer, Clarity::Usual));
     for (index, (layer, sealed)) in outcomes::notes(tx, task.tenant, task.id).await?.into_iter().enumerate() {
         let text = app.sealed.open(tx, task, layer, (column(index), &sealed)).await?;
@@ -90,14 +93,14 @@ pub async fn shown(app: &App, tx: &Tx, task: &Task, outcome: &Outcome, reader: &
 }
 
 /// The issues that an outcome has raised, as far as their tasks are within the reader's reach.
-async fn issues(app: &App, tx: &Tx, task: &Task, reader: &Reader) -> Result<Vec<pb::Issue>, Error> {
+async fn issues(app: &App, tx: &Tx, task: &Task, reader: &Reader<'_>) -> Result<Vec<pb::Issue>, Error> {
     let customer = match task.customer {
         Some(id) => projection::customer(tx, task.tenant, id, projection::Hold::Look).await?,
         None => None,
     };
     let mut issues = Vec::new();
     for issue in tasks::issues_of(tx, task.tenant, task.id).await? {
-        if let Some(levels) = reader.scope.levels(&issue.row(customer.as_ref())) {
+        if let Some(levels) = reader.sight.tasks().levels(&issue.row(customer.as_ref())) {
             let title = app.sealed.open(tx, &issue, Layer::Basic, ("title", &issue.title)).await?;
             issues.push(show::issue(&issue, levels.show_prose(&title, Clarity::Usual)));
         }
@@ -105,7 +108,7 @@ async fn issues(app: &App, tx: &Tx, task: &Task, reader: &Reader) -> Result<Vec<
     Ok(issues)
 }
 
-impl Reader {
+impl Reader<'_> {
     /// What is shown of an answer by: a sensitive one is shown to who may review, whatever else they may.
     fn of_answer(&self) -> Levels {
         match self.supervisor {
@@ -122,32 +125,36 @@ impl Reader {
 
 /// The outcome of one task.
 pub async fn get(app: &App, who: &Principal, id: TaskId, clear: bool) -> Result<pb::Outcome, Error> {
-    let Found { task, customer, levels } = find(app, who, id).await?;
-    let scope = who.scope(Action::TaskView)?;
-    let levels = match &customer {
-        Some(customer) => levels.cap(viewed(who, customer)?.ok_or(Error::NoSuchOutcome)?),
-        None => levels,
-    };
-    let mut reader = Reader::of(who, &task, customer.as_ref(), levels)?;
-    let is_clear = clear && levels.reads(Layer::Sensitive);
-    if is_clear {
-        reader.asked = Clarity::Clear;
-    }
-    let read = async |tx: &Tx| {
+    let sight = Sight::of(who)?;
+    let reads = async |tx: &Tx| {
+        let (task, customer) = read(app, tx, who.tenant(), id).await?;
+        let customer = customer.as_ref();
+        let decision = sight.decision(&task, customer).ok_or(Error::NoSuchTask)?;
+        let levels = of_outcome(&sight, decision.levels, customer).ok_or(Error::NoSuchOutcome)?;
+        let mut reader = Reader::of(&sight, (&task, customer), levels);
         let outcome = outcomes::find(tx, task.tenant, id).await?.ok_or(Error::NoSuchOutcome)?;
-        if is_clear {
-            let entry = audit::Entry::new(&who.caller, Action::TaskView.name(), "task");
-            audit::record(tx, &app.ids, entry.about([id.uuid()]).fields(["notes"])).await?;
+        if clear && levels.reads(Layer::Sensitive) {
+            reader.asked = Clarity::Clear;
+            let entry = audit::Entry::new(&who.caller, Action::TaskView.name(), "task").about([id.uuid()]);
+            audit::record(tx, &app.ids, entry.fields(["notes"]).decided(&decision)).await?;
         }
         shown(app, tx, &task, &outcome, &reader).await
     };
     // A clear read is in the audit before it leaves, or it does not leave.
-    if is_clear { app.database.write(&scope, read).await } else { app.database.read(&scope, read).await }
+    if clear {
+        app.database.write(&sight.permit(), reads).await
+    } else {
+        app.database.read(&sight.permit(), reads).await
+    }
 }
 
-/// The levels at which a customer may be viewed, if at all.
-pub fn viewed(who: &Principal, customer: &Customer) -> Result<Option<Levels>, Error> {
-    Ok(who.scope(Action::CustomerView)?.levels(&customer.row()))
+/// The levels of what came of a task: those of the task, and no more than the customer gives. Nothing when the customer
+/// is not seen.
+fn of_outcome(sight: &Sight, levels: Levels, customer: Option<&Customer>) -> Option<Levels> {
+    match customer {
+        Some(customer) => Some(levels.cap(sight.viewed(customer)?)),
+        None => Some(levels),
+    }
 }
 
 /// Outcomes of a customer, newest first. Who may read nothing of the customer's history finds those of their own tasks
@@ -159,27 +166,25 @@ pub async fn list(
     (before, limit): (Option<(Timestamp, TaskId)>, u32),
 ) -> Result<(Vec<pb::Outcome>, Option<(Timestamp, TaskId)>), Error> {
     viewed_customer(app, who, customer).await?;
-    let scope = who.scope(Action::TaskView)?;
+    let sight = Sight::of(who)?;
     app.database
-        .read(&scope, async |tx: &Tx| {
-            let known = projection::customer(tx, scope.tenant(), customer, projection::Hold::Look).await?;
-            let Some(levels) = known.as_ref().map(|known| viewed(who, known)).transpose()?.flatten() else {
-                return Err(Error::NoSuchCustomer);
-            };
+        .read(&sight.permit(), async |tx: &Tx| {
+            let known = projection::customer(tx, who.tenant(), customer, projection::Hold::Look).await?;
+            let levels = known.as_ref().and_then(|known| sight.viewed(known)).ok_or(Error::NoSuchCustomer)?;
             let (mut rows, mut after) = (Vec::new(), before);
             let limit = limit as usize;
             // Rows that are not the caller's are passed over until the page is full or the list ends; a page that
             // passes over too many is short, and says where to go on.
             for _ in 0..PAGES_MAX {
-                let some = outcomes::list(tx, scope.tenant(), customer, after, u64::from(PAGE)).await?;
+                let some = outcomes::list(tx, who.tenant(), customer, after, u64::from(PAGE)).await?;
                 let last = some.len() < PAGE as usize;
                 for outcome in some {
                     after = Some((outcome.recorded_at, outcome.task));
-                    let Some(task) = tasks::find(tx, scope.tenant(), outcome.task).await? else { continue };
-                    if !levels.reads(Layer::History) && scope.levels(&task.row(known.as_ref())).is_none() {
+                    let Some(task) = tasks::find(tx, who.tenant(), outcome.task).await? else { continue };
+                    if !levels.reads(Layer::History) && sight.decision(&task, known.as_ref()).is_none() {
                         continue;
                     }
-                    let reader = Reader::of(who, &task, known.as_ref(), levels)?;
+                    let reader = Reader::of(&sight, (&task, known.as_ref()), levels);
                     rows.push(shown(app, tx, &task, &outcome, &reader).await?);
                     if rows.len() == limit {
                         return Ok((rows, after));
@@ -207,22 +212,22 @@ pub async fn review(
     repeat: Option<Repeatable>,
 ) -> Result<pb::Outcome, Error> {
     let Found { task, customer, levels } = find(app, who, id).await?;
-    let permit = who.decide(Action::TaskReview, &task.row(customer.as_ref()))?;
-    let reader = Reader::of(who, &task, customer.as_ref(), levels)?;
-    let tenant = permit.tenant();
+    let (sight, customer) = (Sight::of(who)?, customer.as_ref());
+    let permits = Permits(vec![who.decide(Action::TaskReview, &task.row(customer))?]);
+    let levels = of_outcome(&sight, levels, customer).unwrap_or(Levels::HIDDEN);
+    let reader = Reader::of(&sight, (&task, customer), levels);
     app.database
-        .write(&permit, async |tx: &Tx| {
+        .write(&(permits.clone(), sight.permit()), async |tx: &Tx| {
             // A repeat reads it again: what was said is for who may read it by then.
-            let find = async |_| outcomes::find(tx, tenant, id).await?.ok_or(Error::NoSuchOutcome);
+            let find = async |_| outcomes::find(tx, who.tenant(), id).await?.ok_or(Error::NoSuchOutcome);
             let work = async || {
-                let outcome = outcomes::lock(tx, tenant, id).await?.ok_or(Error::NoSuchOutcome)?;
+                let outcome = outcomes::lock(tx, who.tenant(), id).await?.ok_or(Error::NoSuchOutcome)?;
                 let outcome = outcome.reviewed(who.subject(), approved)?;
                 outcomes::save(tx, &outcome).await?;
-                let entry = audit::Entry::new(&who.caller, Action::TaskReview.name(), "task").about([id.uuid()]);
-                audit::record(tx, &app.ids, entry).await?;
-                Ok((id.uuid(), outcome))
+                Ok((id.uuid(), Made::Changed(outcome, Deed::on("task", [id.uuid()]).fields(["review"]))))
             };
-            let outcome = Once::new(who, repeat.as_ref()).row(tx, find, work).await?;
+            let once = Once::new(who, repeat.as_ref());
+            let outcome = write::change_row((app, tx), &permits, once, find, work).await?;
             shown(app, tx, &task, &outcome, &reader).await
         })
         .await

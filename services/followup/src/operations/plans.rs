@@ -1,15 +1,19 @@
 //! Plans: drafting, showing what a publication would change, publishing, ending.
 
 use revisit_bootstrap::{
-    Principal, audit,
+    Principal,
+    audit::Deed,
     database::Tx,
     idempotency::{Once, Repeatable},
 };
 use revisit_core::id::PlanId;
-use revisit_permission::{Action, Layer, Row};
+use revisit_permission::{Action, Decided, Layer, Permits, Row};
 use revisit_proto::followup::v1 as pb;
 
-use super::{events, planner};
+use super::{
+    allowed, events, planner,
+    write::{self, Made},
+};
 use crate::{
     App,
     domain::{
@@ -61,18 +65,18 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Plan, Er
         updated_at: now,
         version: 1,
     };
-    let permit = who.decide(Action::PlanManage, &plan.row())?;
-    app.database
-        .write(&permit, async |tx: &Tx| {
-            let work = async || {
-                let own = people::person(tx, permit.tenant(), who.subject()).await?;
-                plan.department = own.and_then(|own| own.department);
-                plans::save(tx, &plan).await?;
-                Ok(show::plan(&plan, None))
-            };
-            Once::new(who, new.repeat.as_ref()).message(tx, work).await
-        })
-        .await
+    let permits = Permits(vec![who.decide(Action::PlanManage, &plan.row())?]);
+    let work = async |tx: &Tx| {
+        let own = people::person(tx, who.tenant(), who.subject()).await?;
+        plan.department = own.and_then(|own| own.department);
+        plans::save(tx, &plan).await?;
+        Ok(Made::Changed(show::plan(&plan, None), deed(&plan)))
+    };
+    write::change(app, &permits, Once::new(who, new.repeat.as_ref()), work).await
+}
+
+fn deed(plan: &Plan) -> Deed {
+    Deed::on("plan", [plan.id.uuid()])
 }
 
 /// A plan that the caller may see.
@@ -133,25 +137,22 @@ pub struct Update {
 /// Changes a plan; what is published stays as it is until the next publication.
 pub async fn update(app: &App, who: &Principal, update: Update) -> Result<pb::Plan, Error> {
     let found = find(app, who, update.id).await?;
-    let permit = who.decide(Action::PlanManage, &found.row())?;
-    app.database
-        .write(&permit, async |tx: &Tx| {
-            let work = async || {
-                let mut plan = lock(tx, &found, update.etag).await?;
-                if let Some(name) = update.name {
-                    plan.name = name;
-                }
-                if let Some(definition) = update.definition {
-                    plan.draft = Some(definition);
-                }
-                plan.updated_at = app.now(tx).await?;
-                plan.version += 1;
-                plans::save(tx, &plan).await?;
-                shown(app, tx, &plan).await
-            };
-            Once::new(who, update.repeat.as_ref()).message(tx, work).await
-        })
-        .await
+    let permits = Permits(vec![who.decide(Action::PlanManage, &found.row())?]);
+    let named = [update.name.as_ref().map(|_| "name"), update.definition.as_ref().map(|_| "definition")];
+    let work = async |tx: &Tx| {
+        let mut plan = lock(tx, &found, update.etag).await?;
+        if let Some(name) = update.name {
+            plan.name = name;
+        }
+        if let Some(definition) = update.definition {
+            plan.draft = Some(definition);
+        }
+        plan.updated_at = app.now(tx).await?;
+        plan.version += 1;
+        plans::save(tx, &plan).await?;
+        Ok(Made::Changed(shown(app, tx, &plan).await?, deed(&plan).fields(named.into_iter().flatten())))
+    };
+    write::change(app, &permits, Once::new(who, update.repeat.as_ref()), work).await
 }
 
 async fn lock(tx: &Tx, found: &Plan, etag: Option<i64>) -> Result<Plan, Error> {
@@ -165,12 +166,14 @@ async fn lock(tx: &Tx, found: &Plan, etag: Option<i64>) -> Result<Plan, Error> {
     Ok(plan)
 }
 
-/// What the caller may not grant of what a definition lends. Lending is granting: it takes the right to grant, over
-/// the whole company, because any customer may enter the segment.
-fn refused(who: &Principal, lent: &[Layer]) -> Vec<Layer> {
-    let company = Row::of_tenant(who.tenant());
-    let decided = who.caller.decide(&who.leases, Action::GrantManage, &company);
-    let may = |layer: &Layer| decided.as_ref().is_ok_and(|decided| decided.levels().reads(*layer));
+/// Lending is granting: it takes the right to grant, over the whole company, because any customer may enter the segment.
+fn granting(who: &Principal) -> Result<Option<Decided>, Error> {
+    allowed(who.decide(Action::GrantManage, &Row::of_tenant(who.tenant())))
+}
+
+/// What may not be granted of what a definition lends.
+fn refused(granting: Option<&Decided>, lent: &[Layer]) -> Vec<Layer> {
+    let may = |layer: &Layer| granting.is_some_and(|granting| granting.levels().reads(*layer));
     lent.iter().copied().filter(|layer| !may(layer)).collect()
 }
 
@@ -190,10 +193,11 @@ pub async fn preview(app: &App, who: &Principal, id: PlanId) -> Result<pb::Previ
                 these.iter().copied().filter(|layer| !those.contains(layer)).collect()
             };
             let count = enrolments::count(tx, plan.tenant, plan.id, None).await?;
+            let granting = granting(who)?;
             Ok(pb::PreviewPlanResponse {
                 added_layers: show::layers(&without(&next.lent, former_lent)),
                 removed_layers: show::layers(&without(former_lent, &next.lent)),
-                refused_layers: show::layers(&refused(who, &next.lends())),
+                refused_layers: show::layers(&refused(granting.as_ref(), &next.lends())),
                 added_issue_layers: show::layers(&without(&next.issue_lent, former_issues)),
                 removed_issue_layers: show::layers(&without(former_issues, &next.issue_lent)),
                 watched_fields: next.watched_fields().into_iter().map(str::to_owned).collect(),
@@ -212,15 +216,14 @@ pub async fn publish(
     repeat: Option<Repeatable>,
 ) -> Result<pb::Plan, Error> {
     let found = find(app, who, id).await?;
-    let permit = who.decide(Action::PlanPublish, &found.row())?;
-    let published = app.database.write(&permit, async |tx: &Tx| {
-        let work = async || {
-            let plan = lock(tx, &found, etag).await?;
-            publish_in(app, tx, who, (plan, migrates)).await
-        };
-        Once::new(who, repeat.as_ref()).message(tx, work).await
-    });
-    let published = published.await?;
+    // Both rights stand when the plan is published, or it is not.
+    let (permit, granting) = (who.decide(Action::PlanPublish, &found.row())?, granting(who)?);
+    let permits = Permits(std::iter::once(permit).chain(granting.clone()).collect());
+    let work = async |tx: &Tx| {
+        let plan = lock(tx, &found, etag).await?;
+        publish_in(app, tx, (who, granting.as_ref()), (plan, migrates)).await
+    };
+    let published = write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await?;
     app.wake.notify_one();
     Ok(published)
 }
@@ -228,11 +231,11 @@ pub async fn publish(
 async fn publish_in(
     app: &App,
     tx: &Tx,
-    who: &Principal,
+    (who, granting): (&Principal, Option<&Decided>),
     (mut plan, migrates): (Plan, bool),
-) -> Result<pb::Plan, Error> {
+) -> Result<Made<pb::Plan>, Error> {
     let definition = plan.draft.take().ok_or(Error::NoDraft)?;
-    let refused = refused(who, &definition.lends());
+    let refused = refused(granting, &definition.lends());
     if !refused.is_empty() {
         return Err(Error::LayersRefused(refused));
     }
@@ -262,10 +265,9 @@ async fn publish_in(
         plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Sift, now)).await?;
     }
     tx.emit(events::published(&plan, &version));
-    // Publishing widens what open tasks lend: it stands in the audit like a grant.
-    let entry = audit::Entry::new(&who.caller, Action::PlanPublish.name(), "plan").about([plan.id.uuid()]);
-    audit::record(tx, &app.ids, entry.fields(show::layers(&version.definition.lent))).await?;
-    Ok(show::plan(&plan, Some(&version)))
+    // Publishing widens what open tasks lend: like a grant, it names the layers.
+    let deed = deed(&plan).fields(show::layers(&version.definition.lent));
+    Ok(Made::Changed(show::plan(&plan, Some(&version)), deed))
 }
 
 /// Ends a plan. Ending it twice changes nothing.
@@ -276,25 +278,22 @@ pub async fn retire(
     repeat: Option<Repeatable>,
 ) -> Result<pb::Plan, Error> {
     let found = find(app, who, id).await?;
-    let permit = who.decide(Action::PlanPublish, &found.row())?;
-    let retired = app.database.write(&permit, async |tx: &Tx| {
-        let work = async || {
-            let mut plan = match lock(tx, &found, etag).await {
-                Err(Error::PlanRetired) => return shown(app, tx, &found).await,
-                locked => locked?,
-            };
-            let now = app.now(tx).await?;
-            plan.state = PlanState::Retired;
-            plan.updated_at = now;
-            plan.version += 1;
-            plans::save(tx, &plan).await?;
-            plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Release, now)).await?;
-            tx.emit(events::retired(&plan));
-            shown(app, tx, &plan).await
+    let permits = Permits(vec![who.decide(Action::PlanPublish, &found.row())?]);
+    let work = async |tx: &Tx| {
+        let mut plan = match lock(tx, &found, etag).await {
+            Err(Error::PlanRetired) => return Ok(Made::Unchanged(shown(app, tx, &found).await?)),
+            locked => locked?,
         };
-        Once::new(who, repeat.as_ref()).message(tx, work).await
-    });
-    let retired = retired.await?;
+        let now = app.now(tx).await?;
+        plan.state = PlanState::Retired;
+        plan.updated_at = now;
+        plan.version += 1;
+        plans::save(tx, &plan).await?;
+        plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Release, now)).await?;
+        tx.emit(events::retired(&plan));
+        Ok(Made::Changed(shown(app, tx, &plan).await?, deed(&plan).fields(["state"])))
+    };
+    let retired = write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await?;
     app.wake.notify_one();
     Ok(retired)
 }

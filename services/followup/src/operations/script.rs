@@ -2,7 +2,7 @@
 
 use revisit_bootstrap::{Principal, answer, database::Tx};
 use revisit_core::id::TaskId;
-use revisit_permission::Action;
+use revisit_permission::{Action, Permit};
 use revisit_proto::{customer::v1 as customer_pb, followup::v1 as pb};
 
 use super::{planner, tasks::find};
@@ -31,6 +31,8 @@ pub async fn get(app: &App, who: &Principal, id: TaskId) -> Result<pb::GetScript
     let mut client = customer_pb::customers_client::CustomersClient::new(peer);
     let request = customer_pb::GetCustomerRequest { customer_id: known.id.to_string(), read_mask: None };
     let customer = answer(client.get_customer(request).await).unwrap_or_default();
+    // Asking took its time: the plan's words are for who sees the task still.
+    scope.confirm()?;
     let (text, withheld_variables) = fill(&script.text, &customer);
     Ok(pb::GetScriptResponse { text, tags: script.tags.clone(), withheld_variables })
 }

@@ -1,10 +1,11 @@
 //! Deliveries for those who may see them: one, a page, counts; and replaying dead letters.
 
-use revisit_bootstrap::{Principal, audit, idempotency::Repeatable};
+use revisit_bootstrap::{Principal, Tx, audit::Deed, idempotency::Repeatable};
 use revisit_core::{Id, Kind, id::DeliveryId, page::Page};
-use revisit_permission::{Action, Row};
+use revisit_permission::{Action, Decided, Permit, Permits, Row};
 use uuid::Uuid;
 
+use super::write::{self, Made};
 use crate::{
     App,
     domain::{Error, MessageKind},
@@ -22,42 +23,66 @@ pub struct Told {
     pub history: Vec<StateChange>,
 }
 
-/// Kinds whose deliveries the caller does not see. That there is an alert is for who may see alerts: whom it is about
-/// would else learn of it from the list.
-fn unseen(who: &Principal) -> Result<Vec<MessageKind>, Error> {
-    match who.decide(Action::AuditView, &Row::of_tenant(who.tenant())) {
-        Ok(_) => Ok(Vec::new()),
-        Err(failure) if failure.kind == Kind::Denied => Ok(vec![MessageKind::AlertRaised]),
-        // Nobody can say now.
-        Err(failure) => Err(failure.into()),
+/// Whether the caller is told of alerts. That there is one is for who may see alerts: whom it is about would else learn of
+/// it from the list.
+struct Alerts(Option<Decided>);
+
+impl Alerts {
+    fn seen_by(who: &Principal) -> Result<Self, Error> {
+        match who.decide(Action::AuditView, &Row::of_tenant(who.tenant())) {
+            Ok(decided) => Ok(Self(Some(decided))),
+            Err(failure) if failure.kind == Kind::Denied => Ok(Self(None)),
+            // Nobody can say now.
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Kinds whose deliveries the caller does not see.
+    const fn unseen(&self) -> &'static [MessageKind] {
+        match &self.0 {
+            Some(_) => &[],
+            None => &[MessageKind::AlertRaised],
+        }
+    }
+
+    /// A filter as the caller may ask it.
+    fn within(&self, filter: Filter) -> Filter {
+        Filter { unseen: self.unseen().iter().map(|kind| kind.name().to_owned()).collect(), ..filter }
+    }
+
+    /// Reads under a right and under the one that lets alerts be told: both are asked again before the answer.
+    async fn read<T>(
+        self,
+        app: &App,
+        permit: impl Permit,
+        work: impl AsyncFnOnce(&Tx) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match self.0 {
+            Some(alerts) => app.store.read(&(permit, alerts), work).await,
+            None => app.store.read(&permit, work).await,
+        }
     }
 }
 
-/// A filter as the caller may ask it.
-fn seen(who: &Principal, filter: Filter) -> Result<Filter, Error> {
-    let unseen = unseen(who)?.into_iter().map(|kind| kind.name().to_owned()).collect();
-    Ok(Filter { unseen, ..filter })
-}
-
 pub async fn get(app: &App, who: &Principal, id: DeliveryId) -> Result<Told, Error> {
-    let scope = who.scope(Action::DeliveryView)?;
-    let unseen = unseen(who)?;
-    app.store
-        .read(&scope, async |tx| {
-            let delivery = deliveries::find(tx, &scope, id).await?.filter(|it| !unseen.contains(&it.kind));
-            let delivery = delivery.ok_or(Error::NoSuchDelivery)?;
-            let attempts = deliveries::attempts(tx, &delivery).await?;
-            let history = deliveries::history(tx, &delivery).await?;
-            Ok(Told { delivery, attempts, history })
-        })
-        .await
+    let (scope, alerts) = (who.scope(Action::DeliveryView)?, Alerts::seen_by(who)?);
+    let unseen = alerts.unseen();
+    let work = async |tx: &Tx| {
+        let delivery = deliveries::find(tx, &scope, id).await?.filter(|it| !unseen.contains(&it.kind));
+        let delivery = delivery.ok_or(Error::NoSuchDelivery)?;
+        let attempts = deliveries::attempts(tx, &delivery).await?;
+        let history = deliveries::history(tx, &delivery).await?;
+        Ok(Told { delivery, attempts, history })
+    };
+    alerts.read(app, scope.clone(), work).await
 }
 
 /// A page and the token of the next.
 pub async fn list(app: &App, who: &Principal, filter: Filter, page: Page) -> Result<(Vec<Delivery>, String), Error> {
-    let scope = who.scope(Action::DeliveryView)?;
-    let filter = seen(who, filter)?;
-    let mut rows = app.store.read(&scope, async |tx| Ok(deliveries::list(tx, &scope, &filter, &page).await?)).await?;
+    let (scope, alerts) = (who.scope(Action::DeliveryView)?, Alerts::seen_by(who)?);
+    let filter = alerts.within(filter);
+    let work = async |tx: &Tx| Ok(deliveries::list(tx, &scope, &filter, &page).await?);
+    let mut rows = alerts.read(app, scope.clone(), work).await?;
     let size = usize::try_from(page.size).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);
@@ -66,9 +91,10 @@ pub async fn list(app: &App, who: &Principal, filter: Filter, page: Page) -> Res
 }
 
 pub async fn count(app: &App, who: &Principal, filter: Filter) -> Result<Vec<Count>, Error> {
-    let scope = who.scope(Action::DeliveryView)?;
-    let filter = seen(who, filter)?;
-    app.store.read(&scope, async |tx| Ok(deliveries::count(tx, &scope, &filter).await?)).await
+    let (scope, alerts) = (who.scope(Action::DeliveryView)?, Alerts::seen_by(who)?);
+    let filter = alerts.within(filter);
+    let work = async |tx: &Tx| Ok(deliveries::count(tx, &scope, &filter).await?);
+    alerts.read(app, scope.clone(), work).await
 }
 
 /// Starts a replay, or answers the one that the same request started.
@@ -76,35 +102,34 @@ pub async fn replay(app: &App, who: &Principal, filter: Filter, repeat: Option<R
     let permit = super::of_tenant(who, Action::DeliveryReplay)?;
     let (tenant, subject) = (who.tenant(), who.subject());
     // What is replayed is counted.
-    let filter = seen(who, filter)?;
-    let started = app
-        .store
-        .write(&permit, async |tx| {
-            if let Some(repeat) = &repeat
-                && let Some(first) = repeat.first_answer(tx, tenant, subject).await?
-            {
-                let id = Uuid::from_slice(&first).map_err(revisit_core::Failure::internal)?;
-                return replays::find(tx, tenant, id).await?.ok_or(Error::NoSuchReplay);
-            }
-            let at = now(tx).await?;
-            let replay = Replay {
-                tenant,
-                id: app.ids.next(at),
-                filter: filter.clone(),
-                cursor: Uuid::nil(),
-                replayed: 0,
-                done: false,
-                created_at: at,
-            };
-            replays::add(tx, &replay).await?;
-            if let Some(repeat) = &repeat {
-                repeat.keep(tx, tenant, subject, replay.id.uuid().as_bytes().to_vec()).await?;
-            }
-            let entry = audit::Entry::new(&who.caller, Action::DeliveryReplay.name(), "delivery");
-            audit::record(tx, &app.ids, entry.about([replay.id.uuid()])).await?;
-            Ok(replay)
-        })
-        .await?;
+    let alerts = Alerts::seen_by(who)?;
+    let filter = alerts.within(filter);
+    let permits = Permits(std::iter::once(permit).chain(alerts.0).collect());
+    let work = async |tx: &Tx| {
+        if let Some(repeat) = &repeat
+            && let Some(first) = repeat.first_answer(tx, tenant, subject).await?
+        {
+            let id = Uuid::from_slice(&first).map_err(revisit_core::Failure::internal)?;
+            return Ok(Made::Unchanged(replays::find(tx, tenant, id).await?.ok_or(Error::NoSuchReplay)?));
+        }
+        let at = now(tx).await?;
+        let replay = Replay {
+            tenant,
+            id: app.ids.next(at),
+            filter,
+            cursor: Uuid::nil(),
+            replayed: 0,
+            done: false,
+            created_at: at,
+        };
+        replays::add(tx, &replay).await?;
+        if let Some(repeat) = &repeat {
+            repeat.keep(tx, tenant, subject, replay.id.uuid().as_bytes().to_vec()).await?;
+        }
+        let deed = Deed::on("delivery", [replay.id.uuid()]);
+        Ok(Made::Changed(replay, deed))
+    };
+    let started = write::change(app, &permits, work).await?;
     app.ticked.notify_one();
     Ok(started)
 }

@@ -1,10 +1,11 @@
 //! Receivers of webhooks: registered, changed, their keys rotated. A secret is told once, when it is made.
 
-use revisit_bootstrap::{Principal, Tx, audit, idempotency::Repeatable, seal::Place};
+use revisit_bootstrap::{Principal, Tx, audit::Deed, idempotency::Repeatable, seal::Place};
 use revisit_core::{Failure, id::EndpointId, page::Page};
-use revisit_permission::{Action, Decided};
+use revisit_permission::{Action, Decided, Permits};
 use uuid::Uuid;
 
+use super::write::{self, Made};
 use crate::{
     App,
     domain::{
@@ -50,13 +51,30 @@ pub struct Change {
     pub version: Option<i64>,
 }
 
+impl Change {
+    /// What it names, in the words of the contract.
+    fn named(&self) -> Vec<&'static str> {
+        let named =
+            [self.url.as_ref().map(|_| "url"), self.kinds.as_ref().map(|_| "kinds"), self.enabled.map(|_| "state")];
+        named.into_iter().flatten().collect()
+    }
+}
+
 fn permit(who: &Principal) -> Result<Decided, Error> {
     super::of_tenant(who, Action::EndpointManage)
 }
 
-async fn record(app: &App, tx: &Tx, who: &Principal, endpoint: &Endpoint, fields: &[&str]) -> Result<(), Failure> {
-    let entry = audit::Entry::new(&who.caller, Action::EndpointManage.name(), "endpoint");
-    audit::record(tx, &app.ids, entry.about([endpoint.id.uuid()]).fields(fields.iter().copied())).await
+fn deed(endpoint: &Endpoint, fields: &[&str]) -> Deed {
+    Deed::on("endpoint", [endpoint.id.uuid()]).fields(fields.iter().copied())
+}
+
+/// Changes endpoints for who manages them.
+async fn change<T>(
+    app: &App,
+    who: &Principal,
+    work: impl AsyncFnOnce(&Tx) -> Result<Made<T>, Error>,
+) -> Result<T, Error> {
+    write::change(app, &Permits(vec![permit(who)?]), work).await
 }
 
 async fn shown(tx: &Tx, endpoint: Endpoint) -> Result<Shown, Error> {
@@ -97,34 +115,32 @@ pub async fn list(app: &App, who: &Principal, page: Page) -> Result<(Vec<Shown>,
 }
 
 pub async fn create(app: &App, who: &Principal, new: New, repeat: Option<Repeatable>) -> Result<Told, Error> {
-    let permit = permit(who)?;
-    app.store
-        .write(&permit, async |tx| {
-            if let Some((endpoint, key)) = repeated(tx, who, repeat.as_ref()).await? {
-                return told(app, tx, find(tx, who, endpoint).await?, key).await;
-            }
-            let count = endpoints::list(tx, who.tenant(), Uuid::nil(), ENDPOINTS_MAX).await?.len() as u64;
-            if count >= ENDPOINTS_MAX {
-                return Err(Error::TooManyEndpoints(ENDPOINTS_MAX));
-            }
-            let at = now(tx).await?;
-            let endpoint = Endpoint {
-                tenant: who.tenant(),
-                id: app.ids.next(at),
-                url: new.url.clone(),
-                kinds: new.kinds.clone(),
-                enabled: true,
-                reason: String::new(),
-                created_at: at,
-                version: 1,
-            };
-            endpoints::add(tx, &endpoint).await?;
-            let key = make_key(app, tx, &endpoint, new.algorithm).await?;
-            keep(tx, who, repeat.as_ref(), (endpoint.id, key)).await?;
-            record(app, tx, who, &endpoint, &["url", "kinds"]).await?;
-            told(app, tx, endpoint, key).await
-        })
-        .await
+    change(app, who, async |tx| {
+        if let Some((endpoint, key)) = repeated(tx, who, repeat.as_ref()).await? {
+            return Ok(Made::Unchanged(told(app, tx, find(tx, who, endpoint).await?, key).await?));
+        }
+        let count = endpoints::list(tx, who.tenant(), Uuid::nil(), ENDPOINTS_MAX).await?.len() as u64;
+        if count >= ENDPOINTS_MAX {
+            return Err(Error::TooManyEndpoints(ENDPOINTS_MAX));
+        }
+        let at = now(tx).await?;
+        let endpoint = Endpoint {
+            tenant: who.tenant(),
+            id: app.ids.next(at),
+            url: new.url.clone(),
+            kinds: new.kinds.clone(),
+            enabled: true,
+            reason: String::new(),
+            created_at: at,
+            version: 1,
+        };
+        endpoints::add(tx, &endpoint).await?;
+        let key = make_key(app, tx, &endpoint, new.algorithm).await?;
+        keep(tx, who, repeat.as_ref(), (endpoint.id, key)).await?;
+        let deed = deed(&endpoint, &[]);
+        Ok(Made::Changed(told(app, tx, endpoint, key).await?, deed))
+    })
+    .await
 }
 
 pub async fn add_key(
@@ -133,90 +149,82 @@ pub async fn add_key(
     (id, algorithm): (EndpointId, Algorithm),
     repeat: Option<Repeatable>,
 ) -> Result<Told, Error> {
-    let permit = permit(who)?;
-    app.store
-        .write(&permit, async |tx| {
-            if let Some((endpoint, key)) = repeated(tx, who, repeat.as_ref()).await? {
-                return told(app, tx, find(tx, who, endpoint).await?, key).await;
-            }
-            let mut endpoint = find(tx, who, id).await?;
-            if endpoints::keys(tx, endpoint.tenant, id).await?.len() >= KEYS_MAX {
-                return Err(Error::TooManyKeys(KEYS_MAX));
-            }
-            touch(tx, &mut endpoint).await?;
-            let key = make_key(app, tx, &endpoint, algorithm).await?;
-            keep(tx, who, repeat.as_ref(), (id, key)).await?;
-            record(app, tx, who, &endpoint, &["keys"]).await?;
-            told(app, tx, endpoint, key).await
-        })
-        .await
+    change(app, who, async |tx| {
+        if let Some((endpoint, key)) = repeated(tx, who, repeat.as_ref()).await? {
+            return Ok(Made::Unchanged(told(app, tx, find(tx, who, endpoint).await?, key).await?));
+        }
+        let mut endpoint = find(tx, who, id).await?;
+        if endpoints::keys(tx, endpoint.tenant, id).await?.len() >= KEYS_MAX {
+            return Err(Error::TooManyKeys(KEYS_MAX));
+        }
+        touch(tx, &mut endpoint).await?;
+        let key = make_key(app, tx, &endpoint, algorithm).await?;
+        keep(tx, who, repeat.as_ref(), (id, key)).await?;
+        let deed = deed(&endpoint, &["keys"]);
+        Ok(Made::Changed(told(app, tx, endpoint, key).await?, deed))
+    })
+    .await
 }
 
 pub async fn remove_key(app: &App, who: &Principal, id: EndpointId, key: Uuid) -> Result<Shown, Error> {
-    let permit = permit(who)?;
-    app.store
-        .write(&permit, async |tx| {
-            let mut endpoint = find(tx, who, id).await?;
-            let keys = endpoints::keys(tx, endpoint.tenant, id).await?;
-            if !keys.iter().any(|one| one.id == key) {
-                return Err(Error::NoSuchKey);
-            }
-            if keys.len() == 1 {
-                return Err(Error::LastKey);
-            }
-            touch(tx, &mut endpoint).await?;
-            endpoints::remove_key(tx, &endpoint, key).await?;
-            record(app, tx, who, &endpoint, &["keys"]).await?;
-            shown(tx, endpoint).await
-        })
-        .await
+    change(app, who, async |tx| {
+        let mut endpoint = find(tx, who, id).await?;
+        let keys = endpoints::keys(tx, endpoint.tenant, id).await?;
+        if !keys.iter().any(|one| one.id == key) {
+            return Err(Error::NoSuchKey);
+        }
+        if keys.len() == 1 {
+            return Err(Error::LastKey);
+        }
+        touch(tx, &mut endpoint).await?;
+        endpoints::remove_key(tx, &endpoint, key).await?;
+        let deed = deed(&endpoint, &["keys"]);
+        Ok(Made::Changed(shown(tx, endpoint).await?, deed))
+    })
+    .await
 }
 
-pub async fn update(app: &App, who: &Principal, change: Change) -> Result<Shown, Error> {
-    let permit = permit(who)?;
-    app.store
-        .write(&permit, async |tx| {
-            let mut endpoint = find(tx, who, change.id).await?;
-            if change.version.is_some_and(|version| version != endpoint.version) {
-                return Err(Error::Stale);
-            }
-            endpoint.url = change.url.clone().unwrap_or(endpoint.url);
-            endpoint.kinds = change.kinds.clone().unwrap_or(endpoint.kinds);
-            if let Some(enabled) = change.enabled {
-                endpoint.enabled = enabled;
-                endpoint.reason.clear();
-            }
-            touch(tx, &mut endpoint).await?;
-            record(app, tx, who, &endpoint, &["url", "kinds", "state"]).await?;
-            shown(tx, endpoint).await
-        })
-        .await
+pub async fn update(app: &App, who: &Principal, wanted: Change) -> Result<Shown, Error> {
+    change(app, who, async |tx| {
+        let mut endpoint = find(tx, who, wanted.id).await?;
+        if wanted.version.is_some_and(|version| version != endpoint.version) {
+            return Err(Error::Stale);
+        }
+        let named = wanted.named();
+        endpoint.url = wanted.url.unwrap_or(endpoint.url);
+        endpoint.kinds = wanted.kinds.unwrap_or(endpoint.kinds);
+        if let Some(enabled) = wanted.enabled {
+            endpoint.enabled = enabled;
+            endpoint.reason.clear();
+        }
+        touch(tx, &mut endpoint).await?;
+        let deed = deed(&endpoint, &named);
+        Ok(Made::Changed(shown(tx, endpoint).await?, deed))
+    })
+    .await
 }
 
 /// Removes an endpoint and takes back what was not yet sent to it, at most one batch; the rest is turned away when it
 /// is claimed.
 pub async fn delete(app: &App, who: &Principal, id: EndpointId, version: Option<i64>) -> Result<(), Error> {
-    let permit = permit(who)?;
-    app.store
-        .write(&permit, async |tx| {
-            let endpoint = find(tx, who, id).await?;
-            if version.is_some_and(|version| version != endpoint.version) {
-                return Err(Error::Stale);
-            }
-            let ledger = Ledger::open(tx, now(tx).await?);
-            for mut delivery in claims::of_endpoint(tx, endpoint.tenant, id).await? {
-                let next = delivery.progress.to(State::Cancelled, "endpoint_deleted", None)?;
-                ledger.advance(&mut delivery, next, Marks::default()).await?;
-            }
-            ledger.close().await?;
-            if !endpoints::remove(tx, &endpoint).await? {
-                return Err(Error::Stale);
-            }
-            app.sealer.destroy(tx, endpoint.tenant, id.uuid()).await?;
-            record(app, tx, who, &endpoint, &[]).await?;
-            Ok(())
-        })
-        .await
+    change(app, who, async |tx| {
+        let endpoint = find(tx, who, id).await?;
+        if version.is_some_and(|version| version != endpoint.version) {
+            return Err(Error::Stale);
+        }
+        let ledger = Ledger::open(tx, now(tx).await?);
+        for mut delivery in claims::of_endpoint(tx, endpoint.tenant, id).await? {
+            let next = delivery.progress.to(State::Cancelled, "endpoint_deleted", None)?;
+            ledger.advance(&mut delivery, next, Marks::default()).await?;
+        }
+        ledger.close().await?;
+        if !endpoints::remove(tx, &endpoint).await? {
+            return Err(Error::Stale);
+        }
+        app.sealer.destroy(tx, endpoint.tenant, id.uuid()).await?;
+        Ok(Made::Changed((), deed(&endpoint, &[])))
+    })
+    .await
 }
 
 async fn touch(tx: &Tx, endpoint: &mut Endpoint) -> Result<(), Error> {

@@ -2,12 +2,13 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use revisit_bootstrap::{Principal, Tx};
+use revisit_bootstrap::{Principal, Tx, audit::Deed};
 use revisit_core::{Failure, id::DeliveryId, page::Page};
-use revisit_permission::Decided;
+use revisit_permission::{Decided, Permit, Permits};
 use tokio::sync::{broadcast, mpsc};
 use uuid::Uuid;
 
+use super::write::{self, Made};
 use crate::{
     App,
     domain::{Error, State, template::Rendered},
@@ -61,25 +62,30 @@ pub async fn unread(app: &App, who: &Principal) -> Result<i64, Error> {
 pub async fn mark_read(app: &App, who: &Principal, ids: Vec<DeliveryId>) -> Result<i64, Error> {
     let permit = super::own(who)?;
     let wanted: HashSet<Uuid> = ids.into_iter().map(DeliveryId::uuid).collect();
-    app.store
-        .write(&permit, async |tx| {
-            let found = inbox::find_all(tx, &permit, wanted.iter().copied().collect()).await?;
-            if found.len() != wanted.len() {
-                return Err(Error::NoSuchMessage);
+    let work = async |tx: &Tx| {
+        let mut found = inbox::find_all(tx, &permit, wanted.iter().copied().collect()).await?;
+        if found.len() != wanted.len() {
+            return Err(Error::NoSuchMessage);
+        }
+        found.retain(|message| message.read_at.is_none());
+        let ledger = Ledger::open(tx, now(tx).await?);
+        for message in &found {
+            inbox::mark_read(tx, message, ledger.now()).await?;
+            let Some(mut delivery) = claims::one(tx, message.tenant, message.id).await? else { continue };
+            if delivery.progress.state == State::Delivered {
+                let read = delivery.progress.to(State::Read, "", None)?;
+                ledger.advance(&mut delivery, read, Marks::default()).await?;
             }
-            let ledger = Ledger::open(tx, now(tx).await?);
-            for message in found.iter().filter(|message| message.read_at.is_none()) {
-                inbox::mark_read(tx, message, ledger.now()).await?;
-                let Some(mut delivery) = claims::one(tx, message.tenant, message.id).await? else { continue };
-                if delivery.progress.state == State::Delivered {
-                    let read = delivery.progress.to(State::Read, "", None)?;
-                    ledger.advance(&mut delivery, read, Marks::default()).await?;
-                }
-            }
-            ledger.close().await?;
-            Ok(inbox::unread(tx, &permit).await?)
-        })
-        .await
+        }
+        ledger.close().await?;
+        let unread = inbox::unread(tx, &permit).await?;
+        if found.is_empty() {
+            return Ok(Made::Unchanged(unread));
+        }
+        let deed = Deed::on("delivery", found.iter().map(|message| message.id.uuid())).named("inbox.mark_read");
+        Ok(Made::Changed(unread, deed.fields(["read_time"])))
+    };
+    write::change(app, &Permits(vec![permit.clone()]), work).await
 }
 
 /// Messages as they arrive, beginning after a sequence. The stream ends when its reader or the caller's session does.
@@ -119,9 +125,10 @@ async fn push(
         // Past erased messages, too.
         after = reached;
         for one in opened {
-            if sender.send(Ok(one)).await.is_err() {
-                return Ok(());
-            }
+            let Ok(place) = sender.reserve().await else { return Ok(()) };
+            // A slow reader waits long: what was read for a session does not outlive it.
+            permit.confirm().map_err(Failure::from)?;
+            place.send(Ok(one));
         }
         if full {
             continue;

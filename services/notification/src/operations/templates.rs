@@ -1,9 +1,10 @@
 //! Templates of the caller's tenant. One that breaks a rule is never saved.
 
-use revisit_bootstrap::{Principal, audit};
+use revisit_bootstrap::{Principal, Tx, audit::Deed};
 use revisit_core::{id::TemplateId, page::Page};
-use revisit_permission::Action;
+use revisit_permission::{Action, Permits};
 
+use super::write::{self, Made};
 use crate::{
     App,
     domain::{Channel, Error, Locale, MessageKind, Template as Checked, template::Rendered},
@@ -60,28 +61,27 @@ fn read_key(bytes: &[u8]) -> Result<Key, Error> {
 }
 
 pub async fn update(app: &App, who: &Principal, change: Change) -> Result<Template, Error> {
-    let permit = super::of_tenant(who, Action::TemplateManage)?;
-    app.store
-        .write(&permit, async |tx| {
-            let mut template = templates::find(tx, permit.tenant(), change.id).await?.ok_or(Error::NoSuchTemplate)?;
-            let former = template.version;
-            if change.version.is_some_and(|version| version != former) {
-                return Err(Error::Stale);
-            }
-            template.text = change.text.unwrap_or(template.text);
-            template.layout = change.layout.unwrap_or(template.layout);
-            preview(template.kind, template.channel, template.locale, (&template.text, &template.layout))?;
-            template.shipped = false;
-            template.version += 1;
-            template.updated_at = now(tx).await?;
-            if !templates::save(tx, &template, former).await? {
-                return Err(Error::Stale);
-            }
-            let entry = audit::Entry::new(&who.caller, Action::TemplateManage.name(), "template");
-            audit::record(tx, &app.ids, entry.about([template.id.uuid()]).fields(["text", "layout"])).await?;
-            Ok(template)
-        })
-        .await
+    let permits = Permits(vec![super::of_tenant(who, Action::TemplateManage)?]);
+    let named = [change.text.as_ref().map(|_| "text"), change.layout.as_ref().map(|_| "layout")];
+    let work = async |tx: &Tx| {
+        let mut template = templates::find(tx, who.tenant(), change.id).await?.ok_or(Error::NoSuchTemplate)?;
+        let former = template.version;
+        if change.version.is_some_and(|version| version != former) {
+            return Err(Error::Stale);
+        }
+        template.text = change.text.unwrap_or(template.text);
+        template.layout = change.layout.unwrap_or(template.layout);
+        preview(template.kind, template.channel, template.locale, (&template.text, &template.layout))?;
+        template.shipped = false;
+        template.version += 1;
+        template.updated_at = now(tx).await?;
+        if !templates::save(tx, &template, former).await? {
+            return Err(Error::Stale);
+        }
+        let deed = Deed::on("template", [template.id.uuid()]).fields(named.into_iter().flatten());
+        Ok(Made::Changed(template, deed))
+    };
+    write::change(app, &permits, work).await
 }
 
 /// How a text and a layout would read.

@@ -17,6 +17,13 @@ fn writes(rpc: &Rpc) -> bool {
     !READING.iter().any(|verb| name.starts_with(verb))
 }
 
+/// Calls of a package that write.
+pub fn writing(package: &str) -> BTreeSet<String> {
+    let contract = Contract::read();
+    let written = contract.rpcs.iter().filter(|rpc| writes(rpc) && rpc.path.starts_with(package));
+    written.map(|rpc| rpc.path.clone()).collect()
+}
+
 /// Calls of these packages that write and have a key.
 pub fn keyed() -> BTreeSet<String> {
     let contract = Contract::read();

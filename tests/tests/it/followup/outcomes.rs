@@ -1,6 +1,7 @@
 //! The outcome call and what follows from it: the next task, issues, review of sensitive results, figures.
 
 use revisit_core::id::SegmentId;
+use revisit_permission::{Action, Effect, Layer, Level, Levels};
 use revisit_proto::followup::v1 as pb;
 use tonic::Code;
 
@@ -111,6 +112,24 @@ async fn a_sensitive_result_is_seen_and_approved_by_supervisors_only() {
             (reviewed.review(), reviewed.reviewed_by_id),
             (pb::ReviewState::Approved, company.who("manager").to_string())
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_reviews_an_outcome_reads_its_notes_at_the_levels_of_the_customer() {
+    in_each_company(async |company: &Company| {
+        let task = open_task(company).await;
+        company.tasks().complete_task(company.by("rep", record(&task, "complaint"))).await.expect("done");
+        let ceiling = Levels::WRITE.with(Layer::History, Level::Hidden);
+        company.guard("manager", Action::CustomerView, Effect::Cap(ceiling)).await;
+        let review = pb::ReviewOutcomeRequest { task_id: task.task_id.clone(), approved: true, ..Default::default() };
+        let reviewed = company.tasks().review_outcome(company.by("manager", review)).await.expect("approved");
+        let reviewed = reviewed.into_inner();
+        assert_eq!((reviewed.result.as_str(), reviewed.notes.as_slice()), ("complaint", &[][..]));
+        let get = pb::GetOutcomeRequest { task_id: task.task_id, read_mask: None };
+        let read = company.tasks().get_outcome(company.by("manager", get)).await.expect("seen").into_inner();
+        assert_eq!((read.result, read.notes), (reviewed.result, reviewed.notes), "and so it is read");
     })
     .await;
 }

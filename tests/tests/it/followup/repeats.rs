@@ -14,7 +14,7 @@ use super::support::{Company, in_each_company, reason, wire};
 use crate::bad_input::keys::keyed;
 
 /// All of them, each before what would be in its way.
-const CALLS: [&str; 16] = [
+pub const CALLS: [&str; 16] = [
     "Calendars/CreateCalendar",
     "Calendars/UpdateCalendar",
     "Plans/CreatePlan",
@@ -42,21 +42,21 @@ const DONE: &str = "SELECT (SELECT count(*) FROM task) + (SELECT CAST(sum(versio
     + (SELECT count(*) FROM outcome) + (SELECT count(*) FROM outbox) AS n";
 
 /// What the writes are about; made without keys.
-struct Things {
-    calendar: pb::Calendar,
-    drawn: pb::Plan,
-    draft: pb::Plan,
-    running: pb::Plan,
-    enrolment: pb::Enrolment,
-    tasks: Vec<pb::Task>,
+pub struct Things {
+    pub calendar: pb::Calendar,
+    pub drawn: pb::Plan,
+    pub draft: pb::Plan,
+    pub running: pb::Plan,
+    pub enrolment: pb::Enrolment,
+    pub tasks: Vec<pb::Task>,
     segment: SegmentId,
     due: Timestamp,
 }
 
 /// Under which key, and whether it says something else than the first one did.
-struct Sent {
-    request_id: String,
-    other: bool,
+pub struct Sent {
+    pub request_id: String,
+    pub other: bool,
 }
 
 impl Sent {
@@ -80,7 +80,7 @@ fn weekly(name: &str, segment: SegmentId) -> pb::CreatePlanRequest {
 }
 
 impl Things {
-    async fn make(company: &Company) -> Self {
+    pub async fn make(company: &Company) -> Self {
         let segment: SegmentId = company.new_id();
         let running = company.publish("grade_a_weekly", segment).await;
         for _ in 0..5 {
@@ -118,7 +118,7 @@ fn told<M: Debug>(answer: Result<Response<M>, Status>) -> Result<Response<String
 }
 
 /// Sends one of the calls.
-async fn send(company: &Company, things: &Things, call: &str, sent: &Sent) -> Result<String, Status> {
+pub async fn send(company: &Company, things: &Things, call: &str, sent: &Sent) -> Result<String, Status> {
     let send = async || match call.split_once('/').expect("a service and a method") {
         ("Calendars", method) => calendars(company, things, method, sent).await,
         ("Plans", method) => plans(company, things, method, sent).await,

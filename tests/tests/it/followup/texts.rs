@@ -1,35 +1,22 @@
 //! Sensitive values in what people write about follow-ups: titles, reasons, notes.
 
-use revisit_core::Timestamp;
-use revisit_permission::{
-    Action, ActionSet, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom,
-};
+use revisit_permission::{Action, Effect, Layer, Level, Levels};
 use revisit_proto::{customer::v1::SensitiveKind, followup::v1 as pb, identity::v1::AuditEntry};
 use tonic::Code;
 
 use super::support::{Company, fields, in_each_company, instant, wire};
 
-const WRITTEN: &str = "打13812345678找王姐";
+pub const WRITTEN: &str = "打13812345678找王姐";
 const MASKED: &str = "打138****5678找王姐";
 
-fn mask(paths: &[&str]) -> Option<prost_types::FieldMask> {
+pub fn mask(paths: &[&str]) -> Option<prost_types::FieldMask> {
     Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
 }
 
 /// From now on somebody sees contact values of customers masked, and tasks as before.
-fn cap(company: &Company, who: &str) {
-    let guard = Guard {
-        id: company.new_id(),
-        whom: Whom::Subject(company.who(who)),
-        except: Exceptions::default(),
-        actions: ActionSet::of(&[Action::CustomerView]),
-        condition: RowCondition::default(),
-        effect: Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked)),
-        from: Timestamp::MIN,
-        until: Timestamp::MAX,
-        reason: "no contacts".to_owned(),
-    };
-    company.identity.commit(vec![Change::Guard(guard)]);
+pub async fn cap(company: &Company, who: &str) {
+    let ceiling = Levels::WRITE.with(Layer::Sensitive, Level::Masked);
+    company.guard(who, Action::CustomerView, Effect::Cap(ceiling)).await;
 }
 
 /// A request that waits for all that was committed so far.
@@ -46,10 +33,16 @@ async fn get(company: &Company, who: &str, id: &str, clear: &[&str]) -> pb::Task
     company.freshly(async || company.tasks().get_task(fresh(company, who, request.clone())).await).await.expect("seen")
 }
 
-async fn disclosures(company: &Company) -> Vec<(String, Vec<String>)> {
+/// Clear reads in the log: whose, and of what. Each says by what right.
+pub async fn disclosures(company: &Company) -> Vec<(String, Vec<String>)> {
     let entries = company.heard::<AuditEntry>().await;
     let read = entries.into_iter().filter(|entry| entry.action == "task.view" && !entry.fields.is_empty());
-    let mut read: Vec<_> = read.map(|entry| (entry.subject_id, entry.fields)).collect();
+    let mut read: Vec<_> = read
+        .map(|entry| {
+            assert!(entry.witness.starts_with("role:") && entry.revision > 0, "what decided is not told: {entry:?}");
+            (entry.subject_id, entry.fields)
+        })
+        .collect();
     read.sort();
     read
 }
@@ -57,7 +50,7 @@ async fn disclosures(company: &Company) -> Vec<(String, Vec<String>)> {
 #[tokio::test]
 async fn a_number_in_a_title_or_a_reason_is_masked_and_clear_to_who_may_read_it_there_and_asks() {
     in_each_company(async |company: &Company| {
-        cap(company, "manager");
+        cap(company, "manager").await;
         let customer = company.customer("rep").await;
         company.settle().await;
         let request = pb::CreateTaskRequest {
@@ -101,7 +94,7 @@ async fn a_number_in_a_title_or_a_reason_is_masked_and_clear_to_who_may_read_it_
 #[tokio::test]
 async fn a_number_in_a_note_of_any_layer_and_in_an_issue_is_masked_until_it_is_asked_for() {
     in_each_company(async |company: &Company| {
-        cap(company, "manager");
+        cap(company, "manager").await;
         let (_, task) = company.with_open_task().await;
         let note = |layer: &str| pb::Note { layer: layer.into(), text: WRITTEN.into(), ..Default::default() };
         let issue = pb::Issue { title: WRITTEN.into(), due_within_minutes: 60, ..Default::default() };

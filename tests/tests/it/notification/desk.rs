@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
-use prost::Name;
+use prost::{Message as _, Name};
 use revisit_bootstrap::{Database, Process, Running, Shutdown, Sources, Tx, answer};
 use revisit_core::{Failure, Ids, ManualClock, Timestamp, id::SubjectId};
-use revisit_event::Draft;
+use revisit_event::{Draft, kind_of};
 use revisit_permission::{
-    Action, ActionSet, Change, Extent, Grant, Level, Levels, Origin, Subject, SubjectState, Template, Worker,
+    Action, ActionSet, Change, Effect, Exceptions, Extent, Grant, Guard, Level, Levels, Origin, RowCondition, Subject,
+    SubjectState, Template, Whom, Worker,
 };
 use revisit_proto::{
     followup::v1 as followup,
@@ -69,11 +70,20 @@ pub async fn at_each_desk(test: impl AsyncFn(&Desk)) {
 }
 
 /// Runs a test on each backend with settings and clocks of its own.
-#[expect(clippy::print_stdout, reason = "a failed test shows on what it ran")]
 pub async fn at_each_desk_with(settings: &str, clock: impl Fn() -> ManualClock, test: impl AsyncFn(&Desk)) {
-    for backend in [Backend::Sqlite, Backend::Postgres] {
+    at_desks(&[Backend::Sqlite, Backend::Postgres], settings, clock, test).await;
+}
+
+/// Runs a test on some backends.
+pub async fn at_each_desk_on(backends: &[Backend], test: impl AsyncFn(&Desk)) {
+    at_desks(backends, "", || ManualClock::at(BEGIN), test).await;
+}
+
+#[expect(clippy::print_stdout, reason = "a failed test shows on what it ran")]
+async fn at_desks(backends: &[Backend], settings: &str, clock: impl Fn() -> ManualClock, test: impl AsyncFn(&Desk)) {
+    for backend in backends {
         println!("on {backend:?}");
-        let desk = Desk::start(backend, settings, clock()).await;
+        let desk = Desk::start(*backend, settings, clock()).await;
         test(&desk).await;
         desk.running.stop().await.expect("it stops without a fault");
         desk.database.close().await;
@@ -142,8 +152,60 @@ impl Desk {
         row.try_get("", "n").expect("a number")
     }
 
+    /// From now on keeps a copy of what the service tells, because the outbox forgets what everybody has applied.
+    pub async fn listen(&self) {
+        let statements: &[&str] = match self.database.backend {
+            Backend::Sqlite => &[
+                "CREATE TABLE heard (kind text NOT NULL, data blob NOT NULL)",
+                "CREATE TRIGGER hear AFTER INSERT ON outbox BEGIN \
+                 INSERT INTO heard VALUES (NEW.kind, NEW.data); END",
+            ],
+            Backend::Postgres => &[
+                "CREATE TABLE heard (kind text NOT NULL, data bytea NOT NULL)",
+                "CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN INSERT INTO heard VALUES (NEW.kind, NEW.data); RETURN NULL; END $$",
+                "CREATE TRIGGER hear AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION hear()",
+            ],
+        };
+        let own = self.own().await;
+        for statement in statements {
+            own.execute_unprepared(statement).await.expect("it is copied");
+        }
+    }
+
+    /// What the log has been told since the desk listens.
+    pub async fn entries(&self) -> Vec<identity::AuditEntry> {
+        let own = self.own().await;
+        let text = "SELECT kind, data FROM heard";
+        let rows = own.query_all_raw(Statement::from_string(own.get_database_backend(), text)).await;
+        let entry = |row: &sea_orm::QueryResult| {
+            let (kind, data): (String, Vec<u8>) =
+                (row.try_get("", "kind").expect("a kind"), row.try_get("", "data").expect("data"));
+            (kind == kind_of::<identity::AuditEntry>())
+                .then(|| identity::AuditEntry::decode(data.as_slice()).expect("it was encoded"))
+        };
+        rows.expect("the outbox is there").iter().filter_map(entry).collect()
+    }
+
+    /// From now on a guard denies the user of the fake identity an action.
+    pub async fn deny(&self, action: Action) {
+        let guard = Guard {
+            id: unknown_id(),
+            whom: Whom::Subject(self.identity.user),
+            except: Exceptions::default(),
+            actions: ActionSet::of(&[action]),
+            condition: RowCondition::default(),
+            effect: Effect::Deny,
+            from: Timestamp::MIN,
+            until: Timestamp::MAX,
+            reason: "left the project".to_owned(),
+        };
+        let revision = self.identity.commit(vec![Change::Guard(guard)]);
+        self.running.runtime.lease.reach(self.identity.tenant, revision).await.expect("the guard arrives");
+    }
+
     /// A connection of the test's own to the service's database.
-    async fn own(&self) -> DatabaseConnection {
+    pub async fn own(&self) -> DatabaseConnection {
         let url = match self.database.backend {
             Backend::Sqlite => self.database.url.replace("test.db", "notification.db"),
             Backend::Postgres => format!("{}?options[search_path]=notification", self.database.url),

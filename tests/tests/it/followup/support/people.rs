@@ -2,7 +2,8 @@
 
 use revisit_core::Timestamp;
 use revisit_permission::{
-    Assigned, Change, Department, Role, RoleAssignment, Subject, SubjectState, Tenant, shipped_roles,
+    Action, ActionSet, Assigned, Change, Department, Effect, Exceptions, Guard, Role, RoleAssignment, RowCondition,
+    Subject, SubjectState, Tenant, Whom, shipped_roles,
 };
 use revisit_proto::identity::v1 as identity;
 
@@ -62,6 +63,25 @@ impl Company {
             self.person(name, identity::SubjectState::Active, 1).await;
         }
         self.settle().await;
+    }
+
+    /// From now on a guard takes something from what somebody may do, wherever the service decides.
+    pub async fn guard(&self, who: &str, action: Action, effect: Effect) {
+        let guard = Guard {
+            id: self.new_id(),
+            whom: Whom::Subject(self.who(who)),
+            except: Exceptions::default(),
+            actions: ActionSet::of(&[action]),
+            condition: RowCondition::default(),
+            effect,
+            from: Timestamp::MIN,
+            until: Timestamp::MAX,
+            reason: "left the project".to_owned(),
+        };
+        let revision = self.identity.commit(vec![Change::Guard(guard)]);
+        for replica in &self.replicas {
+            replica.runtime.lease.reach(self.identity.tenant, revision).await.expect("the guard arrives");
+        }
     }
 
     /// Tells that somebody is in a state.

@@ -1,0 +1,77 @@
+//! A task that is held for change: what is locked with it, who may change it now, and whether its lent access moves.
+
+use revisit_bootstrap::{Principal, database::Tx};
+use revisit_core::id::{SubjectId, TaskId, TenantId};
+use revisit_permission::{Action, Decided};
+
+use crate::{
+    domain::{
+        Error,
+        people::Customer,
+        plan::Enrolment,
+        task::{Lending, Task},
+    },
+    store::{enrolments, people, projection, tasks},
+};
+
+/// A task that is held for change, with what it hangs on.
+pub struct Locked {
+    pub task: Task,
+    pub customer: Option<Customer>,
+    pub enrolment: Option<Enrolment>,
+    pub parent: Option<Task>,
+}
+
+/// Locks a task in the order that all follow: customer, enrolment, timer, tasks by key. Nothing when a timer fired
+/// meanwhile: the caller begins again in a new transaction.
+pub async fn lock(tx: &Tx, tenant: TenantId, id: TaskId) -> Result<Option<Locked>, Error> {
+    let read = tasks::find(tx, tenant, id).await?.ok_or(Error::NoSuchTask)?;
+    let customer = match read.customer {
+        Some(customer) => projection::customer(tx, tenant, customer, projection::Hold::Share).await?,
+        None => None,
+    };
+    let enrolment = match &read.origin {
+        Some(origin) => enrolments::lock(tx, tenant, origin.enrolment).await?,
+        None => None,
+    };
+    let parent = match read.parent {
+        Some(parent) => tasks::find(tx, tenant, parent).await?,
+        None => None,
+    };
+    let both: Vec<&Task> = [Some(&read), parent.as_ref()].into_iter().flatten().collect();
+    let Some(mut locked) = tasks::lock(tx, &both).await? else { return Ok(None) };
+    let Some(place) = locked.iter().position(|task| task.id == id) else { return Ok(None) };
+    let task = locked.swap_remove(place);
+    Ok(Some(Locked { task, customer, enrolment, parent: locked.pop() }))
+}
+
+impl Locked {
+    /// Decides on the task as it is now that nobody changes it: it may have changed hands since it was read. Who was
+    /// allowed then and is not now has lost a race, and learns by reading again what is true for them.
+    pub fn decide(&self, who: &Principal, action: Action) -> Result<Decided, Error> {
+        match who.decide(action, &self.task.row(self.customer.as_ref())).map_err(Error::from) {
+            Err(Error::Denied(_)) => Err(Error::Stale),
+            decided => decided,
+        }
+    }
+
+    /// Refuses when the caller has seen an older version.
+    pub fn unchanged(&self, etag: Option<i64>) -> Result<(), Error> {
+        if etag.is_none_or(|etag| etag == self.task.version) { Ok(()) } else { Err(Error::Stale) }
+    }
+}
+
+/// Whether the lent access moves with the due time: for the customer's owner, who has it anyway, and for supervisors
+/// of the task. Anybody else who works on it would prolong their own access.
+pub fn lending(who: &Principal, locked: &Locked) -> Lending {
+    let owns = locked.customer.as_ref().is_some_and(|customer| customer.owner == Some(who.subject()));
+    if owns || locked.decide(who, Action::TaskReview).is_ok() { Lending::Follows } else { Lending::Stays }
+}
+
+/// Refuses a person who is not active where one is named.
+pub async fn active(tx: &Tx, tenant: TenantId, named: Option<SubjectId>) -> Result<(), Error> {
+    match named {
+        Some(named) if !people::persons(tx, tenant, &[named]).await?.is_active(named) => Err(Error::NotActive(named)),
+        Some(_) | None => Ok(()),
+    }
+}
