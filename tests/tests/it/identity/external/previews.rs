@@ -107,7 +107,14 @@ async fn a_preview_of_a_type_says_that_its_author_may_not_and_is_for_who_explain
         let shown = pages(&world.log_in("eye").await, change.clone()).await.expect("it is shown");
         assert!(shown.iter().all(|page| page.refusal_reason == "PERMISSION_DENIED"), "{shown:?}");
         world.user("mei", &world.tenant.root_department_id, "Finance").await;
-        let denied = pages(&world.log_in("mei").await, change).await;
+        let denied = pages(&world.log_in("mei").await, change.clone()).await;
+        assert_eq!(refusal(denied), refused(Code::PermissionDenied, "PERMISSION_DENIED"));
+        // A type concerns everybody: who explains a part of the company is not shown it.
+        let south = world.department(&world.tenant.root_department_id, "south").await.department_id;
+        let leo = world.user("leo", &south, "Finance").await.user_id;
+        let explain = over(&["access.explain"], pb::ExtentKind::Subtree, &[]);
+        granted(&world.admin, &leo, explain).await.expect("who may grant gives it");
+        let denied = pages(&world.log_in("leo").await, change).await;
         assert_eq!(refusal(denied), refused(Code::PermissionDenied, "PERMISSION_DENIED"));
     })
     .await;
