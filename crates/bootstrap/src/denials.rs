@@ -12,7 +12,7 @@
 use std::{collections::BTreeMap, error::Error as _, future::Future, net::IpAddr, sync::Arc};
 
 use http::{HeaderValue, Request, Response};
-use revisit_core::{Clock, Failure, Ids, Timestamp};
+use revisit_core::{Clock, Failure, Ids, Timestamp, Tried};
 use revisit_permission::{Caller, Denial, Worker};
 use revisit_proto::identity::v1::AuditOutcome;
 use tonic::{Code, Status, body::Body};
@@ -256,13 +256,14 @@ impl Attempt {
     fn entry(&self, ended: &Status) -> (Key, Entry) {
         let told = status::failure(ended);
         let denial = ended.source().and_then(|source| source.downcast_ref::<Denial>());
+        let tried = ended.source().and_then(|source| source.downcast_ref::<Tried>()).cloned().unwrap_or_default();
         let action = denial.and_then(|denial| denial.action);
         // What no action of the registry names is told by the call itself.
         let name = action.map_or(&*self.call, |action| action.name());
-        let resource = action.map_or("", |action| action.resource().name());
+        let resource = action.map_or(tried.resource, |action| action.resource().name());
         let mut entry = Entry::new(&self.caller, name, resource)
-            .about(denial.and_then(|denial| denial.row))
-            .fields(told.details.get("field"))
+            .about(denial.and_then(|denial| denial.row).into_iter().chain(tried.ids))
+            .fields(told.details.get("field").cloned().into_iter().chain(tried.fields))
             .refused(AuditOutcome::Denied, told.reason)
             .with(|message| message.caller_address.clone_from(&self.address));
         if let Some(decision) = denial.and_then(|denial| denial.decision.as_ref()) {

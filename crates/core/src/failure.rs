@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeMap, error::Error as StdError, fmt, sync::Arc};
 
+use uuid::Uuid;
+
 /// The classes of failure a caller can act on; each is one gRPC code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Kind {
@@ -44,6 +46,26 @@ pub struct Violation {
     /// The rule in words, without the offending value.
     pub rule: String,
 }
+
+/// What was tried, beneath a refusal that is no decision about one row ([`Failure::caused_by`]): whoever reads the audit log
+/// sees there for whom it was, and what was beyond the caller.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tried {
+    /// Type of what it was about.
+    pub resource: &'static str,
+    /// What and whom it was about.
+    pub ids: Vec<Uuid>,
+    /// Names of the rights that were beyond the caller, or to be changed.
+    pub fields: Vec<String>,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "tried on {}: {}", self.resource, self.fields.join(", "))
+    }
+}
+
+impl StdError for Tried {}
 
 /// A failed operation.
 #[derive(Clone, Debug)]
@@ -103,6 +125,18 @@ impl Failure {
     pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.details.insert(key, value.into());
         self
+    }
+
+    /// The same about the fields of a message that lies in a field of another: bad input is named by its path from the
+    /// outer one.
+    #[must_use]
+    pub fn within(self, field: &str) -> Self {
+        if self.kind != Kind::Invalid || self.violations.is_empty() {
+            return self;
+        }
+        let inner = |it: Violation| Violation { field: format!("{field}.{}", it.field), ..it };
+        let violations = self.violations.into_iter().map(inner).collect();
+        Self { source: self.source, reason: self.reason, details: self.details, ..Self::invalid(violations) }
     }
 
     /// Keeps what lies beneath for the log.

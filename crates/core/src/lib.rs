@@ -7,6 +7,6 @@ pub mod input;
 pub mod page;
 
 pub use clock::{Clock, ManualClock, Steady, Timestamp};
-pub use failure::{Failure, Kind, Violation};
+pub use failure::{Failure, Kind, Tried, Violation};
 pub use id::{Id, Ids};
 pub use input::Input;

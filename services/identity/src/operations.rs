@@ -1,5 +1,6 @@
 //! What identity does for its callers, one file per group.
 
+pub mod about;
 pub mod alerts;
 pub mod asking;
 pub mod attempts;
@@ -16,6 +17,7 @@ pub mod grants;
 pub mod hand_overs;
 pub mod history;
 pub mod leases;
+pub mod links;
 pub mod log_in;
 pub mod meaning;
 pub mod merge;

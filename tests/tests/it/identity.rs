@@ -8,6 +8,7 @@ mod directory;
 mod escalation;
 mod external;
 mod first_links;
+mod found;
 mod leases;
 mod lists;
 mod lock_out;

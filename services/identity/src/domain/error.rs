@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use revisit_core::{Failure, Kind, id::SubjectId};
+use revisit_core::{Failure, Kind, Tried, id::SubjectId};
 use revisit_permission::{Change, Facts, Refusal};
+use uuid::Uuid;
 
 use super::naming;
 
@@ -60,9 +61,11 @@ pub enum Error {
     #[error("a hand-over of this user runs already")]
     HandOverRunning,
     #[error("the change would widen its author's own rights and needs a second person")]
-    OwnRights,
+    OwnRights(Tried),
     #[error("who can come in as this user has rights that you may not give: a second person is needed")]
-    TakesOver,
+    TakesOver(Tried),
+    #[error("the right is wider than the grantor's")]
+    Beyond(Tried),
     #[error("a company can have no more of these")]
     TooMany,
 
@@ -122,6 +125,24 @@ impl Error {
         }
     }
 
+    /// What the model does not let somebody hand out, with what or whom it would have been given.
+    pub fn beyond(resource: &'static str, ids: impl IntoIterator<Item = Uuid>) -> impl FnOnce(Refusal) -> Self {
+        move |refusal| match Self::tried(resource, ids, &refusal) {
+            Some(tried) => Self::Beyond(tried),
+            None => Self::Rule(refusal),
+        }
+    }
+
+    /// The same of somebody whose link or secret would be drawn.
+    pub fn takes_over(target: SubjectId) -> impl FnOnce(Refusal) -> Self {
+        move |refusal| Self::TakesOver(Self::tried("user", [target.uuid()], &refusal).unwrap_or_default())
+    }
+
+    fn tried(resource: &'static str, ids: impl IntoIterator<Item = Uuid>, refusal: &Refusal) -> Option<Tried> {
+        let Refusal::WiderThanGrantor(action) = refusal else { return None };
+        Some(Tried { resource, ids: ids.into_iter().collect(), fields: vec![action.name().to_owned()] })
+    }
+
     fn kind(&self) -> (Kind, &'static str) {
         match self {
             Self::NoSuchTenant => (Kind::NotFound, "TENANT_NOT_FOUND"),
@@ -148,7 +169,8 @@ impl Error {
             Self::UserState => (Kind::Precondition, "USER_STATE"),
             Self::Administrator => (Kind::Precondition, "ADMINISTRATOR"),
             Self::HandOverRunning => (Kind::Precondition, "HAND_OVER_RUNNING"),
-            Self::OwnRights | Self::TakesOver => (Kind::Precondition, "APPROVAL_REQUIRED"),
+            Self::OwnRights(_) | Self::TakesOver(_) => (Kind::Precondition, "APPROVAL_REQUIRED"),
+            Self::Beyond(_) => (Kind::Denied, "GRANT_EXCEEDS_GRANTOR"),
             Self::TooMany => (Kind::Exhausted, "TOO_MANY"),
             Self::Rule(refusal) | Self::Named { refusal, .. } => rule(refusal),
             Self::Refused { .. } | Self::Broken { .. } | Self::UnknownAction => (Kind::Invalid, "INVALID_ARGUMENT"),
@@ -221,6 +243,9 @@ impl From<Error> for Failure {
         }
         if let Error::Named { field, refusal } = &error {
             return Self::invalid_field(field.clone(), refusal.to_string());
+        }
+        if let Error::Beyond(tried) | Error::OwnRights(tried) | Error::TakesOver(tried) = error {
+            return failure.caused_by(tried);
         }
         if let Error::UnknownAction = error {
             return Self::invalid_field("action", "is not a known action");

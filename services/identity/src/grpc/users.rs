@@ -14,6 +14,7 @@ use crate::{
     domain::Error,
     operations::{
         book::Once,
+        links,
         profiles::{self, Filter},
         users::{self, Turn},
     },
@@ -134,7 +135,7 @@ pub async fn create_password_link(
     reply(
         async {
             let id = read::id("user_id", &message.user_id)?;
-            let link = users::link(&served.0, &who, id).await?;
+            let link = links::draw(&served.0, &who, id).await?;
             let expire_time = Some(time(link.expires_at));
             Ok::<_, Error>(pb::CreatePasswordLinkResponse { password_token: link.token, expire_time })
         }

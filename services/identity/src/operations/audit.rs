@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use revisit_bootstrap::{address, auth::Principal, database::Tx};
 use revisit_core::{
     Failure, Id, Ids, Timestamp,
-    id::{SessionId, SubjectId, TenantId, kind},
+    id::{SessionId, SubjectId, TenantId},
 };
 use revisit_event::Draft;
-use revisit_permission::{Action, Change, Name, Removed};
+use revisit_permission::{Action, Change};
 use revisit_proto::identity::v1::{self as pb, AuditOutcome};
 use uuid::Uuid;
 
-use super::book::Cause;
+use super::{about::about, book::Cause};
 use crate::{
     App,
     domain::Error,
@@ -106,17 +106,18 @@ pub fn revision(
 ) -> Result<(), Error> {
     let mut parts: Vec<Part> = vec![Part::default()];
     for (was, is) in changes {
+        let (resource, ids) = about(was.as_ref(), is);
         let (was, after) = (was.as_ref().map(json).transpose()?, json(is)?);
         if after.len() > CHANGE_MAX {
             return Err(Error::Refused { field: "request", rule: "says too much of one thing; divide it" });
         }
         let size = was.as_ref().map_or(0, String::len) + after.len();
-        let is_full = |part: &Part| part.size + size > JSON_MAX || part.ids.len() >= IDS_MAX;
+        let is_full = |part: &Part| part.size + size > JSON_MAX || part.ids.len() + ids.len() >= IDS_MAX;
         if parts.last().is_none_or(is_full) {
             parts.push(Part::default());
         }
         if let Some(part) = parts.last_mut() {
-            part.add(subject_of(is), size, (was, after));
+            part.add((resource, ids), size, (was, after));
         }
     }
     for (place, part) in (0_u32..).zip(parts) {
@@ -127,7 +128,7 @@ pub fn revision(
         let entry = pb::AuditEntry {
             action: cause.action.to_owned(),
             resource: part.resource.to_owned(),
-            resource_ids: part.ids,
+            resource_ids: part.ids.iter().chain(&cause.about.map(Id::uuid)).map(Uuid::to_string).collect(),
             outcome: AuditOutcome::Done.into(),
             witness: cause.witness.clone(),
             revision: number,
@@ -146,20 +147,21 @@ pub fn revision(
 #[derive(Default)]
 struct Part {
     resource: &'static str,
-    ids: Vec<String>,
+    ids: Vec<Uuid>,
     size: usize,
     before: Vec<String>,
     after: Vec<String>,
 }
 
 impl Part {
-    fn add(&mut self, (resource, id): (&'static str, Uuid), size: usize, (was, is): (Option<String>, String)) {
+    fn add(&mut self, (resource, ids): (&'static str, Vec<Uuid>), size: usize, (was, is): (Option<String>, String)) {
         if self.after.is_empty() {
             self.resource = resource;
         }
-        let id = id.to_string();
-        if self.ids.last() != Some(&id) {
-            self.ids.push(id);
+        for id in ids {
+            if !self.ids.contains(&id) {
+                self.ids.push(id);
+            }
         }
         self.size += size;
         self.before.extend(was);
@@ -194,40 +196,6 @@ fn emit(tx: &Tx, tenant: TenantId, entry: &pb::AuditEntry) {
 
 fn json(change: &Change) -> Result<String, Failure> {
     serde_json::to_string(change).map_err(Failure::internal)
-}
-
-/// What a change is about.
-fn subject_of(change: &Change) -> (&'static str, Uuid) {
-    match change {
-        Change::Tenant(tenant) => ("tenant", tenant.administrator.map_or(Uuid::nil(), Id::uuid)),
-        Change::Department(it) => ("department", it.id.uuid()),
-        Change::Subject(it) => ("user", it.id.uuid()),
-        Change::Position(it) => ("position", it.id.uuid()),
-        Change::Role(it) => ("role", it.id.uuid()),
-        Change::RoleAssignment(it) => ("user", it.subject.uuid()),
-        Change::Team(it) => ("team", it.id.uuid()),
-        Change::Grant(it) => ("grant", it.id.uuid()),
-        Change::Guard(it) => ("guard", it.id.uuid()),
-        Change::ExternalType(it) => external_type(&it.name),
-        Change::SessionRevoked { session, .. } => ("session", session.uuid()),
-        Change::Removed(removed) => match removed {
-            Removed::Department(id) => ("department", id.uuid()),
-            Removed::Subject(id) => ("user", id.uuid()),
-            Removed::Position(id) => ("position", id.uuid()),
-            Removed::Role(id) => ("role", id.uuid()),
-            Removed::RoleAssignment { subject, .. } => ("user", subject.uuid()),
-            Removed::Team(id) => ("team", id.uuid()),
-            Removed::Grant { id, .. } => ("grant", id.uuid()),
-            Removed::Guard(id) => ("guard", id.uuid()),
-            Removed::ExternalType(name) => external_type(name),
-        },
-    }
-}
-
-/// A registered type has a name and no id; the entry says the name.
-fn external_type(name: &Name) -> (&'static str, Uuid) {
-    let id: Id<kind::Grant> = Id::derived("external type", &[name.as_str().as_bytes()]);
-    ("external_type", id.uuid())
 }
 
 /// A page of the log.

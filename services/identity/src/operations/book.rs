@@ -15,7 +15,7 @@ use revisit_core::{
 };
 use revisit_permission::{self as permission, Change, Decided, Facts, Permit, Removed, Snapshot};
 
-use super::{audit, own_accounts, telling};
+use super::{about, audit, own_accounts, telling};
 use crate::{
     App,
     domain::{Error, Tenant},
@@ -25,6 +25,7 @@ use crate::{
 mod rehearsal;
 
 use rehearsal::Purpose;
+pub use rehearsal::Rehearsed;
 
 /// How long a write waits for its own revision after it is committed.
 const SETTLE_MAX: Duration = Duration::from_millis(500);
@@ -89,11 +90,13 @@ pub struct Cause {
     pub why: String,
     /// By what right; empty for what follows by itself.
     pub witness: String,
+    /// Whom it is about, where that stands in no change: whose sessions end.
+    pub about: Option<SubjectId>,
 }
 
 impl Cause {
     pub fn new(who: &Principal, action: &'static str, why: impl Into<String>) -> Self {
-        Self { actor: audit::Actor::of(who), action, why: why.into(), witness: String::new() }
+        Self { actor: audit::Actor::of(who), action, why: why.into(), ..Self::default() }
     }
 
     /// With what decided.
@@ -161,7 +164,7 @@ impl Book {
 
     /// Adds a change if the model's rules allow it. One that changes nothing is left out.
     pub fn add(&mut self, change: Change) -> Result<(), Error> {
-        if before(&self.after, &change).as_ref() == Some(&change) {
+        if before_of(&self.after, &change).as_ref() == Some(&change) {
             return Ok(());
         }
         self.check(&change)?;
@@ -194,7 +197,8 @@ impl Book {
         let before = Snapshot::compile(&self.before, self.tenant.revision);
         let acts = |author: &SubjectId| before.subject(*author).is_some_and(|facts| facts.active);
         if author.filter(acts).is_some_and(|author| before.widened_in(after, author)) {
-            return Err(Error::OwnRights);
+            let tried = self.changes.iter().map(|change| (before_of(&self.before, change), change));
+            return Err(Error::OwnRights(about::tried(tried)));
         }
         before.stays_governed(after, author, self.now)?;
         let guards = self.changes.iter().filter_map(|change| match change {
@@ -250,7 +254,7 @@ impl Book {
         let after = Snapshot::compile(&self.after, number);
         self.refuse_misuse(cause.actor.subject, &after)?;
         telling::tell(tx, &self, &after).await?;
-        let changes: Vec<_> = self.changes.iter().map(|change| (before(&self.before, change), change)).collect();
+        let changes: Vec<_> = self.changes.iter().map(|change| (before_of(&self.before, change), change)).collect();
         let own = own_accounts::given(tx, (self.tenant.id, &self.after), cause.actor.subject, &changes).await?;
         audit::revision(tx, self.now, (self.tenant.id, number), (cause, &own), &changes)?;
         let revision = log::Revision { number, changes: self.changes };
@@ -260,7 +264,7 @@ impl Book {
 }
 
 /// What a change replaces or removes, as it was.
-fn before(facts: &Facts, change: &Change) -> Option<Change> {
+fn before_of(facts: &Facts, change: &Change) -> Option<Change> {
     match change {
         Change::Department(new) => facts.department(new.id).cloned().map(Change::Department),
         Change::Subject(new) => facts.subject(new.id).cloned().map(Change::Subject),

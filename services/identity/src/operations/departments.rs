@@ -260,9 +260,12 @@ pub async fn create_position<M: Message + Default>(
 /// Who declares a position gives its roles to whoever will hold it.
 fn may_give(book: &Book, who: &Principal, position: &Position) -> Result<(), Error> {
     let snapshot = book.snapshot();
-    for role in &position.roles {
-        let role = book.facts().role(*role).ok_or(Refusal::UnknownRole(*role))?;
-        snapshot.may_write_role(who.subject(), &role.templates, book.now)?;
+    let known = book.facts_before().position(position.id).map(|it| it.id.uuid());
+    for id in &position.roles {
+        let role = book.facts().role(*id).ok_or(Refusal::UnknownRole(*id))?;
+        let about = known.into_iter().chain([id.uuid()]);
+        let right = snapshot.may_write_role(who.subject(), &role.templates, book.now);
+        right.map_err(Error::beyond("position", about))?;
     }
     Ok(())
 }

@@ -125,7 +125,7 @@ pub async fn stage(
     // First: of a place that does not exist nobody could say whether a right reaches it.
     book.check(&change)?;
     let right = book.snapshot().may_grant(who.subject(), &held.grant, book.now);
-    book.require_right(right)?;
+    book.require_right(right.map_err(Error::beyond("user", [held.grant.holder.uuid()])))?;
     book.add(change)?;
     Ok(held)
 }

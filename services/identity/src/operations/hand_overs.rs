@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use prost::Message;
 use revisit_bootstrap::{auth::Principal, database::Tx, status};
 use revisit_core::{
-    Failure, Timestamp,
+    Failure, Timestamp, Tried,
     id::{DepartmentId, GrantId, JobId, PositionId, SubjectId, TenantId, kind},
 };
 use revisit_event::Draft;
@@ -168,7 +168,11 @@ fn refuse_taking(
         let row = account.row(who.tenant()).with_stage(Some(stage.into()));
         snapshot.decide(author, Action::CustomerTransfer, &row, now).allowed
     };
-    if takes && !STAGES.into_iter().any(may) { Err(Error::OwnRights) } else { Ok(()) }
+    if !takes || STAGES.into_iter().any(may) {
+        return Ok(());
+    }
+    let (ids, fields) = (vec![account.id.uuid()], vec![Action::CustomerTransfer.name().to_owned()]);
+    Err(Error::OwnRights(Tried { resource: "user", ids, fields }))
 }
 
 /// Plants the saga of a program that ends with this revision, and takes its rights: what it owned goes to the heads of

@@ -89,7 +89,8 @@ pub async fn create<M: Message + Default>(
             version: 1,
         };
         stages::require_known_in(tx, tenant, "templates", &role.templates).await?;
-        book.snapshot().may_write_role(who.subject(), &role.templates, book.now)?;
+        let right = book.snapshot().may_write_role(who.subject(), &role.templates, book.now);
+        right.map_err(Error::beyond("role", []))?;
         book.add(Change::Role(role.facts()))?;
         roles::add(tx, tenant, &role).await?;
         Ok(role)
@@ -121,7 +122,7 @@ pub async fn stage(tx: &Tx, book: &mut Book, who: &Principal, (id, edit): (RoleI
     if let Some(templates) = edit.templates {
         stages::require_known_in(tx, book.tenant.id, "role.templates", &templates).await?;
         let right = book.snapshot().may_write_role(who.subject(), &templates, book.now);
-        book.require_right(right)?;
+        book.require_right(right.map_err(Error::beyond("role", [id.uuid()])))?;
         it.templates = templates;
     }
     book.add(Change::Role(it.facts()))?;
@@ -137,7 +138,10 @@ fn programs_may_hold(book: &Book, who: &Principal, role: RoleId) -> Result<(), E
     let is_program =
         |id: &SubjectId| book.facts().subject(*id).is_some_and(|subject| subject.kind == SubjectKind::ServiceAccount);
     let mut programs = snapshot.subjects().into_iter().filter(is_program).filter(|id| holds(book.facts(), *id, role));
-    programs.try_for_each(|id| snapshot.may_assign(who.subject(), id, role, book.now)).map_err(Error::from)
+    programs.try_for_each(|id| {
+        let right = snapshot.may_assign(who.subject(), id, role, book.now);
+        right.map_err(Error::beyond("role", [role.uuid(), id.uuid()]))
+    })
 }
 
 pub async fn delete(app: &App, who: &Principal, id: RoleId, edit: RoleEdit) -> Result<Revised<()>, Error> {
@@ -262,7 +266,7 @@ pub async fn stage_override(
     let gains = wanted != Some(Source::Removed(None)) && holds(book.facts(), user, role);
     if gains {
         let right = book.snapshot().may_assign(who.subject(), user, role, book.now);
-        book.require_right(right)?;
+        book.require_right(right.map_err(Error::beyond("user", [user.uuid(), role.uuid()])))?;
     }
     users::stage(book, &mut kept)?;
     Ok(kept)

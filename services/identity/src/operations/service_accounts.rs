@@ -8,7 +8,7 @@ use revisit_permission::{Action, Assigned, Change, Decided, RoleAssignment, Row,
 
 use super::{
     book::{Book, Cause, Once, Revised},
-    departments, hand_overs, sessions, users,
+    departments, hand_overs, links, sessions, users,
 };
 use crate::{
     App,
@@ -130,7 +130,7 @@ pub async fn rotate(app: &App, who: &Principal, id: SubjectId, why: String) -> R
     let hash = app.passwords.hash(secret.clone()).await?;
     app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, why), async |tx, book| {
         let mut kept = find(tx, book, id).await?;
-        users::refuse_taking_over(&book.snapshot(), who, &kept.account, book.now)?;
+        links::refuse_taking_over(&book.snapshot(), who, &kept.account, book.now)?;
         (kept.secret_hash, kept.secret_by) = (Some(hash), Some(who.subject()));
         sessions::end_all(tx, book, id, None).await?;
         users::save(tx, book, &mut kept).await?;

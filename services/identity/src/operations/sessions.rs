@@ -84,7 +84,8 @@ pub async fn revoke(app: &App, who: &Principal, id: SessionId, why: String) -> R
     let session = app.store.read(&own, async |tx| Ok(sessions::by_id(tx, tenant, id).await?)).await?;
     let session = session.ok_or(Error::NoSuchSession)?;
     let permit = over(app, who, session.subject).await.map_err(hide)?;
-    app.revise(&permit, tenant, Cause::new(who, "auth.revoke_session", why), async |tx, book| {
+    let cause = Cause { about: Some(session.subject), ..Cause::new(who, "auth.revoke_session", why) };
+    app.revise(&permit, tenant, cause, async |tx, book| {
         let session = sessions::by_id(tx, tenant, id).await?.ok_or(Error::NoSuchSession)?;
         if session.is_live(book.now) {
             end(tx, book, &[id]).await?;

@@ -6,16 +6,12 @@ use revisit_core::{
     Failure, Timestamp,
     id::{DepartmentId, PositionId, SubjectId, kind},
 };
-use revisit_event::Draft;
-use revisit_permission::{
-    Action, Address, Change, Decided, Levels, Resource, Row, Snapshot, SubjectKind, SubjectState, Veiled,
-};
-use revisit_proto::identity::v1 as pb;
+use revisit_permission::{Action, Address, Change, Decided, Levels, Resource, Row, SubjectKind, SubjectState, Veiled};
 
 use super::{
-    audit::{self, Act, Actor},
     book::{Book, Cause, Once, Revised},
     departments, grants,
+    links::Link,
     profiles::{Clear, Profile, seen},
     sessions,
 };
@@ -62,12 +58,6 @@ pub struct UserEdit {
     pub locale: Option<String>,
     pub etag: String,
     pub reason: String,
-}
-
-/// A one-time link.
-pub struct Link {
-    pub token: String,
-    pub expires_at: Timestamp,
 }
 
 /// The right to do something to a user; one that may not be seen does not exist.
@@ -167,8 +157,11 @@ pub fn may_hold(book: &Book, who: &Principal, account: &Account) -> Result<(), E
     let snapshot = book.snapshot();
     let positions = account.positions.iter().filter_map(|id| book.facts().position(*id));
     let roles = positions.flat_map(|position| position.roles.iter()).chain(&account.added_roles);
+    // Who is not made has no id that anybody could look for.
+    let known = book.facts_before().subject(account.id).map(|it| it.id.uuid());
     for role in roles {
-        snapshot.may_assign(who.subject(), account.id, *role, book.now)?;
+        let right = snapshot.may_assign(who.subject(), account.id, *role, book.now);
+        right.map_err(Error::beyond("user", known.into_iter().chain([role.uuid()])))?;
     }
     Ok(())
 }
@@ -325,60 +318,6 @@ pub async fn suspend(tx: &Tx, book: &mut Book, kept: &mut Kept) -> Result<(), Er
     sessions::end_all(tx, book, kept.account.id, None).await?;
     accounts::drop_links(tx, book.tenant.id, kept.account.id).await?;
     save(tx, book, kept).await
-}
-
-/// A new one-time link; earlier ones die.
-pub async fn link(app: &App, who: &Principal, id: SubjectId) -> Result<Link, Error> {
-    let permit = managed(app, who, id, Action::UserManage).await?;
-    let token = draw_secret(&app.secrets);
-    let expires_at = app
-        .store
-        .write(&permit, async |tx| {
-            let now = crate::store::now(tx).await?;
-            let kept = accounts::by_id(tx, who.tenant(), id).await?.ok_or(Error::NoSuchUser)?;
-            if matches!(kept.account.state, SubjectState::Suspended | SubjectState::Left) {
-                return Err(Error::UserState);
-            }
-            let (revision, facts) = app.ledgers.read(tx, who.tenant()).await?;
-            refuse_taking_over(&Snapshot::compile(&facts, revision), who, &kept.account, now)?;
-            let expires_at = now + app.config.password_link();
-            let link = NewLink { hash: hash_secret(&token), drawn_by: Some(who.subject()), expires_at };
-            accounts::set_link(tx, who.tenant(), id, link).await?;
-            let entry = Act::done(Actor::of(who), "auth.create_password_link", "user", id.uuid());
-            audit::act(app, tx, who.tenant(), entry).await?;
-            if id != who.subject() && kept.account.state != SubjectState::Invited {
-                let event = pb::PasswordLinkDrawn { user_id: id.to_string(), drawn_by_id: who.subject().to_string() };
-                tx.emit(Draft::new(who.tenant(), id.uuid(), kept.account.version, &event));
-            }
-            Ok(expires_at)
-        })
-        .await?;
-    Ok(Link { token, expires_at })
-}
-
-/// Whoever draws a link or a secret can come in as its owner: that takes the right to give all that the owner holds,
-/// else a second person. Who has never come in yet is a matter of who may invite.
-pub fn refuse_taking_over(
-    snapshot: &Snapshot,
-    who: &Principal,
-    account: &Account,
-    now: Timestamp,
-) -> Result<(), Error> {
-    if account.id == who.subject() {
-        return Ok(());
-    }
-    let may = match account.state {
-        SubjectState::Invited => {
-            let roles = snapshot.facts().subject(account.id).into_iter().flat_map(|subject| &subject.positions);
-            let roles = roles.filter_map(|id| snapshot.facts().position(*id)).flat_map(|position| &position.roles);
-            let mut roles = roles.chain(&account.added_roles);
-            roles.try_for_each(|role| snapshot.may_assign(who.subject(), account.id, *role, now))
-        }
-        SubjectState::Active | SubjectState::Suspended | SubjectState::Left => {
-            snapshot.may_become(who.subject(), account.id, now)
-        }
-    };
-    may.map_err(|_| Error::TakesOver)
 }
 
 /// Changes what a user may change about itself.
