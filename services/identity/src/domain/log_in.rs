@@ -21,6 +21,10 @@ const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
 /// After so long without a failure the count starts anew.
 pub const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 
+/// Attempts of one wait that come too early and are told one by one, so that an alert about them does not wait either. Of a
+/// flood the rest is only counted.
+const EARLY_TOLD_MAX: i64 = 64;
+
 /// What failures are counted by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum By {
@@ -91,6 +95,18 @@ impl Failures {
     #[must_use]
     pub const fn put_off(self) -> Self {
         Self { put_off: self.put_off.saturating_add(1), ..self }
+    }
+
+    /// Whether the last one that came too early is told by itself.
+    #[must_use]
+    pub const fn tells(self) -> bool {
+        self.put_off <= EARLY_TOLD_MAX
+    }
+
+    /// How many came too early and have not been told.
+    #[must_use]
+    pub fn untold(self) -> i64 {
+        self.put_off.saturating_sub(EARLY_TOLD_MAX).max(0)
     }
 
     /// How long to wait still, if at all.
@@ -249,6 +265,17 @@ mod tests {
         assert_eq!(failures.wait(at(1_000)), Some(Duration::from_secs(8)));
         assert_eq!(failures.wait(at(1_008)), None);
         assert_eq!(failures.failed(By::Account, at(1_000 + 25 * 3600)).count, 1);
+    }
+
+    #[test]
+    fn of_those_that_come_too_early_so_many_are_told_at_once_and_the_rest_as_a_number() {
+        let mut failures = Failures::default().failed(By::Account, at(1_000));
+        let told = (0..100).filter(|_| {
+            failures = failures.put_off();
+            failures.tells()
+        });
+        assert_eq!((told.count(), failures.untold()), (64, 36));
+        assert_eq!(failures.failed(By::Account, at(1_001)).untold(), 0, "the next wait counts anew");
     }
 
     #[test]

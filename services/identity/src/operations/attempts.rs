@@ -151,8 +151,8 @@ pub async fn begin(
         .await?
 }
 
-/// Counts an attempt; answers how long it has to wait if it came too early. Of those the first is written at once, and
-/// how many more there were with the next attempt that is let through.
+/// Counts an attempt; answers how long it has to wait if it came too early. That is written at once, beyond a bound as a
+/// number with the next attempt that is let through.
 async fn count(app: &App, tx: &Tx, attempt: &Attempt, now: Timestamp) -> Result<Option<Duration>, Error> {
     let mut known = Vec::with_capacity(attempt.claim.keys.len());
     for (by, key) in &attempt.claim.keys {
@@ -161,16 +161,17 @@ async fn count(app: &App, tx: &Tx, attempt: &Attempt, now: Timestamp) -> Result<
     }
     let waits = known.iter().filter_map(|(_, key, kept)| kept.and_then(|it| Some((it.wait(now)?, *key, it))));
     if let Some((wait, key, kept)) = waits.max_by_key(|(wait, ..)| *wait) {
-        rows::set_failures(tx, key.clone(), kept.put_off(), true).await?;
-        if kept.put_off == 0 {
+        let kept = kept.put_off();
+        rows::set_failures(tx, key.clone(), kept, true).await?;
+        if kept.tells() {
             attempt.note(app, tx, ("LOG_IN_DELAYED", 1)).await?;
         }
         return Ok(Some(wait));
     }
     for (by, key, kept) in known {
         let before = kept.unwrap_or_default();
-        if before.put_off > 1 {
-            attempt.note(app, tx, ("LOG_IN_DELAYED", before.put_off - 1)).await?;
+        if before.untold() > 0 {
+            attempt.note(app, tx, ("LOG_IN_DELAYED", before.untold())).await?;
         }
         rows::set_failures(tx, key.clone(), before.failed(by, now), kept.is_some()).await?;
     }

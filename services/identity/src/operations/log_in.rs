@@ -183,8 +183,8 @@ async fn tokens(
 enum Exchanged {
     Tokens(Box<Tokens>),
     Refused,
-    /// Two hold the tokens of this session.
-    Stolen,
+    /// Two hold the tokens of this subject's session.
+    Stolen(SubjectId),
 }
 
 pub async fn refresh(app: &App, text: &str) -> Result<Tokens, Error> {
@@ -193,8 +193,10 @@ pub async fn refresh(app: &App, text: &str) -> Result<Tokens, Error> {
     match exchanged {
         Exchanged::Tokens(tokens) => Ok(*tokens),
         Exchanged::Refused => Err(Error::RefreshRefused),
-        Exchanged::Stolen => {
-            let cause = Cause { action: "auth.refresh_reused", ..Cause::default() };
+        Exchanged::Stolen(subject) => {
+            // Whoever showed it came in as this subject; which of the two it was nobody knows.
+            let actor = Actor { subject: Some(subject), session: Some(token.session) };
+            let cause = Cause { actor, action: "auth.refresh_reused", about: Some(subject), ..Cause::default() };
             let end = app.revise(&app.workers.log_in, token.tenant, cause, async |tx, book| {
                 sessions::end(tx, book, &[token.session]).await
             });
@@ -211,7 +213,7 @@ async fn exchange(app: &App, tx: &Tx, token: &RefreshToken) -> Result<Exchanged,
     };
     match judge(token, &session.family_hash, &session.refresh_hash) {
         Shown::Forged => return Ok(Exchanged::Refused),
-        Shown::Reused => return Ok(Exchanged::Stolen),
+        Shown::Reused => return Ok(Exchanged::Stolen(session.subject)),
         Shown::Current => (),
     }
     let kept = accounts::by_id(tx, token.tenant, session.subject).await?;
@@ -225,7 +227,7 @@ async fn exchange(app: &App, tx: &Tx, token: &RefreshToken) -> Result<Exchanged,
     };
     // Two exchanges of one token at once: the second one finds the token used.
     if !rows::exchange(tx, token.tenant, &session, &renewed).await? {
-        return Ok(Exchanged::Stolen);
+        return Ok(Exchanged::Stolen(session.subject));
     }
     Ok(Exchanged::Tokens(Box::new(tokens(app, tx, (token.tenant, &kept), (&renewed, &next), now).await?)))
 }
@@ -252,13 +254,15 @@ pub async fn set_password(app: &App, token: &str, password: String) -> Result<Re
         let (_, drawn_by) = still.ok_or(Error::PasswordLinkRefused)?;
         let mut user = users::find(tx, book, id).await.map_err(|_| Error::PasswordLinkRefused)?;
         refuse_own_name(&password, &user.account.username)?;
-        match user.account.state {
-            SubjectState::Invited => user.account.state = SubjectState::Active,
-            SubjectState::Active => (),
+        user.secret_by = match user.account.state {
+            // Everybody begins by an invitation that somebody else has drawn: with the first password, which the link
+            // gives once, the account is its owner's.
+            SubjectState::Invited => None,
+            // Who draws a link for somebody who came in without it may have set the password by it.
+            SubjectState::Active => drawn_by,
             SubjectState::Suspended | SubjectState::Left => return Err(Error::PasswordLinkRefused),
-        }
-        // Whoever drew the link may have set the password by it.
-        (user.secret_hash, user.secret_by) = (Some(kept), drawn_by);
+        };
+        (user.account.state, user.secret_hash) = (SubjectState::Active, Some(kept));
         accounts::drop_links(tx, tenant, id).await?;
         sessions::end_all(tx, book, id, None).await?;
         users::save(tx, book, &mut user).await

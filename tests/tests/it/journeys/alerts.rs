@@ -196,6 +196,33 @@ async fn what_was_counted_and_told_before_a_restart_is_known_after_it() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn log_ins_that_fail_and_those_that_come_too_early_are_told_before_the_delay_ends() {
+    let limits = "[identity.alerts]\nfailed_log_ins = { count = 8, window_seconds = 600, freeze = false }\n";
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let world = World::start_with(backend, limits).await;
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        let began = world.running.clock().wall();
+        let mut reasons = BTreeSet::new();
+        for _ in 0..8 {
+            let request = identity::LogInRequest {
+                tenant_key: TENANT.to_owned(),
+                username: "mei".to_owned(),
+                password: "not the password".to_owned(),
+                device: "a test".to_owned(),
+            };
+            let mut auth = identity::auth_client::AuthClient::new(world.running.channel());
+            reasons.insert(answer(auth.log_in(request).await).expect_err("it fails").reason);
+        }
+        assert_eq!(reasons, BTreeSet::from(["LOG_IN_REFUSED", "LOG_IN_DELAYED"]));
+        world.settle().await;
+        assert_eq!(world.running.clock().wall(), began, "nobody has waited");
+        assert_eq!(about(&alerts(&shen).await, &mei), [Rule::FailedLogIns].into());
+        world.running.stop().await.expect("it stops without a fault");
+    }
+}
+
 /// Deliveries of alerts that somebody is shown, in a list and in a count.
 async fn seen(who: &Person) -> (Vec<String>, i64) {
     let who = who.fresh().await.expect("a session");

@@ -79,6 +79,31 @@ async fn rights_given_to_a_program_by_who_drew_its_secret_are_told_as_given_to_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rights_given_to_who_was_invited_are_told_only_until_the_first_password_is_set() {
+    in_each_world(async |world: &World| {
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        give_sight(&world.admin, &mei.id).await;
+        assert!(self_grants(world, &shen).await.is_empty(), "she came in by the link and set her password");
+        let admin = world.admin.fresh().await.expect("a session");
+        let positions = identity::ListPositionsRequest { page_size: 1_000, ..Default::default() };
+        let positions = answer(admin.directory().list_positions(positions).await).expect("positions").positions;
+        let request = identity::CreateUserRequest {
+            username: "lin".to_owned(),
+            display_name: "lin".to_owned(),
+            email: "lin@example.com".to_owned(),
+            department_id: world.root.clone(),
+            position_ids: vec![positions[0].position_id.clone()],
+            ..Default::default()
+        };
+        let made = answer(admin.directory().create_user(request).await).expect("she is invited");
+        give_sight(&world.admin, &made.user.expect("the user").user_id).await;
+        assert_eq!(self_grants(world, &shen).await, [world.admin.id.to_string()], "the link is still good");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rights_given_to_and_by_a_user_are_told_while_the_link_that_another_drew_is_in_use() {
     in_each_world(async |world: &World| {
         let shen = world.hire("shen", "auditor", &world.root).await;
