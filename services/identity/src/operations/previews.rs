@@ -8,13 +8,14 @@ use revisit_core::{
     id::{DepartmentId, GrantId, GuardId, RoleId, SubjectId},
 };
 use revisit_permission::{
-    Action, Asked, Compared, Comparison, GuardChange, Levels, Name, Permit, Predicate, RightChange, Row, Snapshot,
+    Action, Asked, Compared, Comparison, GuardChange, Levels, Name, Permit, Predicate, RightChange, Row, Scope,
+    Snapshot,
 };
 use uuid::Uuid;
 
 use super::{
     asking::Explains,
-    book::Book,
+    book::{Book, Rehearsed},
     departments,
     external_types::{self, NewType, TypeEdit},
     grants::{self, NewGrant, NewGuard},
@@ -51,6 +52,8 @@ pub enum Proposal {
 /// A question about one.
 pub struct Preview {
     pub proposal: Proposal,
+    /// Where in the request it is.
+    pub field: &'static str,
     pub rows: Vec<Row>,
     /// What is decided about the rows.
     pub actions: Vec<Action>,
@@ -80,21 +83,12 @@ pub struct Previewed {
 }
 
 pub async fn preview(app: &App, who: &Principal, input: Preview) -> Result<Previewed, Error> {
-    let Preview { proposal, rows, actions, after, size } = input;
+    let Preview { proposal, field, rows, actions, after, size } = input;
     let scope = Box::new(who.scope(Action::AccessExplain)?);
+    // What a write would refuse of its own fields lies deeper in this request.
+    let rehearsed = rehearse(app, who, &scope, proposal).await;
+    let (rehearsed, now) = rehearsed.map_err(|error| Failure::from(error).within(field))?;
     let explains = Explains::Within(scope.clone());
-    require_explained(who, &explains, &proposal)?;
-    let unmet = unmet(app, who, &proposal).await?;
-    let (rehearsed, now) = app
-        .store
-        .read(&*scope, async |tx| {
-            let mut book = Book::rehearse(app, tx, who.tenant()).await?;
-            book.require_right(unmet.map_or(Ok(()), Err))?;
-            let now = book.now;
-            stage(app, tx, &mut book, (who, &explains), proposal).await?;
-            Ok((book.rehearsed(who.subject())?, now))
-        })
-        .await?;
     let policies_max = app.config.preview_policies_max;
     let question = Question { comparison: &rehearsed.comparison, rows: &rows, actions: &actions, policies_max, now };
     let mut told = Previewed {
@@ -105,6 +99,27 @@ pub async fn preview(app: &App, who: &Principal, input: Preview) -> Result<Previ
     told.rows.sort_by_key(|change| (change.subject, change.row, change.action));
     scope.confirm().map_err(Failure::from)?;
     Ok(told)
+}
+
+/// Stages the change; answers what it would do, and when that was.
+async fn rehearse(
+    app: &App,
+    who: &Principal,
+    scope: &Scope,
+    proposal: Proposal,
+) -> Result<(Rehearsed, Timestamp), Error> {
+    let explains = Explains::Within(Box::new(scope.clone()));
+    require_explained(who, &explains, &proposal)?;
+    let unmet = unmet(app, who, &proposal).await?;
+    app.store
+        .read(scope, async |tx| {
+            let mut book = Book::rehearse(app, tx, who.tenant()).await?;
+            book.require_right(unmet.map_or(Ok(()), Err))?;
+            let now = book.now;
+            stage(app, tx, &mut book, (who, &explains), proposal).await?;
+            Ok((book.rehearsed(who.subject())?, now))
+        })
+        .await
 }
 
 /// Nobody previews what they may not explain: the subject of the change, or the whole company.

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use super::{
     access::{right, row},
     strangers::explainer_of,
-    support::{Person, World, on_each, refusal, refused},
+    support::{Person, World, fields, on_each, refusal, refused},
 };
 
 const ACTIONS: [&str; 2] = ["customer.view", "customer.update"];
@@ -238,13 +238,69 @@ async fn a_preview_tells_what_its_author_may_not_do_and_is_refused_by_rules() {
         let below_itself = told(&world.admin, Change::MoveDepartment(moved(&company.north, &company.store))).await;
         assert_eq!(refusal(below_itself), refused(Code::FailedPrecondition, "DEPARTMENT_CYCLE"));
         let nothing = pb::PreviewChangeRequest::default();
-        assert_eq!(super::support::fields(world.admin.access().preview_change(nothing).await), ["change"]);
+        assert_eq!(fields(world.admin.access().preview_change(nothing).await), ["change"]);
         let broken = pb::CreateGrantRequest { holder_id: "nobody".to_owned(), ..grant(&company.rep) };
         let broken = pb::PreviewChangeRequest { change: Some(Change::CreateGrant(broken)), ..Default::default() };
-        assert_eq!(
-            super::support::fields(world.admin.access().preview_change(broken).await),
-            ["create_grant.holder_id"]
-        );
+        assert_eq!(fields(world.admin.access().preview_change(broken).await), ["create_grant.holder_id"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_proposed_change_is_named_by_its_path_in_the_question() {
+    on_each(async |world| {
+        let company = company(world).await;
+        let wrong = async |change: Change| fields(preview(&world.admin, change, &company).await);
+        let nobody = uuid::Uuid::from_u128(7).to_string();
+        let elsewhere = pb::Extent {
+            kind: pb::ExtentKind::Department.into(),
+            department_id: nobody.clone(),
+            ..pb::Extent::default()
+        };
+        let template = pb::GrantTemplate { extent: Some(elsewhere), ..grant(&company.rep).right.unwrap_or_default() };
+        let request = pb::CreateGrantRequest { right: Some(template.clone()), ..grant(&company.rep) };
+        assert_eq!(wrong(Change::CreateGrant(request)).await, ["create_grant.right.extent.department_id"]);
+        let unknown =
+            pb::GrantTemplate { stages: vec!["warrenty".to_owned()], ..grant(&company.rep).right.unwrap_or_default() };
+        let request = pb::CreateGrantRequest { right: Some(unknown), ..grant(&company.rep) };
+        assert_eq!(wrong(Change::CreateGrant(request)).await, ["create_grant.right.stages"]);
+        let own = pb::CreateRoleRequest {
+            key: "mine".to_owned(),
+            display_name: "Mine".to_owned(),
+            templates: grant(&company.rep).right.into_iter().collect(),
+            ..pb::CreateRoleRequest::default()
+        };
+        let own = world.admin.access().create_role(own).await.expect("it is made").into_inner();
+        let request = pb::UpdateRoleRequest {
+            role: Some(pb::Role { templates: vec![template], ..own }),
+            update_mask: Some(prost_types::FieldMask { paths: vec!["templates".to_owned()] }),
+            reason: String::new(),
+        };
+        assert_eq!(wrong(Change::UpdateRole(request)).await, ["update_role.role.templates[0].extent.department_id"]);
+        let request = pb::SetRoleOverrideRequest {
+            user_id: company.rep.clone(),
+            role_id: nobody.clone(),
+            source: pb::RoleSource::Added.into(),
+            reason: String::new(),
+        };
+        assert_eq!(wrong(Change::SetRoleOverride(request)).await, ["set_role_override.role_id"]);
+        let request = pb::UpdateUserRequest {
+            user: Some(pb::User { user_id: company.rep.clone(), manager_id: nobody.clone(), ..pb::User::default() }),
+            update_mask: Some(prost_types::FieldMask { paths: vec!["manager_id".to_owned()] }),
+            reason: String::new(),
+        };
+        assert_eq!(wrong(Change::UpdateUser(request)).await, ["update_user.user.manager_id"]);
+        let guard = pb::Guard {
+            target: Some(pb::GuardTarget {
+                whom: Some(pb::guard_target::Whom::SubjectId(nobody)),
+                ..pb::GuardTarget::default()
+            }),
+            actions: vec!["customer.view".to_owned()],
+            reason: "a test".to_owned(),
+            ..pb::Guard::default()
+        };
+        let request = pb::CreateGuardRequest { guard: Some(guard), ..pb::CreateGuardRequest::default() };
+        assert_eq!(wrong(Change::CreateGuard(request)).await, ["create_guard.guard.target.subject_id"]);
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! Reading proposed changes: each is the request that would make it, read by the same rules.
 
 use revisit_core::{
-    Failure, Input, Kind,
+    Failure, Input,
     id::{TenantId, kind},
 };
 use revisit_permission::Row;
@@ -29,7 +29,9 @@ pub fn preview(message: pb::PreviewChangeRequest) -> Result<(Preview, Paged<kind
     input.finish()?;
     let change = change.ok_or_else(|| Failure::invalid_field("change", "is required"))?;
     let (after, size) = (paged.after, paged.page.size.min(SUBJECTS_MAX));
-    Ok((Preview { proposal: proposal(change)?, rows, actions, after, size }, paged))
+    let (field, read) = proposal(change);
+    let proposal = read.map_err(|failure| failure.within(field))?;
+    Ok((Preview { proposal, field, rows, actions, after, size }, paged))
 }
 
 fn rows(input: &mut Input, them: Vec<pb::RowAttributes>) -> Vec<Row> {
@@ -41,56 +43,42 @@ fn rows(input: &mut Input, them: Vec<pb::RowAttributes>) -> Vec<Row> {
     them.into_iter().enumerate().map(read).collect()
 }
 
-fn proposal(change: Change) -> Result<Proposal, Failure> {
+/// The proposed change, and its field in the request.
+fn proposal(change: Change) -> (&'static str, Result<Proposal, Failure>) {
     match change {
-        Change::CreateGrant(it) => {
-            within("create_grant", rights::create_grant(it)).map(|(input, _)| Proposal::Grant(input))
-        }
+        Change::CreateGrant(it) => ("create_grant", rights::create_grant(it).map(|(input, _)| Proposal::Grant(input))),
         Change::RevokeGrant(it) => {
             let read = id_and_reason("grant_id", &it.grant_id, &it.reason);
-            within("revoke_grant", read).map(|(id, _)| Proposal::Revocation(id))
+            ("revoke_grant", read.map(|(id, _)| Proposal::Revocation(id)))
         }
-        Change::UpdateRole(it) => {
-            within("update_role", rights::update_role(it)).map(|(id, edit)| Proposal::Role(id, edit))
-        }
+        Change::UpdateRole(it) => ("update_role", rights::update_role(it).map(|(id, edit)| Proposal::Role(id, edit))),
         Change::SetRoleOverride(it) => {
-            let read = within("set_role_override", rights::set_override(it));
-            read.map(|((user, role), source, _)| Proposal::Override(user, role, source))
+            let read = rights::set_override(it);
+            ("set_role_override", read.map(|((user, role), source, _)| Proposal::Override(user, role, source)))
         }
         Change::ClearRoleOverride(it) => {
-            let read = within("clear_role_override", rights::clear_override(it));
-            read.map(|((user, role), source, _)| Proposal::Override(user, role, source))
+            let read = rights::clear_override(it);
+            ("clear_role_override", read.map(|((user, role), source, _)| Proposal::Override(user, role, source)))
         }
         Change::UpdateUser(it) => {
-            within("update_user", directory::update_user(it)).map(|(id, edit)| Proposal::User(id, edit))
+            ("update_user", directory::update_user(it).map(|(id, edit)| Proposal::User(id, edit)))
         }
         Change::MoveDepartment(it) => {
-            within("move_department", directory::move_department(it)).map(|(id, edit)| Proposal::Move(id, edit))
+            ("move_department", directory::move_department(it).map(|(id, edit)| Proposal::Move(id, edit)))
         }
-        Change::CreateGuard(it) => {
-            within("create_guard", rights::create_guard(it)).map(|(input, _)| Proposal::Guard(input))
-        }
+        Change::CreateGuard(it) => ("create_guard", rights::create_guard(it).map(|(input, _)| Proposal::Guard(input))),
         Change::DeleteGuard(it) => {
             let read = id_and_reason("guard_id", &it.guard_id, &it.reason);
-            within("delete_guard", read).map(|(id, _)| Proposal::GuardRemoval(id))
+            ("delete_guard", read.map(|(id, _)| Proposal::GuardRemoval(id)))
         }
         Change::CreateExternalType(it) => {
-            within("create_external_type", external::create_type(it)).map(|(input, _)| Proposal::Type(input))
+            ("create_external_type", external::create_type(it).map(|(input, _)| Proposal::Type(input)))
         }
-        Change::UpdateExternalType(it) => within("update_external_type", external::update_type(it))
-            .map(|(name, edit)| Proposal::TypeChange(name, edit)),
-        Change::DeleteExternalType(it) => within("delete_external_type", external::delete_type(it))
-            .map(|(name, edit)| Proposal::TypeRemoval(name, edit)),
+        Change::UpdateExternalType(it) => {
+            ("update_external_type", external::update_type(it).map(|(name, edit)| Proposal::TypeChange(name, edit)))
+        }
+        Change::DeleteExternalType(it) => {
+            ("delete_external_type", external::delete_type(it).map(|(name, edit)| Proposal::TypeRemoval(name, edit)))
+        }
     }
-}
-
-/// What is wrong with the inner request, by the path in the outer one.
-fn within<T>(prefix: &str, read: Result<T, Failure>) -> Result<T, Failure> {
-    read.map_err(|mut failure| {
-        if failure.kind != Kind::Invalid {
-            return failure;
-        }
-        failure.violations.iter_mut().for_each(|violation| violation.field = format!("{prefix}.{}", violation.field));
-        Failure::invalid(failure.violations)
-    })
 }
