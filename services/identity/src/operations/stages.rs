@@ -12,7 +12,7 @@ use crate::{domain::Error, store::stages};
 /// Learns from customer which stages a company has. The consumer's inbox makes a repeat harmless.
 pub async fn learn(tx: &Tx, event: &Envelope) -> Result<(), Failure> {
     let Some(told) = event.read::<StagesChanged>()? else { return Ok(()) };
-    stages::keep(tx, event.tenant()?, (&told.names, told.version)).await
+    stages::keep(tx, event.tenant()?, &told.names, (event.stream()?.incarnation, told.version)).await
 }
 
 /// Refuses names of stages that no customer can be in. Rows of other systems have stages of their own.

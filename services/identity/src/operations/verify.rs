@@ -40,6 +40,8 @@ use crate::{
 const LINKS_MAX: u64 = 1_000;
 /// Companies of one read.
 const TENANTS_MAX: u64 = 1_000;
+/// Pages of companies that one keeper is asked for: many times as many companies as an installation has.
+const TENANT_PAGES_MAX: usize = 10_000;
 /// Time that one question to another service may take.
 const ASK_MAX: Duration = Duration::from_secs(10);
 
@@ -112,7 +114,7 @@ impl Keeper<'_> {
     async fn tenants(self, worker: &Worker) -> Result<Vec<TenantId>, Failure> {
         let mut found: Vec<TenantId> = Vec::new();
         let mut token = String::new();
-        loop {
+        for _ in 0..TENANT_PAGES_MAX {
             let page = match self {
                 Self::Beside(Neighbour { database, .. }) => {
                     let after = found.last().copied();
@@ -141,6 +143,8 @@ impl Keeper<'_> {
                 return Ok(found);
             }
         }
+        let message = format!("{} tells of companies without an end", self.name());
+        Err(Failure::unavailable("KEEPER_ENDLESS", message))
     }
 }
 

@@ -5,20 +5,27 @@ use std::collections::BTreeSet;
 use revisit_bootstrap::database::{Tx, fault};
 use revisit_core::{Failure, id::TenantId};
 use sea_orm::EntityTrait;
+use uuid::Uuid;
 
 use super::{
     entity::known_stages::{Entity, Model},
     from_json, insert, replace, to_json,
 };
 
-/// Keeps the names unless newer ones are known: events may come twice, and late.
-pub async fn keep(tx: &Tx, tenant: TenantId, (names, version): (&[String], i64)) -> Result<(), Failure> {
+/// Keeps the names unless newer ones are known: events may come twice, and late. A database that was brought back counts
+/// its versions anew, under another incarnation.
+pub async fn keep(
+    tx: &Tx,
+    tenant: TenantId,
+    names: &[String],
+    (incarnation, version): (Uuid, i64),
+) -> Result<(), Failure> {
     let tenant_id = tenant.uuid();
     let known = Entity::find_by_id(tenant_id).one(&**tx).await.map_err(fault)?;
-    let new = Model { tenant_id, names: to_json(&names)?, version };
+    let new = Model { tenant_id, names: to_json(&names)?, incarnation, version };
     match known {
         None => insert(tx, new).await,
-        Some(known) if known.version < version => replace(tx, new).await,
+        Some(known) if known.incarnation != incarnation || known.version < version => replace(tx, new).await,
         Some(_) => Ok(()),
     }
 }

@@ -4,7 +4,11 @@ use revisit_bootstrap::status::answer;
 use revisit_core::Failure;
 use revisit_proto::{customer::v1 as customer, identity::v1 as identity};
 use revisit_standalone::client::Person;
-use revisit_tests::world::{World, in_each_world};
+use revisit_tests::{
+    databases::{Backend, connect_to},
+    world::{World, in_each_world},
+};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 async fn in_stage(admin: &Person, holder: &Person, stage: &str) -> Result<identity::Grant, Failure> {
     let right = identity::GrantTemplate {
@@ -19,23 +23,55 @@ async fn in_stage(admin: &Person, holder: &Person, stage: &str) -> Result<identi
     answer(admin.access().create_grant(request).await)
 }
 
+/// Declares a stage beside those that are there.
+async fn declare(world: &World, name: &str) {
+    let admin = world.admin.fresh().await.expect("a session");
+    let request = customer::GetStagesRequest::default();
+    let mut scheme = answer(admin.catalogue().get_stages(request).await).expect("those of now");
+    let etag = scheme.etag.clone();
+    scheme.stages.push(customer::Stage { name: name.to_owned(), title: name.to_owned(), ..Default::default() });
+    let request = customer::SetStagesRequest { scheme: Some(scheme), etag, ..Default::default() };
+    answer(admin.catalogue().set_stages(request).await).expect("declared");
+    world.settle().await;
+}
+
+/// identity's database, for what no call does.
+async fn identity_of(world: &World, backend: Backend) -> DatabaseConnection {
+    match backend {
+        Backend::Sqlite => {
+            let file = world.folder().join("identity.sqlite");
+            sea_orm::Database::connect(format!("sqlite://{}?mode=rw", file.display())).await.expect("it is a database")
+        }
+        Backend::Postgres => connect_to(&world.database("identity")).await,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_service_that_begins_anew_is_believed_although_its_versions_are_lower() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let world = World::start(backend).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        declare(&world, "warranty").await;
+        // What identity was told in the life before, which had come further.
+        let bytes = if backend == Backend::Sqlite { "randomblob(16)" } else { "gen_random_uuid()" };
+        let before = format!("UPDATE known_stages SET version = 1000, incarnation = {bytes}");
+        let identity = identity_of(&world, backend).await;
+        let told = identity.execute_unprepared(&before).await.expect("it is an older one");
+        assert_eq!(told.rows_affected(), 1);
+        identity.close().await.expect("it closes");
+        declare(&world, "recall").await;
+        in_stage(&world.admin, &mei, "recall").await.expect("the one that is there now has told of it");
+        world.running.stop().await.expect("it stops without a fault");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_is_named_by_grants_from_its_declaration_on() {
     in_each_world(async |world: &World| {
         let mei = world.hire("mei", "sales_rep", &world.root).await;
         let unknown = in_stage(&world.admin, &mei, "warranty").await.expect_err("nobody has declared it");
         assert_eq!(unknown.violations.first().map(|it| it.field.as_str()), Some("right.stages"));
-        let request = customer::GetStagesRequest::default();
-        let mut scheme = answer(world.admin.catalogue().get_stages(request).await).expect("the shipped ones");
-        let etag = scheme.etag.clone();
-        scheme.stages.push(customer::Stage {
-            name: "warranty".to_owned(),
-            title: "保修".to_owned(),
-            ..Default::default()
-        });
-        let request = customer::SetStagesRequest { scheme: Some(scheme), etag, ..Default::default() };
-        answer(world.admin.catalogue().set_stages(request).await).expect("declared");
-        world.settle().await;
+        declare(world, "warranty").await;
         in_stage(&world.admin, &mei, "warranty").await.expect("customer has told of it");
         in_stage(&world.admin, &mei, "warrenty").await.expect_err("misspelt");
     })

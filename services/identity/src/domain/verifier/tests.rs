@@ -393,8 +393,7 @@ fn a_signature_is_looked_at_although_no_checkpoint_was_ever_made() {
     (1..=entries).for_each(|_| world.append(&[1; 6], &[]));
     // The entry, and every hash after it.
     world.links[2].entry[0] ^= 1;
-    let entry = world.links[2].entry.clone();
-    world.links[2].index = index(&entry);
+    world.links[2].index = index(&world.links[2].entry);
     world.rehash(2);
     assert_eq!(world.verify(ours()).0, Err(Broken::Edited(3)));
 }
