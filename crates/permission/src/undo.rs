@@ -3,9 +3,11 @@
 //! What administers is handed out only by who holds it, and nobody lifts a guard that binds oneself. So what the last
 //! holder loses nobody could give back, and a guard on everybody who may lift guards nobody could lift.
 
+use std::collections::{BTreeSet, HashSet};
+
 use revisit_core::{
     Timestamp,
-    id::{GuardId, SubjectId},
+    id::{GuardId, RoleId, SubjectId},
 };
 
 use crate::{
@@ -15,7 +17,8 @@ use crate::{
     model::{Change, Removed, SubjectKind},
     predicate::Predicate,
     row::Row,
-    snapshot::Snapshot,
+    rule::Whom,
+    snapshot::{Snapshot, SubjectFacts},
     validate::Refusal,
 };
 
@@ -30,19 +33,19 @@ impl Snapshot {
     pub fn stays_governed(&self, after: &Self, author: Option<SubjectId>, now: Timestamp) -> Result<(), Refusal> {
         let governing: ActionSet =
             Action::ALL.iter().copied().filter(|action| administers(*action) || LOOKING.contains(*action)).collect();
-        let held = |state: &Self, actions| state.people(author).any(|id| state.holds_for_good(id, actions, now));
-        if held(after, governing) {
+        let (mut before, mut after) = (Search::new(self, author, now), Search::new(after, author, now));
+        if after.finds(governing) {
             return Ok(());
         }
-        if held(self, governing) {
+        if before.finds(governing) {
             return Err(Refusal::NobodyCouldUndo);
         }
         // Where several people share them, none of the rights may be lost.
-        let lost = |action: &Action| {
-            let alone = ActionSet::of(&[*action]);
-            !held(after, alone) && held(self, alone)
+        let mut lost = |action: Action| {
+            let alone = ActionSet::of(&[action]);
+            !after.finds(alone) && before.finds(alone)
         };
-        if governing.iter().any(|action| lost(&action)) { Err(Refusal::NobodyCouldUndo) } else { Ok(()) }
+        if governing.iter().any(&mut lost) { Err(Refusal::NobodyCouldUndo) } else { Ok(()) }
     }
 
     /// Whether somebody may lift a guard of this state, and gains nothing by that: else it would take a second person, and
@@ -65,10 +68,83 @@ impl Snapshot {
 
     /// Whether somebody may do all of this in the whole company, now and at every later time.
     fn holds_for_good(&self, id: SubjectId, actions: ActionSet, now: Timestamp) -> bool {
-        // Most people hold none of it, which is seen without compiling anything.
         let named = self.held(id);
         actions.iter().all(|action| named.contains(action))
             && actions.iter().all(|action| self.predicate_once(id, action).lasts(now))
+    }
+}
+
+/// Looks for somebody who may do something for good. Of people who are alike only the first is asked: what a company of ten
+/// thousand is made of is a few kinds of people.
+struct Search<'a> {
+    state: &'a Snapshot,
+    author: Option<SubjectId>,
+    now: Timestamp,
+    /// Whom a guard binds or leaves out by name.
+    named: BTreeSet<SubjectId>,
+    /// How many were asked, whose policies had to be compiled.
+    asked: usize,
+}
+
+/// All that says what somebody may do to what concerns the whole company: two of a kind may do the same. No place does,
+/// because such a row lies nowhere.
+#[derive(PartialEq, Eq, Hash)]
+struct Kind {
+    roles: Vec<(RoleId, Timestamp, Timestamp)>,
+    actions: ActionSet,
+    /// Guards on departments that bind its members.
+    bound: Vec<GuardId>,
+    above: Option<SubjectId>,
+}
+
+impl<'a> Search<'a> {
+    fn new(state: &'a Snapshot, author: Option<SubjectId>, now: Timestamp) -> Self {
+        let by_name = state.facts().guards.values().flat_map(|guard| {
+            let whom = if let Whom::Subject(id) = guard.whom { Some(id) } else { None };
+            whom.into_iter().chain(guard.except.subjects.iter().copied())
+        });
+        Self { state, author, now, named: by_name.collect(), asked: 0 }
+    }
+
+    fn finds(&mut self, actions: ActionSet) -> bool {
+        let mut lacking = HashSet::new();
+        for id in self.state.people(self.author) {
+            let Some(facts) = self.state.subject(id).filter(|it| it.active) else { continue };
+            // Most people hold none of it, which is seen without compiling anything.
+            let held = self.state.held(id);
+            if !actions.iter().all(|action| held.contains(action)) {
+                continue;
+            }
+            let kind = self.kind(facts);
+            if kind.as_ref().is_some_and(|kind| lacking.contains(kind)) {
+                continue;
+            }
+            self.asked += 1;
+            if self.state.holds_for_good(id, actions, self.now) {
+                return true;
+            }
+            lacking.extend(kind);
+        }
+        false
+    }
+
+    /// Nothing for who is like nobody else.
+    fn kind(&self, facts: &SubjectFacts) -> Option<Kind> {
+        let subject = &facts.subject;
+        if self.named.contains(&subject.id) || self.state.facts().grants_of(subject.id).next().is_some() {
+            return None;
+        }
+        let binds = |top| subject.departments().any(|at| self.state.org().within(at, top));
+        let bound = self.state.facts().guards.values().filter_map(|guard| match guard.whom {
+            Whom::Department(top) => binds(top).then_some(guard.id),
+            Whom::Everyone | Whom::Subject(_) | Whom::Role(_) => None,
+        });
+        Some(Kind {
+            roles: facts.roles.iter().map(|held| (held.role, held.from, held.until)).collect(),
+            actions: facts.actions,
+            bound: bound.collect(),
+            above: subject.parent,
+        })
     }
 }
 

@@ -5,7 +5,10 @@ use revisit_core::id::GuardId;
 use super::*;
 use crate::{
     Assigned, Effect, Exceptions, Guard, RoleAssignment, RowCondition, SubjectState, Whom,
-    fixture::{ADMIN, ALWAYS, MARKETING, NEWCOMER, NOW, assign, company_with, id, role, user},
+    fixture::{
+        ADMIN, ALWAYS, AUDITOR, BOSS, FINANCE, HEAD_OFFICE, MARKETING, NEWCOMER, NORTH_MANAGER, NOW, SALES_LEAD,
+        SERVICE_ONE, SOUTH, STORE_ONE, STORE_TWO, assign, company_with, id, role, user,
+    },
 };
 
 fn withheld(subject: u128, key: &str) -> Change {
@@ -82,6 +85,53 @@ fn where_people_share_the_rights_none_of_them_is_lost() {
         governed(&shared, Change::Guard(Guard { id: id(10), ..guard(Whom::Everyone, Action::SegmentManage) })),
         Ok(())
     );
+}
+
+#[test]
+fn among_thousands_who_are_alike_one_is_asked() {
+    let people = 10_000;
+    let denied = |number: u128, whom| Change::Guard(Guard { id: id(number), ..guard(whom, Action::DepartmentView) });
+    // Nobody but the last one sees the departments, and the administrator not either.
+    let mut changes = vec![denied(20, Whom::Role(role("sales_rep"))), denied(21, Whom::Subject(id(ADMIN)))];
+    changes.extend(
+        [BOSS, NORTH_MANAGER, SALES_LEAD, SERVICE_ONE, FINANCE, MARKETING, AUDITOR]
+            .map(|number| denied(number, Whom::Subject(id(number)))),
+    );
+    let at = [STORE_ONE, STORE_TWO, SOUTH];
+    let reps = (0..people).map(|number| (1_000 + number, at[number as usize % at.len()]));
+    changes.extend(reps.flat_map(|(number, at)| [Change::Subject(user(number, at)), assign(number, "sales_rep")]));
+    let last = 1_000 + people;
+    changes.extend([Change::Subject(user(last, HEAD_OFFICE)), assign(last, "executive")]);
+    let state = company_with(&changes);
+    let mut search = Search::new(&state, None, NOW);
+    assert!(search.finds(ActionSet::of(&[Action::DepartmentView])), "the last one sees them");
+    assert!(search.asked < 20, "{} were asked", search.asked);
+    changes.push(denied(22, Whom::Subject(id(last))));
+    let lost = company_with(&changes);
+    assert_eq!(state.stays_governed(&lost, None, NOW), Err(Refusal::NobodyCouldUndo), "the last one was asked");
+}
+
+#[test]
+fn who_differs_in_what_says_so_is_not_taken_for_another() {
+    let grants = ActionSet::of(&[Action::GuardManage]);
+    let finds = |changes: &[Change]| Search::new(&company_with(changes), None, NOW).finds(grants);
+    let for_a_time = |subject| {
+        let assigned = Assigned::Added { from: NOW, until: Timestamp::from_seconds(2_000_000) };
+        Change::RoleAssignment(RoleAssignment { subject: id(subject), role: role("admin"), assigned })
+    };
+    let (first, second) = (for_a_time(ADMIN), assign(NEWCOMER, "admin"));
+    assert!(!finds(std::slice::from_ref(&first)), "it ends");
+    assert!(finds(&[first, second.clone()]), "the other one's does not");
+    let by_place = Guard { id: id(20), ..guard(Whom::Department(id(HEAD_OFFICE)), Action::GuardManage) };
+    assert!(!finds(&[Change::Guard(by_place.clone()), second.clone()]), "all lie below");
+    let by_place = Guard { whom: Whom::Department(id(SOUTH)), ..by_place };
+    let moved = Change::Subject(user(ADMIN, SOUTH));
+    assert!(finds(&[Change::Guard(by_place), moved, second.clone()]), "one lies elsewhere");
+    let by_name = Guard { id: id(20), ..guard(Whom::Subject(id(ADMIN)), Action::GuardManage) };
+    assert!(finds(&[Change::Guard(by_name), second.clone()]), "one is not named");
+    let except = Exceptions { subjects: vec![id(NEWCOMER)], ..Exceptions::default() };
+    let spared = Guard { id: id(20), except, ..guard(Whom::Everyone, Action::GuardManage) };
+    assert!(finds(&[Change::Guard(spared), second]), "one is left out");
 }
 
 #[test]
