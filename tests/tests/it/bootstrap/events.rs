@@ -89,7 +89,8 @@ impl Pair {
         Self::start_with(folder, "", Arc::default()).await
     }
 
-    async fn start_with(folder: tempfile::TempDir, told: &str, unlucky: Arc<AtomicBool>) -> Self {
+    /// With settings of one's own.
+    pub async fn start_with(folder: tempfile::TempDir, told: &str, unlucky: Arc<AtomicBool>) -> Self {
         let (tried, rebuilt) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let beside = Arc::default();
         let (give, take) = std::sync::mpsc::channel();
