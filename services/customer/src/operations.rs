@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod change;
 pub mod consume;
 pub mod customers;
+pub mod entries;
 pub mod exports;
 pub mod hand_over;
 pub mod imports;

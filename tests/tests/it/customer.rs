@@ -6,6 +6,7 @@ mod catalogue;
 mod contacts;
 mod dump;
 mod duties;
+mod entries;
 mod exports;
 mod files;
 mod filters;

@@ -10,7 +10,7 @@ use revisit_permission::{Action, Decided, Layer, Level, Levels, Permits, Row, Sc
 use super::{
     TRIES_MAX, View,
     customers::{self, Catalogue},
-    matching, once, require_write,
+    entries, matching, once, require_write,
     widening::refuse_widening,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     store::{
         self,
         load::Depth,
-        save::{Change, Handover, MATCH_RACE},
+        save::{Change, MATCH_RACE},
     },
 };
 
@@ -143,7 +143,7 @@ async fn apply_once(
     }
     let permits = Permits(std::iter::once(decided).chain(planned.also).collect());
     let named = planned.layers.into_iter().map(|(_, field)| field).collect();
-    let customer = commit(app, who, &permits, (planned.change, named), asking.once()).await?;
+    let customer = commit(app, &permits, (planned.change, named), asking.once()).await?;
     let levels = view_levels(who, &customer, &levels);
     Ok(View::new(customer, levels, &catalogue.fields))
 }
@@ -160,7 +160,6 @@ pub fn view_levels(who: &Principal, customer: &Customer, changed: &Levels) -> Le
 /// Writes one changed customer, and the audit of who changed it. `named` are the fields that were to be written.
 pub async fn commit(
     app: &App,
-    who: &Principal,
     permits: &Permits,
     (mut change, named): (Change, Vec<String>),
     once: Once<'_>,
@@ -169,11 +168,7 @@ pub async fn commit(
     let decided = permits.0.first().ok_or(Error::NoSuchCustomer(id))?;
     change.after.auth_rev = decided.revision();
     let write = app.store.database.write(permits, async |tx| {
-        if change.before.as_ref().is_some_and(|before| before.owner != change.after.owner) {
-            let handover = change.handover.clone();
-            audit::record(tx, &app.ids, transfer_entry(who, decided, &[id], &handover)).await?;
-        }
-        audit::record(tx, &app.ids, changed_entry(decided, [id], named)).await?;
+        audit::record(tx, &app.ids, entries::of_change(decided, &change, named)).await?;
         once::saved(tx, &app.store, once, permits, change).await
     });
     write.await
@@ -347,24 +342,4 @@ pub async fn upsert(app: &App, who: &Principal, draft: Draft, repeat: Option<Rep
             update(app, who, id, (draft, mask), Asked { etag: None, repeat }).await
         }
     }
-}
-
-/// The audit entry of customers that somebody made or changed: the fields that were to be written, whether or not they held
-/// something else before.
-pub fn changed_entry(
-    decided: &Decided,
-    ids: impl IntoIterator<Item = CustomerId>,
-    named: impl IntoIterator<Item = impl Into<String>>,
-) -> audit::Entry {
-    let action = decided.action().map_or(Action::CustomerUpdate.name(), Action::name);
-    let entry = audit::Entry::new(decided.caller(), action, "customer");
-    entry.about(ids.into_iter().map(CustomerId::uuid)).fields(named).decided(&decided.decisions()[0])
-}
-
-/// The audit entry of customers that changed hands.
-pub fn transfer_entry(who: &Principal, decided: &Decided, ids: &[CustomerId], handover: &Handover) -> audit::Entry {
-    let action = decided.action().map_or("customer.transfer", Action::name);
-    let entry = audit::Entry::new(&who.caller, action, "customer");
-    let entry = entry.about(ids.iter().map(|id| id.uuid())).fields(["owner_id", "department_id"]);
-    entry.decided(&decided.decisions()[0]).with(|message| handover.reason.clone_into(&mut message.why))
 }

@@ -12,7 +12,7 @@ use revisit_core::{
 };
 use revisit_permission::{Action, Decision, Layer, Levels, Permits, Scope, Veiled};
 
-use super::{Clear, TRIES_MAX, View, change::changed_entry, is_open, living, matching, once, require_write};
+use super::{Clear, TRIES_MAX, View, entries, is_open, living, matching, once, require_write};
 use crate::{
     App,
     domain::{
@@ -87,7 +87,7 @@ async fn create_once(
         let entry = entry(app, EntryKind::Record, &customer, tx.now().await?).by(who.subject());
         let entry = entry.change(None, Some("created".to_owned()));
         // No field: which of them a new customer has would tell who reads the log what is there.
-        let entry_of_log = changed_entry(&permits.0[0], [customer.id], std::iter::empty::<String>());
+        let entry_of_log = entries::changed(&permits.0[0], [customer.id], std::iter::empty::<String>());
         audit::record(tx, &app.ids, entry_of_log).await?;
         once::saved(tx, &app.store, once, &permits, Change::create(customer).entry(entry)).await
     });

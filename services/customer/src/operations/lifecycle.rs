@@ -164,7 +164,7 @@ async fn restore_once(app: &App, scope: &Scope, id: CustomerId, once: Once<'_>) 
         .by(who.subject())
         .change(None, Some("restored".to_owned()));
     let change = Change::update(before, after).with_contents().entry(entry);
-    let customer = commit(app, who, &Permits(vec![decided]), (change, vec!["delete_time".to_owned()]), once).await?;
+    let customer = commit(app, &Permits(vec![decided]), (change, vec!["delete_time".to_owned()]), once).await?;
     Ok(shown(customer, &levels))
 }
 

@@ -11,9 +11,7 @@ use revisit_core::{
 use revisit_permission::{Action, Clarity, Decided, Layer, Levels, Purpose};
 use revisit_proto::customer::v1 as pb;
 
-use super::{
-    TRIES_MAX, change::changed_entry, customers, matching::refuse_order_taken, require_write, widening::refuse_widening,
-};
+use super::{TRIES_MAX, customers, entries, matching::refuse_order_taken, require_write, widening::refuse_widening};
 use crate::{
     App,
     domain::{Error, customer::Customer, grade, order::Order, timeline::EntryKind},
@@ -94,7 +92,7 @@ async fn write_order(
         let work = async || {
             // Boxed: with what stands around it a write outgrows the stack's share of one future.
             let order = Box::pin(work(tx, customer, &decided)).await?;
-            audit::record(tx, &app.ids, changed_entry(&decided, [of], ["order"])).await?;
+            audit::record(tx, &app.ids, entries::changed(&decided, [of], ["order"])).await?;
             Ok((order.id.uuid(), order))
         };
         Once::new(who, repeat).row(tx, find, work).await

@@ -9,7 +9,7 @@ use revisit_event::Draft;
 use revisit_permission::{Action, Clarity, Layer, Level, Levels};
 use revisit_proto::customer::v1 as pb;
 
-use super::{change::changed_entry, require_write};
+use super::{entries, require_write};
 use crate::{
     App,
     domain::{
@@ -45,7 +45,7 @@ pub async fn add(
         };
         let work = async || {
             store::timeline::add(tx, &app.store, &decided, &entry).await?;
-            audit::record(tx, &app.ids, changed_entry(&decided, [id], ["timeline.text"])).await?;
+            audit::record(tx, &app.ids, entries::changed(&decided, [id], ["timeline.text"])).await?;
             if entry.direction == Some(Direction::Inbound) {
                 let inbound = pb::InboundReceived {
                     customer_id: id.to_string(),

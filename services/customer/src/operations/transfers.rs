@@ -14,7 +14,7 @@ use revisit_core::{
 use revisit_permission::{Action, Decided, Layer, Permit, Permits, Scope};
 use uuid::Uuid;
 
-use super::{Clear, change::transfer_entry, is_open, lifecycle::hand_to, living, require_write, rows_max};
+use super::{Clear, entries, is_open, lifecycle::hand_to, living, require_write, rows_max};
 use crate::{
     App,
     domain::{Error, customer::Customer, filter::Expr as Filter},
@@ -287,20 +287,11 @@ impl Chunk<'_> {
 
     /// One entry for the rows that the same right moves.
     fn entries(&self, permits: &[Decided]) -> Vec<audit::Entry> {
-        let mut groups: Vec<(&Decided, Vec<CustomerId>)> = Vec::new();
-        for decided in permits {
-            let id = CustomerId::from_uuid(decided.rows()[0].id);
-            let witness = decided.decisions()[0].witness;
-            match groups.iter_mut().find(|(known, _)| known.decisions()[0].witness == witness) {
-                Some((_, ids)) => ids.push(id),
-                None => groups.push((decided, vec![id])),
-            }
-        }
         let entry = |(decided, ids): (&Decided, Vec<CustomerId>)| {
-            let entry = transfer_entry(&self.who, decided, &ids, &self.handover);
+            let entry = entries::transferred(decided, ids, &self.handover, &[]);
             entry.with(|message| message.source_event_id = self.job.id.to_string())
         };
-        groups.into_iter().map(entry).collect()
+        entries::by_right(permits).into_iter().map(entry).collect()
     }
 
     async fn settle(&self, results: &[Settled]) -> Result<(), Error> {

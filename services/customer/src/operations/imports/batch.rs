@@ -27,8 +27,8 @@ use crate::{
         sheet::{self, Record, Splitter},
     },
     operations::{
-        change::changed_entry,
         customers::{self, Catalogue, compose},
+        entries,
         region, rows_max,
     },
     store::{
@@ -308,13 +308,15 @@ impl Context<'_> {
             let write = app.store.database.write(scope, async |tx| self.keep(tx, scope, (&rows, &foreign), next).await);
             return write.await;
         }
+        let nothing = std::iter::empty::<String>;
+        let by_right = entries::by_right(&permits).into_iter();
+        let entries: Vec<_> = by_right.map(|(decided, ids)| entries::changed(decided, ids, nothing())).collect();
         permits.extend(also);
         let permits = Permits(permits);
         let write = app.store.database.write(&permits, async |tx| {
             self.keep(tx, &permits, (&rows, &foreign), next).await?;
-            for changed in changes.chunks(audit::RESOURCE_IDS_MAX) {
-                let ids = changed.iter().map(|change| change.after.id);
-                audit::record(tx, &app.ids, changed_entry(&permits.0[0], ids, std::iter::empty::<String>())).await?;
+            for entry in entries {
+                audit::record(tx, &app.ids, entry).await?;
             }
             store::save::save(tx, &app.store, &permits, changes).await?;
             Ok::<_, Error>(())

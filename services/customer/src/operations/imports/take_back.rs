@@ -7,7 +7,7 @@ use super::{batch::ended, may_import};
 use crate::{
     App,
     domain::{Error, timeline::EntryKind},
-    operations::{change::changed_entry, customers, rows_max},
+    operations::{customers, entries, rows_max},
     store::{
         self,
         imports::{Job, State},
@@ -45,9 +45,8 @@ pub async fn take_back(app: &App, who: &Principal, job: &Job) -> Result<(), Erro
     }
     let permits = Permits(permits);
     let write = app.store.database.write(&permits, async |tx| {
-        for changed in changes.chunks(audit::RESOURCE_IDS_MAX) {
-            let ids = changed.iter().map(|change| change.after.id);
-            audit::record(tx, &app.ids, changed_entry(&permits.0[0], ids, ["delete_time"])).await?;
+        for (decided, ids) in entries::by_right(&permits.0) {
+            audit::record(tx, &app.ids, entries::changed(decided, ids, ["delete_time"])).await?;
         }
         store::save::save(tx, &app.store, &permits, changes).await?;
         Ok::<_, Error>(())
