@@ -17,6 +17,8 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(1);
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Pause after a lost race when there is nothing else to do: each try costs a whole batch, and whoever wins may have more.
+const PAUSE_LOST: Duration = Duration::from_millis(100);
 
 /// Adds the workers to what is started.
 pub fn run(started: Started, app: &Arc<App>, database: &Database, runtime: &Runtime) -> Started {
@@ -40,6 +42,7 @@ async fn jobs(app: Arc<App>, runtime: Runtime) {
             match Box::pin(step(&app, &mut turns)).await {
                 Step { failed: true, .. } => tokio::time::sleep(PAUSE).await,
                 Step { busy: true, .. } => {}
+                Step { lost: true, .. } => tokio::time::sleep(PAUSE_LOST).await,
                 Step { .. } => {
                     let _ = tokio::time::timeout(IDLE, app.wake.notified()).await;
                 }
@@ -52,7 +55,7 @@ async fn jobs(app: Arc<App>, runtime: Runtime) {
 /// Whose job of each kind was worked on last: the next one is that of the next company.
 #[derive(Default)]
 struct Turns {
-    import: Option<TenantId>,
+    import: imports::Turns,
     transfer: Option<TenantId>,
 }
 
@@ -60,6 +63,7 @@ struct Turns {
 #[derive(Default)]
 struct Step {
     busy: bool,
+    lost: bool,
     failed: bool,
 }
 
@@ -79,7 +83,9 @@ impl Step {
 /// One piece of each kind of work: no kind waits for another, and none ends the round when it fails.
 async fn step(app: &App, turns: &mut Turns) -> Step {
     let mut step = Step::default();
-    step.add(imports::work(app, &mut turns.import).await);
+    let import = imports::work(app, &mut turns.import).await;
+    step.lost = matches!(import, Ok(imports::Turn::Lost));
+    step.add(import.map(|turn| turn == imports::Turn::Done));
     step.add(transfers::work(app, &mut turns.transfer).await);
     step.add(hand_over::work(app).await);
     step.add(sweep(app).await);

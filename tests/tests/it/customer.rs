@@ -1,6 +1,7 @@
 //! Customers through their calls, on both databases: records, matching, filters, files, segments, lent access, ownership.
 
 mod answers;
+mod budgets;
 mod calls;
 mod catalogue;
 mod contacts;

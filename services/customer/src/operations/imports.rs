@@ -3,6 +3,7 @@
 mod batch;
 mod clear;
 mod take_back;
+mod turns;
 mod upload;
 
 use revisit_bootstrap::{
@@ -14,6 +15,7 @@ use revisit_permission::{Action, Decided, Row as PolicyRow, Scope};
 
 pub use batch::work;
 pub use clear::disclose_rejected;
+pub use turns::{Turn, Turns};
 pub use upload::{Upload, finish};
 
 use super::allowed;

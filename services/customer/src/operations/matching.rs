@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use revisit_bootstrap::{Principal, Tx, audit};
 use revisit_core::{Failure, id::CustomerId};
 use revisit_permission::{Action, Layer, Permit, Scope};
+use revisit_proto::identity::v1::AuditOutcome;
 
 use super::{View, allowed};
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
 };
 
 pub const HOUR_MICROS: i64 = 3_600_000_000;
+/// Why a question beyond the budget is refused, and why an import stops whose rows are too often customers of others.
+pub const BUDGET_SPENT: &str = "DUPLICATE_BUDGET";
 /// Holders of keys that are looked at together.
 const HOLDERS_READ: usize = 100;
 
@@ -204,7 +207,7 @@ pub async fn require_budget(app: &App, who: &Principal, scope: &Scope) -> Result
         return Ok(());
     }
     let write = app.store.database.write(scope, async |tx| {
-        audit::record(tx, &app.ids, answer_entry(who, &[], used, "DUPLICATE_BUDGET")).await?;
+        audit::record(tx, &app.ids, refusal_entry(who, &[])).await?;
         Ok::<_, Error>(())
     });
     write.await?;
@@ -219,8 +222,8 @@ pub async fn spend(app: &App, who: &Principal, scope: &Scope, about: &[CustomerI
         let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
         let used = store::duty::count_questions(tx, scope, (who.tenant(), who.subject()), (hour, asked)).await?;
         let over = used > BUDGET_PER_HOUR && !unbounded;
-        let reason = if over { "DUPLICATE_BUDGET" } else { "" };
-        audit::record(tx, &app.ids, answer_entry(who, about, used, reason)).await?;
+        let entry = if over { refusal_entry(who, about) } else { answer_entry(who, about, used) };
+        audit::record(tx, &app.ids, entry).await?;
         Ok::<_, Error>((used, over))
     });
     let (used, over) = write.await?;
@@ -231,12 +234,19 @@ pub async fn spend(app: &App, who: &Principal, scope: &Scope, about: &[CustomerI
     if over { Err(Error::DuplicateBudget) } else { Ok(()) }
 }
 
-fn answer_entry(who: &Principal, about: &[CustomerId], used: i64, reason: &str) -> audit::Entry {
+/// That somebody was told of customers of others, and how much has been by now: of the hour, or of an import's file.
+pub fn answer_entry(who: &Principal, about: &[CustomerId], told: i64) -> audit::Entry {
+    about_others(who, about).with(|message| message.count = told)
+}
+
+/// That the budget was spent and nothing was told. It counts as one refusal, however many questions came before.
+pub fn refusal_entry(who: &Principal, about: &[CustomerId]) -> audit::Entry {
+    about_others(who, about).refused(AuditOutcome::Denied, BUDGET_SPENT)
+}
+
+fn about_others(who: &Principal, about: &[CustomerId]) -> audit::Entry {
     let entry = audit::Entry::new(&who.caller, "customer.duplicate_answer", "customer");
-    entry.about(about.iter().map(|id| id.uuid())).with(|message| {
-        message.count = used;
-        reason.clone_into(&mut message.reason_code);
-    })
+    entry.about(about.iter().map(|id| id.uuid()))
 }
 
 /// The department of a customer's owner, by name: all that is told to who may not read the customer.

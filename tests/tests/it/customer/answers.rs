@@ -101,6 +101,10 @@ async fn an_external_id_of_a_customer_of_others_costs_like_any_question_about_th
             let spent = outsider.create(asks(external)).await.expect_err("thirty an hour");
             assert_eq!(spent.reason, "DUPLICATE_BUDGET", "{external}");
         }
+        assert_eq!(office.audited("customer.duplicate_answer").await.len(), 30, "a refused question is no answer");
+        let refused = office.refused("customer.duplicate_answer").await;
+        let refused: Vec<_> = refused.iter().map(|it| (it.reason_code.as_str(), it.resource_ids.len())).collect();
+        assert_eq!(refused, [("DUPLICATE_BUDGET", 0); 2], "and before anything is looked up");
     })
     .await;
 }

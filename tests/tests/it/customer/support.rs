@@ -282,8 +282,17 @@ impl Office {
 
     /// The audit entries of one act that was done.
     pub async fn audited(&self, action: &str) -> Vec<AuditEntry> {
+        self.entries(action, AuditOutcome::Done).await
+    }
+
+    /// The audit entries of one act that was refused.
+    pub async fn refused(&self, action: &str) -> Vec<AuditEntry> {
+        self.entries(action, AuditOutcome::Denied).await
+    }
+
+    async fn entries(&self, action: &str, outcome: AuditOutcome) -> Vec<AuditEntry> {
         let mut entries = self.heard::<AuditEntry>().await;
-        entries.retain(|entry| entry.action == action && entry.outcome == i32::from(AuditOutcome::Done));
+        entries.retain(|entry| entry.action == action && entry.outcome() == outcome);
         entries
     }
 }

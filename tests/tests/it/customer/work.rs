@@ -58,6 +58,25 @@ async fn an_import_that_nobody_can_decide_about_yet_waits_without_a_result_and_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_loses_every_race_ends_and_the_next_one_of_its_company_goes_on() {
+    in_each_office(async |office: &Office| {
+        let director = office.seat("director");
+        let file = "姓名,手机号\n王芳,13800001001\n";
+        director.import(office, file.as_bytes()).await;
+        // A key that nobody has: it is never found by who looks, and always there for who writes.
+        office.write("UPDATE strong_key SET customer_id = tenant_id").await;
+        let losing = director.upload("losing.csv", file.as_bytes()).await.expect("a job");
+        director.start_import(&losing.job_id).await;
+        let next = director.import(office, "姓名,手机号\n李强,13800001002\n".as_bytes()).await;
+        assert_eq!((next.state(), next.created_count), (pb::ImportState::Done, 1));
+        let stopped = director.job(&losing.job_id).await;
+        assert_eq!((stopped.state(), stopped.stop_reason.as_str()), (pb::ImportState::Stopped, "MATCH_RACE"));
+        assert!(director.import_rows(&losing.job_id, "").await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn customers_that_cross_many_segments_are_written_in_smaller_pieces() {
     in_each_office_with("[customer]\nbatch_rows = 1000\n", async |office: &Office| {
         let (admin, director) = (office.seat("admin"), office.seat("director"));

@@ -10,13 +10,18 @@ use std::collections::{BTreeSet, HashMap};
 use revisit_bootstrap::{Principal, audit};
 use revisit_core::{
     Failure, Input, Timestamp,
-    id::{CustomerId, DepartmentId, TenantId},
+    id::{CustomerId, DepartmentId},
 };
 use revisit_permission::{Change as PolicyChange, Decided, Permits, Reading};
 
-use budget::{Allowance, BUDGET_SPENT, allowance};
+use budget::{Allowance, allowance};
 
-use super::{may_import, take_back::take_back, targets};
+use super::{
+    may_import,
+    take_back::take_back,
+    targets,
+    turns::{Turn, Turns, is_race},
+};
 use crate::{
     App,
     domain::{
@@ -29,50 +34,52 @@ use crate::{
     operations::{
         customers::{self, Catalogue, compose},
         entries,
+        matching::BUDGET_SPENT,
         region, rows_max,
     },
     store::{
         self,
         imports::{Job, Row, RowResult, State},
-        save::{Change, MATCH_RACE},
+        save::Change,
     },
 };
 
 /// Bytes of the records of one batch at the most, the last one excepted: a batch of the longest rows is a small one.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// Does one batch of the oldest job of the next company; answers whether there was one.
-pub async fn work(app: &App, turn: &mut Option<TenantId>) -> Result<bool, Error> {
+/// Does one batch of the oldest job of the next company.
+pub async fn work(app: &App, turns: &mut Turns) -> Result<Turn, Error> {
     let worker = &app.workers.import;
-    let last = *turn;
+    let last = turns.last;
     let next = app.store.database.read(worker, async |tx| store::imports::next(tx, worker, last).await).await?;
-    let Some(job) = next else { return Ok(false) };
-    *turn = Some(job.tenant);
+    let Some(job) = next else { return Ok(Turn::Nothing) };
+    turns.last = Some(job.tenant);
     let who = Principal::named(&app.leases, job.tenant, job.subject);
     let done = match job.state {
         State::Reverting => take_back(app, &who, &job).await,
         State::Ready | State::Running | State::Done | State::Stopped | State::Reverted => batch(app, &who, &job).await,
     };
-    match done {
-        Ok(()) => Ok(true),
-        // Another replica was faster, or somebody took a key in between: the next look finds it as it is now.
-        Err(Error::ImportState { .. } | Error::EtagStale { .. } | Error::ExternalIdTaken) => Ok(true),
-        Err(Error::Told(failure)) if failure.reason == MATCH_RACE => Ok(true),
-        Err(error) => stop_unless_passing(app, &job, Failure::from(error)).await,
+    let lost = done.as_ref().is_err_and(is_race);
+    if lost && !turns.lose(&job) {
+        return Ok(Turn::Lost);
+    }
+    turns.forgive(job.tenant);
+    match done.map_err(Failure::from) {
+        Ok(()) => Ok(Turn::Done),
+        // What passes by itself is tried again.
+        Err(failure) if failure.is_transient() && !lost => Err(Error::Told(failure)),
+        Err(failure) => stop(app, &job, &failure).await,
     }
 }
 
-/// What passes by itself is tried again. Anything else (a right that the importer has lost, a fault of ours) would come
-/// again for ever, so it ends the job.
-async fn stop_unless_passing(app: &App, job: &Job, failure: Failure) -> Result<bool, Error> {
-    if failure.is_transient() {
-        return Err(Error::Told(failure));
-    }
+/// Ends a job whose batch would fail again for ever (a right that the importer has lost, a fault of ours) or loses again
+/// and again, and keeps the company's other imports waiting.
+async fn stop(app: &App, job: &Job, failure: &Failure) -> Result<Turn, Error> {
     tracing::warn!(job.id = %job.id, %failure, "an import stops");
     let worker = &app.workers.import;
     let stopped = ended(app, job, State::Stopped, failure.reason);
     app.store.database.write(worker, async |tx| store::imports::update(tx, worker, job, &stopped).await).await?;
-    Ok(true)
+    Ok(Turn::Done)
 }
 
 pub fn ended(app: &App, job: &Job, state: State, reason: &str) -> Job {
@@ -339,13 +346,7 @@ impl Context<'_> {
             store::imports::files::drop_file(tx, permit, self.job).await?;
         }
         budget::spend(tx, permit, self.job, (foreign, self.allowance)).await?;
-        if !foreign.is_empty() || next.stop_reason == BUDGET_SPENT {
-            let entry = audit::Entry::new(&self.who.caller, "customer.duplicate_answer", "customer");
-            let entry = entry.about(foreign.iter().map(|id| id.uuid()));
-            let entry = entry.with(|message| {
-                message.count = next.foreign;
-                next.stop_reason.clone_into(&mut message.reason_code);
-            });
+        for entry in budget::entries(self.who, next, foreign) {
             audit::record(tx, &self.app.ids, entry).await?;
         }
         Ok(())

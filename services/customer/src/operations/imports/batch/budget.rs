@@ -1,6 +1,6 @@
 //! What a batch may tell of customers that the importer may not read: of the hour's questions, and of a file only so much.
 
-use revisit_bootstrap::Principal;
+use revisit_bootstrap::{Principal, audit};
 use revisit_core::id::CustomerId;
 use revisit_permission::{Action, Permit, Scope};
 
@@ -10,12 +10,9 @@ use crate::{
         Error,
         matching::{BUDGET_PER_HOUR, import_answers},
     },
-    operations::matching::HOUR_MICROS,
+    operations::matching::{BUDGET_SPENT, HOUR_MICROS, answer_entry, refusal_entry},
     store::{self, imports::Job},
 };
-
-/// Why a job stops whose rows are too often customers of others.
-pub const BUDGET_SPENT: &str = "DUPLICATE_BUDGET";
 
 /// How many more rows may turn out to be customers of others.
 #[derive(Clone, Copy)]
@@ -55,4 +52,11 @@ pub async fn spend(
     let asked = i64::try_from(told.len()).unwrap_or(i64::MAX);
     let used = store::duty::count_questions(tx, permit, (job.tenant, job.subject), (hour, asked)).await?;
     if allowance.is_some() && used > BUDGET_PER_HOUR { Err(store::save::match_race()) } else { Ok(()) }
+}
+
+/// What the log says of a batch: of whom it told, and that it was refused the rest of the file.
+pub fn entries(who: &Principal, next: &Job, told: &[CustomerId]) -> Vec<audit::Entry> {
+    let answer = (!told.is_empty()).then(|| answer_entry(who, told, next.foreign));
+    let refusal = (next.stop_reason == BUDGET_SPENT).then(|| refusal_entry(who, &[]));
+    answer.into_iter().chain(refusal).collect()
 }

@@ -106,10 +106,17 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Counts a row that tells of a customer of others; false when the file has no answer left, which ends the batch
-    /// before this row.
+    /// Counts a row that tells of a customer of others; false when the hour or the file has no answer left, which ends the
+    /// batch before this row. Both stops tell that the row had one more to tell of, and are paid for: the file's by the
+    /// one that is too many, the hour's by what the row has taken of it before. Were that given back, a file could be
+    /// sent again and again until its rows have fewer.
     fn tells_of(&self, hidden: &Customer, number: i64, outcome: &mut Outcome) -> bool {
-        let is_over = self.allowance.is_some_and(|left| outcome.foreign.len() >= left.of_file);
+        let told = outcome.foreign.len();
+        if self.allowance.is_some_and(|left| told >= left.of_hour) {
+            outcome.cut_at = Some(number);
+            return false;
+        }
+        let is_over = self.allowance.is_some_and(|left| told >= left.of_file);
         outcome.foreign.push(hidden.id);
         outcome.cut_at = is_over.then_some(number);
         !is_over
