@@ -20,7 +20,7 @@ pub use engine::Engine;
 /// What may be alarming. The number is the one of the contract.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Rule {
-    /// Many rows whose values were read clear.
+    /// Many rows whose values were read clear, on screens or in exports.
     BurstReads = 1,
     /// Many rows exported.
     BulkExport = 2,
@@ -173,12 +173,16 @@ pub struct Alert {
 fn weigh(rule: Rule, seen: &Seen, hours: &Hours) -> Option<(Uuid, u64)> {
     let done = seen.outcome == Outcome::Done;
     let reads = done && seen.names_fields && seen.action.ends_with(".view");
-    // The rows of an export whose values are clear are told beside it, field by field.
-    let exports = done && !seen.names_fields && seen.action.ends_with(".export");
+    // An export is told once with its number of rows, and beside it those of them whose values leave clear, chunk by
+    // chunk: these were read like any, whatever became of the file.
+    let (exports, takes_clear) = match done && seen.action.ends_with(".export") {
+        true => (!seen.names_fields, seen.names_fields),
+        false => (false, false),
+    };
     let rows = u64::try_from(seen.rows.len()).unwrap_or(u64::MAX).max(1);
     let gives = done && !seen.gives_to.is_empty();
     let weight = match rule {
-        Rule::BurstReads => reads.then_some(rows),
+        Rule::BurstReads => (reads || takes_clear).then_some(rows),
         Rule::BulkExport => exports.then_some(seen.count),
         Rule::OffHours => ((reads || exports || gives) && !hours.cover(seen.time)).then_some(1),
         Rule::SelfGrant => {

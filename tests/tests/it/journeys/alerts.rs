@@ -95,6 +95,32 @@ async fn what_is_alarming_is_told_once_to_auditors_and_the_administrator_and_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clear_export_of_many_rows_is_a_burst_of_reads_and_a_masked_one_is_not() {
+    on_each(async |world: &World| {
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        let (lin, kai) = (
+            world.hire("lin", "sales_manager", &world.root).await,
+            world.hire("kai", "sales_manager", &world.root).await,
+        );
+        for number in 1..=3 {
+            world.customer(&mei, "王芳", &format!("1380000100{number}")).await;
+        }
+        for (who, clear_values) in [(&lin, true), (&kai, false)] {
+            let request =
+                customer::ExportCustomersRequest { reason: "对账".to_owned(), clear_values, ..Default::default() };
+            let mut file = answer(who.exports().export_customers(request).await).expect("theirs to export");
+            while file.message().await.expect("a chunk").is_some() {}
+        }
+        world.settle().await;
+        let found = alerts(&shen).await;
+        assert_eq!(about(&found, &lin), [Rule::BurstReads, Rule::BulkExport].into(), "{found:?}");
+        assert_eq!(about(&found, &kai), [Rule::BulkExport].into(), "{found:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rights_given_to_many_are_told() {
     on_each(async |world: &World| {
         let shen = world.hire("shen", "auditor", &world.root).await;

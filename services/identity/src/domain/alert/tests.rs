@@ -119,6 +119,21 @@ fn a_rule_without_a_limit_is_off_and_what_is_refused_is_no_read() {
 }
 
 #[test]
+fn rows_that_leave_clear_in_an_export_count_as_reads_and_the_export_as_one_act() {
+    let mut engine = Engine::default();
+    let mut limits = limits(5);
+    limits.of[Rule::OffHours as usize - 1].count = 2;
+    let night = MORNING + 12 * 60 * MINUTE;
+    let export = |time| Seen { action: "customer.export".to_owned(), count: 4, ..seen(time) };
+    let clear = |rows| Seen { action: "customer.export".to_owned(), ..read(night, rows) };
+    assert_eq!(told(&mut engine, &export(night), &limits), []);
+    assert_eq!(told(&mut engine, &clear(4), &limits), [], "neither more rows exported nor a second act at night");
+    assert_eq!(told(&mut engine, &read(night, 1), &limits), [Rule::BurstReads, Rule::OffHours]);
+    let masked = Seen { count: 1, ..export(night) };
+    assert_eq!(told(&mut Engine::default(), &masked, &limits), [], "what leaves masked is not read");
+}
+
+#[test]
 fn working_hours_end_at_the_hour_and_do_not_hold_on_free_days() {
     let hours = limits(1).hours;
     let at = |hour: u32| MORNING + hour * 60 * MINUTE;
