@@ -137,6 +137,35 @@ async fn stages_that_no_customer_can_be_in_are_refused() {
 }
 
 #[tokio::test]
+async fn names_with_control_characters_or_longer_than_any_are_refused_of_rows_and_of_rules() {
+    on_each(async |world| {
+        let mei = world.user("mei", &world.tenant.root_department_id, "Marketing").await.user_id;
+        let stage = |name: &str| pb::RowAttributes { stage: name.to_owned(), ..row(world, &mei) };
+        let grade = |name: &str| pb::RowAttributes { grade: name.to_owned(), ..row(world, &mei) };
+        let long = "x".repeat(101);
+        for bad in ["le\u{0}ad", "lead\n", "\tlead", "lead\u{85}", &long] {
+            for (row, field) in [(stage(bad), "row.stage"), (grade(bad), "row.grade")] {
+                let check = question(&mei, "customer.view", row.clone());
+                let told = world.admin.access().check(check.clone()).await;
+                assert_eq!(fields(told), [field], "{bad:?}");
+                let fields_asked = pb::CheckFieldsRequest { check: Some(check), fields: vec!["name".to_owned()] };
+                assert_eq!(fields(world.admin.access().check_fields(fields_asked).await), [field], "{bad:?}");
+            }
+        }
+        assert!(world.admin.access().check(question(&mei, "customer.view", stage("lead"))).await.is_ok());
+        // Rows have no such names, whatever their type: a rule about one would give or bar nothing.
+        for bad in ["A\n", " A", "\u{0}"] {
+            let graded = |grade: &str| pb::GrantTemplate {
+                grades: vec![grade.to_owned()],
+                ..right(&["customer.view"], pb::ExtentKind::Own)
+            };
+            assert_eq!(fields(grant(world, &mei, graded(bad)).await), ["right.grades"], "{bad:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_refused_by_the_name_of_its_field() {
     on_each(async |world| {
         let mei = world.user("mei", &world.tenant.root_department_id, "Marketing").await.user_id;

@@ -56,8 +56,11 @@ pub fn row(input: &mut Input, field: &str, tenant: Option<TenantId>, it: pb::Row
     // The tenant of the question is put in where it is decided; a user's question may leave it out.
     let tenant = tenant.unwrap_or(Id::from_uuid(Uuid::nil()));
     let mut name = |name: &str, text: &str| {
-        let text = input.text(&at(name), text, 0..=ATTRIBUTE_MAX);
-        (!text.is_empty()).then(|| Name::from(text))
+        let read = input.text(&at(name), text, 0..=ATTRIBUTE_MAX);
+        // At its ends they would be trimmed, and the decision be about another name than was sent.
+        let at_ends = text.chars().any(char::is_control) && !read.chars().any(char::is_control);
+        input.require(!at_ends, &at(name), "must not contain control characters");
+        (!read.is_empty()).then(|| Name::from(read))
     };
     let (stage, grade) = (name("stage", &it.stage), name("grade", &it.grade));
     let external = name("external_type", &it.external_type);

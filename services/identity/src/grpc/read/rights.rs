@@ -48,6 +48,9 @@ fn name_set(input: &mut Input, field: &str, texts: Vec<String>) -> Option<NameSe
     input.require(texts.len() <= NAMES_MAX, field, "must have at most 32 entries");
     let fits = texts.iter().all(|text| !text.is_empty() && text.len() <= NAME_LENGTH_MAX);
     input.require(fits, field, "must hold names of 1 to 64 bytes");
+    // Rows have no such names: a rule about one would give or bar nothing.
+    let is_plain = texts.iter().all(|text| text.trim() == text && !text.chars().any(char::is_control));
+    input.require(is_plain, field, "must hold names without control characters and space around them");
     Some(texts.into_iter().collect())
 }
 
