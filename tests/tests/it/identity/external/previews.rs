@@ -112,7 +112,7 @@ async fn a_preview_of_a_type_says_that_its_author_may_not_and_is_for_who_explain
         // A type concerns everybody: who explains a part of the company is not shown it.
         let south = world.department(&world.tenant.root_department_id, "south").await.department_id;
         let leo = world.user("leo", &south, "Finance").await.user_id;
-        let explain = over(&["access.explain"], pb::ExtentKind::Subtree, &[]);
+        let explain = over(&["grant.explain"], pb::ExtentKind::Subtree, &[]);
         granted(&world.admin, &leo, explain).await.expect("who may grant gives it");
         let denied = pages(&world.log_in("leo").await, change).await;
         assert_eq!(refusal(denied), refused(Code::PermissionDenied, "PERMISSION_DENIED"));
