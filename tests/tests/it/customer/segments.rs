@@ -3,12 +3,17 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use revisit_bootstrap::status::answer;
+use revisit_core::Timestamp;
+use revisit_permission::{
+    Action, ActionSet, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom,
+};
 use revisit_proto::{customer::v1 as pb, followup::v1 as followup};
+use revisit_tests::{databases::Backend, held::while_held};
 use sea_orm::ConnectionTrait;
 
 use super::{
     fields, person,
-    support::{Office, in_each_office},
+    support::{Office, everywhere, in_each_office},
 };
 
 /// What was told of each customer of one segment: entered or left, with its number, in the order of the numbers.
@@ -188,4 +193,34 @@ async fn a_preview_counts_what_its_caller_may_view_and_a_segment_asks_about_basi
         }
     })
     .await;
+}
+
+/// On PostgreSQL alone, where a lock makes the wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_does_not_outlive_the_right_to_see_it_while_it_is_counted() {
+    let office = Office::start(Backend::Postgres, "").await;
+    let segment = office.seat("admin").segment("stage == \"lead\"").await.expect("a segment");
+    office.settle().await;
+    let levels = Levels::of(&[(Layer::Basic, Level::Read)]);
+    office.grant("director", vec![everywhere(&[Action::CustomerView, Action::CustomerAggregate], levels)]).await;
+    let director = office.seat("director");
+    let request = pb::GetSegmentRequest { segment_id: segment.segment_id };
+    let get = async || director.segments().get_segment(request.clone()).await;
+    get().await.expect("they may so far");
+    let guard = Guard {
+        id: office.new_id(),
+        whom: Whom::Subject(office.who("director")),
+        except: Exceptions::default(),
+        actions: ActionSet::of(&[Action::CustomerView]),
+        condition: RowCondition::default(),
+        effect: Effect::Deny,
+        from: Timestamp::MIN,
+        until: Timestamp::MAX,
+        reason: "left the project".to_owned(),
+    };
+    let connections = (&office.database.writer, &office.database.reader);
+    let gone = office.commit(vec![Change::Guard(guard)]);
+    let told = while_held(connections, "segment_member", get(), gone).await;
+    told.expect_err("it was told all the same");
+    office.stop().await;
 }

@@ -33,6 +33,9 @@ impl Kept {
         let mei = world.user("mei", &root, "Finance").await.user_id;
         let view = over(&["external.view"], pb::ExtentKind::Tenant, &["contract"]);
         let grant_id = granted(&world.admin, &mei, view).await.expect("it is granted").grant_id;
+        // Else the list would be refused for another reason: nothing would be left to her to view.
+        let own = over(&["external.view"], pb::ExtentKind::Own, &["contract"]);
+        granted(&world.admin, &mei, own).await.expect("it is granted");
         let row = pb::RowAttributes {
             row_id: Uuid::from_u128(1).to_string(),
             external_type: "contract".to_owned(),
