@@ -36,7 +36,7 @@ type Rounds = [Vec<Vec<f64>>; 4];
 /// Measures and prints.
 pub async fn measure(size: Size) {
     say(&format!("bench list: {}\n", machine()));
-    let rows = size.pick(1_000, 100_000, 1_000_000);
+    let rows = size.pick(1_000, 1_000_000, 10_000_000);
     let world = World::on(rows::alone(revisit_identity::NAME, vec![floor::service()])).await;
     let company = Company::found(&world, size == Size::Quick).await;
     rows::import(&company, rows, &watch::Sender::new(0)).await;

@@ -10,6 +10,7 @@ mod audit;
 mod callers;
 mod check;
 mod detection;
+mod export;
 mod floor;
 mod import;
 mod list;
@@ -17,8 +18,7 @@ mod revoke;
 mod rows;
 mod rpc;
 
-const USAGE: &str =
-    "usage: tests/bench import | list | check | rpc | revoke | audit | alerts | detection [--quick | --full]\n";
+const USAGE: &str = "usage: tests/bench import | list | export | check | rpc | revoke | audit | alerts | detection [--quick | --full]\n";
 
 fn main() -> ExitCode {
     let Some(asked) = Asked::read(std::env::args()) else {
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         match asked.name.as_str() {
             "import" => Box::pin(import::measure(asked.size)).await,
             "list" => Box::pin(list::measure(asked.size)).await,
+            "export" => Box::pin(export::measure(asked.size)).await,
             "check" => Box::pin(check::measure(asked.size)).await,
             "audit" => Box::pin(audit::measure(asked.size)).await,
             "detection" => detection::measure(asked.size),
