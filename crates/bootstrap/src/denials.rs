@@ -41,7 +41,7 @@ pub(crate) const AUDITED_HEADER: &str = "x-revisit-audited";
 const FLUSH_MAX: usize = 500;
 
 /// Reasons of another code that refuse what is more than the caller may.
-const BEYOND_RIGHTS: [&str; 2] = ["APPROVAL_REQUIRED", "EXPORT_CAP"];
+const BEYOND_RIGHTS: [&str; 3] = ["APPROVAL_REQUIRED", "EXPORT_CAP", "DUPLICATE_BUDGET"];
 
 /// What an answer to several questions refuses of them: an extension of the response, for the layer before all handlers.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ pub mod stage;
 pub mod timeline;
 
 use revisit_core::{
-    Failure, Kind, Violation,
+    Failure, Kind, Tried, Violation,
     id::{CustomerId, JobId, OrderId, SegmentId},
 };
 use revisit_permission::Denial;
@@ -39,7 +39,7 @@ pub enum Error {
     #[error("another customer has this external id")]
     ExternalIdTaken,
     #[error("too many questions about customers of others in this hour")]
-    DuplicateBudget,
+    DuplicateBudget { about: Vec<CustomerId> },
     #[error("the stage {0} is not declared")]
     StageUnknown(String),
     #[error("a customer cannot move from {from} to {to}")]
@@ -109,7 +109,7 @@ impl Error {
             Self::EtagStale { .. } => (Kind::Conflict, "ETAG_STALE"),
             Self::Duplicate { .. } => (Kind::Exists, "DUPLICATE"),
             Self::ExternalIdTaken => (Kind::Exists, "EXTERNAL_ID_TAKEN"),
-            Self::DuplicateBudget => (Kind::Exhausted, "DUPLICATE_BUDGET"),
+            Self::DuplicateBudget { .. } => (Kind::Exhausted, "DUPLICATE_BUDGET"),
             Self::StageUnknown(_) => (Kind::Invalid, "STAGE_UNKNOWN"),
             Self::StageTransitionIllegal { .. } => (Kind::Precondition, "STAGE_TRANSITION_ILLEGAL"),
             Self::StageInUse(_) => (Kind::Precondition, "STAGE_IN_USE"),
@@ -166,6 +166,10 @@ impl From<Error> for Failure {
                     None => failure.with("owner_team", owner_team),
                 }
             }
+            Error::DuplicateBudget { about } => {
+                let ids = about.into_iter().map(CustomerId::uuid).collect();
+                failure.caused_by(Tried { resource: "customer", ids, fields: Vec::new() })
+            }
             Error::StageTransitionIllegal { from, to } => failure.with("from", from).with("to", to),
             Error::NewOwnerRequired { stage } => {
                 let rule = "is required: whoever has the customer could not view it in this stage";
@@ -186,7 +190,6 @@ impl From<Error> for Failure {
             | Error::NoSuchOrder(_)
             | Error::NoSuchJob(_)
             | Error::ExternalIdTaken
-            | Error::DuplicateBudget
             | Error::StageUnknown(_)
             | Error::StageInUse(_)
             | Error::FieldRetired(_)

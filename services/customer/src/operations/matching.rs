@@ -203,18 +203,11 @@ pub async fn require_budget(app: &App, who: &Principal, scope: &Scope) -> Result
         store::duty::questions(tx, scope, who.subject(), hour).await
     });
     let used = read.await?;
-    if used < BUDGET_PER_HOUR {
-        return Ok(());
-    }
-    let write = app.store.database.write(scope, async |tx| {
-        audit::record(tx, &app.ids, refusal_entry(who, &[])).await?;
-        Ok::<_, Error>(())
-    });
-    write.await?;
-    Err(Error::DuplicateBudget)
+    if used < BUDGET_PER_HOUR { Ok(()) } else { Err(Error::DuplicateBudget { about: Vec::new() }) }
 }
 
-/// Takes one for each customer told of from the budget of this hour and writes the audit, before anything is answered.
+/// Takes one for each customer told of from the budget of this hour and writes the audit, before anything is answered. What
+/// is refused is written where the answer leaves, like every refusal, and so bounded by the minute.
 pub async fn spend(app: &App, who: &Principal, scope: &Scope, about: &[CustomerId]) -> Result<(), Error> {
     let unbounded = who.scope(Action::CustomerProbe).is_ok();
     let asked = i64::try_from(about.len()).unwrap_or(i64::MAX);
@@ -222,8 +215,9 @@ pub async fn spend(app: &App, who: &Principal, scope: &Scope, about: &[CustomerI
         let hour = tx.now().await?.micros().div_euclid(HOUR_MICROS);
         let used = store::duty::count_questions(tx, scope, (who.tenant(), who.subject()), (hour, asked)).await?;
         let over = used > BUDGET_PER_HOUR && !unbounded;
-        let entry = if over { refusal_entry(who, about) } else { answer_entry(who, about, used) };
-        audit::record(tx, &app.ids, entry).await?;
+        if !over {
+            audit::record(tx, &app.ids, answer_entry(who, about, used)).await?;
+        }
         Ok::<_, Error>((used, over))
     });
     let (used, over) = write.await?;
@@ -231,22 +225,22 @@ pub async fn spend(app: &App, who: &Principal, scope: &Scope, about: &[CustomerI
         // Once an hour: who asks so much may be looking for what is masked.
         tracing::warn!(tenant.id = %who.tenant(), subject.id = %who.subject(), used, "the questions of an hour are spent");
     }
-    if over { Err(Error::DuplicateBudget) } else { Ok(()) }
+    if over { Err(Error::DuplicateBudget { about: about.to_vec() }) } else { Ok(()) }
 }
 
 /// That somebody was told of customers of others, and how much has been by now: of the hour, or of an import's file.
 pub fn answer_entry(who: &Principal, about: &[CustomerId], told: i64) -> audit::Entry {
-    about_others(who, about).with(|message| message.count = told)
+    about_others(who).about(about.iter().map(|id| id.uuid())).with(|message| message.count = told)
 }
 
-/// That the budget was spent and nothing was told. It counts as one refusal, however many questions came before.
-pub fn refusal_entry(who: &Principal, about: &[CustomerId]) -> audit::Entry {
-    about_others(who, about).refused(AuditOutcome::Denied, BUDGET_SPENT)
+/// That an import was refused the rest of its file: of each file once. Of whom it has told until then, an answer's entry
+/// says.
+pub fn stop_entry(who: &Principal) -> audit::Entry {
+    about_others(who).refused(AuditOutcome::Denied, BUDGET_SPENT)
 }
 
-fn about_others(who: &Principal, about: &[CustomerId]) -> audit::Entry {
-    let entry = audit::Entry::new(&who.caller, "customer.duplicate_answer", "customer");
-    entry.about(about.iter().map(|id| id.uuid()))
+fn about_others(who: &Principal) -> audit::Entry {
+    audit::Entry::new(&who.caller, "customer.duplicate_answer", "customer")
 }
 
 /// The department of a customer's owner, by name: all that is told to who may not read the customer.

@@ -196,7 +196,7 @@ fn weigh(rule: Rule, seen: &Seen, hours: &Hours) -> Option<(Uuid, u64)> {
             // Whoever tried is not known; whose account it was is.
             return fails.then(|| Some((*seen.rows.first()?, seen.count.max(1)))).flatten();
         }
-        Rule::DuplicateBudget => (seen.reason == "DUPLICATE_BUDGET").then_some(1),
+        Rule::DuplicateBudget => (seen.reason == "DUPLICATE_BUDGET").then_some(seen.count.max(1)),
     };
     Some((seen.subject?, weight?))
 }

@@ -74,9 +74,11 @@ async fn files_of_one_row_are_questions_and_cost_of_the_hour() {
         let stopped = manager.import(office, file.as_bytes()).await;
         assert_eq!(state(&stopped), (pb::ImportState::Stopped, "DUPLICATE_BUDGET"));
         assert!(manager.import_rows(&stopped.job_id, "").await.is_empty(), "the file answers no more than a question");
-        let alarms = office.refused("customer.duplicate_answer").await;
-        let alarms = alarms.iter().filter(|entry| entry.reason_code == "DUPLICATE_BUDGET").count();
-        assert_eq!(alarms, 2, "each refusal alarms");
+        for refused in ["Customers/CheckDuplicates", "customer.duplicate_answer"] {
+            let alarms = office.refused(refused).await;
+            let alarms = alarms.iter().filter(|entry| entry.reason_code == "DUPLICATE_BUDGET").count();
+            assert_eq!(alarms, 1, "the question alarms, and the file does: {refused}");
+        }
         office.advance(std::time::Duration::from_hours(1)).await;
         let next = manager.import(office, file.as_bytes()).await;
         assert_eq!(state(&next), (pb::ImportState::Done, ""), "the next hour has a budget of its own");

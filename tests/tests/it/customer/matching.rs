@@ -177,7 +177,7 @@ async fn one_question_about_many_costs_as_many_and_a_key_that_one_reads_oneself_
         let mut counts: Vec<_> = entries.iter().map(|entry| (entry.count, entry.resource_ids.len())).collect();
         counts.sort_unstable();
         assert_eq!(counts, [(12, 12), (24, 12)], "each is counted and named");
-        let refused = office.refused("customer.duplicate_answer").await;
+        let refused = office.refused("Customers/CheckDuplicates").await;
         let refused: Vec<_> =
             refused.iter().map(|it| (it.reason_code.as_str(), it.resource_ids.len(), it.count)).collect();
         assert_eq!(refused, [("DUPLICATE_BUDGET", 12, 0)], "asked about, not told: one refusal");

@@ -134,6 +134,16 @@ fn rows_that_leave_clear_in_an_export_count_as_reads_and_the_export_as_one_act()
 }
 
 #[test]
+fn refused_questions_that_stand_in_one_entry_weigh_as_many() {
+    let mut engine = Engine::default();
+    let mut limits = limits(0);
+    limits.of[Rule::DuplicateBudget as usize - 1].count = 8;
+    let rest = Seen { count: 7, ..one(Rule::DuplicateBudget, MORNING) };
+    assert_eq!(told(&mut engine, &one(Rule::DuplicateBudget, MORNING), &limits), []);
+    assert_eq!(told(&mut engine, &rest, &limits), [Rule::DuplicateBudget]);
+}
+
+#[test]
 fn working_hours_end_at_the_hour_and_do_not_hold_on_free_days() {
     let hours = limits(1).hours;
     let at = |hour: u32| MORNING + hour * 60 * MINUTE;

@@ -10,7 +10,7 @@ use crate::{
         Error,
         matching::{BUDGET_PER_HOUR, import_answers},
     },
-    operations::matching::{BUDGET_SPENT, HOUR_MICROS, answer_entry, refusal_entry},
+    operations::matching::{BUDGET_SPENT, HOUR_MICROS, answer_entry, stop_entry},
     store::{self, imports::Job},
 };
 
@@ -57,6 +57,6 @@ pub async fn spend(
 /// What the log says of a batch: of whom it told, and that it was refused the rest of the file.
 pub fn entries(who: &Principal, next: &Job, told: &[CustomerId]) -> Vec<audit::Entry> {
     let answer = (!told.is_empty()).then(|| answer_entry(who, told, next.foreign));
-    let refusal = (next.stop_reason == BUDGET_SPENT).then(|| refusal_entry(who, &[]));
+    let refusal = (next.stop_reason == BUDGET_SPENT).then(|| stop_entry(who));
     answer.into_iter().chain(refusal).collect()
 }
