@@ -77,7 +77,7 @@ async fn judge(
     Ok(())
 }
 
-/// Gives up uploads that were cut off, counts customers without a living owner that do not lie in the pool, and alarms
+/// Gives up uploads that were cut off and files of imports that have ended, counts customers without a living owner that do not lie in the pool, and alarms
 /// when there are any.
 pub async fn patrol(app: &App) -> Result<(), Error> {
     let worker = &app.workers.sweep;

@@ -37,6 +37,23 @@ async fn a_company_keeps_so_much_of_uploaded_files_and_has_room_again_when_their
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_ended_import_has_left_behind_is_forgotten_and_the_file_of_one_that_waits_is_not() {
+    in_each_office_with("", async |office: &Office| {
+        let manager = office.seat("manager");
+        manager.upload("ended.csv", file(700).as_bytes()).await.expect("a job");
+        let waiting = upload(&manager, 300).await.expect("a job");
+        office.write("UPDATE import_job SET state = 4, ended_at = created_at WHERE file_name = 'ended.csv'").await;
+        assert_eq!(office.number(PIECES).await, 5);
+        office.advance(Duration::from_hours(2)).await;
+        office.until(PIECES, 2).await;
+        manager.start_import(&waiting.job_id).await;
+        office.settle().await;
+        assert_eq!(manager.job(&waiting.job_id).await.created_count, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_was_cut_off_is_forgotten_within_two_hours() {
     in_each_office_with("", async |office: &Office| {
         use pb::upload_file_request::Part;

@@ -72,6 +72,7 @@ async fn an_import_that_loses_every_race_ends_and_the_next_one_of_its_company_go
         let stopped = director.job(&losing.job_id).await;
         assert_eq!((stopped.state(), stopped.stop_reason.as_str()), (pb::ImportState::Stopped, "MATCH_RACE"));
         assert!(director.import_rows(&losing.job_id, "").await.is_empty());
+        assert_eq!(office.number("SELECT count(*) AS n FROM import_chunk").await, 0, "its file is forgotten with it");
     })
     .await;
 }

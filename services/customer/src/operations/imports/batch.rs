@@ -7,7 +7,7 @@ mod place;
 
 use std::collections::{BTreeSet, HashMap};
 
-use revisit_bootstrap::{Principal, audit};
+use revisit_bootstrap::{Principal, Tx, audit};
 use revisit_core::{
     Failure, Input, Timestamp,
     id::{CustomerId, DepartmentId},
@@ -52,7 +52,10 @@ pub async fn work(app: &App, turns: &mut Turns) -> Result<Turn, Error> {
     let worker = &app.workers.import;
     let last = turns.last;
     let next = app.store.database.read(worker, async |tx| store::imports::next(tx, worker, last).await).await?;
-    let Some(job) = next else { return Ok(Turn::Nothing) };
+    let Some(job) = next else {
+        turns.forgive_all();
+        return Ok(Turn::Nothing);
+    };
     turns.last = Some(job.tenant);
     let who = Principal::named(&app.leases, job.tenant, job.subject);
     let done = match job.state {
@@ -78,7 +81,12 @@ async fn stop(app: &App, job: &Job, failure: &Failure) -> Result<Turn, Error> {
     tracing::warn!(job.id = %job.id, %failure, "an import stops");
     let worker = &app.workers.import;
     let stopped = ended(app, job, State::Stopped, failure.reason);
-    app.store.database.write(worker, async |tx| store::imports::update(tx, worker, job, &stopped).await).await?;
+    let write = async |tx: &Tx| {
+        store::imports::update(tx, worker, job, &stopped).await?;
+        // Nobody will read it, and it takes of what the company may upload.
+        store::imports::files::drop_file(tx, worker, job).await
+    };
+    app.store.database.write(worker, write).await?;
     Ok(Turn::Done)
 }
 
@@ -334,7 +342,7 @@ impl Context<'_> {
 
     async fn keep(
         &self,
-        tx: &revisit_bootstrap::Tx,
+        tx: &Tx,
         permit: &impl revisit_permission::Permit,
         (rows, foreign): (&[Row], &[CustomerId]),
         next: &Job,

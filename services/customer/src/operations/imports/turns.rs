@@ -15,6 +15,8 @@ use crate::{
 /// Races that a batch may lose in a row. Each try has seen what the one before lost to, so whoever loses this often loses
 /// to something that it will never see.
 const RACES_MAX: u32 = 20;
+/// Companies whose lost races are remembered at once. Beyond it all begin anew: that costs tries, and stops nobody too early.
+const COMPANIES_MAX: usize = 1_000;
 
 /// What a turn came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +51,9 @@ impl Turns {
         if job.state == State::Reverting {
             return false;
         }
+        if self.lost.len() >= COMPANIES_MAX && !self.lost.contains_key(&job.tenant) {
+            self.lost.clear();
+        }
         let anew = || Lost { job: job.id, next_row: job.next_row, times: 0 };
         let lost = self.lost.entry(job.tenant).or_insert_with(anew);
         if (lost.job, lost.next_row) != (job.id, job.next_row) {
@@ -61,6 +66,11 @@ impl Turns {
     /// The company's job got on, ended, or waits for something else.
     pub fn forgive(&mut self, tenant: TenantId) {
         self.lost.remove(&tenant);
+    }
+
+    /// No job waits: whatever has lost here was ended elsewhere.
+    pub fn forgive_all(&mut self) {
+        self.lost.clear();
     }
 }
 
@@ -131,6 +141,18 @@ mod tests {
         assert_eq!(lives(&mut turns, &moved), RACES_MAX, "another replica did the batch");
         let next = Job { id: Id::from_uuid(Uuid::from_u128(10)), ..moved };
         assert_eq!(lives(&mut turns, &next), RACES_MAX, "it is another file");
+    }
+
+    #[test]
+    fn what_is_remembered_of_lost_races_has_an_end() {
+        let mut turns = Turns::default();
+        let companies = u128::try_from(COMPANIES_MAX).unwrap_or(u128::MAX);
+        for company in 0..=companies {
+            assert!(!turns.lose(&job(company, State::Running)));
+        }
+        assert_eq!(turns.lost.len(), 1, "one too many begins anew");
+        turns.forgive_all();
+        assert!(turns.lost.is_empty(), "when no job waits nobody has lost");
     }
 
     #[test]

@@ -120,7 +120,8 @@ pub async fn expire(tx: &Tx, worker: &Worker, before: Timestamp) -> Result<(), E
     Ok(())
 }
 
-/// Forgets pieces of uploads that never became a job: those whose id was drawn before `oldest`.
+/// Forgets pieces of uploads that never became a job, and those that a job has left behind which has ended: where the id
+/// was drawn before `oldest`.
 pub async fn drop_abandoned(tx: &Tx, _worker: &Worker, oldest: JobId) -> Result<(), Error> {
     let column = |table: &'static str, name: &'static str| Expr::col((table, name));
     let job = Query::select()
@@ -128,6 +129,7 @@ pub async fn drop_abandoned(tx: &Tx, _worker: &Worker, oldest: JobId) -> Result<
         .from("import_job")
         .and_where(column("import_job", "tenant_id").eq(column("import_chunk", "tenant_id")))
         .and_where(column("import_job", "job_id").eq(column("import_chunk", "job_id")))
+        .and_where(column("import_job", "ended_at").is_null())
         .to_owned();
     import_chunk::Entity::delete_many()
         .filter(import_chunk::Column::JobId.lt(oldest.uuid()))
