@@ -78,6 +78,11 @@ pub fn allowed<T>(decided: Result<T, Failure>) -> Result<Option<T>, Error> {
     }
 }
 
+/// A refusal that says no more than that nothing is there. That nobody can say for now is none: it stays a failure.
+pub fn hidden(failure: Failure, instead: Error) -> Error {
+    if failure.kind == Kind::Denied { instead } else { Error::Told(failure) }
+}
+
 /// Whether a department exists and works.
 pub fn is_open(reading: &Reading, department: DepartmentId) -> bool {
     reading.snapshot.department(department).is_some_and(|department| !department.disabled)

@@ -10,7 +10,7 @@ use revisit_permission::{Action, Decided, Layer, Level, Levels, Permits, Row, Sc
 use super::{
     TRIES_MAX, View,
     customers::{self, Catalogue},
-    entries, matching, once, require_write,
+    entries, hidden, matching, once, require_write,
     widening::refuse_widening,
 };
 use crate::{
@@ -108,7 +108,7 @@ pub async fn apply(
 /// Who may view nobody learns no more than who may not view this one.
 pub fn view_scope(app: &App, who: &Principal, id: CustomerId) -> Result<Scope, Error> {
     app.reading(who)?;
-    who.scope(Action::CustomerView).map_err(|_| Error::NoSuchCustomer(id))
+    who.scope(Action::CustomerView).map_err(|failure| hidden(failure, Error::NoSuchCustomer(id)))
 }
 
 async fn apply_once(

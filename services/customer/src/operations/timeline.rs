@@ -9,7 +9,7 @@ use revisit_event::Draft;
 use revisit_permission::{Action, Clarity, Layer, Level, Levels};
 use revisit_proto::customer::v1 as pb;
 
-use super::{entries, require_write};
+use super::{entries, hidden, require_write};
 use crate::{
     App,
     domain::{
@@ -30,7 +30,7 @@ pub async fn add(
     let scope = who
         .scope(Action::CustomerNote)
         .or_else(|_| who.scope(Action::CustomerView))
-        .map_err(|_| Error::NoSuchCustomer(entry.customer))?;
+        .map_err(|failure| hidden(failure, Error::NoSuchCustomer(entry.customer)))?;
     let id = entry.customer;
     let read =
         app.store.database.read(&scope, async |tx| store::load::find(tx, &app.store, &scope, id, Depth::Open).await);
@@ -70,7 +70,8 @@ pub async fn list(
     clarity: Clarity,
 ) -> Result<(Vec<Entry>, Levels, Option<Place>), Error> {
     app.reading(who)?;
-    let scope = who.scope(Action::CustomerView).map_err(|_| Error::NoSuchCustomer(customer))?;
+    let scope = who.scope(Action::CustomerView);
+    let scope = scope.map_err(|failure| hidden(failure, Error::NoSuchCustomer(customer)))?;
     let read = app
         .store
         .database

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use revisit_bootstrap::status::answer;
-use revisit_core::Timestamp;
+use revisit_bootstrap::status::{answer, failure};
+use revisit_core::{Kind, Timestamp};
 use revisit_permission::{
     Action, ActionSet, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom,
 };
@@ -221,6 +221,8 @@ async fn a_segment_does_not_outlive_the_right_to_see_it_while_it_is_counted() {
     let connections = (&office.database.writer, &office.database.reader);
     let gone = office.commit(vec![Change::Guard(guard)]);
     let told = while_held(connections, "segment_member", get(), gone).await;
-    told.expect_err("it was told all the same");
+    let refused = failure(&told.expect_err("it was told all the same"));
+    // Whoever asks again is answered by the newest rights.
+    assert_eq!((refused.kind, refused.reason), (Kind::Unavailable, "LEASE_EXPIRED"), "{refused:?}");
     office.stop().await;
 }
