@@ -1,5 +1,7 @@
 //! From a file's columns to a customer: which column means what, and what a row says.
 
+use std::collections::BTreeSet;
+
 use revisit_core::Input;
 
 use super::{
@@ -127,6 +129,26 @@ pub struct RowDraft {
     pub note: Option<String>,
     /// Name or id of the department of record.
     pub department: Option<String>,
+}
+
+impl RowDraft {
+    /// Names of what the row would add to a customer who is there already, whether or not that one lacks it: what it lacks
+    /// would tell who reads the log what it has.
+    pub fn adds(&self) -> BTreeSet<String> {
+        let draft = &self.draft;
+        let parts = [
+            (!draft.contact_points.is_empty(), "contact_points"),
+            (draft.city.is_some(), "city"),
+            (draft.source.is_some(), "source"),
+            (draft.birthday.is_some(), "birthday"),
+            (draft.contract_end.is_some(), "contract_end"),
+            (draft.external_id.is_some(), "external_id"),
+            (!draft.tags.is_empty(), "tags"),
+            (self.note.is_some(), "timeline.text"),
+        ];
+        let parts = parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, name)| name.to_owned());
+        parts.chain(draft.fields.iter().map(|(key, _)| format!("fields.{key}"))).collect()
+    }
 }
 
 /// How the rows of a file are read.

@@ -86,9 +86,9 @@ async fn create_once(
         let customer = customer.clone();
         let entry = entry(app, EntryKind::Record, &customer, tx.now().await?).by(who.subject());
         let entry = entry.change(None, Some("created".to_owned()));
-        // No field: which of them a new customer has would tell who reads the log what is there.
-        let entry_of_log = entries::changed(&permits.0[0], [customer.id], std::iter::empty::<String>());
-        audit::record(tx, &app.ids, entry_of_log).await?;
+        for entry_of_log in entries::made(&permits.0) {
+            audit::record(tx, &app.ids, entry_of_log).await?;
+        }
         once::saved(tx, &app.store, once, &permits, Change::create(customer).entry(entry)).await
     });
     let customer = created.await?;

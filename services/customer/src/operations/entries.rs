@@ -1,5 +1,7 @@
 //! Audit entries of customers that were changed or changed hands: which of them, which fields, and by what right.
 
+use std::collections::BTreeSet;
+
 use revisit_bootstrap::audit;
 use revisit_core::id::CustomerId;
 use revisit_permission::{Action, Decided};
@@ -9,18 +11,39 @@ use crate::store::save::{Change, Handover};
 /// What was decided about many customers, gathered by the right that decided: each entry names the one right by which its
 /// customers were changed, and no more of them than an entry holds.
 pub fn by_right(permits: &[Decided]) -> Vec<(&Decided, Vec<CustomerId>)> {
-    let mut groups: Vec<(&Decided, Vec<CustomerId>)> = Vec::new();
-    for decided in permits {
+    let groups = grouped(permits.iter().map(|decided| (decided, ())));
+    groups.into_iter().map(|((decided, ()), ids)| (decided, ids)).collect()
+}
+
+/// Gathers also by what else must be alike in an entry.
+fn grouped<'a, T: PartialEq>(
+    decided: impl Iterator<Item = (&'a Decided, T)>,
+) -> Vec<((&'a Decided, T), Vec<CustomerId>)> {
+    let mut groups: Vec<((&Decided, T), Vec<CustomerId>)> = Vec::new();
+    for (decided, what) in decided {
         let id = CustomerId::from_uuid(decided.rows()[0].id);
-        let alike = |(known, ids): &&mut (&Decided, Vec<CustomerId>)| {
-            ids.len() < audit::RESOURCE_IDS_MAX && right(known) == right(decided)
+        let alike = |((known, of), ids): &&mut ((&Decided, T), Vec<CustomerId>)| {
+            ids.len() < audit::RESOURCE_IDS_MAX && *of == what && right(known) == right(decided)
         };
         match groups.iter_mut().find(alike) {
             Some((_, ids)) => ids.push(id),
-            None => groups.push((decided, vec![id])),
+            None => groups.push(((decided, what), vec![id])),
         }
     }
     groups
+}
+
+/// The entries of customers that were written by these rights, each with the fields at its place.
+pub fn written(permits: &[Decided], named: &[BTreeSet<String>]) -> Vec<audit::Entry> {
+    let groups = grouped(permits.iter().zip(named));
+    groups.into_iter().map(|((decided, named), ids)| changed(decided, ids, named)).collect()
+}
+
+/// The entries of new customers. They have no field: which of them somebody new has would tell who reads the log what is
+/// there.
+pub fn made(permits: &[Decided]) -> Vec<audit::Entry> {
+    let groups = by_right(permits);
+    groups.into_iter().map(|(decided, ids)| changed(decided, ids, std::iter::empty::<String>())).collect()
 }
 
 /// What an entry says of a decision.
@@ -31,7 +54,9 @@ fn right(decided: &Decided) -> impl PartialEq {
 
 /// The entry of one change. One act is one entry: a change of hands says what else was to be written with it.
 pub fn of_change(decided: &Decided, change: &Change, named: Vec<String>) -> audit::Entry {
-    let changes_hands = change.before.as_ref().is_some_and(|before| before.owner != change.after.owner);
+    // Also from one department to another of the same owner.
+    let changes_hands =
+        change.before.as_ref().is_some_and(|before| before.ownership_epoch != change.after.ownership_epoch);
     match changes_hands {
         true => transferred(decided, [change.after.id], &change.handover, &named),
         false => changed(decided, [change.after.id], named),

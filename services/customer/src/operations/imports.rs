@@ -7,7 +7,7 @@ mod turns;
 mod upload;
 
 use revisit_bootstrap::{
-    Principal, Tx,
+    Principal, Tx, audit,
     idempotency::{Once, Repeatable},
 };
 use revisit_core::{Input, id::JobId};
@@ -18,7 +18,7 @@ pub use clear::disclose_rejected;
 pub use turns::{Turn, Turns};
 pub use upload::{Upload, finish};
 
-use super::allowed;
+use super::{allowed, hidden};
 use crate::{
     App,
     domain::{
@@ -78,7 +78,8 @@ fn row(app: &App, who: &Principal, job: &Job) -> Result<PolicyRow, Error> {
 }
 
 fn reader(who: &Principal, id: JobId) -> Result<Scope, Error> {
-    who.scope(Action::CustomerImport).or_else(|_| who.scope(Action::ImportView)).map_err(|_| Error::NoSuchJob(id))
+    let scope = who.scope(Action::CustomerImport).or_else(|_| who.scope(Action::ImportView));
+    scope.map_err(|failure| hidden(failure, Error::NoSuchJob(id)))
 }
 
 /// Sets where the columns go; only before the start.
@@ -149,6 +150,8 @@ async fn change(
         let work = async || {
             let Some(job) = plan(tx, &before).await? else { return Ok((id.uuid(), before)) };
             store::imports::update(tx, &scope, &before, &job).await?;
+            let field = if job.state == before.state { "mapping" } else { "state" };
+            audit::record(tx, &app.ids, entry(&scope, id).fields([field])).await?;
             Ok((id.uuid(), job))
         };
         Once::new(who, repeat.as_ref()).row(tx, find, work).await
@@ -156,6 +159,12 @@ async fn change(
     let job = write.await?;
     app.wake.notify_one();
     Ok(job)
+}
+
+/// The entry of what somebody does to a job. What it makes of customers its batches tell.
+fn entry(scope: &Scope, id: JobId) -> audit::Entry {
+    let entry = audit::Entry::new(scope.caller(), scope.action().name(), "import").about([id.uuid()]);
+    entry.with(|message| message.revision = scope.revision())
 }
 
 /// A job that the caller uploaded: others may look at it at most.

@@ -2,6 +2,7 @@
 
 use revisit_bootstrap::{
     Principal, Tx,
+    audit::{self, Deed},
     idempotency::{Once, Repeatable},
 };
 use revisit_core::id::SegmentId;
@@ -26,11 +27,12 @@ async fn check_filter(tx: &Tx, who: &Principal, source: &str) -> Result<(), Erro
     if filter.is_basic() { Ok(()) } else { Err(refused("must ask about basic-layer fields only".to_owned())) }
 }
 
-/// Writes one segment, once. A repeat finds it whether or not it was deleted since.
+/// Writes one segment, and these fields of it, once. A repeat finds it whether or not it was deleted since.
 async fn write(
     app: &App,
     who: &Principal,
     repeat: Option<Repeatable>,
+    fields: &[&str],
     work: impl AsyncFnOnce(&Tx, &Decided) -> Result<Segment, Error>,
 ) -> Result<Segment, Error> {
     let decided = who.decide(Action::SegmentManage, &Row::of_tenant(who.tenant()))?;
@@ -41,6 +43,8 @@ async fn write(
         };
         let work = async || {
             let segment = work(tx, &decided).await?;
+            let deed = Deed::on("segment", [segment.id.uuid()]).fields(fields.iter().copied());
+            audit::record(tx, &app.ids, deed.by(&decided)).await?;
             Ok((segment.id.uuid(), segment))
         };
         Once::new(who, repeat.as_ref()).row(tx, find, work).await
@@ -58,7 +62,7 @@ pub async fn create(
 ) -> Result<Counted, Error> {
     let now = app.clock.wall();
     let segment = Segment { id: app.ids.next(now), name, filter, updated_at: now, version: 1 };
-    let segment = write(app, who, repeat, async |tx, decided| {
+    let segment = write(app, who, repeat, &[], async |tx, decided| {
         check_filter(tx, who, &segment.filter).await?;
         store::segment_rows::insert(tx, decided, who.tenant(), &segment).await?;
         Ok(segment)
@@ -115,7 +119,7 @@ pub async fn update(
     (name, filter): (String, String),
     repeat: Option<Repeatable>,
 ) -> Result<Counted, Error> {
-    let segment = write(app, who, repeat, async |tx, decided| {
+    let segment = write(app, who, repeat, &["name", "filter"], async |tx, decided| {
         check_filter(tx, who, &filter).await?;
         let known = store::segment_rows::find(tx, decided, who.tenant(), id).await?.ok_or(Error::NoSuchSegment(id))?;
         if known.version != etag {
@@ -130,7 +134,7 @@ pub async fn update(
 }
 
 pub async fn delete(app: &App, who: &Principal, id: SegmentId, repeat: Option<Repeatable>) -> Result<Counted, Error> {
-    let segment = write(app, who, repeat, async |tx, decided| {
+    let segment = write(app, who, repeat, &["delete_time"], async |tx, decided| {
         let known = store::segment_rows::find(tx, decided, who.tenant(), id).await?.ok_or(Error::NoSuchSegment(id))?;
         if store::segment_rows::is_watched(tx, who.tenant(), id).await? {
             return Err(Error::SegmentWatched(id));

@@ -14,7 +14,7 @@ use revisit_core::{
 use revisit_permission::{Action, Decided, Layer, Permit, Permits, Scope};
 use uuid::Uuid;
 
-use super::{Clear, entries, is_open, lifecycle::hand_to, living, require_write, rows_max};
+use super::{Clear, entries, hidden, is_open, lifecycle::hand_to, living, require_write, rows_max};
 use crate::{
     App,
     domain::{Error, customer::Customer, filter::Expr as Filter},
@@ -103,6 +103,7 @@ async fn begin(
         let work = async || {
             require_open(app, who, &job.to)?;
             store::transfers::insert(tx, &scope, &job, &ids).await?;
+            audit::record(tx, &app.ids, ordered(&scope, &job)).await?;
             Ok((job.id.uuid(), job))
         };
         Once::new(who, repeat.as_ref()).row(tx, find, work).await
@@ -110,6 +111,25 @@ async fn begin(
     let job = write.await?;
     app.wake.notify_one();
     Ok(job)
+}
+
+/// The entry of an order, and of the job that it takes back. What is moved by it its chunks tell, row by row.
+fn ordered(scope: &Scope, job: &Job) -> audit::Entry {
+    let undone = match job.to {
+        Target::To(..) => None,
+        Target::BackFrom(undone) => Some(undone),
+    };
+    let jobs = std::iter::once(job.id).chain(undone).map(JobId::uuid);
+    let entry = audit::Entry::new(scope.caller(), scope.action().name(), "bulk_transfer").about(jobs);
+    entry.with(|message| {
+        message.why.clone_from(&job.reason);
+        message.revision = scope.revision();
+    })
+}
+
+/// The right by which somebody looks at a job.
+fn reader(who: &Principal, id: JobId) -> Result<Scope, Error> {
+    who.scope(Action::CustomerTransfer).map_err(|failure| hidden(failure, Error::NoSuchJob(id)))
 }
 
 /// Refuses a target that takes nobody.
@@ -149,7 +169,7 @@ async fn owned(app: &App, who: &Principal, from: SubjectId) -> Result<Vec<Custom
 
 /// The job, for who ordered it and for who may transfer anything of the company.
 pub async fn get(app: &App, who: &Principal, id: JobId) -> Result<Job, Error> {
-    let scope = who.scope(Action::CustomerTransfer).map_err(|_| Error::NoSuchJob(id))?;
+    let scope = reader(who, id)?;
     app.store.database.read(&scope, async |tx| find(tx, &scope, id).await).await
 }
 
@@ -166,7 +186,7 @@ pub async fn rows(
     after: Option<Uuid>,
     size: usize,
 ) -> Result<(Vec<Row>, bool), Error> {
-    let scope = who.scope(Action::CustomerTransfer).map_err(|_| Error::NoSuchJob(id))?;
+    let scope = reader(who, id)?;
     let read = app.store.database.read(&scope, async |tx| {
         let job = find(tx, &scope, id).await?;
         store::transfers::rows(tx, &scope, (job.tenant, job.id), after, (false, size as u64 + 1)).await

@@ -124,7 +124,9 @@ struct Outcome {
     changes: Vec<Change>,
     /// The right to make the change at this place.
     permits: Vec<Decided>,
-    /// What changes need beside it.
+    /// The fields that the row at this place would write of a customer who was there; of a new one none.
+    named: Vec<BTreeSet<String>>,
+    /// What changes need beside it: the right to give a customer to somebody else.
     also: Vec<Decided>,
     /// Which row made the change at this place, for rows of the batch that mean the same customer.
     made: Vec<i64>,
@@ -316,16 +318,14 @@ impl Context<'_> {
 
     /// Customers, results and the job's progress are one transaction.
     async fn commit(&self, scope: &revisit_permission::Scope, outcome: Outcome, next: &Job) -> Result<(), Error> {
-        let Outcome { mut rows, changes, mut permits, also, foreign, .. } = outcome;
+        let Outcome { mut rows, changes, mut permits, named, also, foreign, .. } = outcome;
         rows.sort_by_key(|row| row.number);
         let (app, job) = (self.app, self.job);
         if permits.is_empty() {
             let write = app.store.database.write(scope, async |tx| self.keep(tx, scope, (&rows, &foreign), next).await);
             return write.await;
         }
-        let nothing = std::iter::empty::<String>;
-        let by_right = entries::by_right(&permits).into_iter();
-        let entries: Vec<_> = by_right.map(|(decided, ids)| entries::changed(decided, ids, nothing())).collect();
+        let entries = [entries::written(&permits, &named), entries::made(&also)].concat();
         permits.extend(also);
         let permits = Permits(permits);
         let write = app.store.database.write(&permits, async |tx| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use revisit_bootstrap::{
-    Principal, Tx,
+    Principal, Tx, audit,
     idempotency::{Once, Repeatable},
 };
 use revisit_core::{Failure, Timestamp, id::JobId};
@@ -262,6 +262,7 @@ async fn end(upload: &mut Upload<'_>, repeat: Option<Repeatable>) -> Result<Job,
             let fields = store::catalogue::fields(tx, who.tenant()).await?;
             let job = upload.job(front, &fields, now);
             store::imports::insert(tx, scope, &job).await?;
+            audit::record(tx, &app.ids, super::entry(scope, job.id)).await?;
             Ok((job.id.uuid(), job))
         };
         Once::new(who, repeat.as_ref()).row(tx, find, work).await

@@ -222,6 +222,7 @@ impl Context<'_> {
         change.entries.extend(note);
         outcome.changes.push(change);
         outcome.permits.push(decided);
+        outcome.named.push(BTreeSet::new());
         outcome.also.extend(also);
         outcome.made.push(candidate.number);
         Ok(())
@@ -275,6 +276,7 @@ impl Context<'_> {
         change.entries.extend(self.note(&candidate.draft, existing));
         outcome.changes.push(change);
         outcome.permits.push(decided);
+        outcome.named.push(candidate.draft.adds());
         outcome.made.push(candidate.number);
         Ok(())
     }
@@ -298,6 +300,9 @@ impl Context<'_> {
             return Ok(());
         }
         change.after = combined(&change.after, &candidate.customer, places);
+        if change.before.is_some() {
+            outcome.named[place].extend(candidate.draft.adds());
+        }
         places.keep(&change.after, place);
         let note = self.note(&candidate.draft, &change.after);
         change.entries.extend(note);
