@@ -40,6 +40,9 @@ const TRIES_MAX: u32 = 4;
 /// Advisory lock under which one replica migrates while the others wait.
 const MIGRATION_LOCK: i64 = 0x5265_7669_7369_7401;
 
+/// What was decided in the course of a transaction: see [`Database::write_decided`].
+pub type Standing = Box<dyn Permit + Send + Sync>;
+
 /// A service's database. Cheap to clone.
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
@@ -134,24 +137,52 @@ impl Database {
         permit: &impl Permit,
         work: impl AsyncFnOnce(&Tx) -> Result<T, E>,
     ) -> Result<T, E> {
+        let (tx, value) = self.worked(permit, work).await?;
+        self.commit(tx, permit).await?;
+        Ok(value)
+    }
+
+    /// The same for work that decides by itself, on rows that it holds: what it hands back is asked again in place of the
+    /// permit, which was decided on rows that may have changed since. Where it hands back nothing the permit stands.
+    pub async fn write_decided<T, E: From<Failure>>(
+        &self,
+        permit: &impl Permit,
+        work: impl AsyncFnOnce(&Tx) -> Result<(T, Option<Standing>), E>,
+    ) -> Result<T, E> {
+        let (tx, (value, decided)) = self.worked(permit, work).await?;
+        match decided {
+            Some(decided) => self.commit(tx, &*decided).await?,
+            None => self.commit(tx, permit).await?,
+        }
+        Ok(value)
+    }
+
+    async fn worked<T, E: From<Failure>>(
+        &self,
+        permit: &impl Permit,
+        work: impl AsyncFnOnce(&Tx) -> Result<T, E>,
+    ) -> Result<(Tx, T), E> {
         let tx = self.begin(&self.0.writer, AccessMode::ReadWrite).await?;
         tx.name_tenant(permit).await?;
-        let value = match work(&tx).await {
-            Ok(value) => value,
+        match work(&tx).await {
+            Ok(value) => Ok((tx, value)),
             Err(error) => {
                 // An explicit end frees SQLite's only writer at once. If it fails, the connection is gone, and with
                 // it the transaction.
                 let _ = tx.inner.rollback().await;
-                return Err(error);
+                Err(error)
             }
-        };
+        }
+    }
+
+    async fn commit<P: Permit + ?Sized>(&self, tx: Tx, permit: &P) -> Result<(), Failure> {
         let emitted = self.append(&tx).await?;
         permit.confirm().map_err(Failure::from)?;
         tx.inner.commit().await.map_err(fault)?;
         if emitted && let Some(outbox) = &self.0.outbox {
             outbox.committed();
         }
-        Ok(value)
+        Ok(())
     }
 
     /// The same for work that can be done again: a lost race or deadlock is repeated at most three times.

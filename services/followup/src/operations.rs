@@ -14,6 +14,7 @@ pub mod outcomes;
 pub mod planner;
 pub mod plans;
 pub mod rebuild;
+pub mod rights;
 pub mod script;
 pub mod sight;
 pub mod sweeps;

@@ -3,6 +3,7 @@
 mod arrivals;
 mod asked;
 mod cadence;
+mod decided;
 mod differences;
 mod engine;
 mod entries;

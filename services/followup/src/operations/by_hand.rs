@@ -17,6 +17,7 @@ use revisit_proto::followup::v1 as pb;
 
 use super::{
     arrivals, customers, enrolments, planner,
+    rights::Rights,
     tasks::{active, shown},
     write::{self, Made},
 };
@@ -102,15 +103,19 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
         active(tx, who.tenant(), new.assignee).await?;
         // The customer may have changed hands since it was read; from here on it does not.
         let customer = match new.customer {
-            Some(id) => Some(enrolments::held_customer(tx, who, id).await?),
+            Some(id) => Some(enrolments::held_customer(tx, who.tenant(), id).await?),
             None => None,
         };
         let owner = customer.as_ref().and_then(|customer| customer.owner);
         let assignee = new.assignee.or(owner).unwrap_or(who.subject());
-        who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
+        let mut rights = Rights::of(who);
+        rights.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
+        if let Some(customer) = &customer {
+            rights.allowed(Action::CustomerView, &customer.row())?.ok_or(Error::NoSuchCustomer)?;
+        }
         let task = plant(app, tx, &draft, &new, customer.as_ref()).await?;
-        let answer = shown(app, tx, who, (&task, customer.as_ref())).await?;
-        Ok(Made::Changed(answer, Deed::on("task", [task.id.uuid()])))
+        let answer = shown(app, tx, &mut rights, (&task, customer.as_ref())).await?;
+        Ok(Made::Changed(answer, Deed::on("task", [task.id.uuid()]), rights))
     };
     let once = Once::new(who, new.repeat.as_ref());
     let task = write::change(app, &Permits(vec![permit]), once, work).await?;

@@ -13,6 +13,7 @@ use revisit_proto::followup::v1 as pb;
 
 use super::{
     planner,
+    rights::Rights,
     write::{self, Made},
 };
 use crate::{
@@ -45,6 +46,8 @@ fn row(who: &Principal) -> Row {
 pub async fn create(app: &App, who: &Principal, new: Write, repeat: Option<Repeatable>) -> Result<pb::Calendar, Error> {
     let permits = Permits(vec![who.decide(Action::CalendarManage, &row(who))?]);
     let work = async |tx: &Tx| {
+        let mut rights = Rights::of(who);
+        rights.decide(Action::CalendarManage, &row(who))?;
         let Write { name, hours, is_default } = new;
         let id = app.ids.next(app.now(tx).await?);
         let calendar = Calendar { tenant: who.tenant(), id, name, hours, is_default, version: 1 };
@@ -53,7 +56,7 @@ pub async fn create(app: &App, who: &Principal, new: Write, repeat: Option<Repea
             return Err(Error::TooManyCalendars(CALENDARS_MAX));
         }
         calendars::save(tx, &calendar, others).await?;
-        Ok(Made::Changed(show::calendar(&calendar), Deed::on("calendar", [id.uuid()])))
+        Ok(Made::Changed(show::calendar(&calendar), Deed::on("calendar", [id.uuid()]), rights))
     };
     write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await
 }
@@ -104,6 +107,8 @@ pub async fn update(
     get(app, who, id).await?;
     let permits = Permits(vec![who.decide(Action::CalendarManage, &row(who))?]);
     let work = async |tx: &Tx| {
+        let mut rights = Rights::of(who);
+        rights.decide(Action::CalendarManage, &row(who))?;
         let all = calendars::lock(tx, who.tenant()).await?;
         let known = all.iter().find(|calendar| calendar.id == id).cloned().ok_or(Error::NoSuchCalendar)?;
         if etag.is_some_and(|etag| etag != known.version) {
@@ -112,7 +117,7 @@ pub async fn update(
         let Write { name, hours, is_default } = new;
         let calendar = Calendar { name, hours, is_default, version: known.version + 1, ..known };
         calendars::save(tx, &calendar, all).await?;
-        Ok(Made::Changed(show::calendar(&calendar), Deed::on("calendar", [id.uuid()]).fields(FIELDS)))
+        Ok(Made::Changed(show::calendar(&calendar), Deed::on("calendar", [id.uuid()]).fields(FIELDS), rights))
     };
     write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await
 }

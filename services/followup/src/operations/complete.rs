@@ -10,12 +10,12 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TaskId},
 };
-use revisit_permission::{Action, Decided, Layer, Levels, Permits, Veiled};
+use revisit_permission::{Action, Layer, Levels, Permits, Veiled};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
     by_hand, events, outcomes, planner,
-    sight::Sight,
+    rights::Rights,
     tasks::{self as task_operations, Locked, closed, find, lock},
     write::{self, Made, TRIES},
 };
@@ -52,18 +52,19 @@ pub struct Record {
 pub async fn complete(app: &App, who: &Principal, record: Record) -> Result<pb::CompleteTaskResponse, Error> {
     let found = find(app, who, record.task).await?;
     let permit = who.decide(Action::TaskComplete, &found.task.row(found.customer.as_ref()))?;
-    writable(&permit, &record)?;
+    writable(permit.levels(), &record)?;
     let (permits, once) = (Permits(vec![permit]), Once::new(who, record.repeat.as_ref()));
     for _ in 0..TRIES {
         let mut before = None;
         let work = async |tx: &Tx| {
             let Some(locked) = lock(tx, who.tenant(), record.task).await? else { return Ok(Made::Overtaken) };
-            writable(&locked.decide(who, Action::TaskComplete)?, &record)?;
+            let mut rights = Rights::of(who);
+            writable(locked.decide(&mut rights, Action::TaskComplete)?, &record)?;
             locked.unchanged(record.etag)?;
-            let answer = complete_in(app, tx, who, &locked, &record).await?;
+            let answer = complete_in(app, tx, &mut rights, &locked, &record).await?;
             before = Some(locked.task);
             // The outcome is new: which notes it has is not told.
-            Ok(Made::Changed(answer, Deed::on("task", [record.task.uuid()]).fields(["state"])))
+            Ok(Made::Changed(answer, Deed::on("task", [record.task.uuid()]).fields(["state"]), rights))
         };
         if let Some(answer) = write::attempt(app, &permits, once, work).await? {
             if let Some(before) = before {
@@ -76,8 +77,7 @@ pub async fn complete(app: &App, who: &Principal, record: Record) -> Result<pb::
 }
 
 /// Who may not write a layer may not leave a note in it; the request is refused whole.
-fn writable(decided: &Decided, record: &Record) -> Result<(), Error> {
-    let levels = decided.levels();
+fn writable(levels: Levels, record: &Record) -> Result<(), Error> {
     match record.notes.iter().find(|note| !levels.writes(note.layer)) {
         Some(note) => Err(Error::LayerNotWritable(note.layer)),
         None => Ok(()),
@@ -87,13 +87,13 @@ fn writable(decided: &Decided, record: &Record) -> Result<(), Error> {
 async fn complete_in(
     app: &App,
     tx: &Tx,
-    who: &Principal,
+    rights: &mut Rights,
     locked: &Locked,
     record: &Record,
 ) -> Result<pb::CompleteTaskResponse, Error> {
-    let now = app.now(tx).await?;
+    let (now, by) = (app.now(tx).await?, rights.who().subject());
     let rule = rule_of(app, tx, &locked.task, &record.result).await?;
-    let outcome = outcome_of(&locked.task, record, &rule, who.subject(), now);
+    let outcome = outcome_of(&locked.task, record, &rule, by, now);
     let done = Done {
         success: rule.success,
         satisfaction: record.satisfaction,
@@ -102,7 +102,7 @@ async fn complete_in(
     let mut after = locked.task.clone();
     if after.state == TaskState::Scheduled {
         // Done before its window began: whoever did it answers for it.
-        after = after.opened(Some(who.subject()), locked.customer.as_ref());
+        after = after.opened(Some(by), locked.customer.as_ref());
     }
     let after = after.done(done, now)?;
     if locked.task.state == TaskState::Open {
@@ -112,19 +112,15 @@ async fn complete_in(
     task_operations::close_issue(tx, locked, &after, now).await?;
     outcome_store::save(tx, &outcome).await?;
     outcomes::save_notes(app, tx, &after, &record.notes).await?;
-    raise(app, tx, who, locked, record).await?;
-    let contact = next_contact(app, tx, who, locked, &outcome).await?;
+    raise(app, tx, rights, locked, record).await?;
+    let contact = next_contact(app, tx, rights, locked, &outcome).await?;
     let following = follow(app, tx, locked, &rule, now).await?;
-    let sight = Sight::of(who)?;
-    let seen = (&after, locked.customer.as_ref());
-    let levels = sight.decision(seen.0, seen.1).map_or(Levels::HIDDEN, |decision| decision.levels);
-    let reader = outcomes::Reader::of(&sight, seen, levels);
-    let next = contact.or(following);
+    let (next, seen) = (contact.or(following), (&after, locked.customer.as_ref()));
     Ok(pb::CompleteTaskResponse {
-        task: Some(task_operations::shown(app, tx, who, (&after, locked.customer.as_ref())).await?),
-        outcome: Some(outcomes::shown(app, tx, &after, &outcome, &reader).await?),
+        task: Some(task_operations::shown(app, tx, rights, seen).await?),
+        outcome: Some(outcomes::written(app, tx, rights, seen, &outcome).await?),
         next_task: match &next {
-            Some(next) => Some(task_operations::shown(app, tx, who, (next, locked.customer.as_ref())).await?),
+            Some(next) => Some(task_operations::shown(app, tx, rights, (next, seen.1)).await?),
             None => None,
         },
     })
@@ -175,7 +171,7 @@ async fn rule_of(app: &App, tx: &Tx, task: &Task, result: &str) -> Result<Result
 /// any other task. It lends what the follow-up lent to whom the recorder may give work; an issue that is dispatched to
 /// somebody else lends what the plan's publisher has granted for that, or anybody could be let in by whoever records an
 /// outcome.
-async fn raise(app: &App, tx: &Tx, who: &Principal, locked: &Locked, record: &Record) -> Result<(), Error> {
+async fn raise(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, record: &Record) -> Result<(), Error> {
     let customer = locked.customer.as_ref();
     let now = app.now(tx).await?;
     let calendar = planner::calendar(tx, locked.task.tenant, None).await?;
@@ -197,9 +193,9 @@ async fn raise(app: &App, tx: &Tx, who: &Principal, locked: &Locked, record: &Re
             repeat: None,
         };
         let key = format!("{}/{index}", locked.task.id);
-        let mut draft = draft(locked, TaskKind::Issue, &key, who.subject());
-        lend_no_longer(who, locked, &new, &mut draft);
-        if who.decide(Action::TaskCreate, &draft.task(&new, customer, now).row(customer)).is_err() {
+        let mut draft = draft(locked, TaskKind::Issue, &key, rights.who().subject());
+        lend_no_longer(rights, locked, &new, &mut draft)?;
+        if rights.allowed(Action::TaskCreate, &draft.task(&new, customer, now).row(customer))?.is_none() {
             draft.lent = dispatched(app, tx, &locked.task).await?;
         }
         by_hand::plant(app, tx, &draft, &new, customer).await?;
@@ -220,7 +216,7 @@ async fn dispatched(app: &App, tx: &Tx, task: &Task) -> Result<Vec<Layer>, Error
 async fn next_contact(
     app: &App,
     tx: &Tx,
-    who: &Principal,
+    rights: &mut Rights,
     locked: &Locked,
     outcome: &Outcome,
 ) -> Result<Option<Task>, Error> {
@@ -235,21 +231,27 @@ async fn next_contact(
         reminders: by_hand::follow_on(app, tx, &locked.task, TaskKind::NextContact).await?,
         repeat: None,
     };
-    let mut draft = draft(locked, TaskKind::NextContact, &locked.task.id.to_string(), who.subject());
-    lend_no_longer(who, locked, &new, &mut draft);
+    let mut draft = draft(locked, TaskKind::NextContact, &locked.task.id.to_string(), rights.who().subject());
+    lend_no_longer(rights, locked, &new, &mut draft)?;
     by_hand::plant(app, tx, &draft, &new, locked.customer.as_ref()).await.map(Some)
 }
 
 /// Whoever works on lent access lends on no more than it: beyond the end of the window that was first given, what follows
 /// lends the name alone, and to the recorder not even that. Else each outcome would begin the window anew.
-fn lend_no_longer(who: &Principal, locked: &Locked, new: &by_hand::New, draft: &mut by_hand::Draft) {
-    if task_operations::lending(who, locked) == Lending::Follows || new.due_at <= locked.task.lent_until {
-        return;
+fn lend_no_longer(
+    rights: &mut Rights,
+    locked: &Locked,
+    new: &by_hand::New,
+    draft: &mut by_hand::Draft,
+) -> Result<(), Error> {
+    if new.due_at <= locked.task.lent_until || task_operations::lending(rights, locked)? == Lending::Follows {
+        return Ok(());
     }
     draft.lent = vec![Layer::Basic];
-    if new.assignee == Some(who.subject()) {
+    if new.assignee == Some(rights.who().subject()) {
         draft.lent_until = Some(locked.task.lent_until);
     }
+    Ok(())
 }
 
 /// A task that an outcome makes has the follow-up's id in its own, so that it is made once.

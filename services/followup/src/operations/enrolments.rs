@@ -6,12 +6,13 @@ use revisit_bootstrap::{
     database::Tx,
     idempotency::{Once, Repeatable},
 };
-use revisit_core::id::{CustomerId, EnrolmentId, PlanId};
+use revisit_core::id::{CustomerId, EnrolmentId, PlanId, TenantId};
 use revisit_permission::{Action, Permits, Scope};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
     planner,
+    rights::Rights,
     write::{self, Made},
 };
 use crate::{
@@ -35,21 +36,19 @@ use crate::{
 pub async fn viewed_customer(app: &App, who: &Principal, id: CustomerId) -> Result<Customer, Error> {
     let scope = who.scope(Action::CustomerView).map_err(|failure| hidden(failure, Error::NoSuchCustomer))?;
     app.freshness.require("customer")?;
-    app.database
-        .read(&scope, async |tx: &Tx| seen(tx, &scope, id, projection::Hold::Look).await?.ok_or(Error::NoSuchCustomer))
-        .await
+    app.database.read(&scope, async |tx: &Tx| seen(tx, &scope, id).await?.ok_or(Error::NoSuchCustomer)).await
 }
 
 /// A customer that lies in the scope.
-async fn seen(tx: &Tx, scope: &Scope, id: CustomerId, hold: projection::Hold) -> Result<Option<Customer>, Error> {
-    let found = projection::customer(tx, scope.tenant(), id, hold).await?;
+async fn seen(tx: &Tx, scope: &Scope, id: CustomerId) -> Result<Option<Customer>, Error> {
+    let found = projection::customer(tx, scope.tenant(), id, projection::Hold::Look).await?;
     Ok(found.filter(|customer| !customer.deleted && scope.levels(&customer.row()).is_some()))
 }
 
-/// The same customer held, so that its owner does not change until the transaction ends; the caller may still view it.
-pub async fn held_customer(tx: &Tx, who: &Principal, id: CustomerId) -> Result<Customer, Error> {
-    let scope = who.scope(Action::CustomerView).map_err(|failure| hidden(failure, Error::NoSuchCustomer))?;
-    seen(tx, &scope, id, projection::Hold::Share).await?.ok_or(Error::NoSuchCustomer)
+/// A customer held, so that its owner does not change until the transaction ends, for who decides on it then.
+pub async fn held_customer(tx: &Tx, tenant: TenantId, id: CustomerId) -> Result<Customer, Error> {
+    let held = projection::customer(tx, tenant, id, projection::Hold::Share).await?;
+    held.filter(|customer| !customer.deleted).ok_or(Error::NoSuchCustomer)
 }
 
 /// Who can see no row of a kind at all learns no more than who cannot see this one.
@@ -97,16 +96,17 @@ pub async fn pause(app: &App, who: &Principal, change: Change) -> Result<pb::Enr
     let found = find(app, who, change.id).await?;
     let permits = found.decide(who)?;
     let work = async |tx: &Tx| {
-        let (_, enrolment) = lock(tx, who, &found.enrolment).await?;
+        let mut rights = Rights::of(who);
+        let (_, enrolment) = lock(tx, &mut rights, &found).await?;
         match enrolment.state {
-            EnrolmentState::Paused => return Ok(Made::Unchanged(show::enrolment(&enrolment))),
+            EnrolmentState::Paused => return Ok(Made::Unchanged(show::enrolment(&enrolment), rights)),
             EnrolmentState::Released => return Err(Error::EnrolmentState),
             EnrolmentState::Active => {}
         }
         unchanged(&enrolment, change.etag)?;
         let now = app.now(tx).await?;
         let paused = planner::suspend(tx, enrolment, EnrolmentState::Paused, Reason::Paused, now).await?;
-        Ok(Made::Changed(show::enrolment(&paused), deed(change.id)))
+        Ok(Made::Changed(show::enrolment(&paused), deed(change.id), rights))
     };
     write::change(app, &permits, Once::new(who, change.repeat.as_ref()), work).await
 }
@@ -120,16 +120,17 @@ pub async fn resume(app: &App, who: &Principal, change: Change) -> Result<pb::En
     let found = find(app, who, change.id).await?;
     let permits = found.decide(who)?;
     let work = async |tx: &Tx| {
-        let (customer, enrolment) = lock(tx, who, &found.enrolment).await?;
+        let mut rights = Rights::of(who);
+        let (customer, enrolment) = lock(tx, &mut rights, &found).await?;
         match enrolment.state {
-            EnrolmentState::Active => return Ok(Made::Unchanged(show::enrolment(&enrolment))),
+            EnrolmentState::Active => return Ok(Made::Unchanged(show::enrolment(&enrolment), rights)),
             EnrolmentState::Released => return Err(Error::EnrolmentState),
             EnrolmentState::Paused => {}
         }
         unchanged(&enrolment, change.etag)?;
         let enrolment = Enrolment { state: EnrolmentState::Active, ..enrolment };
         let resumed = planner::replan(app, tx, enrolment, &customer, Reason::Resumed).await?;
-        Ok(Made::Changed(show::enrolment(&resumed), deed(change.id)))
+        Ok(Made::Changed(show::enrolment(&resumed), deed(change.id), rights))
     };
     let resumed = write::change(app, &permits, Once::new(who, change.repeat.as_ref()), work).await?;
     app.wake.notify_one();
@@ -167,22 +168,23 @@ async fn find(app: &App, who: &Principal, id: EnrolmentId) -> Result<Found, Erro
         .read(&permit, async |tx: &Tx| {
             let enrolment = enrolments::find(tx, plans.tenant(), id).await?.ok_or(Error::NoSuchEnrolment)?;
             let plan = plans::find(tx, plans, enrolment.plan).await?.ok_or(Error::NoSuchEnrolment)?;
-            let customer = seen(tx, customers, enrolment.customer, projection::Hold::Look).await?;
+            let customer = seen(tx, customers, enrolment.customer).await?;
             Ok(Found { enrolment, plan, customer: customer.ok_or(Error::NoSuchEnrolment)? })
         })
         .await
 }
 
-/// Customer first, then enrolment: the order that all follow. The customer may have changed hands since it was read:
-/// who was allowed then and is not now has lost a race.
-async fn lock(tx: &Tx, who: &Principal, read: &Enrolment) -> Result<(Customer, Enrolment), Error> {
-    let customer = projection::customer(tx, who.tenant(), read.customer, projection::Hold::Change).await?;
+/// Customer first, then enrolment: the order that all follow. The customer may have changed hands since it was read; the
+/// plan belongs to whom it belonged.
+async fn lock(tx: &Tx, rights: &mut Rights, read: &Found) -> Result<(Customer, Enrolment), Error> {
+    let (tenant, id) = (read.enrolment.tenant, read.enrolment.customer);
+    let customer = projection::customer(tx, tenant, id, projection::Hold::Change).await?;
     let customer = customer.ok_or(Error::NoSuchCustomer)?;
-    match who.decide(Action::TaskUpdate, &customer.row()).map_err(Error::from) {
-        Err(Error::Denied(_)) => return Err(Error::Stale),
-        decided => drop(decided?),
-    }
-    let enrolment = enrolments::lock(tx, who.tenant(), read.id).await?;
+    rights.decide(Action::EnrolmentManage, &read.plan.row())?;
+    rights.decide(Action::TaskUpdate, &customer.row())?;
+    // Whose enrolment it is, and why it stands still, is told of the customer.
+    rights.decide(Action::CustomerView, &customer.row())?;
+    let enrolment = enrolments::lock(tx, tenant, read.enrolment.id).await?;
     Ok((customer, enrolment.ok_or(Error::NoSuchEnrolment)?))
 }
 
@@ -199,12 +201,14 @@ pub async fn migrate(
     let permits = Permits(vec![who.decide(Action::EnrolmentManage, &found.row())?]);
     let work = async |tx: &Tx| {
         let plan = plans::lock(tx, who.tenant(), plan).await?.ok_or(Error::NoSuchPlan)?;
+        let mut rights = Rights::of(who);
+        rights.decide(Action::EnrolmentManage, &plan.row())?;
         let now = app.now(tx).await?;
         plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
         let count = enrolments::count(tx, who.tenant(), plan.id, Some(plan.published)).await?;
         let answer = pb::MigrateEnrolmentsResponse { enrolment_count: i64::try_from(count).unwrap_or(i64::MAX) };
         // Of the plan, because its enrolments move one by one and later.
-        Ok(Made::Changed(answer, Deed::on("plan", [plan.id.uuid()]).fields(["enrolments"])))
+        Ok(Made::Changed(answer, Deed::on("plan", [plan.id.uuid()]).fields(["enrolments"]), rights))
     };
     let begun = write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await?;
     app.wake.notify_one();

@@ -17,9 +17,10 @@ use revisit_proto::followup::v1 as pb;
 
 use super::{
     enrolments::viewed_customer,
+    rights::Rights,
     sight::Sight,
-    tasks::{Found, find, read},
-    write::{self, Made},
+    tasks::{find, lock, read},
+    write::{self, Made, Sent, TRIES},
 };
 use crate::{
     App,
@@ -34,7 +35,7 @@ use crate::{
 };
 
 /// What a reader may see of a task's outcome.
-pub struct Reader<'a> {
+struct Reader<'a> {
     sight: &'a Sight,
     levels: Levels,
     supervisor: bool,
@@ -47,7 +48,7 @@ const SUPERVISING: Levels = Levels::of(&[(Layer::History, Level::Read), (Layer::
 
 impl<'a> Reader<'a> {
     /// A reader of one task at these levels.
-    pub fn of(sight: &'a Sight, (task, customer): (&Task, Option<&Customer>), levels: Levels) -> Self {
+    fn of(sight: &'a Sight, (task, customer): (&Task, Option<&Customer>), levels: Levels) -> Self {
         Self { sight, levels, supervisor: sight.reviews(task, customer), asked: Clarity::Usual }
     }
 }
@@ -74,13 +75,7 @@ fn column(index: usize) -> &'static str {
 }
 
 /// An outcome as its reader may see it.
-pub async fn shown(
-    app: &App,
-    tx: &Tx,
-    task: &Task,
-    outcome: &Outcome,
-    reader: &Reader<'_>,
-) -> Result<pb::Outcome, Error> {
+async fn shown(app: &App, tx: &Tx, task: &Task, outcome: &Outcome, reader: &Reader<'_>) -> Result<pb::Outcome, Error> {
     let mut shown = show::outcome(outcome, reader.of_answer().show(&outcome.answer, Clarity::Usual));
     for (index, (layer, sealed)) in outcomes::notes(tx, task.tenant, task.id).await?.into_iter().enumerate() {
         let text = app.sealed.open(tx, task, layer, (column(index), &sealed)).await?;
@@ -204,31 +199,52 @@ const PAGE: u32 = 100;
 /// Statements of one page.
 const PAGES_MAX: usize = 20;
 
-/// A supervisor's word on a sensitive outcome.
+/// An outcome as whoever has just written it may see it: as [`get`] would show it, and of what that hides, that it exists.
+pub async fn written(
+    app: &App,
+    tx: &Tx,
+    rights: &mut Rights,
+    (task, customer): (&Task, Option<&Customer>),
+    outcome: &Outcome,
+) -> Result<pb::Outcome, Error> {
+    let sight = Sight::of(rights.who())?;
+    let levels = sight.decision(task, customer).and_then(|decision| of_outcome(&sight, decision.levels, customer));
+    let reader = Reader::of(&sight, (task, customer), levels.unwrap_or(Levels::HIDDEN));
+    let answer = shown(app, tx, task, outcome, &reader).await?;
+    rights.looked(sight);
+    Ok(answer)
+}
+
+/// A supervisor's word on a sensitive outcome. A repeat reads it again: what was said is for who may read it by then.
 pub async fn review(
     app: &App,
     who: &Principal,
     (id, approved): (TaskId, bool),
     repeat: Option<Repeatable>,
 ) -> Result<pb::Outcome, Error> {
-    let Found { task, customer, levels } = find(app, who, id).await?;
-    let (sight, customer) = (Sight::of(who)?, customer.as_ref());
-    let permits = Permits(vec![who.decide(Action::TaskReview, &task.row(customer))?]);
-    let levels = of_outcome(&sight, levels, customer).unwrap_or(Levels::HIDDEN);
-    let reader = Reader::of(&sight, (&task, customer), levels);
-    app.database
-        .write(&(permits.clone(), sight.permit()), async |tx: &Tx| {
-            // A repeat reads it again: what was said is for who may read it by then.
-            let find = async |_| outcomes::find(tx, who.tenant(), id).await?.ok_or(Error::NoSuchOutcome);
-            let work = async || {
-                let outcome = outcomes::lock(tx, who.tenant(), id).await?.ok_or(Error::NoSuchOutcome)?;
-                let outcome = outcome.reviewed(who.subject(), approved)?;
+    let found = find(app, who, id).await?;
+    let permits = Permits(vec![who.decide(Action::TaskReview, &found.task.row(found.customer.as_ref()))?]);
+    let once = Once::new(who, repeat.as_ref());
+    for _ in 0..TRIES {
+        let work = async |tx: &Tx, sent: Sent| {
+            let Some(locked) = lock(tx, who.tenant(), id).await? else { return Ok(Made::Overtaken) };
+            let mut rights = Rights::of(who);
+            locked.decide(&mut rights, Action::TaskReview)?;
+            let mut outcome = outcomes::lock(tx, who.tenant(), id).await?.ok_or(Error::NoSuchOutcome)?;
+            if sent == Sent::First {
+                outcome = outcome.reviewed(who.subject(), approved)?;
                 outcomes::save(tx, &outcome).await?;
-                Ok((id.uuid(), Made::Changed(outcome, Deed::on("task", [id.uuid()]).fields(["review"]))))
-            };
-            let once = Once::new(who, repeat.as_ref());
-            let outcome = write::change_row((app, tx), &permits, once, find, work).await?;
-            shown(app, tx, &task, &outcome, &reader).await
-        })
-        .await
+            }
+            let seen = (&locked.task, locked.customer.as_ref());
+            let answer = written(app, tx, &mut rights, seen, &outcome).await?;
+            Ok(match sent {
+                Sent::First => Made::Changed(answer, Deed::on("task", [id.uuid()]).fields(["review"]), rights),
+                Sent::Again => Made::Unchanged(answer, rights),
+            })
+        };
+        if let Some(outcome) = write::attempt_row(app, &permits, once, id.uuid(), work).await? {
+            return Ok(outcome);
+        }
+    }
+    Err(Error::Stale)
 }

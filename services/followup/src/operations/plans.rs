@@ -7,11 +7,12 @@ use revisit_bootstrap::{
     idempotency::{Once, Repeatable},
 };
 use revisit_core::id::PlanId;
-use revisit_permission::{Action, Decided, Layer, Permits, Row};
+use revisit_permission::{Action, Layer, Levels, Permits, Row};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
-    allowed, events, planner,
+    events, planner,
+    rights::Rights,
     write::{self, Made},
 };
 use crate::{
@@ -69,8 +70,10 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Plan, Er
     let work = async |tx: &Tx| {
         let own = people::person(tx, who.tenant(), who.subject()).await?;
         plan.department = own.and_then(|own| own.department);
+        let mut rights = Rights::of(who);
+        rights.decide(Action::PlanManage, &plan.row())?;
         plans::save(tx, &plan).await?;
-        Ok(Made::Changed(show::plan(&plan, None), deed(&plan)))
+        Ok(Made::Changed(show::plan(&plan, None), deed(&plan), rights))
     };
     write::change(app, &permits, Once::new(who, new.repeat.as_ref()), work).await
 }
@@ -140,7 +143,8 @@ pub async fn update(app: &App, who: &Principal, update: Update) -> Result<pb::Pl
     let permits = Permits(vec![who.decide(Action::PlanManage, &found.row())?]);
     let named = [update.name.as_ref().map(|_| "name"), update.definition.as_ref().map(|_| "definition")];
     let work = async |tx: &Tx| {
-        let mut plan = lock(tx, &found, update.etag).await?;
+        let (mut plan, mut rights) = (lock(tx, &found, update.etag).await?, Rights::of(who));
+        rights.decide(Action::PlanManage, &plan.row())?;
         if let Some(name) = update.name {
             plan.name = name;
         }
@@ -150,7 +154,8 @@ pub async fn update(app: &App, who: &Principal, update: Update) -> Result<pb::Pl
         plan.updated_at = app.now(tx).await?;
         plan.version += 1;
         plans::save(tx, &plan).await?;
-        Ok(Made::Changed(shown(app, tx, &plan).await?, deed(&plan).fields(named.into_iter().flatten())))
+        let deed = deed(&plan).fields(named.into_iter().flatten());
+        Ok(Made::Changed(shown(app, tx, &plan).await?, deed, rights))
     };
     write::change(app, &permits, Once::new(who, update.repeat.as_ref()), work).await
 }
@@ -167,13 +172,13 @@ async fn lock(tx: &Tx, found: &Plan, etag: Option<i64>) -> Result<Plan, Error> {
 }
 
 /// Lending is granting: it takes the right to grant, over the whole company, because any customer may enter the segment.
-fn granting(who: &Principal) -> Result<Option<Decided>, Error> {
-    allowed(who.decide(Action::GrantManage, &Row::of_tenant(who.tenant())))
+fn granting(rights: &mut Rights) -> Result<Option<Levels>, Error> {
+    rights.allowed(Action::GrantManage, &Row::of_tenant(rights.who().tenant()))
 }
 
 /// What may not be granted of what a definition lends.
-fn refused(granting: Option<&Decided>, lent: &[Layer]) -> Vec<Layer> {
-    let may = |layer: &Layer| granting.is_some_and(|granting| granting.levels().reads(*layer));
+fn refused(granting: Option<Levels>, lent: &[Layer]) -> Vec<Layer> {
+    let may = |layer: &Layer| granting.is_some_and(|granting| granting.reads(*layer));
     lent.iter().copied().filter(|layer| !may(layer)).collect()
 }
 
@@ -193,11 +198,11 @@ pub async fn preview(app: &App, who: &Principal, id: PlanId) -> Result<pb::Previ
                 these.iter().copied().filter(|layer| !those.contains(layer)).collect()
             };
             let count = enrolments::count(tx, plan.tenant, plan.id, None).await?;
-            let granting = granting(who)?;
+            let granting = granting(&mut Rights::of(who))?;
             Ok(pb::PreviewPlanResponse {
                 added_layers: show::layers(&without(&next.lent, former_lent)),
                 removed_layers: show::layers(&without(former_lent, &next.lent)),
-                refused_layers: show::layers(&refused(granting.as_ref(), &next.lends())),
+                refused_layers: show::layers(&refused(granting, &next.lends())),
                 added_issue_layers: show::layers(&without(&next.issue_lent, former_issues)),
                 removed_issue_layers: show::layers(&without(former_issues, &next.issue_lent)),
                 watched_fields: next.watched_fields().into_iter().map(str::to_owned).collect(),
@@ -216,12 +221,10 @@ pub async fn publish(
     repeat: Option<Repeatable>,
 ) -> Result<pb::Plan, Error> {
     let found = find(app, who, id).await?;
-    // Both rights stand when the plan is published, or it is not.
-    let (permit, granting) = (who.decide(Action::PlanPublish, &found.row())?, granting(who)?);
-    let permits = Permits(std::iter::once(permit).chain(granting.clone()).collect());
+    let permits = Permits(vec![who.decide(Action::PlanPublish, &found.row())?]);
     let work = async |tx: &Tx| {
         let plan = lock(tx, &found, etag).await?;
-        publish_in(app, tx, (who, granting.as_ref()), (plan, migrates)).await
+        publish_in(app, tx, Rights::of(who), (plan, migrates)).await
     };
     let published = write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await?;
     app.wake.notify_one();
@@ -231,11 +234,13 @@ pub async fn publish(
 async fn publish_in(
     app: &App,
     tx: &Tx,
-    (who, granting): (&Principal, Option<&Decided>),
+    mut rights: Rights,
     (mut plan, migrates): (Plan, bool),
 ) -> Result<Made<pb::Plan>, Error> {
+    // Both rights stand when the plan is published, or it is not.
+    rights.decide(Action::PlanPublish, &plan.row())?;
     let definition = plan.draft.take().ok_or(Error::NoDraft)?;
-    let refused = refused(granting, &definition.lends());
+    let refused = refused(granting(&mut rights)?, &definition.lends());
     if !refused.is_empty() {
         return Err(Error::LayersRefused(refused));
     }
@@ -251,7 +256,7 @@ async fn publish_in(
         version: plan.published,
         name: plan.name.clone(),
         definition,
-        published_by: who.subject(),
+        published_by: rights.who().subject(),
         published_at: now,
     };
     plans::save(tx, &plan).await?;
@@ -267,7 +272,7 @@ async fn publish_in(
     tx.emit(events::published(&plan, &version));
     // Publishing widens what open tasks lend: like a grant, it names the layers.
     let deed = deed(&plan).fields(show::layers(&version.definition.lent));
-    Ok(Made::Changed(show::plan(&plan, Some(&version)), deed))
+    Ok(Made::Changed(show::plan(&plan, Some(&version)), deed, rights))
 }
 
 /// Ends a plan. Ending it twice changes nothing.
@@ -280,8 +285,10 @@ pub async fn retire(
     let found = find(app, who, id).await?;
     let permits = Permits(vec![who.decide(Action::PlanPublish, &found.row())?]);
     let work = async |tx: &Tx| {
+        let mut rights = Rights::of(who);
+        rights.decide(Action::PlanPublish, &found.row())?;
         let mut plan = match lock(tx, &found, etag).await {
-            Err(Error::PlanRetired) => return Ok(Made::Unchanged(shown(app, tx, &found).await?)),
+            Err(Error::PlanRetired) => return Ok(Made::Unchanged(shown(app, tx, &found).await?, rights)),
             locked => locked?,
         };
         let now = app.now(tx).await?;
@@ -291,7 +298,7 @@ pub async fn retire(
         plans::save(tx, &plan).await?;
         plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Release, now)).await?;
         tx.emit(events::retired(&plan));
-        Ok(Made::Changed(shown(app, tx, &plan).await?, deed(&plan).fields(["state"])))
+        Ok(Made::Changed(shown(app, tx, &plan).await?, deed(&plan).fields(["state"]), rights))
     };
     let retired = write::change(app, &permits, Once::new(who, repeat.as_ref()), work).await?;
     app.wake.notify_one();

@@ -17,7 +17,9 @@ pub async fn get(app: &App, who: &Principal, id: TaskId) -> Result<pb::GetScript
     let (Some(origin), Some(known)) = (&found.task.origin, &found.customer) else {
         return Ok(pb::GetScriptResponse::default());
     };
+    // The very scope that is asked again at the end says that the task is seen.
     let scope = who.scope(Action::TaskView)?;
+    scope.levels(&found.task.row(Some(known))).ok_or(Error::NoSuchTask)?;
     let version = app.database.read(&scope, async |tx: &Tx| {
         planner::version(app, tx, (found.task.tenant, origin.plan, origin.version)).await.map_err(Error::from)
     });

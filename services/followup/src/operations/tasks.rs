@@ -11,7 +11,7 @@ use revisit_proto::followup::v1 as pb;
 pub use change::{Act, Change, change, close_issue, closed, plant_next};
 pub use locked::{Locked, active, lending, lock};
 
-use super::{events, planner, sight::Sight};
+use super::{events, planner, rights::Rights, sight::Sight};
 use crate::{
     App,
     domain::{Error, people::Customer, plan::Reason, task::Task},
@@ -25,8 +25,6 @@ use crate::{
 pub struct Found {
     pub task: Task,
     pub customer: Option<Customer>,
-    /// What the caller may see of it.
-    pub levels: Levels,
 }
 
 /// One task that the caller may see.
@@ -35,8 +33,8 @@ pub async fn find(app: &App, who: &Principal, id: TaskId) -> Result<Found, Error
     app.database
         .read(&scope, async |tx: &Tx| {
             let (task, customer) = read(app, tx, scope.tenant(), id).await?;
-            let levels = scope.levels(&task.row(customer.as_ref())).ok_or(Error::NoSuchTask)?;
-            Ok(Found { task, customer, levels })
+            scope.levels(&task.row(customer.as_ref())).ok_or(Error::NoSuchTask)?;
+            Ok(Found { task, customer })
         })
         .await
 }
@@ -79,16 +77,15 @@ pub async fn get(app: &App, who: &Principal, id: TaskId, asked: Asked) -> Result
     }
 }
 
-/// Makes a task ready to be shown: its title opened, its step named. Who has handed it away, or views no tasks at all, sees
-/// what the change itself was about.
+/// Makes a task that was changed ready to be shown: its title opened, its step named. Who has handed it away, or views no
+/// tasks at all, sees what the change itself was about.
 pub async fn shown(
     app: &App,
     tx: &Tx,
-    who: &Principal,
+    rights: &mut Rights,
     (task, customer): (&Task, Option<&Customer>),
 ) -> Result<pb::Task, Error> {
-    let views = who.scope(Action::TaskView).ok();
-    let levels = views.and_then(|scope| scope.levels(&task.row(customer))).unwrap_or(Levels::EVENT);
+    let levels = rights.allowed(Action::TaskView, &task.row(customer))?.unwrap_or(Levels::EVENT);
     let texts = app.sealed.texts(tx, [task]).await?;
     Ok(show::task(legible(app, tx, (task, customer, levels), Asked::NOTHING, &texts).await?))
 }

@@ -4,13 +4,14 @@
 use prost::Message;
 use revisit_bootstrap::{
     audit::{self, Deed},
-    database::Tx,
+    database::{Standing, Tx},
     idempotency::Once,
 };
 use revisit_core::Failure;
 use revisit_permission::Permits;
 use uuid::Uuid;
 
+use super::rights::Rights;
 use crate::{App, domain::Error};
 
 /// Tries of a change under which timers fire again and again; then the caller learns of it.
@@ -18,16 +19,23 @@ pub const TRIES: usize = 3;
 
 /// What came of a change.
 pub enum Made<T> {
-    /// It was made: the answer, and what the log says.
-    Changed(T, Deed),
-    /// All was as wanted already.
-    Unchanged(T),
+    /// It was made: the answer, what the log says, and by what rights, of which the log names the first.
+    Changed(T, Deed, Rights),
+    /// All was as wanted already: the answer, and by what rights.
+    Unchanged(T, Rights),
     /// A timer fired meanwhile: the work begins again in a new transaction.
     Overtaken,
 }
 
-/// Changes something under what was decided, of which the first is what the log names. A repeat is given the first
-/// answer.
+/// Whether a request comes for the first time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    First,
+    Again,
+}
+
+/// Changes something. A repeat is given the first answer, under what was decided before the work, which has none to do
+/// then; the work itself stands on what it decides.
 pub async fn change<M: Message + Default>(
     app: &App,
     permits: &Permits,
@@ -44,42 +52,48 @@ pub async fn attempt<M: Message + Default>(
     once: Once<'_>,
     work: impl AsyncFnOnce(&Tx) -> Result<Made<M>, Error>,
 ) -> Result<Option<M>, Error> {
-    let write = app.database.write(permits, async |tx: &Tx| {
+    let write = app.database.write_decided(permits, async |tx: &Tx| {
         if let Some(first) = once.first(tx).await? {
-            return Ok(Some(M::decode(first.as_slice()).map_err(Failure::internal)?));
+            return Ok::<_, Error>((Some(M::decode(first.as_slice()).map_err(Failure::internal)?), None));
         }
-        let Some(answer) = noted(app, tx, permits, work(tx).await?).await? else { return Ok::<_, Error>(None) };
-        once.keep(tx, &answer.encode_to_vec()).await?;
-        Ok(Some(answer))
+        let (answer, standing) = noted(app, tx, work(tx).await?).await?;
+        if let Some(answer) = &answer {
+            once.keep(tx, &answer.encode_to_vec()).await?;
+        }
+        Ok((answer, standing))
     });
     write.await
 }
 
-/// The same within a transaction that was begun, for a row that a repeat reads again as it is then: what it says is for who
-/// may read it by then.
-pub async fn change_row<T>(
-    (app, tx): (&App, &Tx),
+/// The same for a row that a repeat reads again as it is then: what it says is for who may read it by then. The work is
+/// told whether it is one, and changes nothing then.
+pub async fn attempt_row<T>(
+    app: &App,
     permits: &Permits,
     once: Once<'_>,
-    find: impl AsyncFnOnce(Uuid) -> Result<T, Error>,
-    work: impl AsyncFnOnce() -> Result<(Uuid, Made<T>), Error>,
-) -> Result<T, Error> {
-    let work = async || {
-        let (row, done) = work().await?;
-        Ok((row, noted(app, tx, permits, done).await?.ok_or(Error::Stale)?))
-    };
-    once.row(tx, find, work).await
+    row: Uuid,
+    work: impl AsyncFnOnce(&Tx, Sent) -> Result<Made<T>, Error>,
+) -> Result<Option<T>, Error> {
+    let write = app.database.write_decided(permits, async |tx: &Tx| {
+        let sent = if once.first(tx).await?.is_some() { Sent::Again } else { Sent::First };
+        let (answer, standing) = noted(app, tx, work(tx, sent).await?).await?;
+        if answer.is_some() && sent == Sent::First {
+            once.keep(tx, row.as_bytes()).await?;
+        }
+        Ok::<_, Error>((answer, standing))
+    });
+    write.await
 }
 
-/// The answer of what was done, with its entry.
-async fn noted<T>(app: &App, tx: &Tx, permits: &Permits, done: Made<T>) -> Result<Option<T>, Error> {
+/// The answer of what was done, with its entry, and what it stands on.
+async fn noted<T>(app: &App, tx: &Tx, done: Made<T>) -> Result<(Option<T>, Option<Standing>), Error> {
     match done {
-        Made::Changed(answer, deed) => {
-            let decided = permits.0.first().ok_or_else(|| Failure::internal("a change was decided by nothing"))?;
+        Made::Changed(answer, deed, rights) => {
+            let decided = rights.first().ok_or_else(|| Failure::internal("a change was decided by nothing"))?;
             audit::record(tx, &app.ids, deed.by(decided)).await?;
-            Ok(Some(answer))
+            Ok((Some(answer), Some(rights.standing())))
         }
-        Made::Unchanged(answer) => Ok(Some(answer)),
-        Made::Overtaken => Ok(None),
+        Made::Unchanged(answer, rights) => Ok((Some(answer), Some(rights.standing()))),
+        Made::Overtaken => Ok((None, None)),
     }
 }

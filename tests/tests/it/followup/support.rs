@@ -42,7 +42,7 @@ use tonic::{
 
 /// Monday, 2 March 2026, 08:00 in Shanghai.
 pub const BEGIN: Timestamp = Timestamp::from_micros(1_772_409_600_000_000);
-use closings::Closings;
+use closings::{Closings, Door};
 use reports::Reports;
 pub use time::shanghai;
 
@@ -58,6 +58,7 @@ pub struct Company {
     pub store: DepartmentId,
     pub reports: Reports,
     pub closings: Closings,
+    pub door: Door,
     people: BTreeMap<&'static str, SubjectId>,
     speaker: Speaker,
     ids: Ids,
@@ -106,6 +107,7 @@ impl Company {
             watching: Vec::new(),
             reports: Reports::default(),
             closings: Closings::default(),
+            door: Door::default(),
             replicas: Vec::new(),
             database,
             clock,
@@ -123,7 +125,8 @@ impl Company {
     }
 
     async fn replica(&self) -> Running {
-        let (fake, reports, closings) = (self.identity.clone(), self.reports.clone(), self.closings.clone());
+        let (fake, reports) = (self.identity.clone(), self.reports.clone());
+        let (closings, door) = (self.closings.clone(), self.door.clone());
         let leases = Service::new(
             "identity",
             "[identity]",
@@ -140,8 +143,8 @@ impl Company {
             "customer",
             "[customer]",
             move |_: Nothing, _: Runtime| {
-                let closings = closings.clone();
-                async move { Ok(Started::new().serve(ProjectionsServer::new(closings))) }
+                let (closings, door) = (closings.clone(), door.clone());
+                async move { Ok(Started::new().serve(ProjectionsServer::new(closings)).serve(door)) }
             },
             |_: Nothing, _: Runtime| async { Ok(()) },
         );

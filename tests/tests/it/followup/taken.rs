@@ -9,15 +9,15 @@ use revisit_tests::{databases::Backend, held::while_held};
 use tonic::{Code, Status};
 
 use super::{
-    support::Company,
+    support::{Company, reason},
     texts::{WRITTEN, disclosures, mask},
 };
 
 /// The guards that come while a call waits.
-const MASKING: Effect = Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked));
+pub const MASKING: Effect = Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked));
 
 /// Asks, and asks again while a guard takes something from what somebody may do and the call waits for a table.
-async fn refused<T: Debug, F: Future<Output = Result<T, Status>>>(
+pub async fn refused<T: Debug, F: Future<Output = Result<T, Status>>>(
     company: &Company,
     table: &str,
     (who, action, effect): (&str, Action, Effect),
@@ -28,11 +28,12 @@ async fn refused<T: Debug, F: Future<Output = Result<T, Status>>>(
     let told = while_held(connections, table, ask(), company.guard(who, action, effect)).await;
     let refused = told.expect_err("it was told all the same");
     // Whoever asks again is answered by the newest rights.
-    assert_eq!(refused.code(), Code::Unavailable, "{action:?} over {table}: {refused:?}");
+    let told = (refused.code(), reason(&refused));
+    assert_eq!(told, (Code::Unavailable, "LEASE_EXPIRED"), "{action:?} over {table}: {refused:?}");
 }
 
 /// A company in which the rep has done a task with a sensitive result and a number in its note; its customer and the task.
-async fn company() -> (Company, String, String) {
+pub async fn company() -> (Company, String, String) {
     let company = Company::start(Backend::Postgres, 1).await;
     let (customer, task) = company.with_open_task().await;
     let note = pb::Note { layer: "history".into(), text: WRITTEN.into(), ..Default::default() };

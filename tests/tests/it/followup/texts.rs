@@ -129,3 +129,27 @@ async fn a_number_in_a_note_of_any_layer_and_in_an_issue_is_masked_until_it_is_a
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_was_said_is_told_to_who_records_it_as_to_who_reads_it() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        let unread = Levels::WRITE.with(Layer::History, Level::Hidden);
+        company.guard("rep", Action::CustomerView, Effect::Cap(unread)).await;
+        let note = pb::Note { layer: "history".into(), text: "likes the blue one".into(), ..Default::default() };
+        let record = pb::CompleteTaskRequest {
+            task_id: task.task_id.clone(),
+            result: "reached".into(),
+            channel: pb::Channel::Phone.into(),
+            notes: vec![note],
+            ..Default::default()
+        };
+        let done = company.tasks().complete_task(company.by("rep", record)).await.expect("done").into_inner();
+        let told = done.outcome.expect("an outcome");
+        let request = pb::GetOutcomeRequest { task_id: task.task_id, read_mask: None };
+        let read = company.tasks().get_outcome(company.by("rep", request)).await.expect("an outcome").into_inner();
+        assert_eq!(told, read);
+        assert!(!format!("{told:?}").contains("blue"), "the customer's history is not theirs to read: {told:?}");
+    })
+    .await;
+}

@@ -30,6 +30,7 @@ use crate::{
     },
     operations::{
         by_hand, customers, events, planner,
+        rights::Rights,
         write::{self, Made, TRIES},
     },
     schedule,
@@ -90,21 +91,22 @@ pub async fn change(app: &App, who: &Principal, change: Change, act: Act) -> Res
         let mut ended = None;
         let work = async |tx: &Tx| {
             let Some(locked) = lock(tx, who.tenant(), change.task).await? else { return Ok(Made::Overtaken) };
-            locked.decide(who, act.action())?;
+            let (mut rights, reason) = (Rights::of(who), change.reason.as_str());
+            locked.decide(&mut rights, act.action())?;
             locked.unchanged(change.etag)?;
             let task = match act {
-                Act::Snooze(due_at) => snooze(app, tx, who, &locked, (due_at, &change.reason)).await?,
-                Act::Reassign(assignee) => reassign(app, tx, who, &locked, (assignee, &change.reason)).await?,
+                Act::Snooze(due_at) => snooze(app, tx, &mut rights, &locked, (due_at, reason)).await?,
+                Act::Reassign(assignee) => reassign(app, tx, &mut rights, &locked, (assignee, reason)).await?,
                 Act::Skip if locked.task.origin.is_none() || !locked.task.state.is_live() => {
                     return Err(Error::NotSkippable);
                 }
                 Act::Skip | Act::Cancel => {
-                    let task = end(app, tx, who, &locked, &change.reason).await?;
+                    let task = end(app, tx, &mut rights, &locked, reason).await?;
                     ended = Some(locked.task);
                     task
                 }
             };
-            Ok(Made::Changed(task, Deed::on("task", [change.task.uuid()]).fields(act.fields())))
+            Ok(Made::Changed(task, Deed::on("task", [change.task.uuid()]).fields(act.fields()), rights))
         };
         let Some(task) = write::attempt(app, &permits, once, work).await? else { continue };
         match ended {
@@ -119,7 +121,7 @@ pub async fn change(app: &App, who: &Principal, change: Change, act: Act) -> Res
 async fn snooze(
     app: &App,
     tx: &Tx,
-    who: &Principal,
+    rights: &mut Rights,
     locked: &Locked,
     (due_at, reason): (Timestamp, &str),
 ) -> Result<pb::Task, Error> {
@@ -128,7 +130,7 @@ async fn snooze(
     let calendar = calendar_of(app, tx, &locked.task).await?;
     let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
     let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
-    let (agenda, lending) = (window.agenda(&reminders, &calendar), lending(who, locked));
+    let (agenda, lending) = (window.agenda(&reminders, &calendar), lending(rights, locked)?);
     let mut after = locked.task.clone().snoozed(due_at, lending, agenda, now)?;
     after = app.sealed.explain(tx, after, reason).await?;
     tasks::replace(tx, &[&locked.task], &[&after]).await?;
@@ -136,7 +138,7 @@ async fn snooze(
         // The access is told anew under the new generation, as far as it reaches.
         events::opened(&after, now).into_iter().for_each(|draft| tx.emit(draft));
     }
-    shown(app, tx, who, (&after, locked.customer.as_ref())).await
+    shown(app, tx, rights, (&after, locked.customer.as_ref())).await
 }
 
 /// The reminders that a task was planned with.
@@ -164,26 +166,24 @@ async fn calendar_of(app: &App, tx: &Tx, task: &Task) -> Result<schedule::WorkCa
 async fn reassign(
     app: &App,
     tx: &Tx,
-    who: &Principal,
+    rights: &mut Rights,
     locked: &Locked,
     (assignee, reason): (Option<SubjectId>, &str),
 ) -> Result<pb::Task, Error> {
-    active(tx, who.tenant(), assignee).await?;
+    active(tx, locked.task.tenant, assignee).await?;
     let customer = locked.customer.as_ref();
     let wanted = Task { named: assignee, ..locked.task.clone() };
     let responsible = customers::answering(tx, &wanted, customer).await?;
     let mut after = locked.task.clone().reassigned(assignee, responsible)?;
-    // A change is decided before and after it: nobody pushes work to where they may not.
-    let rows = (locked.task.row(customer), after.row(customer));
-    who.caller.decide_change(&who.leases, Action::TaskUpdate, &rows.0, &rows.1)?;
+    rights.decide_change(Action::TaskUpdate, &locked.task.row(customer), &after.row(customer))?;
     after = app.sealed.explain(tx, after, reason).await?;
     customers::tell_moved(app, tx, &after).await?;
     tasks::replace(tx, &[&locked.task], &[&after]).await?;
-    shown(app, tx, who, (&after, locked.customer.as_ref())).await
+    shown(app, tx, rights, (&after, locked.customer.as_ref())).await
 }
 
 /// Ends a task without an outcome. A step that waits for its task plans the next one, so that nobody is forgotten.
-async fn end(app: &App, tx: &Tx, who: &Principal, locked: &Locked, reason: &str) -> Result<pb::Task, Error> {
+async fn end(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, reason: &str) -> Result<pb::Task, Error> {
     let now = app.now(tx).await?;
     let was_open = locked.task.state == TaskState::Open;
     let after = locked.task.clone().cancelled(Reason::Caller, now)?;
@@ -193,7 +193,7 @@ async fn end(app: &App, tx: &Tx, who: &Principal, locked: &Locked, reason: &str)
     }
     close_issue(tx, locked, &after, now).await?;
     plant_next(app, tx, locked, now).await?;
-    shown(app, tx, who, (&after, locked.customer.as_ref())).await
+    shown(app, tx, rights, (&after, locked.customer.as_ref())).await
 }
 
 /// Replaces a task that has ended and, when it was an issue, tells its parent.

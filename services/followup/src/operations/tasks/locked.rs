@@ -1,8 +1,8 @@
 //! A task that is held for change: what is locked with it, who may change it now, and whether its lent access moves.
 
-use revisit_bootstrap::{Principal, database::Tx};
+use revisit_bootstrap::database::Tx;
 use revisit_core::id::{SubjectId, TaskId, TenantId};
-use revisit_permission::{Action, Decided};
+use revisit_permission::{Action, Levels};
 
 use crate::{
     domain::{
@@ -11,6 +11,7 @@ use crate::{
         plan::Enrolment,
         task::{Lending, Task},
     },
+    operations::rights::Rights,
     store::{enrolments, people, projection, tasks},
 };
 
@@ -46,13 +47,9 @@ pub async fn lock(tx: &Tx, tenant: TenantId, id: TaskId) -> Result<Option<Locked
 }
 
 impl Locked {
-    /// Decides on the task as it is now that nobody changes it: it may have changed hands since it was read. Who was
-    /// allowed then and is not now has lost a race, and learns by reading again what is true for them.
-    pub fn decide(&self, who: &Principal, action: Action) -> Result<Decided, Error> {
-        match who.decide(action, &self.task.row(self.customer.as_ref())).map_err(Error::from) {
-            Err(Error::Denied(_)) => Err(Error::Stale),
-            decided => decided,
-        }
+    /// Decides on the task as it is now that nobody changes it: it may have changed hands since it was read.
+    pub fn decide(&self, rights: &mut Rights, action: Action) -> Result<Levels, Error> {
+        rights.decide(action, &self.task.row(self.customer.as_ref()))
     }
 
     /// Refuses when the caller has seen an older version.
@@ -63,9 +60,11 @@ impl Locked {
 
 /// Whether the lent access moves with the due time: for the customer's owner, who has it anyway, and for supervisors
 /// of the task. Anybody else who works on it would prolong their own access.
-pub fn lending(who: &Principal, locked: &Locked) -> Lending {
-    let owns = locked.customer.as_ref().is_some_and(|customer| customer.owner == Some(who.subject()));
-    if owns || locked.decide(who, Action::TaskReview).is_ok() { Lending::Follows } else { Lending::Stays }
+pub fn lending(rights: &mut Rights, locked: &Locked) -> Result<Lending, Error> {
+    let (customer, somebody) = (locked.customer.as_ref(), rights.who().subject());
+    let owns = customer.is_some_and(|customer| customer.owner == Some(somebody));
+    let follows = owns || rights.allowed(Action::TaskReview, &locked.task.row(customer))?.is_some();
+    Ok(if follows { Lending::Follows } else { Lending::Stays })
 }
 
 /// Refuses a person who is not active where one is named.

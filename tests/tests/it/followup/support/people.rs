@@ -1,9 +1,9 @@
 //! Who works in the company: rights for the fake identity, and the same people as the service hears of them.
 
-use revisit_core::Timestamp;
+use revisit_core::{Timestamp, id::GrantId};
 use revisit_permission::{
-    Action, ActionSet, Assigned, Change, Department, Effect, Exceptions, Guard, Role, RoleAssignment, RowCondition,
-    Subject, SubjectState, Tenant, Whom, shipped_roles,
+    Action, ActionSet, Assigned, Change, Department, Effect, Exceptions, Extent, Grant, Guard, Levels, Origin, Removed,
+    Role, RoleAssignment, RowCondition, Subject, SubjectState, Template, Tenant, Whom, shipped_roles,
 };
 use revisit_proto::identity::v1 as identity;
 
@@ -78,9 +78,34 @@ impl Company {
             until: Timestamp::MAX,
             reason: "left the project".to_owned(),
         };
-        let revision = self.identity.commit(vec![Change::Guard(guard)]);
+        self.govern(Change::Guard(guard)).await;
+    }
+
+    /// From now on somebody may do something in the whole company, whatever their roles say.
+    pub async fn grant(&self, who: &str, actions: &[Action]) -> GrantId {
+        let right = Template {
+            actions: ActionSet::of(actions),
+            extent: Extent::Tenant,
+            stages: None,
+            grades: None,
+            external: None,
+            levels: Levels::WRITE,
+        };
+        let (id, window) = (self.new_id(), (Timestamp::MIN, Timestamp::MAX));
+        self.govern(Change::Grant(Grant::of(id, self.who(who), right, window, Origin::Direct))).await;
+        id
+    }
+
+    /// And no longer.
+    pub async fn revoke(&self, who: &str, id: GrantId) {
+        self.govern(Change::Removed(Removed::Grant { holder: self.who(who), id })).await;
+    }
+
+    /// Changes what somebody may do, wherever the service decides.
+    async fn govern(&self, change: Change) {
+        let revision = self.identity.commit(vec![change]);
         for replica in &self.replicas {
-            replica.runtime.lease.reach(self.identity.tenant, revision).await.expect("the guard arrives");
+            replica.runtime.lease.reach(self.identity.tenant, revision).await.expect("the change arrives");
         }
     }
 
