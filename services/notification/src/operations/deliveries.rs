@@ -2,7 +2,7 @@
 
 use revisit_bootstrap::{Principal, Tx, audit::Deed, idempotency::Repeatable};
 use revisit_core::{Id, Kind, id::DeliveryId, page::Page};
-use revisit_permission::{Action, Decided, Permit, Permits, Row};
+use revisit_permission::{Action, Permit, Permits, Row, Scope};
 use uuid::Uuid;
 
 use super::write::{self, Made};
@@ -25,12 +25,13 @@ pub struct Told {
 
 /// Whether the caller is told of alerts. That there is one is for who may see alerts: whom it is about would else learn of
 /// it from the list.
-struct Alerts(Option<Decided>);
+struct Alerts(Option<Scope>);
 
 impl Alerts {
     fn seen_by(who: &Principal) -> Result<Self, Error> {
-        match who.decide(Action::AuditView, &Row::of_tenant(who.tenant())) {
-            Ok(decided) => Ok(Self(Some(decided))),
+        match who.scope(Action::AuditView) {
+            // Over the whole company alone: an alert is of nobody's reach in particular.
+            Ok(scope) => Ok(Self(Some(scope).filter(|scope| scope.levels(&Row::of_tenant(scope.tenant())).is_some()))),
             Err(failure) if failure.kind == Kind::Denied => Ok(Self(None)),
             // Nobody can say now.
             Err(failure) => Err(failure.into()),
@@ -104,7 +105,8 @@ pub async fn replay(app: &App, who: &Principal, filter: Filter, repeat: Option<R
     // What is replayed is counted.
     let alerts = Alerts::seen_by(who)?;
     let filter = alerts.within(filter);
-    let permits = Permits(std::iter::once(permit).chain(alerts.0).collect());
+    let alerts = alerts.0.map(|_| super::of_tenant(who, Action::AuditView)).transpose()?;
+    let permits = Permits(std::iter::once(permit).chain(alerts).collect());
     let work = async |tx: &Tx| {
         if let Some(repeat) = &repeat
             && let Some(first) = repeat.first_answer(tx, tenant, subject).await?

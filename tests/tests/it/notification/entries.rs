@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use revisit_bootstrap::answer;
+use revisit_bootstrap::{answer, failure};
 use revisit_permission::Action;
 use revisit_proto::{
     followup::v1::ReminderKind,
@@ -11,7 +11,7 @@ use revisit_proto::{
     notification::v1 as pb,
 };
 use revisit_tests::{databases::Backend, held::while_held, world::mask};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::desk::{Desk, at_each_desk, at_each_desk_on, fresh};
 use crate::bad_input::keys::writing;
@@ -148,22 +148,40 @@ fn owned(fields: &[&str]) -> Vec<String> {
     fields.iter().map(|field| (*field).to_owned()).collect()
 }
 
+/// What is told of deliveries, with the table that is read for it.
+const TOLD: [(&str, &str); 3] = [("get", "attempt"), ("list", "delivery"), ("count", "delivery")];
+
+async fn ask(desk: &Desk, name: &str, delivery_id: &str) -> Result<(), Status> {
+    let mut deliveries = desk.deliveries();
+    match name {
+        "get" => {
+            let request = pb::GetDeliveryRequest { delivery_id: delivery_id.to_owned() };
+            deliveries.get_delivery(desk.as_user(request)).await.map(drop)
+        }
+        "list" => deliveries.list_deliveries(desk.as_user(pb::ListDeliveriesRequest::default())).await.map(drop),
+        _ => deliveries.count_deliveries(desk.as_user(pb::CountDeliveriesRequest::default())).await.map(drop),
+    }
+}
+
 #[tokio::test]
 async fn deliveries_do_not_outlive_the_right_to_see_the_alerts_among_them() {
     for gone in [Action::AuditView, Action::DeliveryView] {
-        at_each_desk_on(&[Backend::Postgres], async |desk: &Desk| {
-            desk.grant(&[Action::DeliveryView, Action::AuditView]).await;
-            let task = desk.remind(ReminderKind::Due).await;
-            desk.settle().await;
-            let delivery_id = desk.of_task(task).await.remove(&pb::Channel::Inbox).expect("it was planned").delivery_id;
-            let request = pb::GetDeliveryRequest { delivery_id };
-            let get = async || desk.deliveries().get_delivery(desk.as_user(request.clone())).await;
-            get().await.expect("they may so far");
-            let connections = (&desk.own().await, &desk.own().await);
-            let told = while_held(connections, "attempt", get(), desk.deny(gone)).await;
-            let refused = told.expect_err("it was told all the same");
-            assert!([Code::PermissionDenied, Code::Unavailable].contains(&refused.code()), "{gone:?}: {refused:?}");
-        })
-        .await;
+        for (name, table) in TOLD {
+            at_each_desk_on(&[Backend::Postgres], async |desk: &Desk| {
+                desk.grant(&[Action::DeliveryView, Action::AuditView]).await;
+                let task = desk.remind(ReminderKind::Due).await;
+                desk.settle().await;
+                let delivery = desk.of_task(task).await.remove(&pb::Channel::Inbox).expect("it was planned");
+                ask(desk, name, &delivery.delivery_id).await.expect("they may so far");
+                let connections = (&desk.own().await, &desk.own().await);
+                let told = ask(desk, name, &delivery.delivery_id);
+                let refused = while_held(connections, table, told, desk.deny(gone)).await;
+                let refused = refused.expect_err("it was told all the same");
+                // Whoever asks again is answered by the newest rights.
+                let said = (refused.code(), failure(&refused).reason);
+                assert_eq!(said, (Code::Unavailable, "LEASE_EXPIRED"), "{name} without {gone:?}: {refused:?}");
+            })
+            .await;
+        }
     }
 }
