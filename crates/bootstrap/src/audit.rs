@@ -81,7 +81,7 @@ impl Entry {
     }
 }
 
-/// What somebody has changed: all that an entry says of it beside who did it and by what right.
+/// What somebody has done: all that an entry says of it beside who did it and by what right.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Deed {
     act: Option<&'static str>,
@@ -97,7 +97,7 @@ impl Deed {
         Self { act: None, resource, ids: ids.into_iter().collect(), fields: Vec::new() }
     }
 
-    /// Which fields were written. Not those of a new row: which it has would tell who reads the log what is there.
+    /// Which fields were written, or read clear. Not those of a new row: which it has would tell who reads the log what is there.
     #[must_use]
     pub fn fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.fields = names.into_iter().map(Into::into).collect();

@@ -1,13 +1,15 @@
 //! Users as others see them: who is shown, and how much of their contact values.
 
-use revisit_bootstrap::auth::Principal;
+use revisit_bootstrap::{
+    audit::{self, Deed},
+    auth::Principal,
+};
 use revisit_core::{
     Failure,
     id::{DepartmentId, SubjectId},
 };
 use revisit_permission::{Action, Clarity, Layer, Levels, Purpose, Shown, SubjectKind, SubjectState, Veiled};
 
-use super::audit::{self, Act, Actor};
 use crate::{
     App,
     domain::{Account, Error},
@@ -96,8 +98,8 @@ pub async fn get(app: &App, who: &Principal, id: SubjectId, clear: Clear) -> Res
         // The entry is committed before the answer leaves, or there is no answer. What is shown is what is confirmed then.
         let permit = who.decide(Action::UserView, &account.row(who.tenant()))?;
         levels = permit.levels();
-        let entry = Act { fields, ..Act::done(Actor::of(who), Action::UserView.name(), "user", id.uuid()) };
-        app.store.write(&permit, async |tx| audit::act(app, tx, who.tenant(), entry).await).await?;
+        let entry = Deed::on("user", [id.uuid()]).fields(fields).by(&permit);
+        app.store.write(&permit, async |tx| Ok(audit::record(tx, &app.ids, entry).await?)).await?;
     }
     Ok(Profile::new(account, levels, clear, manager(who, id)))
 }

@@ -128,3 +128,28 @@ async fn a_plan_is_not_published_when_the_right_to_grant_what_it_lends_goes_mean
     assert_eq!(plan.state(), pb::PlanState::Draft);
     company.stop().await;
 }
+
+#[tokio::test]
+async fn no_task_is_made_about_a_customer_who_is_taken_from_sight_meanwhile() {
+    let (company, customer_id, _) = company().await;
+    let request = pb::CreateTaskRequest {
+        kind: pb::TaskKind::NextContact.into(),
+        title: "call again".into(),
+        customer_id,
+        due_time: super::support::wire(company.now() + std::time::Duration::from_hours(2)),
+        channel: pb::Channel::Phone.into(),
+        ..Default::default()
+    };
+    let list = pb::ListTasksRequest::default();
+    let count = async || company.tasks().list_tasks(company.by("admin", list.clone())).await.map(|it| it.into_inner());
+    let before = count().await.expect("a list").tasks.len();
+    let mut tasks = company.tasks();
+    let create = tasks.create_task(company.by("rep", request));
+    let gone = company.guard("rep", Action::CustomerView, Effect::Deny);
+    let connections = (&company.database.writer, &company.database.reader);
+    let told = while_held(connections, "task", create, gone).await;
+    let told = told.expect_err("it was made all the same");
+    assert!(matches!(told.code(), Code::PermissionDenied | Code::NotFound), "{told:?}");
+    assert_eq!(count().await.expect("a list").tasks.len(), before);
+    company.stop().await;
+}

@@ -209,3 +209,21 @@ async fn a_used_refresh_token_that_is_shown_again_names_whose_it_was() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_clear_read_of_a_colleague_names_what_was_read_and_by_what_right() {
+    on_each(async |world| {
+        let lei = world.user("lei", &world.tenant.root_department_id, "Sales representative").await.user_id;
+        let (_, eyes) = eyes(world).await;
+        let paths = vec!["email".to_owned()];
+        let read_mask = Some(prost_types::FieldMask { paths });
+        let get = pb::GetUserRequest { user_id: lei.clone(), read_mask };
+        world.admin.directory().get_user(get).await.expect("it is seen");
+        let read = |it: &pb::AuditEntry| it.action == "user.view";
+        let entry = world.eventually("the read", async || about(&eyes, &lei).await.into_iter().find(read)).await;
+        assert_eq!((entry.resource.as_str(), entry.fields.as_slice()), ("user", &["email".to_owned()][..]));
+        assert!(entry.witness.starts_with("role:") && entry.revision > 0, "{entry:?}");
+        assert_eq!(entry.outcome(), pb::AuditOutcome::Done);
+    })
+    .await;
+}
