@@ -4,7 +4,8 @@
 //! reasons that say the same, so it is caught here, in front of all handlers, and none of them can forget it. An answer that
 //! refuses only in part names what ([`Refusals`]). The first of equal ones in a minute is committed to
 //! the outbox before the answer leaves; the rest of the minute is counted and written as one entry when it ends, those of a
-//! burst a few at a time, so that an alert about it does not wait for the minute.
+//! burst a few at a time, so that an alert about it does not wait for the minute. What was to be handed to another, or was
+//! another right, is not equal.
 //!
 //! Not written: questions (`Access.Check` answers, it does not refuse), and rows that a caller may not read. Those are
 //! looked up within the caller's scope, where a hidden row and a missing one are the same NOT_FOUND.
@@ -106,6 +107,7 @@ impl Denials {
     /// Writes the entry, or counts it when its minute has an equal one.
     async fn note(&self, key: Key, entry: Entry) -> Result<(), Failure> {
         let minute = Minute::of(self.0.clock.wall());
+        let key = self.0.minutes.counted_as(minute, key);
         match self.0.minutes.count(minute, &key) {
             Due::Later => (),
             Due::Part(counted) => {
@@ -256,7 +258,8 @@ impl Attempt {
     fn entry(&self, ended: &Status) -> (Key, Entry) {
         let told = status::failure(ended);
         let denial = ended.source().and_then(|source| source.downcast_ref::<Denial>());
-        let tried = ended.source().and_then(|source| source.downcast_ref::<Tried>()).cloned().unwrap_or_default();
+        let told_of = ended.source().and_then(|source| source.downcast_ref::<Tried>());
+        let tried = told_of.cloned().unwrap_or_default();
         let action = denial.and_then(|denial| denial.action);
         // What no action of the registry names is told by the call itself.
         let name = action.map_or(&*self.call, |action| action.name());
@@ -274,6 +277,7 @@ impl Attempt {
             subject: self.caller.subject,
             action: name.to_owned(),
             reason: told.reason,
+            tried: told_of.map(|tried| self.denials.0.minutes.fingerprint(tried)),
         };
         (key, entry)
     }

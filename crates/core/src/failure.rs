@@ -49,7 +49,7 @@ pub struct Violation {
 
 /// What was tried, beneath a refusal that is no decision about one row ([`Failure::caused_by`]): whoever reads the audit log
 /// sees there for whom it was, and what was beyond the caller.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Tried {
     /// Type of what it was about.
     pub resource: &'static str,

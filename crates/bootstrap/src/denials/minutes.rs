@@ -2,12 +2,13 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry as Slot},
+    hash::BuildHasher,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use revisit_core::{
-    Timestamp,
+    Timestamp, Tried,
     id::{SubjectId, TenantId},
 };
 
@@ -15,6 +16,9 @@ use crate::audit::Entry;
 
 /// Different denials that are remembered at once. Beyond it each one is written in full: more entries, never fewer.
 const KEYS_MAX: usize = 4_096;
+/// Denials of one minute that differ only in what was tried, for whom or which right, and are told apart. What is tried
+/// beyond them is counted together: whoever goes through a whole directory fills neither the log nor the book.
+const TRIED_MAX: usize = 32;
 /// How long equal denials are counted together.
 const MINUTE: Duration = Duration::from_secs(60);
 /// So many counted ones are written at once, as one entry: who tries everything is seen while it goes on.
@@ -45,6 +49,16 @@ pub struct Key {
     pub subject: SubjectId,
     pub action: String,
     pub reason: &'static str,
+    /// What was tried; nothing where the refusal does not say so, and for all that is beyond [`TRIED_MAX`].
+    pub tried: Option<u64>,
+}
+
+impl Key {
+    /// Whether two differ at most in what was tried.
+    fn is_like(&self, other: &Self) -> bool {
+        (self.tenant, self.subject, self.reason) == (other.tenant, other.subject, other.reason)
+            && self.action == other.action
+    }
 }
 
 /// A denial that was written in full, and how many more came after it that are not written yet.
@@ -76,6 +90,22 @@ pub enum Due {
 pub struct Minutes(Mutex<HashMap<(Minute, Key), Counted>>);
 
 impl Minutes {
+    /// What was tried, in the few bytes of a key. The hash is keyed at random: nobody finds two that are alike.
+    pub fn fingerprint(&self, tried: &Tried) -> u64 {
+        self.lock().hasher().hash_one(tried)
+    }
+
+    /// Under which key a denial is counted.
+    pub fn counted_as(&self, minute: Minute, key: Key) -> Key {
+        let held = self.lock();
+        if key.tried.is_none() || held.contains_key(&(minute, key.clone())) {
+            return key;
+        }
+        // The whole book is looked through: a small part of what the entry costs that is written otherwise.
+        let alike = held.keys().filter(|(at, other)| *at == minute && other.is_like(&key)).count();
+        if alike < TRIED_MAX { key } else { Key { tried: None, ..key } }
+    }
+
     /// Counts a denial if its minute has an equal one in full.
     pub fn count(&self, minute: Minute, key: &Key) -> Due {
         // A key is small beside the call that it came with.
@@ -142,11 +172,20 @@ mod tests {
         let tenant = Id::<kind::Tenant>::from_uuid(Uuid::from_u128(1));
         let subject = Id::<kind::Subject>::from_uuid(Uuid::from_u128(subject));
         let entry = Entry::new(&Caller::named(tenant, subject), action, "customer");
-        (Key { tenant, subject, action: action.to_owned(), reason: "PERMISSION_DENIED" }, entry)
+        (Key { tenant, subject, action: action.to_owned(), reason: "PERMISSION_DENIED", tried: None }, entry)
+    }
+
+    /// Somebody tries to give a right to somebody.
+    fn given(minutes: &Minutes, subject: u128, (holder, right): (u128, &str)) -> (Key, Entry) {
+        let (ids, fields) = (vec![Uuid::from_u128(holder)], vec![right.to_owned()]);
+        let tried = minutes.fingerprint(&Tried { resource: "user", ids, fields });
+        let (key, entry) = key(subject, "Access/CreateGrant");
+        (Key { tried: Some(tried), ..key }, entry)
     }
 
     /// Whether a denial is written in full.
     fn full(minutes: &Minutes, at: Minute, (key, entry): (Key, Entry)) -> bool {
+        let key = minutes.counted_as(at, key);
         let full = matches!(minutes.count(at, &key), Due::Full);
         if full {
             minutes.written(at, key, entry);
@@ -180,6 +219,25 @@ mod tests {
         assert_eq!(parts.collect::<Vec<_>>(), [8; 8]);
         let taken = minutes.take(None, 10);
         assert_eq!(taken.iter().map(|(_, counted)| counted.more).collect::<Vec<_>>(), [100 - 64]);
+    }
+
+    #[test]
+    fn what_is_tried_for_another_or_is_another_right_is_in_full_up_to_a_maximum() {
+        let (minutes, now) = (Minutes::default(), Minute(7));
+        let tried = |holder, right| full(&minutes, now, given(&minutes, 2, (holder, right)));
+        assert!(tried(0, "customer.view"));
+        assert!(tried(0, "audit.view"), "another right");
+        for holder in 1..TRIED_MAX as u128 - 1 {
+            assert!(tried(holder, "customer.view"), "another holder");
+            assert!(!tried(holder, "customer.view"), "the same");
+        }
+        assert!(tried(1_000, "customer.view"), "the first of the rest");
+        assert!(!tried(1_001, "customer.view"), "the rest is counted");
+        assert!(!tried(0, "customer.view"), "who was told apart still is");
+        assert!(full(&minutes, now, given(&minutes, 3, (1_001, "customer.view"))), "somebody else tries");
+        assert!(full(&minutes, Minute(8), given(&minutes, 2, (1_001, "customer.view"))), "another minute");
+        let counted: i64 = minutes.take(None, 100).iter().map(|(_, counted)| counted.more).sum();
+        assert_eq!(counted, 32, "each that was not in full");
     }
 
     #[test]

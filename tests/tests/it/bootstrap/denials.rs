@@ -7,7 +7,7 @@ use revisit_bootstrap::{
     Database, Process, Reply, Running, Runtime, Service, Shutdown, Sources, Started, Streamed, Tx, authenticated,
     database::fault, reply_stream,
 };
-use revisit_core::{Clock, Failure, Ids, Kind, ManualClock, Timestamp};
+use revisit_core::{Clock, Failure, Ids, Kind, ManualClock, Timestamp, Tried};
 use revisit_permission::{Action, Row};
 use revisit_proto::{
     customer::v1::{
@@ -20,6 +20,7 @@ use revisit_proto::{
 use revisit_tests::fake_identity::FakeIdentity;
 use sea_orm::{ConnectionTrait, Statement};
 use tonic::{Code, Request, Status, transport::Endpoint};
+use uuid::Uuid;
 
 use super::{
     database::{Migrator, WORKER},
@@ -28,6 +29,10 @@ use super::{
 
 /// How long a test waits for what takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// To whom somebody tries to give something.
+const ONE: Uuid = Uuid::from_u128(1);
+const ANOTHER: Uuid = Uuid::from_u128(2);
 
 /// A service that refuses everything: at once, or in the middle of its answer.
 struct Refusing;
@@ -45,6 +50,11 @@ impl Export for Refusing {
             "field" => {
                 let message = "the field phone may not be changed";
                 Err(Failure::new(Kind::Denied, "FIELD_NOT_WRITABLE", message).with("field", "phone"))
+            }
+            "to one" | "to another" => {
+                let ids = vec![if message.reason == "to one" { ONE } else { ANOTHER }];
+                let tried = Tried { resource: "user", ids, fields: vec!["customer.view".to_owned()] };
+                Err(Failure::new(Kind::Denied, "GRANT_EXCEEDS_GRANTOR", "nobody may give so much").caused_by(tried))
             }
             "missing" => Err(Failure::new(Kind::NotFound, "CUSTOMER_NOT_FOUND", "there is no such customer")),
             how => {
@@ -203,6 +213,21 @@ async fn equal_refusals_of_a_minute_are_counted_and_written_when_it_ends() {
     assert_eq!(world.running.next_due().await, None);
     world.export("at once").await;
     assert_eq!(counts(&world.entries().await), [0, 0, 0, 4], "the next minute begins anew");
+}
+
+#[tokio::test]
+async fn for_whom_somebody_tried_second_is_in_the_audit_too() {
+    let world = World::start().await;
+    for how in ["to one", "to another", "to one"] {
+        world.export(how).await;
+    }
+    let written = world.entries().await;
+    let mut named: Vec<_> = written.iter().flat_map(|entry| entry.resource_ids.clone()).collect();
+    named.sort_unstable();
+    assert_eq!(named, [ONE.to_string(), ANOTHER.to_string()], "the third was the first again");
+    assert_eq!(counts(&written), [0, 0]);
+    world.running.stop().await.expect("it stops");
+    assert_eq!(counts(&entries(&world.database).await), [0, 0, 1]);
 }
 
 #[tokio::test]
