@@ -33,7 +33,7 @@ impl Snapshot {
     pub fn stays_governed(&self, after: &Self, author: Option<SubjectId>, now: Timestamp) -> Result<(), Refusal> {
         let governing: ActionSet =
             Action::ALL.iter().copied().filter(|action| administers(*action) || LOOKING.contains(*action)).collect();
-        let (mut before, mut after) = (Search::new(self, author, now), Search::new(after, author, now));
+        let (before, after) = (Search::new(self, author, now), Search::new(after, author, now));
         if after.finds(governing) {
             return Ok(());
         }
@@ -41,11 +41,11 @@ impl Snapshot {
             return Err(Refusal::NobodyCouldUndo);
         }
         // Where several people share them, none of the rights may be lost.
-        let mut lost = |action: Action| {
+        let lost = |action: Action| {
             let alone = ActionSet::of(&[action]);
             !after.finds(alone) && before.finds(alone)
         };
-        if governing.iter().any(&mut lost) { Err(Refusal::NobodyCouldUndo) } else { Ok(()) }
+        if governing.iter().any(lost) { Err(Refusal::NobodyCouldUndo) } else { Ok(()) }
     }
 
     /// Whether somebody may lift a guard of this state, and gains nothing by that: else it would take a second person, and
@@ -82,8 +82,6 @@ struct Search<'a> {
     now: Timestamp,
     /// Whom a guard binds or leaves out by name.
     named: BTreeSet<SubjectId>,
-    /// How many were asked, whose policies had to be compiled.
-    asked: usize,
 }
 
 /// All that says what somebody may do to what concerns the whole company: two of a kind may do the same. No place does,
@@ -103,10 +101,15 @@ impl<'a> Search<'a> {
             let whom = if let Whom::Subject(id) = guard.whom { Some(id) } else { None };
             whom.into_iter().chain(guard.except.subjects.iter().copied())
         });
-        Self { state, author, now, named: by_name.collect(), asked: 0 }
+        Self { state, author, now, named: by_name.collect() }
     }
 
-    fn finds(&mut self, actions: ActionSet) -> bool {
+    fn finds(&self, actions: ActionSet) -> bool {
+        self.finds_one(actions, |id| self.state.holds_for_good(id, actions, self.now))
+    }
+
+    /// Whether somebody may, of those who hold the actions; to ask takes compiled policies.
+    fn finds_one(&self, actions: ActionSet, mut may: impl FnMut(SubjectId) -> bool) -> bool {
         let mut lacking = HashSet::new();
         for id in self.state.people(self.author) {
             let Some(facts) = self.state.subject(id).filter(|it| it.active) else { continue };
@@ -119,8 +122,7 @@ impl<'a> Search<'a> {
             if kind.as_ref().is_some_and(|kind| lacking.contains(kind)) {
                 continue;
             }
-            self.asked += 1;
-            if self.state.holds_for_good(id, actions, self.now) {
+            if may(id) {
                 return true;
             }
             lacking.extend(kind);
