@@ -220,6 +220,7 @@ impl Outbox {
         Ok(incarnation)
     }
 
+    /// Consumers take the greater one for the later life.
     fn draw(&self) -> Uuid {
         self.0.ids.next::<revisit_core::id::kind::Event>(self.0.clock.wall()).uuid()
     }

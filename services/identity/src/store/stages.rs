@@ -13,7 +13,8 @@ use super::{
 };
 
 /// Keeps the names unless newer ones are known: events may come twice, and late. A database that was brought back counts
-/// its versions anew, under another incarnation.
+/// its versions anew, under another incarnation: what was parked of its former life may be tried again long after that. An
+/// incarnation's id begins with the instant at which it was drawn, so the greater one is the later life.
 pub async fn keep(
     tx: &Tx,
     tenant: TenantId,
@@ -25,7 +26,7 @@ pub async fn keep(
     let new = Model { tenant_id, names: to_json(&names)?, incarnation, version };
     match known {
         None => insert(tx, new).await,
-        Some(known) if known.incarnation != incarnation || known.version < version => replace(tx, new).await,
+        Some(known) if (known.incarnation, known.version) < (incarnation, version) => replace(tx, new).await,
         Some(_) => Ok(()),
     }
 }

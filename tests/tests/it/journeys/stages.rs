@@ -9,6 +9,7 @@ use revisit_tests::{
     world::{World, in_each_world},
 };
 use sea_orm::{ConnectionTrait, DatabaseConnection};
+use uuid::Uuid;
 
 async fn in_stage(admin: &Person, holder: &Person, stage: &str) -> Result<identity::Grant, Failure> {
     let right = identity::GrantTemplate {
@@ -46,21 +47,43 @@ async fn identity_of(world: &World, backend: Backend) -> DatabaseConnection {
     }
 }
 
+/// Lets identity have been told of the stages by another life of the customer service.
+async fn told_by(world: &World, backend: Backend, (life, version): (Uuid, i64)) {
+    let life = match backend {
+        Backend::Sqlite => format!("x'{}'", life.simple()),
+        Backend::Postgres => format!("'{life}'"),
+    };
+    let identity = identity_of(world, backend).await;
+    let change = format!("UPDATE known_stages SET version = {version}, incarnation = {life}");
+    assert_eq!(identity.execute_unprepared(&change).await.expect("it is another one").rows_affected(), 1);
+    identity.close().await.expect("it closes");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_service_that_begins_anew_is_believed_although_its_versions_are_lower() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let world = World::start(backend).await;
         let mei = world.hire("mei", "sales_rep", &world.root).await;
         declare(&world, "warranty").await;
-        // What identity was told in the life before, which had come further.
-        let bytes = if backend == Backend::Sqlite { "randomblob(16)" } else { "gen_random_uuid()" };
-        let before = format!("UPDATE known_stages SET version = 1000, incarnation = {bytes}");
-        let identity = identity_of(&world, backend).await;
-        let told = identity.execute_unprepared(&before).await.expect("it is an older one");
-        assert_eq!(told.rows_affected(), 1);
-        identity.close().await.expect("it closes");
+        // The life before had come further.
+        told_by(&world, backend, (Uuid::from_u128(1), 1_000)).await;
         declare(&world, "recall").await;
         in_stage(&world.admin, &mei, "recall").await.expect("the one that is there now has told of it");
+        world.running.stop().await.expect("it stops without a fault");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_former_life_of_the_customer_service_told_is_not_believed_when_it_comes_late() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let world = World::start(backend).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        declare(&world, "warranty").await;
+        // The life that has begun since counts from one again.
+        told_by(&world, backend, (Uuid::max(), 1)).await;
+        declare(&world, "recall").await;
+        in_stage(&world.admin, &mei, "recall").await.expect_err("it was told by the life before");
+        in_stage(&world.admin, &mei, "warranty").await.expect("the one that is there now has told of it");
         world.running.stop().await.expect("it stops without a fault");
     }
 }
