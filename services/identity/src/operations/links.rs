@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// A one-time link.
-pub struct Link {
+pub struct PasswordLink {
     pub token: String,
     pub expires_at: Timestamp,
 }
 
 /// A new one-time link; earlier ones die.
-pub async fn draw(app: &App, who: &Principal, id: SubjectId) -> Result<Link, Error> {
+pub async fn draw(app: &App, who: &Principal, id: SubjectId) -> Result<PasswordLink, Error> {
     let permit = users::managed(app, who, id, Action::UserManage).await?;
     let token = draw_secret(&app.secrets);
     let expires_at = app
@@ -51,7 +51,7 @@ pub async fn draw(app: &App, who: &Principal, id: SubjectId) -> Result<Link, Err
             Ok(expires_at)
         })
         .await?;
-    Ok(Link { token, expires_at })
+    Ok(PasswordLink { token, expires_at })
 }
 
 /// Whoever draws a link or a secret can come in as its owner: that takes the right to give all that the owner holds,

@@ -11,7 +11,7 @@ use revisit_permission::{Action, Address, Change, Decided, Levels, Resource, Row
 use super::{
     book::{Book, Cause, Once, Revised},
     departments, grants,
-    links::Link,
+    links::PasswordLink,
     profiles::{Clear, Profile, seen},
     sessions,
 };
@@ -92,7 +92,7 @@ pub async fn create<M: Message + Default>(
     who: &Principal,
     input: NewUser,
     once: Once<Profile, M>,
-) -> Result<(M, Option<Link>), Error> {
+) -> Result<(M, Option<PasswordLink>), Error> {
     departments::get(app, who, input.department).await?;
     let tenant = who.tenant();
     let row = Row::new(tenant, tenant).with_department(input.department);
@@ -116,7 +116,7 @@ pub async fn create<M: Message + Default>(
             Ok(shown(book, account, permit.levels()))
         })
         .await?;
-    Ok((answer, fresh.then_some(Link { token, expires_at })))
+    Ok((answer, fresh.then_some(PasswordLink { token, expires_at })))
 }
 
 fn invited(app: &App, book: &Book, input: NewUser) -> Account {
