@@ -14,7 +14,7 @@ use revisit_core::{
 
 use crate::{
     account::Account,
-    action::Action,
+    action::{Action, ActionSet},
     clause::{Clause, Reach},
     compile::{Delegated, Right},
     external::{About, Asked},
@@ -138,9 +138,21 @@ impl Snapshot {
     /// The same for several changes together: what each of them leaves alone, all of them may still widen.
     #[must_use]
     pub fn widened_in(&self, after: &Self, subject: SubjectId) -> bool {
-        let mut ours = Action::ALL.iter().filter(|action| action.resource() != Resource::External);
-        ours.any(|action| self.is_wider(&self.predicate(subject, *action), &after.predicate(subject, *action)))
-            || after.facts().external_types().any(|it| self.widened_on(it, after, subject))
+        self.widened_actions(after, subject).next().is_some()
+    }
+
+    /// Of which actions several changes together give a subject more than it has now.
+    #[must_use]
+    pub fn gained_in(&self, after: &Self, subject: SubjectId) -> ActionSet {
+        self.widened_actions(after, subject).collect()
+    }
+
+    fn widened_actions(&self, after: &Self, subject: SubjectId) -> impl Iterator<Item = Action> {
+        let is_widened = move |action: &Action| match action.resource() == Resource::External {
+            true => after.facts().external_types().any(|it| self.widened_on(*action, it, (after, subject))),
+            false => self.is_wider(&self.predicate(subject, *action), &after.predicate(subject, *action)),
+        };
+        Action::ALL.iter().copied().filter(is_widened)
     }
 
     fn is_wider(&self, before: &Predicate, after: &Predicate) -> bool {

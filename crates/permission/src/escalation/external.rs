@@ -17,9 +17,9 @@ use crate::{
 };
 
 impl Snapshot {
-    /// The same for the rows of one registered type. A name that the type did not have, or had for another verb, gives what
-    /// it did not give before, and so does a field in another layer, or an attribute that a right was waiting for.
-    pub(super) fn widened_on(&self, it: &ExternalType, after: &Self, subject: SubjectId) -> bool {
+    /// The same for a verb on the rows of one registered type. A name that the type did not have, or had for another verb,
+    /// gives what it did not give before, and so does a field in another layer, or an attribute that a right was waiting for.
+    pub(super) fn widened_on(&self, verb: Action, it: &ExternalType, (after, subject): (&Self, SubjectId)) -> bool {
         let old = self.facts().external_type(&it.name);
         let may = |state: &Self, verb| state.predicate(subject, Asked::on(verb, Some(&it.name)));
         let before = |verb| match old {
@@ -32,21 +32,20 @@ impl Snapshot {
         };
         let new: Vec<Attribute> =
             it.attributes.iter().copied().filter(|attribute| !old.is_some_and(|old| old.has(*attribute))).collect();
-        let awaited = |verb| {
-            let predicate = may(after, verb);
-            predicate.clauses().next().is_some() && reads_any(&predicate.policy, verb.bit(), (&new, it))
-        };
-        let renamed = |(own, verb): (&String, &Action)| match old.and_then(|old| old.actions.get(own)) {
-            Some(was) => was != verb && self.is_wider(&before(*was), &may(after, *verb)),
-            None => may(after, *verb).clauses().next().is_some(),
+        let now = may(after, verb);
+        let awaited = now.clauses().next().is_some() && reads_any(&now.policy, verb.bit(), (&new, it));
+        let renamed = |(own, _): (&String, &Action)| match old.and_then(|old| old.actions.get(own)) {
+            Some(was) => *was != verb && self.is_wider(&before(*was), &now),
+            None => now.clauses().next().is_some(),
         };
         let moved = |field: &String| {
             let (was, is) = (old.map_or(Layer::Sensitive, |old| old.layer_of(field)), it.layer_of(field));
             let more = |clause: &Clause| clause.levels.get(is) > clause.levels.get(was);
-            was != is && Action::of_external().any(|verb| may(after, verb).clauses().any(more))
+            was != is && now.clauses().any(more)
         };
-        Action::of_external().any(|verb| awaited(verb) || self.is_wider(&before(verb), &may(after, verb)))
-            || it.actions.iter().any(renamed)
+        awaited
+            || self.is_wider(&before(verb), &now)
+            || it.actions.iter().filter(|(_, named)| **named == verb).any(renamed)
             || old.into_iter().flat_map(|old| old.fields.keys()).chain(it.fields.keys()).any(moved)
     }
 }

@@ -26,6 +26,17 @@ fn deputy() -> Change {
 }
 
 #[test]
+fn what_somebody_would_gain_is_named_and_what_is_held_already_is_not() {
+    let before = company_with(&[]);
+    let auditor = company_with(&[assign(ADMIN, "auditor")]);
+    assert_eq!(before.gained_in(&auditor, id(ADMIN)), ActionSet::of(&[Action::AuditView]), "the rest of it is held");
+    assert!(before.gained_in(&auditor, id(BOSS)).is_empty(), "it is the administrator's");
+    let wider = right(&[Action::CustomerView], Extent::Tenant, Levels::READ);
+    let wider = company_with(&[Change::Grant(to(REP_ONE, wider))]);
+    assert_eq!(before.gained_in(&wider, id(REP_ONE)), ActionSet::of(&[Action::CustomerView]), "held in fewer places");
+}
+
+#[test]
 fn nobody_grants_without_the_right_to_grant_even_what_they_hold() {
     let snapshot = company_with(&[]);
     let own = to(REP_TWO, right(&[Action::CustomerView], Extent::Own, Levels::READ));

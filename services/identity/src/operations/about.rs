@@ -1,5 +1,7 @@
 //! What an entry of the log is found by: each thing that a change writes, and everybody and everything that it is about.
 
+use std::collections::BTreeSet;
+
 use revisit_core::{
     Id, Tried,
     id::{SubjectId, kind},
@@ -12,7 +14,7 @@ pub fn about(before: Option<&Change>, change: &Change) -> (&'static str, Vec<Uui
     let (resource, own) = written(change);
     // Who headed a department, or was bound by a guard, until now is as much concerned as who is from now on.
     let mut ids = vec![own];
-    for id in [before, Some(change)].into_iter().flatten().flat_map(concerned) {
+    for id in [before, Some(change)].into_iter().flatten().flat_map(concerned).chain(moved(before, change)) {
         if !ids.contains(&id) {
             ids.push(id);
         }
@@ -20,22 +22,18 @@ pub fn about(before: Option<&Change>, change: &Change) -> (&'static str, Vec<Uui
     (resource, ids)
 }
 
-/// What changes that are refused as a whole would have done; what they would have made is nowhere to be found.
-pub fn tried<'a>(changes: impl Iterator<Item = (Option<Change>, &'a Change)>) -> Tried {
-    let mut tried = Tried::default();
-    for (before, change) in changes {
-        let (resource, ids) = about(before.as_ref(), change);
-        let made = usize::from(before.is_none() && is_thing(change));
-        for id in ids.into_iter().skip(made) {
-            if !tried.ids.contains(&id) {
-                tried.ids.push(id);
-            }
-        }
-        tried.resource = if tried.resource.is_empty() { resource } else { tried.resource };
-        let named = rights(change).iter().map(|action| action.name().to_owned());
-        tried.fields.extend(named.filter(|name| !tried.fields.contains(name)).collect::<Vec<_>>());
+/// What changes that are refused as a whole would have done, and of which actions their author would have gained something;
+/// what they would have made is nowhere to be found.
+pub fn tried(changes: &[(Option<Change>, &Change)], gained: ActionSet) -> Tried {
+    let made = changes.iter().filter(|(before, change)| before.is_none() && is_thing(change));
+    let mut left_out: BTreeSet<Uuid> = made.map(|(_, change)| written(change).1).collect();
+    let all = changes.iter().flat_map(|(before, change)| about(before.as_ref(), change).1);
+    Tried {
+        resource: changes.first().map_or("", |(_, change)| written(change).0),
+        // Each once.
+        ids: all.filter(|id| left_out.insert(*id)).collect(),
+        fields: gained.iter().map(|action| action.name().to_owned()).collect(),
     }
-    tried
 }
 
 /// Whether a change that replaces nothing makes something new, and does not add to or take from something that is there.
@@ -50,24 +48,6 @@ const fn is_thing(change: &Change) -> bool {
         | Change::Guard(_)
         | Change::ExternalType(_) => true,
         Change::Tenant(_) | Change::RoleAssignment(_) | Change::SessionRevoked { .. } | Change::Removed(_) => false,
-    }
-}
-
-/// The actions that a change gives or bars.
-const fn rights(change: &Change) -> ActionSet {
-    match change {
-        Change::Grant(it) => it.actions,
-        Change::Guard(it) => it.actions,
-        Change::Tenant(_)
-        | Change::Department(_)
-        | Change::Subject(_)
-        | Change::Position(_)
-        | Change::Role(_)
-        | Change::RoleAssignment(_)
-        | Change::Team(_)
-        | Change::ExternalType(_)
-        | Change::SessionRevoked { .. }
-        | Change::Removed(_) => ActionSet::EMPTY,
     }
 }
 
@@ -99,20 +79,23 @@ fn written(change: &Change) -> (&'static str, Uuid) {
     }
 }
 
-/// Whom and what it is about besides: a grant its holder and who delegated it, an override its role, a guard whom it binds,
-/// a department its head.
+/// Whom and what it is about besides: a grant its holder and who delegated it, an override its role, a guard whom it binds
+/// and whom it leaves out, a department its head.
 fn concerned(change: &Change) -> Vec<Uuid> {
     let of = |them: &[Option<SubjectId>]| them.iter().flatten().map(|id| id.uuid()).collect();
     match change {
         Change::Department(it) => of(&[it.head]),
         Change::RoleAssignment(it) => vec![it.role.uuid()],
         Change::Grant(it) => of(&[Some(it.holder), it.giver()]),
-        Change::Guard(it) => match it.whom {
-            Whom::Everyone => Vec::new(),
-            Whom::Subject(id) => vec![id.uuid()],
-            Whom::Role(id) => vec![id.uuid()],
-            Whom::Department(id) => vec![id.uuid()],
-        },
+        Change::Guard(it) => {
+            let bound = match it.whom {
+                Whom::Everyone => None,
+                Whom::Subject(id) => Some(id.uuid()),
+                Whom::Role(id) => Some(id.uuid()),
+                Whom::Department(id) => Some(id.uuid()),
+            };
+            bound.into_iter().chain(it.except.subjects.iter().map(|id| id.uuid())).collect()
+        }
         Change::Removed(Removed::RoleAssignment { role, .. }) => vec![role.uuid()],
         Change::Removed(Removed::Grant { holder, .. }) => vec![holder.uuid()],
         Change::Tenant(_)
@@ -134,8 +117,71 @@ fn concerned(change: &Change) -> Vec<Uuid> {
     }
 }
 
+/// Which positions somebody gets or loses, which roles a position, and who joins or leaves a team.
+fn moved(before: Option<&Change>, change: &Change) -> Vec<Uuid> {
+    let (was, is) = (before.map(listed).unwrap_or_default(), listed(change));
+    let gone = was.iter().filter(|id| !is.contains(id));
+    is.iter().filter(|id| !was.contains(id)).chain(gone).copied().collect()
+}
+
+/// What a thing lists that may be many and mostly stays.
+fn listed(change: &Change) -> BTreeSet<Uuid> {
+    match change {
+        Change::Subject(it) => it.positions.iter().map(|id| id.uuid()).collect(),
+        Change::Position(it) => it.roles.iter().map(|id| id.uuid()).collect(),
+        Change::Team(it) => it.members.iter().map(|id| id.uuid()).collect(),
+        Change::Tenant(_)
+        | Change::Department(_)
+        | Change::Role(_)
+        | Change::RoleAssignment(_)
+        | Change::Grant(_)
+        | Change::Guard(_)
+        | Change::ExternalType(_)
+        | Change::SessionRevoked { .. }
+        | Change::Removed(_) => BTreeSet::new(),
+    }
+}
+
 /// A registered type has a name and no id; the entry says the name.
 fn external_type(name: &Name) -> (&'static str, Uuid) {
     let id: Id<kind::Grant> = Id::derived("external type", &[name.as_str().as_bytes()]);
     ("external_type", id.uuid())
+}
+
+#[cfg(test)]
+mod tests {
+    use revisit_core::Timestamp;
+    use revisit_permission::{Action, Assigned, Levels, RoleAssignment, Subject, SubjectState, Team};
+
+    use super::*;
+
+    fn id<K>(number: u128) -> Id<K> {
+        Id::from_uuid(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn what_is_refused_is_found_by_what_is_there_and_not_by_what_would_have_been_made() {
+        let new = Change::Subject(Subject::user(id(1), "new", SubjectState::Active));
+        let assigned = Assigned::Added { from: Timestamp::MIN, until: Timestamp::MAX };
+        let given = Change::RoleAssignment(RoleAssignment { subject: id(1), role: id(2), assigned });
+        let gained = ActionSet::of(&[Action::AuditView]);
+        let tried = |changes: &[(Option<Change>, &Change)]| tried(changes, gained);
+        let made = tried(&[(None, &new), (None, &given)]);
+        assert_eq!((made.resource, made.ids), ("user", vec![Uuid::from_u128(2)]), "nobody has the new one's id");
+        assert_eq!(made.fields, ["audit.view"]);
+        let there = tried(&[(Some(new.clone()), &new), (None, &given)]);
+        assert_eq!(there.ids, [1, 2].map(Uuid::from_u128), "each once");
+    }
+
+    #[test]
+    fn a_team_is_about_who_joins_and_who_leaves() {
+        let team = |members: &[u128]| {
+            let members = members.iter().map(|number| id(*number)).collect();
+            let (from, until) = (Timestamp::MIN, Timestamp::MAX);
+            Change::Team(Team { id: id(9), name: "it".to_owned(), members, cap: Levels::READ, from, until })
+        };
+        let ids = |before: Option<Change>, after| about(before.as_ref(), &after).1;
+        assert_eq!(ids(None, team(&[1])), [9, 1].map(Uuid::from_u128));
+        assert_eq!(ids(Some(team(&[1, 2])), team(&[2, 3])), [9, 3, 1].map(Uuid::from_u128), "who stays is not");
+    }
 }

@@ -196,9 +196,9 @@ impl Book {
         }
         let before = Snapshot::compile(&self.before, self.tenant.revision);
         let acts = |author: &SubjectId| before.subject(*author).is_some_and(|facts| facts.active);
-        if author.filter(acts).is_some_and(|author| before.widened_in(after, author)) {
-            let tried = self.changes.iter().map(|change| (before_of(&self.before, change), change));
-            return Err(Error::OwnRights(about::tried(tried)));
+        let gained = author.filter(acts).map(|author| before.gained_in(after, author));
+        if let Some(gained) = gained.filter(|gained| !gained.is_empty()) {
+            return Err(Error::OwnRights(about::tried(&self.replacing(), gained)));
         }
         before.stays_governed(after, author, self.now)?;
         let guards = self.changes.iter().filter_map(|change| match change {
@@ -245,6 +245,11 @@ impl Book {
         }
     }
 
+    /// Each change with what it replaces.
+    fn replacing(&self) -> Vec<(Option<Change>, &Change)> {
+        self.changes.iter().map(|change| (before_of(&self.before, change), change)).collect()
+    }
+
     /// Writes the revision, its events and its audit entry; answers its number. Without a change there is no revision.
     pub async fn close(self, tx: &Tx, cause: &Cause) -> Result<i64, Error> {
         if self.changes.is_empty() {
@@ -254,7 +259,7 @@ impl Book {
         let after = Snapshot::compile(&self.after, number);
         self.refuse_misuse(cause.actor.subject, &after)?;
         telling::tell(tx, &self, &after).await?;
-        let changes: Vec<_> = self.changes.iter().map(|change| (before_of(&self.before, change), change)).collect();
+        let changes = self.replacing();
         let own = own_accounts::given(tx, (self.tenant.id, &self.after), cause.actor.subject, &changes).await?;
         audit::revision(tx, self.now, (self.tenant.id, number), (cause, &own), &changes)?;
         let revision = log::Revision { number, changes: self.changes };
@@ -278,7 +283,8 @@ fn before_of(facts: &Facts, change: &Change) -> Option<Change> {
         Change::Tenant(_) => {
             Some(facts.settings()).filter(|it| **it != Default::default()).cloned().map(Change::Tenant)
         }
-        Change::Team(_) | Change::SessionRevoked { .. } => None,
+        Change::Team(new) => facts.team(new.id).cloned().map(Change::Team),
+        Change::SessionRevoked { .. } => None,
         Change::Removed(removed) => match removed {
             Removed::Department(id) => facts.department(*id).cloned().map(Change::Department),
             Removed::Subject(id) => facts.subject(*id).cloned().map(Change::Subject),
@@ -288,7 +294,7 @@ fn before_of(facts: &Facts, change: &Change) -> Option<Change> {
             Removed::Grant { holder, id } => grant(facts, *holder, *id),
             Removed::Guard(id) => facts.guard(*id).cloned().map(Change::Guard),
             Removed::ExternalType(name) => facts.external_type(name).cloned().map(Change::ExternalType),
-            Removed::Team(_) => None,
+            Removed::Team(id) => facts.team(*id).cloned().map(Change::Team),
         },
     }
 }

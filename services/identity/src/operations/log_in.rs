@@ -109,7 +109,7 @@ async fn finish(app: &App, attempt: &Attempt, (password, device): (String, Strin
     }
     // To end a session is a revision, which most log-ins need not wait for.
     let actor = Actor { subject: Some(id), session: None };
-    let cause = Cause { actor, action: "auth.session_replaced", ..Cause::default() };
+    let cause = Cause { actor, action: "auth.session_replaced", about: Some(id), ..Cause::default() };
     let replaced = app.revise(&app.workers.log_in, tenant, cause, async |tx, book| {
         let kept = again(tx).await?;
         sessions::make_room(tx, book, id, app.config.sessions_max).await?;

@@ -105,8 +105,6 @@ pub fn hide(error: Error) -> Error {
 pub async fn log_out(app: &App, who: &Principal) -> Result<Revised<()>, Error> {
     let permit = who.caller.own(&who.leases).map_err(Failure::from)?;
     let session = who.caller.session.ok_or(Error::NoSuchSession)?;
-    app.revise(&permit, who.tenant(), Cause::new(who, "auth.log_out", ""), async |tx, book| {
-        end(tx, book, &[session]).await
-    })
-    .await
+    let cause = Cause { about: Some(who.subject()), ..Cause::new(who, "auth.log_out", "") };
+    app.revise(&permit, who.tenant(), cause, async |tx, book| end(tx, book, &[session]).await).await
 }

@@ -1,11 +1,11 @@
 //! What entries about rights are found by: whose they are and what was beyond somebody, whether it was done or refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use revisit_proto::identity::v1 as pb;
 use tonic::{Code, Status};
 
-use super::support::{Person, World, on_each, refusal, refused};
+use super::support::{Person, SESSIONS_MAX, World, on_each, refusal, refused};
 
 fn view(actions: &[&str], extent: pb::Extent) -> pb::GrantTemplate {
     let write = pb::Level::Write.into();
@@ -59,21 +59,27 @@ async fn refusal_of(world: &World, eyes: &Person, (id, call): (&str, &str)) -> p
     world.eventually(call, async || about(eyes, id).await.into_iter().find(denied)).await
 }
 
+/// Somebody who may look after all people, and grant within one department.
+async fn lead(world: &World, branch: &str) -> (String, Person) {
+    let lead = world.user("lead", branch, "Sales manager").await.user_id;
+    let below =
+        pb::Extent { kind: pb::ExtentKind::Subtree.into(), department_id: branch.to_owned(), ..pb::Extent::default() };
+    let rights = ["user.view", "user.manage"].map(|action| view(&[action], everywhere()));
+    for right in rights.into_iter().chain([view(&["grant.manage"], below)]) {
+        granted(&world.admin, &lead, right).await.expect("the administrator may");
+    }
+    let person = world.log_in("lead").await;
+    (lead, person)
+}
+
 #[tokio::test]
 async fn who_tried_to_hand_out_what_stands_in_the_log_with_for_whom_and_which_right() {
     on_each(async |world| {
         let root = &world.tenant.root_department_id;
         let branch = world.department(root, "Branch").await.department_id;
         let rep = world.user("rep", &branch, "Sales representative").await.user_id;
-        let lead = world.user("lead", &branch, "Sales manager").await.user_id;
         let (auditor, eyes) = eyes(world).await;
-        let below =
-            pb::Extent { kind: pb::ExtentKind::Subtree.into(), department_id: branch.clone(), ..pb::Extent::default() };
-        let rights = ["user.view", "user.manage"].map(|action| view(&[action], everywhere()));
-        for right in rights.into_iter().chain([view(&["grant.manage"], below)]) {
-            granted(&world.admin, &lead, right).await.expect("the administrator may");
-        }
-        let person = world.log_in("lead").await;
+        let (lead, person) = lead(world, &branch).await;
         let beyond = refused(Code::PermissionDenied, "GRANT_EXCEEDS_GRANTOR");
         let needs_another = refused(Code::FailedPrecondition, "APPROVAL_REQUIRED");
 
@@ -115,6 +121,102 @@ async fn who_tried_to_hand_out_what_stands_in_the_log_with_for_whom_and_which_ri
             (role, vec!["audit.view".to_owned()]),
             "whom it would be is made up"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn for_whom_and_which_right_somebody_tried_second_is_found_too() {
+    on_each(async |world| {
+        let branch = world.department(&world.tenant.root_department_id, "Branch").await.department_id;
+        let one = world.user("one", &branch, "Sales representative").await.user_id;
+        let other = world.user("other", &branch, "Sales representative").await.user_id;
+        let (_, eyes) = eyes(world).await;
+        let (_, person) = lead(world, &branch).await;
+        let beyond = refused(Code::PermissionDenied, "GRANT_EXCEEDS_GRANTOR");
+        for (holder, action) in [(&one, "customer.view"), (&other, "customer.view"), (&one, "customer.export")] {
+            assert_eq!(refusal(granted(&person, holder, view(&[action], everywhere())).await), beyond);
+        }
+        for (holder, expected) in [(one, &["customer.export", "customer.view"][..]), (other, &["customer.view"])] {
+            let expected: BTreeSet<String> = expected.iter().map(|action| (*action).to_owned()).collect();
+            let denied = |it: &pb::AuditEntry| it.reason_code == "GRANT_EXCEEDS_GRANTOR";
+            let tried = async || {
+                let found = about(&eyes, &holder).await.into_iter().filter(denied);
+                Some(found.flat_map(|it| it.fields).collect::<BTreeSet<_>>()).filter(|tried| *tried == expected)
+            };
+            world.eventually("all that was tried is found by whom it was for", tried).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_to_widen_ones_own_rights_names_what_would_have_been_gained() {
+    on_each(async |world| {
+        let (_, eyes) = eyes(world).await;
+        let (admin, me) = (&world.admin, &world.tenant.administrator_id);
+        let needs_another = refused(Code::FailedPrecondition, "APPROVAL_REQUIRED");
+        let auditor = world.role("auditor").await;
+        assert_eq!(refusal(overridden(admin, me, &auditor).await), needs_another);
+        let entry = refusal_of(world, &eyes, (&auditor, "Access/SetRoleOverride")).await;
+        assert_eq!((entry.resource.as_str(), entry.resource_ids), ("user", vec![me.clone(), auditor]));
+        assert_eq!(entry.fields, ["audit.view"], "the rest of the role is held");
+
+        let request = pb::CreateRoleRequest {
+            key: "mine".to_owned(),
+            display_name: "Mine".to_owned(),
+            templates: vec![view(&["role.view"], everywhere())],
+            ..pb::CreateRoleRequest::default()
+        };
+        let mine = admin.access().create_role(request).await.expect("it is made").into_inner();
+        overridden(admin, me, &mine.role_id).await.expect("nothing new");
+        let role_id = mine.role_id.clone();
+        let wider = pb::Role { templates: vec![view(&["audit.view"], everywhere())], ..mine };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["templates".to_owned()] });
+        let update = pb::UpdateRoleRequest { role: Some(wider), update_mask, reason: String::new() };
+        assert_eq!(refusal(admin.access().update_role(update).await), needs_another);
+        let entry = refusal_of(world, &eyes, (&role_id, "Access/UpdateRole")).await;
+        assert_eq!((entry.resource.as_str(), entry.resource_ids), ("role", vec![role_id]));
+        assert_eq!(entry.fields, ["audit.view"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_that_end_by_themselves_new_positions_and_exceptions_are_found_by_whose_they_are() {
+    on_each(async |world| {
+        let (_, eyes) = eyes(world).await;
+        let mei = world.user("mei", &world.tenant.root_department_id, "Sales representative").await.user_id;
+        let person = world.log_in("mei").await;
+        person.auth().log_out(pb::LogOutRequest {}).await.expect("it ends");
+        let mut sessions = Vec::new();
+        for _ in 0..=SESSIONS_MAX {
+            sessions.push(world.log_in("mei").await.tokens.session_id);
+        }
+        let (had, new) = (world.position("Sales representative").await, world.position("Auditor").await);
+        let position_ids = vec![had, new.clone()];
+        let user = pb::User { user_id: mei.clone(), position_ids, ..pb::User::default() };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["position_ids".to_owned()] });
+        let update = pb::UpdateUserRequest { user: Some(user), update_mask, reason: String::new() };
+        world.admin.directory().update_user(update).await.expect("it is given");
+        let guard = pb::Guard {
+            target: Some(pb::GuardTarget { except_subject_ids: vec![mei.clone()], ..pb::GuardTarget::default() }),
+            actions: vec!["customer.view".to_owned()],
+            reason: "a test".to_owned(),
+            ..pb::Guard::default()
+        };
+        let request = pb::CreateGuardRequest { guard: Some(guard), ..pb::CreateGuardRequest::default() };
+        let guard_id = world.admin.access().create_guard(request).await.expect("it is put up").into_inner().guard_id;
+        let expected = [
+            ("auth.log_out", vec![person.tokens.session_id, mei.clone()]),
+            ("auth.session_replaced", vec![sessions.remove(0), mei.clone()]),
+            ("user.manage", vec![mei.clone(), new]),
+            ("guard.manage", vec![guard_id, mei.clone()]),
+        ];
+        for (action, ids) in expected {
+            let named = |it: &pb::AuditEntry| it.action == action && it.resource_ids == ids;
+            world.eventually(action, async || about(&eyes, &mei).await.into_iter().find(named)).await;
+        }
     })
     .await;
 }
