@@ -211,7 +211,7 @@ async fn sessions_that_end_by_themselves_new_positions_and_exceptions_are_found_
             ("auth.log_out", vec![person.tokens.session_id, mei.clone()]),
             ("auth.session_replaced", vec![sessions.remove(0), mei.clone()]),
             ("user.manage", vec![mei.clone(), new]),
-            ("guard.manage", vec![guard_id, mei.clone()]),
+            ("grant.guard_manage", vec![guard_id, mei.clone()]),
         ];
         for (action, ids) in expected {
             let named = |it: &pb::AuditEntry| it.action == action && it.resource_ids == ids;
