@@ -141,7 +141,8 @@ async fn no_task_is_made_about_a_customer_who_is_taken_from_sight_meanwhile() {
         ..Default::default()
     };
     let list = pb::ListTasksRequest::default();
-    let count = async || company.tasks().list_tasks(company.by("admin", list.clone())).await.map(|it| it.into_inner());
+    let count =
+        async || company.tasks().list_tasks(company.by("manager", list.clone())).await.map(|it| it.into_inner());
     let before = count().await.expect("a list").tasks.len();
     let mut tasks = company.tasks();
     let create = tasks.create_task(company.by("rep", request));

@@ -324,7 +324,7 @@ async fn a_clear_read_of_a_colleague_names_what_was_read_and_by_what_right() {
         let read = |it: &pb::AuditEntry| it.action == "user.view";
         let entry = world.eventually("the read", async || about(&eyes, &lei).await.into_iter().find(read)).await;
         assert_eq!((entry.resource.as_str(), entry.fields.as_slice()), ("user", &["email".to_owned()][..]));
-        assert!(entry.witness.starts_with("role:") && entry.revision > 0, "{entry:?}");
+        assert!(entry.witness.starts_with("position:") && entry.revision > 0, "{entry:?}");
         assert_eq!(entry.outcome(), pb::AuditOutcome::Done);
     })
     .await;
