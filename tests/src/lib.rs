@@ -3,6 +3,7 @@
 
 pub mod databases;
 pub mod fake_identity;
+pub mod heard;
 pub mod held;
 pub mod meter;
 pub mod replica;

@@ -63,26 +63,30 @@ pub async fn mark_read(app: &App, who: &Principal, ids: Vec<DeliveryId>) -> Resu
     let permit = super::own(who)?;
     let wanted: HashSet<Uuid> = ids.into_iter().map(DeliveryId::uuid).collect();
     let work = async |tx: &Tx| {
-        let mut found = inbox::find_all(tx, &permit, wanted.iter().copied().collect()).await?;
+        let found = inbox::find_all(tx, &permit, wanted.iter().copied().collect()).await?;
         if found.len() != wanted.len() {
             return Err(Error::NoSuchMessage);
         }
-        found.retain(|message| message.read_at.is_none());
         let ledger = Ledger::open(tx, now(tx).await?);
-        for message in &found {
-            inbox::mark_read(tx, message, ledger.now()).await?;
+        // The same call from another device may have come first: who wrote the row is who read it.
+        let mut read = Vec::new();
+        for message in found.iter().filter(|message| message.read_at.is_none()) {
+            if !inbox::mark_read(tx, message, ledger.now()).await? {
+                continue;
+            }
+            read.push(message.id.uuid());
             let Some(mut delivery) = claims::one(tx, message.tenant, message.id).await? else { continue };
             if delivery.progress.state == State::Delivered {
-                let read = delivery.progress.to(State::Read, "", None)?;
-                ledger.advance(&mut delivery, read, Marks::default()).await?;
+                let progress = delivery.progress.to(State::Read, "", None)?;
+                ledger.advance(&mut delivery, progress, Marks::default()).await?;
             }
         }
         ledger.close().await?;
         let unread = inbox::unread(tx, &permit).await?;
-        if found.is_empty() {
+        if read.is_empty() {
             return Ok(Made::Unchanged(unread));
         }
-        let deed = Deed::on("delivery", found.iter().map(|message| message.id.uuid())).named("inbox.mark_read");
+        let deed = Deed::on("delivery", read).named("inbox.mark_read");
         Ok(Made::Changed(unread, deed.fields(["read_time"])))
     };
     write::change(app, &Permits(vec![permit.clone()]), work).await

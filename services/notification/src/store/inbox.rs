@@ -101,18 +101,17 @@ pub async fn unread(tx: &Tx, permit: &Decided) -> Result<i64, Failure> {
     Ok(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
-/// Those of the messages that are the caller's.
+/// Those of the messages that are the caller's, oldest first.
 pub async fn find_all(tx: &Tx, permit: &Decided, ids: Vec<Uuid>) -> Result<Vec<Message>, Failure> {
-    let query = own(permit).filter(tx.among(Column::DeliveryId, ids));
+    let query = own(permit).filter(tx.among(Column::DeliveryId, ids)).order_by(Column::Sequence, Order::Asc);
     query.all(&**tx).await.map_err(fault)?.into_iter().map(message).collect()
 }
 
-/// Marks a message as read.
-pub async fn mark_read(tx: &Tx, message: &Message, now: Timestamp) -> Result<(), Failure> {
+/// Marks a message as read; answers whether it was not yet: somebody may have read it since it was found.
+pub async fn mark_read(tx: &Tx, message: &Message, now: Timestamp) -> Result<bool, Failure> {
     let text = "UPDATE inbox_message SET read_at = $1
         WHERE tenant_id = $2 AND recipient_id = $3 AND sequence = $4 AND read_at IS NULL";
     let values: [Value; 4] =
         [now.micros().into(), message.tenant.uuid().into(), message.recipient.uuid().into(), message.sequence.into()];
-    execute(tx, text, values).await?;
-    Ok(())
+    Ok(execute(tx, text, values).await? == 1)
 }

@@ -5,7 +5,7 @@ use std::{fmt::Debug, future::Future, time::Duration};
 
 use futures::{FutureExt, future::LocalBoxFuture};
 use revisit_core::id::kind::Event;
-use revisit_permission::{Action, Effect};
+use revisit_permission::{Action, Effect, Levels};
 use revisit_proto::{customer::v1 as customer, followup::v1 as pb, identity::v1::AuditEntry};
 use revisit_tests::{databases::Backend, held::while_held};
 use tonic::{Code, Status};
@@ -77,7 +77,7 @@ async fn the_log_names_the_right_that_decided_on_the_task_as_it_was_held() {
     tasks.snooze_task(company.by("rep", put_off(&company, &task, ""))).await.expect("it is the rep's");
     let own = witnesses(&company, "rep").await;
     assert!(own.len() == 1 && own[0].starts_with("role:"), "{own:?}");
-    let grant = company.grant("rep", &[Action::TaskView, Action::TaskUpdate]).await;
+    let grant = company.grant("rep", &[Action::TaskView, Action::TaskUpdate], Levels::WRITE).await;
     let snooze = tasks.snooze_task(company.by("rep", put_off(&company, &task, "")));
     held(&company, "request", snooze, give(&company, &task)).await.expect("who may in the whole company may here");
     let mut said = witnesses(&company, "rep").await;
@@ -89,7 +89,8 @@ async fn the_log_names_the_right_that_decided_on_the_task_as_it_was_held() {
 #[tokio::test]
 async fn a_task_is_not_given_to_where_the_right_to_give_it_ended_meanwhile() {
     let (company, task) = with_task().await;
-    let grant = company.grant("rep", &[Action::TaskUpdate]).await;
+    // It gives nothing that the rep does not have on own tasks: it is needed for the colleague's alone.
+    let grant = company.grant("rep", &[Action::TaskUpdate], Levels::HIDDEN).await;
     let before = version(&company, &task).await;
     let request = pb::ReassignTaskRequest {
         task_id: task.task_id.clone(),
@@ -128,7 +129,7 @@ fn done(task: &pb::Task) -> pb::CompleteTaskRequest {
 #[tokio::test]
 async fn an_issue_lends_nothing_by_a_right_that_ended_while_it_was_raised() {
     let (company, task) = with_task().await;
-    let grant = company.grant("rep", &[Action::TaskCreate]).await;
+    let grant = company.grant("rep", &[Action::TaskCreate], Levels::WRITE).await;
     let issue = pb::Issue {
         title: "a door is crooked".into(),
         assignee_id: company.who("colleague").to_string(),

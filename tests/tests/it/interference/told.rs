@@ -7,9 +7,10 @@ use revisit_event::kind_of;
 use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity::v1 as identity};
 use revisit_tests::{
     databases::{Backend, connect_to},
+    heard,
     world::World,
 };
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use sea_orm::{Database, DatabaseConnection};
 
 use super::book::Book;
 
@@ -30,22 +31,7 @@ impl Heard {
                 }
                 Backend::Postgres => connect_to(&world.database(teller)).await,
             };
-            let statements: &[&str] = match backend {
-                Backend::Sqlite => &[
-                    "CREATE TABLE heard (kind text NOT NULL, data blob NOT NULL)",
-                    "CREATE TRIGGER hear AFTER INSERT ON outbox BEGIN \
-                     INSERT INTO heard VALUES (NEW.kind, NEW.data); END",
-                ],
-                Backend::Postgres => &[
-                    "CREATE TABLE heard (kind text NOT NULL, data bytea NOT NULL)",
-                    "CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS \
-                     $$ BEGIN INSERT INTO heard VALUES (NEW.kind, NEW.data); RETURN NULL; END $$",
-                    "CREATE TRIGGER hear AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION hear()",
-                ],
-            };
-            for statement in statements {
-                database.execute_unprepared(statement).await.expect("it is copied");
-            }
+            heard::listen(&database).await;
             databases.push((teller, database));
         }
         Self(databases)
@@ -55,14 +41,11 @@ impl Heard {
     pub async fn note(&self, book: &mut Book) {
         book.opened_for("bus");
         for (teller, database) in &self.0 {
-            let all = Statement::from_string(database.get_database_backend(), "SELECT kind, data FROM heard");
-            let rows = database.query_all_raw(all).await.expect("the copies");
-            assert!(!rows.is_empty(), "{teller} has told something");
-            let texts = rows.iter().filter_map(|row| {
-                let kind: String = row.try_get("", "kind").expect("a kind");
-                let data: Vec<u8> = row.try_get("", "data").expect("a message");
-                let is_note = read::<identity::AuditEntry>(&kind, &data).is_some_and(|entry| is_note(&entry));
-                (!is_note).then(|| text(&kind, &data))
+            let told = heard::told(database).await;
+            assert!(!told.is_empty(), "{teller} has told something");
+            let texts = told.iter().filter_map(|(kind, data)| {
+                let is_note = read::<identity::AuditEntry>(kind, data).is_some_and(|entry| is_note(&entry));
+                (!is_note).then(|| text(kind, data))
             });
             book.sorted(teller, "", texts.collect());
         }

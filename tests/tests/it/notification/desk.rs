@@ -29,6 +29,7 @@ use revisit_standalone::{mail_sink::MailSink, webhook_receiver::WebhookReceiver}
 use revisit_tests::{
     databases::{Backend, TestDatabase},
     fake_identity::{FakeIdentity, unknown_id},
+    heard,
 };
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement};
 use tonic::{
@@ -152,39 +153,16 @@ impl Desk {
         row.try_get("", "n").expect("a number")
     }
 
-    /// From now on keeps a copy of what the service tells, because the outbox forgets what everybody has applied.
+    /// From now on keeps a copy of what the service tells.
     pub async fn listen(&self) {
-        let statements: &[&str] = match self.database.backend {
-            Backend::Sqlite => &[
-                "CREATE TABLE heard (kind text NOT NULL, data blob NOT NULL)",
-                "CREATE TRIGGER hear AFTER INSERT ON outbox BEGIN \
-                 INSERT INTO heard VALUES (NEW.kind, NEW.data); END",
-            ],
-            Backend::Postgres => &[
-                "CREATE TABLE heard (kind text NOT NULL, data bytea NOT NULL)",
-                "CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS \
-                 $$ BEGIN INSERT INTO heard VALUES (NEW.kind, NEW.data); RETURN NULL; END $$",
-                "CREATE TRIGGER hear AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION hear()",
-            ],
-        };
-        let own = self.own().await;
-        for statement in statements {
-            own.execute_unprepared(statement).await.expect("it is copied");
-        }
+        heard::listen(&self.own().await).await;
     }
 
     /// What the log has been told since the desk listens.
     pub async fn entries(&self) -> Vec<identity::AuditEntry> {
-        let own = self.own().await;
-        let text = "SELECT kind, data FROM heard";
-        let rows = own.query_all_raw(Statement::from_string(own.get_database_backend(), text)).await;
-        let entry = |row: &sea_orm::QueryResult| {
-            let (kind, data): (String, Vec<u8>) =
-                (row.try_get("", "kind").expect("a kind"), row.try_get("", "data").expect("data"));
-            (kind == kind_of::<identity::AuditEntry>())
-                .then(|| identity::AuditEntry::decode(data.as_slice()).expect("it was encoded"))
-        };
-        rows.expect("the outbox is there").iter().filter_map(entry).collect()
+        let told = heard::told(&self.own().await).await;
+        let entries = told.iter().filter(|(kind, _)| *kind == kind_of::<identity::AuditEntry>());
+        entries.map(|(_, data)| identity::AuditEntry::decode(data.as_slice()).expect("it was encoded")).collect()
     }
 
     /// From now on a guard denies the user of the fake identity an action.

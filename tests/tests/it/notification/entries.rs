@@ -11,9 +11,10 @@ use revisit_proto::{
     notification::v1 as pb,
 };
 use revisit_tests::{databases::Backend, held::while_held, world::mask};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use tonic::{Code, Status};
 
-use super::desk::{Desk, at_each_desk, at_each_desk_on, fresh};
+use super::desk::{Desk, PATIENCE, at_each_desk, at_each_desk_on, fresh};
 use crate::bad_input::keys::writing;
 
 /// All writes, in the order in which they can be made, with what the entry says: the action, what it was done to, and
@@ -184,4 +185,60 @@ async fn deliveries_do_not_outlive_the_right_to_see_the_alerts_among_them() {
             .await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_replay_does_not_outlive_the_right_to_see_the_alerts_among_what_it_sends() {
+    for gone in [Action::AuditView, Action::DeliveryReplay] {
+        at_each_desk_on(&[Backend::Postgres], async |desk: &Desk| {
+            desk.grant(&[Action::DeliveryReplay, Action::AuditView]).await;
+            let connections = (&desk.own().await, &desk.own().await);
+            let mut deliveries = desk.deliveries();
+            let request = pb::ReplayDeliveriesRequest { filter: None, request_id: fresh() };
+            let replay = deliveries.replay_deliveries(desk.as_user(request));
+            let refused = while_held(connections, "replay", replay, desk.deny(gone)).await;
+            let refused = refused.expect_err("it was begun all the same");
+            let said = (refused.code(), failure(&refused).reason);
+            assert_eq!(said, (Code::PermissionDenied, "PERMISSION_DENIED"), "{gone:?}: {refused:?}");
+            assert_eq!(desk.number("SELECT count(*) AS n FROM replay").await, 0);
+        })
+        .await;
+    }
+}
+
+/// Waits until so many wait for a lock of the table; each look at the database is the pause before the next.
+async fn waiting(desk: &Desk, table: &str, many: i64) {
+    let text = format!("SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass");
+    let waits = async { while desk.number(&text).await < many {} };
+    tokio::time::timeout(PATIENCE, waits).await.expect("they wait for the table");
+}
+
+#[tokio::test]
+async fn a_message_that_two_devices_mark_at_once_was_read_once() {
+    at_each_desk_on(&[Backend::Postgres], async |desk: &Desk| {
+        desk.listen().await;
+        desk.remind(ReminderKind::Due).await;
+        desk.settle().await;
+        let mut message_ids: Vec<String> = desk.messages().await.into_iter().map(|it| it.message_id).collect();
+        message_ids.sort();
+        let request = pb::MarkReadRequest { message_ids: message_ids.clone() };
+        let mark = || async { answer(desk.inbox().mark_read(desk.as_user(request.clone())).await) };
+        // Both find it unread; what they write has to wait.
+        let own = desk.own().await;
+        let held = own.begin().await.expect("a transaction");
+        held.execute_unprepared("LOCK TABLE inbox_message IN SHARE MODE").await.expect("it is locked");
+        let meanwhile = async {
+            waiting(desk, "inbox_message", 2).await;
+            held.commit().await.expect("it is unlocked");
+        };
+        let (one, other, ()) = futures::join!(mark(), mark(), meanwhile);
+        let unread = [one, other].map(|told| told.expect("it is marked").unread_count);
+        assert_eq!(unread, [0, 0]);
+        desk.settle().await;
+        let mut entries = desk.entries().await;
+        assert_eq!(entries.len(), 1, "{entries:?}");
+        entries[0].resource_ids.sort();
+        assert_eq!((entries[0].action.as_str(), &entries[0].resource_ids), ("inbox.mark_read", &message_ids));
+    })
+    .await;
 }

@@ -82,14 +82,14 @@ impl Company {
     }
 
     /// From now on somebody may do something in the whole company, whatever their roles say.
-    pub async fn grant(&self, who: &str, actions: &[Action]) -> GrantId {
+    pub async fn grant(&self, who: &str, actions: &[Action], levels: Levels) -> GrantId {
         let right = Template {
             actions: ActionSet::of(actions),
             extent: Extent::Tenant,
             stages: None,
             grades: None,
             external: None,
-            levels: Levels::WRITE,
+            levels,
         };
         let (id, window) = (self.new_id(), (Timestamp::MIN, Timestamp::MAX));
         self.govern(Change::Grant(Grant::of(id, self.who(who), right, window, Origin::Direct))).await;
