@@ -7,18 +7,19 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 /// # Panics
 /// When the database has no outbox, or listens already.
 pub async fn listen(database: &DatabaseConnection) {
-    let statements: &[&str] = match database.get_database_backend() {
-        DbBackend::Postgres => &[
+    let statements: &[&str] = if database.get_database_backend() == DbBackend::Postgres {
+        &[
             "CREATE TABLE heard (kind text NOT NULL, data bytea NOT NULL)",
             "CREATE FUNCTION hear() RETURNS trigger LANGUAGE plpgsql AS \
              $$ BEGIN INSERT INTO heard VALUES (NEW.kind, NEW.data); RETURN NULL; END $$",
             "CREATE TRIGGER hear AFTER INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION hear()",
-        ],
-        _ => &[
+        ]
+    } else {
+        &[
             "CREATE TABLE heard (kind text NOT NULL, data blob NOT NULL)",
             "CREATE TRIGGER hear AFTER INSERT ON outbox BEGIN \
              INSERT INTO heard VALUES (NEW.kind, NEW.data); END",
-        ],
+        ]
     };
     for statement in statements {
         database.execute_unprepared(statement).await.expect("it is copied");

@@ -3,6 +3,7 @@
 
 pub mod databases;
 pub mod fake_identity;
+pub mod guards;
 pub mod heard;
 pub mod held;
 pub mod meter;

@@ -4,6 +4,7 @@ mod answers;
 mod budgets;
 mod calls;
 mod catalogue;
+mod confirmed;
 mod contacts;
 mod dump;
 mod duties;

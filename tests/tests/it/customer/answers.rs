@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use revisit_bootstrap::{status::answer, wire};
-use revisit_core::{Kind, Timestamp};
+use revisit_core::Kind;
 use revisit_permission::{
-    Action, ActionSet, Change, Effect, Exceptions, Extent, Guard, Layer, Level, Levels, RowCondition, Template, Whom,
+    Action, ActionSet, Change, Effect, Extent, Guard, Layer, Level, Levels, RowCondition, Template, Whom,
 };
 use revisit_proto::customer::v1 as pb;
+use revisit_tests::guards::guard;
 
 use super::{
     fields, person,
@@ -61,18 +62,11 @@ async fn counting_is_a_right_of_its_own_and_counts_no_row_that_a_guard_denies() 
             (counted, answer(boss.segments().get_segment(segment).await).expect("the segment").member_count)
         };
         assert_eq!(counts().await, (2, 2));
-        let guard = Guard {
-            id: office.new_id(),
-            whom: Whom::Everyone,
-            except: Exceptions { owner: false, managers: false, subjects: Vec::new() },
-            actions: ActionSet::of(&[Action::CustomerAggregate]),
+        let uncounted = Guard {
             condition: RowCondition { vip: true, ..RowCondition::default() },
-            effect: Effect::Deny,
-            from: Timestamp::MIN,
-            until: Timestamp::MAX,
-            reason: "not to be counted".to_owned(),
+            ..guard(Whom::Everyone, &[Action::CustomerAggregate], Effect::Deny)
         };
-        office.commit(vec![Change::Guard(guard)]).await;
+        office.commit(vec![Change::Guard(uncounted)]).await;
         assert_eq!(counts().await, (1, 1));
     })
     .await;

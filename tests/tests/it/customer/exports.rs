@@ -1,11 +1,10 @@
 //! What leaves as a file: only what may leave at that moment, never too much of it, and never without a trace.
 
 use revisit_bootstrap::status::{answer, failure};
-use revisit_core::{Failure, Kind, Timestamp};
-use revisit_permission::{
-    Action, ActionSet, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom,
-};
+use revisit_core::{Failure, Kind};
+use revisit_permission::{Action, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom};
 use revisit_proto::customer::v1 as pb;
+use revisit_tests::guards::guard;
 
 use tonic::Streaming;
 
@@ -13,6 +12,20 @@ use super::{
     person,
     support::{Office, Seat, in_each_office, in_each_office_with},
 };
+
+/// A guard on VIPs that leaves their owner out.
+fn over_vips(action: Action, effect: Effect) -> Guard {
+    Guard {
+        except: Exceptions { owner: true, ..Exceptions::default() },
+        condition: RowCondition { vip: true, ..RowCondition::default() },
+        ..guard(Whom::Everyone, &[action], effect)
+    }
+}
+
+/// Contact values are masked at the most.
+fn masked() -> Effect {
+    Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked))
+}
 
 fn wish(filter: &str) -> pb::ExportCustomersRequest {
     pb::ExportCustomersRequest { filter: filter.to_owned(), clear_values: true, reason: "对账".to_owned() }
@@ -39,18 +52,7 @@ async fn an_export_has_the_callers_rows_and_levels_and_more_rows_need_an_approva
         let vip = pb::Customer { vip: true, ..person("李强", "13800001003") };
         rep.create(vip).await.expect("made");
         office.seat("outsider").create(person("别家", "13900000001")).await.expect("made");
-        let guard = Guard {
-            id: office.new_id(),
-            whom: Whom::Everyone,
-            except: Exceptions { owner: true, ..Exceptions::default() },
-            actions: ActionSet::of(&[Action::CustomerExport]),
-            condition: RowCondition { vip: true, ..RowCondition::default() },
-            effect: Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked)),
-            from: Timestamp::MIN,
-            until: Timestamp::MAX,
-            reason: "VIP".to_owned(),
-        };
-        office.commit(vec![Change::Guard(guard)]).await;
+        office.commit(vec![Change::Guard(over_vips(Action::CustomerExport, masked()))]).await;
         assert_eq!(export(&rep, "").await.expect_err("not a seller's call").kind, Kind::Denied);
         let lines = export(&manager, "").await.expect("a file");
         assert_eq!(lines.len(), 3, "the branch's row is not hers: {lines:?}");
@@ -83,23 +85,13 @@ async fn nothing_is_exported_or_counted_that_a_guard_on_viewing_hides() {
         rep.create(person("王芳", "13800001001")).await.expect("made");
         let vip = pb::Customer { vip: true, ..person("李强", "13800001003") };
         rep.create(vip).await.expect("made");
-        let guard = |effect| Guard {
-            id: office.new_id(),
-            whom: Whom::Everyone,
-            except: Exceptions { owner: true, ..Exceptions::default() },
-            actions: ActionSet::of(&[Action::CustomerView]),
-            condition: RowCondition { vip: true, ..RowCondition::default() },
-            effect,
-            from: Timestamp::MIN,
-            until: Timestamp::MAX,
-            reason: "VIP".to_owned(),
-        };
-        let capped = guard(Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked)));
-        office.commit(vec![Change::Guard(capped)]).await;
+        let mut guard = over_vips(Action::CustomerView, masked());
+        office.commit(vec![Change::Guard(guard.clone())]).await;
         let lines = export(&manager, "").await.expect("a file");
         assert!(lines.iter().any(|line| line.contains("李强") && line.contains("138****1003")), "{lines:?}");
         assert!(lines.iter().any(|line| line.contains("+8613800001001")), "{lines:?}");
-        office.commit(vec![Change::Guard(guard(Effect::Deny))]).await;
+        guard.effect = Effect::Deny;
+        office.commit(vec![Change::Guard(guard)]).await;
         let lines = export(&manager, "").await.expect("a file");
         assert!(lines.len() == 1 && lines[0].contains("王芳"), "{lines:?}");
         let told = office.audited("customer.export").await;
@@ -188,17 +180,7 @@ async fn an_export_stops_within_its_chunk_when_a_guard_hides_what_is_in_it() {
         let done = manager.import(office, format!("姓名,来源,公司,城市\n{rows}").as_bytes()).await;
         assert_eq!(done.created_count, CHUNK as i64, "{done:?}");
         let begun = Begun::by(&manager).await;
-        let hidden = Guard {
-            id: office.new_id(),
-            whom: Whom::Everyone,
-            except: Exceptions::default(),
-            actions: ActionSet::of(&[Action::CustomerView]),
-            condition: RowCondition::default(),
-            effect: Effect::Deny,
-            from: Timestamp::MIN,
-            until: Timestamp::MAX,
-            reason: "nobody".to_owned(),
-        };
+        let hidden = guard(Whom::Everyone, &[Action::CustomerView], Effect::Deny);
         office.commit(vec![Change::Guard(hidden)]).await;
         let (left, end) = begun.rest().await;
         assert!(left < CHUNK && end.is_some(), "{left} rows of the chunk have left, {end:?}");

@@ -3,10 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use revisit_bootstrap::status::{answer, failure};
-use revisit_core::{Kind, Timestamp};
-use revisit_permission::{
-    Action, ActionSet, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom,
-};
+use revisit_core::Kind;
+use revisit_permission::{Action, Layer, Level, Levels};
 use revisit_proto::{customer::v1 as pb, followup::v1 as followup};
 use revisit_tests::{databases::Backend, held::while_held};
 use sea_orm::ConnectionTrait;
@@ -207,19 +205,8 @@ async fn a_segment_does_not_outlive_the_right_to_see_it_while_it_is_counted() {
     let request = pb::GetSegmentRequest { segment_id: segment.segment_id };
     let get = async || director.segments().get_segment(request.clone()).await;
     get().await.expect("they may so far");
-    let guard = Guard {
-        id: office.new_id(),
-        whom: Whom::Subject(office.who("director")),
-        except: Exceptions::default(),
-        actions: ActionSet::of(&[Action::CustomerView]),
-        condition: RowCondition::default(),
-        effect: Effect::Deny,
-        from: Timestamp::MIN,
-        until: Timestamp::MAX,
-        reason: "left the project".to_owned(),
-    };
     let connections = (&office.database.writer, &office.database.reader);
-    let gone = office.commit(vec![Change::Guard(guard)]);
+    let gone = office.deny("director", Action::CustomerView);
     let told = while_held(connections, "segment_member", get(), gone).await;
     let refused = failure(&told.expect_err("it was told all the same"));
     // Whoever asks again is answered by the newest rights.

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use revisit_bootstrap::{status::answer, wire};
 use revisit_core::{Kind, Timestamp};
-use revisit_permission::{
-    Action, ActionSet, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom,
-};
+use revisit_permission::{Action, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom};
 use revisit_proto::customer::v1::{self as pb, field_value::Value};
+use revisit_tests::guards::guard;
 
 use super::{
     fields, person,
@@ -203,16 +202,11 @@ async fn a_vip_is_masked_for_all_but_the_owner_and_named_people_whose_clear_read
         let rep = office.seat("rep");
         let vip = rep.create(vip).await.expect("made").customer_id;
         let plain = rep.create(person("李强", "13800001002")).await.expect("made").customer_id;
+        let masked = Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked));
         let guard = Guard {
-            id: office.new_id(),
-            whom: Whom::Everyone,
             except: Exceptions { owner: true, managers: false, subjects: vec![office.who("boss")] },
-            actions: ActionSet::of(&[Action::CustomerView, Action::CustomerUpdate]),
             condition: RowCondition { vip: true, ..RowCondition::default() },
-            effect: Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked)),
-            from: Timestamp::MIN,
-            until: Timestamp::MAX,
-            reason: "VIP contacts".to_owned(),
+            ..guard(Whom::Everyone, &[Action::CustomerView, Action::CustomerUpdate], masked)
         };
         office.commit(vec![Change::Guard(guard)]).await;
         let phone = async |who: &str, id: &str| {

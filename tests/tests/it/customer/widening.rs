@@ -1,11 +1,12 @@
 //! Nobody gives himself more of a customer by changing it, and nobody hands over what he may only look at.
 
 use revisit_bootstrap::{status::answer, wire};
-use revisit_core::{Kind, Timestamp};
+use revisit_core::Kind;
 use revisit_permission::{
     Action, ActionSet, Change, Effect, Exceptions, Extent, Guard, Layer, Level, Levels, RowCondition, Template, Whom,
 };
 use revisit_proto::customer::v1 as pb;
+use revisit_tests::guards::guard;
 
 use super::{
     fields, person,
@@ -18,17 +19,9 @@ fn template(actions: &[Action], extent: Extent, levels: Levels) -> Template {
 
 /// Contact values of these rows are masked for all but their owner.
 async fn mask(office: &Office, condition: RowCondition) {
-    let guard = Guard {
-        id: office.new_id(),
-        whom: Whom::Everyone,
-        except: Exceptions { owner: true, managers: false, subjects: Vec::new() },
-        actions: ActionSet::of(&[Action::CustomerView]),
-        condition,
-        effect: Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked)),
-        from: Timestamp::MIN,
-        until: Timestamp::MAX,
-        reason: "contacts of the best".to_owned(),
-    };
+    let masked = Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked));
+    let except = Exceptions { owner: true, managers: false, subjects: Vec::new() };
+    let guard = Guard { except, condition, ..guard(Whom::Everyone, &[Action::CustomerView], masked) };
     office.commit(vec![Change::Guard(guard)]).await;
 }
 

@@ -14,8 +14,8 @@ use revisit_bootstrap::{Database, Process, Running, Shutdown, Sources, Tx, answe
 use revisit_core::{Failure, Ids, ManualClock, Timestamp, id::SubjectId};
 use revisit_event::{Draft, kind_of};
 use revisit_permission::{
-    Action, ActionSet, Change, Effect, Exceptions, Extent, Grant, Guard, Level, Levels, Origin, RowCondition, Subject,
-    SubjectState, Template, Whom, Worker,
+    Action, ActionSet, Change, Effect, Extent, Grant, Level, Levels, Origin, Subject, SubjectState, Template, Whom,
+    Worker,
 };
 use revisit_proto::{
     followup::v1 as followup,
@@ -29,6 +29,7 @@ use revisit_standalone::{mail_sink::MailSink, webhook_receiver::WebhookReceiver}
 use revisit_tests::{
     databases::{Backend, TestDatabase},
     fake_identity::{FakeIdentity, unknown_id},
+    guards::guard,
     heard,
 };
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement};
@@ -167,17 +168,7 @@ impl Desk {
 
     /// From now on a guard denies the user of the fake identity an action.
     pub async fn deny(&self, action: Action) {
-        let guard = Guard {
-            id: unknown_id(),
-            whom: Whom::Subject(self.identity.user),
-            except: Exceptions::default(),
-            actions: ActionSet::of(&[action]),
-            condition: RowCondition::default(),
-            effect: Effect::Deny,
-            from: Timestamp::MIN,
-            until: Timestamp::MAX,
-            reason: "left the project".to_owned(),
-        };
+        let guard = guard(Whom::Subject(self.identity.user), &[action], Effect::Deny);
         let revision = self.identity.commit(vec![Change::Guard(guard)]);
         self.running.runtime.lease.reach(self.identity.tenant, revision).await.expect("the guard arrives");
     }

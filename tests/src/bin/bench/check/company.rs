@@ -12,7 +12,7 @@ use revisit_permission::{
     Level, Levels, Name, Origin, Role, RoleAssignment, Row, RowCondition, STAGES, Shipped, Snapshot, Subject,
     SubjectState, Template, Tenant, Whom, shipped_roles,
 };
-use revisit_tests::measure::Size;
+use revisit_tests::{guards::guard, measure::Size};
 use uuid::Uuid;
 
 const SEED: u64 = 20_261_121;
@@ -236,21 +236,16 @@ fn shares(dice: &Dice, people: &[(SubjectId, DepartmentId)], rows: &[Row]) -> Ve
 /// VIPs' contact values are masked for all but owner and managers; nobody takes VIPs out of the company.
 fn guards() -> Vec<Guard> {
     let vip = || RowCondition { vip: true, ..RowCondition::default() };
-    let guard = |number: u128, except, actions: &[Action], effect| Guard {
+    let on_vips = |number: u128, except, actions: &[Action], effect| Guard {
         id: Id::from_uuid(Uuid::from_u128(number)),
-        whom: Whom::Everyone,
         except,
-        actions: ActionSet::of(actions),
         condition: vip(),
-        effect,
-        from: Timestamp::MIN,
-        until: Timestamp::MAX,
-        reason: "VIP".to_owned(),
+        ..guard(Whom::Everyone, actions, effect)
     };
     let masked = Levels::WRITE.with(Layer::Sensitive, Level::Masked);
     let own = Exceptions { owner: true, managers: true, subjects: Vec::new() };
     vec![
-        guard(1, own, &[Action::CustomerView, Action::CustomerUpdate], Effect::Cap(masked)),
-        guard(2, Exceptions::default(), &[Action::CustomerExport, Action::CustomerTransfer], Effect::Deny),
+        on_vips(1, own, &[Action::CustomerView, Action::CustomerUpdate], Effect::Cap(masked)),
+        on_vips(2, Exceptions::default(), &[Action::CustomerExport, Action::CustomerTransfer], Effect::Deny),
     ]
 }

@@ -6,8 +6,8 @@ use revisit_core::{
     id::{DepartmentId, SubjectId},
 };
 use revisit_permission::{
-    Action, ActionSet, Assigned, Change, Department, Extent, Levels, Removed, Role, RoleAssignment, Subject,
-    SubjectState, Template, Tenant, shipped_roles,
+    Action, ActionSet, Assigned, Change, Department, Effect, Extent, Levels, Removed, Role, RoleAssignment, Subject,
+    SubjectState, Template, Tenant, Whom, shipped_roles,
 };
 use revisit_proto::customer::v1::{
     self as pb, catalogue_client::CatalogueClient, customers_client::CustomersClient, export_client::ExportClient,
@@ -16,6 +16,7 @@ use revisit_proto::customer::v1::{
 };
 use revisit_tests::{
     fake_identity::{FakeIdentity, KEY_ID},
+    guards::guard,
     world::mask,
 };
 use tonic::{
@@ -117,6 +118,11 @@ impl Office {
     /// Gives somebody these rights beside their own: see [`everywhere`].
     pub async fn grant(&self, person: &str, templates: Vec<Template>) {
         self.commit(self.role(person, templates).to_vec()).await;
+    }
+
+    /// From now on a guard denies somebody an action, whatever their roles say.
+    pub async fn deny(&self, person: &str, action: Action) {
+        self.commit(vec![Change::Guard(guard(Whom::Subject(self.who(person)), &[action], Effect::Deny))]).await;
     }
 
     /// Somebody leaves the company.

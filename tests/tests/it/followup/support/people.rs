@@ -2,10 +2,11 @@
 
 use revisit_core::{Timestamp, id::GrantId};
 use revisit_permission::{
-    Action, ActionSet, Assigned, Change, Department, Effect, Exceptions, Extent, Grant, Guard, Levels, Origin, Removed,
-    Role, RoleAssignment, RowCondition, Subject, SubjectState, Template, Tenant, Whom, shipped_roles,
+    Action, ActionSet, Assigned, Change, Department, Effect, Extent, Grant, Levels, Origin, Removed, Role,
+    RoleAssignment, Subject, SubjectState, Template, Tenant, Whom, shipped_roles,
 };
 use revisit_proto::identity::v1 as identity;
+use revisit_tests::guards::guard;
 
 use super::{BEGIN, Company};
 
@@ -67,18 +68,7 @@ impl Company {
 
     /// From now on a guard takes something from what somebody may do, wherever the service decides.
     pub async fn guard(&self, who: &str, action: Action, effect: Effect) {
-        let guard = Guard {
-            id: self.new_id(),
-            whom: Whom::Subject(self.who(who)),
-            except: Exceptions::default(),
-            actions: ActionSet::of(&[action]),
-            condition: RowCondition::default(),
-            effect,
-            from: Timestamp::MIN,
-            until: Timestamp::MAX,
-            reason: "left the project".to_owned(),
-        };
-        self.govern(Change::Guard(guard)).await;
+        self.govern(Change::Guard(guard(Whom::Subject(self.who(who)), &[action], effect))).await;
     }
 
     /// From now on somebody may do something in the whole company, whatever their roles say.
