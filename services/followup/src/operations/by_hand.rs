@@ -19,7 +19,7 @@ use super::{
     arrivals, customers, enrolments, planner,
     rights::Rights,
     tasks::{active, shown},
-    write::{self, Made},
+    write::{self, Made, Sent},
 };
 use crate::{
     App,
@@ -96,11 +96,13 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
         draft.task(&new, customer, app.clock.wall()).row(customer).with_owner(assignee)
     };
     let permit = who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
-    let work = async |tx: &Tx| {
-        if new.due_at <= app.now(tx).await? {
-            return Err(Error::DueInPast);
+    let work = async |tx: &Tx, sent: Sent| {
+        if let Sent::First = sent {
+            if new.due_at <= app.now(tx).await? {
+                return Err(Error::DueInPast);
+            }
+            active(tx, who.tenant(), new.assignee).await?;
         }
-        active(tx, who.tenant(), new.assignee).await?;
         // The customer may have changed hands since it was read; from here on it does not.
         let customer = match new.customer {
             Some(id) => Some(enrolments::held_customer(tx, who.tenant(), id).await?),
@@ -113,12 +115,22 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
         if let Some(customer) = &customer {
             rights.allowed(Action::CustomerView, &customer.row())?.ok_or(Error::NoSuchCustomer)?;
         }
-        let task = plant(app, tx, &draft, &new, customer.as_ref()).await?;
-        let answer = shown(app, tx, &mut rights, (&task, customer.as_ref())).await?;
-        Ok(Made::Changed(answer, Deed::on("task", [task.id.uuid()]), rights))
+        let task = match sent {
+            Sent::First => plant(app, tx, &draft, &new, customer.as_ref()).await?,
+            Sent::Again(made) => {
+                let made = made.map(TaskId::from_uuid).ok_or(Error::NoSuchTask)?;
+                tasks::find(tx, who.tenant(), made).await?.ok_or(Error::NoSuchTask)?
+            }
+        };
+        let made = task.id.uuid();
+        let answer = (shown(app, tx, &mut rights, (&task, customer.as_ref())).await?, Some(made));
+        Ok(match sent {
+            Sent::First => Made::Changed(answer, Deed::on("task", [made]), rights),
+            Sent::Again(_) => Made::Unchanged(answer, rights),
+        })
     };
     let once = Once::new(who, new.repeat.as_ref());
-    let task = write::change(app, &Permits(vec![permit]), once, work).await?;
+    let task = write::attempt(app, &Permits(vec![permit]), once, work).await?.ok_or(Error::Stale)?;
     app.wake.notify_one();
     Ok(task)
 }

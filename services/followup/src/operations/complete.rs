@@ -17,18 +17,19 @@ use super::{
     by_hand, events, outcomes, planner,
     rights::Rights,
     tasks::{self as task_operations, Locked, closed, find, lock},
-    write::{self, Made, TRIES},
+    write::{self, Made, Sent, TRIES},
 };
 use crate::{
     App,
     domain::{
         Error,
         outcome::{Answer, Issue, Note, Outcome, Review},
+        people::Customer,
         plan::{EnrolmentState, Reason, ResultRule},
         task::{Channel, Done, Lending, Task, TaskKind, TaskState},
     },
     schedule,
-    store::{enrolments, outcomes as outcome_store},
+    store::{enrolments, outcomes as outcome_store, tasks},
 };
 
 /// Results of tasks without a plan, and whether each is a success.
@@ -56,15 +57,20 @@ pub async fn complete(app: &App, who: &Principal, record: Record) -> Result<pb::
     let (permits, once) = (Permits(vec![permit]), Once::new(who, record.repeat.as_ref()));
     for _ in 0..TRIES {
         let mut before = None;
-        let work = async |tx: &Tx| {
+        let work = async |tx: &Tx, sent: Sent| {
             let Some(locked) = lock(tx, who.tenant(), record.task).await? else { return Ok(Made::Overtaken) };
             let mut rights = Rights::of(who);
             writable(locked.decide(&mut rights, Action::TaskComplete)?, &record)?;
+            if let Sent::Again(next) = sent {
+                let answer = completed(app, tx, &mut rights, &locked, next.map(TaskId::from_uuid)).await?;
+                return Ok(Made::Unchanged((answer, None), rights));
+            }
             locked.unchanged(record.etag)?;
-            let answer = complete_in(app, tx, &mut rights, &locked, &record).await?;
+            let (answer, next) = complete_in(app, tx, &mut rights, &locked, &record).await?;
             before = Some(locked.task);
             // The outcome is new: which notes it has is not told.
-            Ok(Made::Changed(answer, Deed::on("task", [record.task.uuid()]).fields(["state"]), rights))
+            let deed = Deed::on("task", [record.task.uuid()]).fields(["state"]);
+            Ok(Made::Changed((answer, next.map(TaskId::uuid)), deed, rights))
         };
         if let Some(answer) = write::attempt(app, &permits, once, work).await? {
             if let Some(before) = before {
@@ -84,13 +90,47 @@ fn writable(levels: Levels, record: &Record) -> Result<(), Error> {
     }
 }
 
+/// What was recorded, and what follows it, as they are by now.
+async fn completed(
+    app: &App,
+    tx: &Tx,
+    rights: &mut Rights,
+    Locked { task, customer, .. }: &Locked,
+    next: Option<TaskId>,
+) -> Result<pb::CompleteTaskResponse, Error> {
+    let outcome = outcome_store::find(tx, task.tenant, task.id).await?.ok_or(Error::NoSuchOutcome)?;
+    let next = match next {
+        Some(next) => tasks::find(tx, task.tenant, next).await?,
+        None => None,
+    };
+    response(app, tx, rights, (task, customer.as_ref()), (&outcome, next.as_ref())).await
+}
+
+async fn response(
+    app: &App,
+    tx: &Tx,
+    rights: &mut Rights,
+    (task, customer): (&Task, Option<&Customer>),
+    (outcome, next): (&Outcome, Option<&Task>),
+) -> Result<pb::CompleteTaskResponse, Error> {
+    Ok(pb::CompleteTaskResponse {
+        task: Some(task_operations::shown(app, tx, rights, (task, customer)).await?),
+        outcome: Some(outcomes::written(app, tx, rights, (task, customer), outcome).await?),
+        next_task: match next {
+            Some(next) => Some(task_operations::shown(app, tx, rights, (next, customer)).await?),
+            None => None,
+        },
+    })
+}
+
+/// Records it; answers also which task follows.
 async fn complete_in(
     app: &App,
     tx: &Tx,
     rights: &mut Rights,
     locked: &Locked,
     record: &Record,
-) -> Result<pb::CompleteTaskResponse, Error> {
+) -> Result<(pb::CompleteTaskResponse, Option<TaskId>), Error> {
     let (now, by) = (app.now(tx).await?, rights.who().subject());
     let rule = rule_of(app, tx, &locked.task, &record.result).await?;
     let outcome = outcome_of(&locked.task, record, &rule, by, now);
@@ -116,14 +156,7 @@ async fn complete_in(
     let contact = next_contact(app, tx, rights, locked, &outcome).await?;
     let following = follow(app, tx, locked, &rule, now).await?;
     let (next, seen) = (contact.or(following), (&after, locked.customer.as_ref()));
-    Ok(pb::CompleteTaskResponse {
-        task: Some(task_operations::shown(app, tx, rights, seen).await?),
-        outcome: Some(outcomes::written(app, tx, rights, seen, &outcome).await?),
-        next_task: match &next {
-            Some(next) => Some(task_operations::shown(app, tx, rights, (next, seen.1)).await?),
-            None => None,
-        },
-    })
+    Ok((response(app, tx, rights, seen, (&outcome, next.as_ref())).await?, next.map(|next| next.id)))
 }
 
 fn outcome_of(task: &Task, record: &Record, rule: &ResultRule, by: SubjectId, now: Timestamp) -> Outcome {

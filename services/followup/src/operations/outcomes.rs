@@ -231,18 +231,18 @@ pub async fn review(
             let mut rights = Rights::of(who);
             locked.decide(&mut rights, Action::TaskReview)?;
             let mut outcome = outcomes::lock(tx, who.tenant(), id).await?.ok_or(Error::NoSuchOutcome)?;
-            if sent == Sent::First {
+            if matches!(sent, Sent::First) {
                 outcome = outcome.reviewed(who.subject(), approved)?;
                 outcomes::save(tx, &outcome).await?;
             }
             let seen = (&locked.task, locked.customer.as_ref());
-            let answer = written(app, tx, &mut rights, seen, &outcome).await?;
+            let answer = (written(app, tx, &mut rights, seen, &outcome).await?, None);
             Ok(match sent {
                 Sent::First => Made::Changed(answer, Deed::on("task", [id.uuid()]).fields(["review"]), rights),
-                Sent::Again => Made::Unchanged(answer, rights),
+                Sent::Again(_) => Made::Unchanged(answer, rights),
             })
         };
-        if let Some(outcome) = write::attempt_row(app, &permits, once, id.uuid(), work).await? {
+        if let Some(outcome) = write::attempt(app, &permits, once, work).await? {
             return Ok(outcome);
         }
     }

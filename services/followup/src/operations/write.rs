@@ -28,30 +28,20 @@ pub enum Made<T> {
 }
 
 /// Whether a request comes for the first time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sent {
     First,
-    Again,
+    /// The row that the first one made, where it made one that the request does not name.
+    Again(Option<Uuid>),
 }
 
-/// Changes something. A repeat is given the first answer, under what was decided before the work, which has none to do
-/// then; the work itself stands on what it decides.
+/// Changes something that nobody sees more or less of than others. A repeat is given the first answer, under what was
+/// decided before the work, which has none to do then; the work itself stands on what it decides.
 pub async fn change<M: Message + Default>(
     app: &App,
     permits: &Permits,
     once: Once<'_>,
     work: impl AsyncFnOnce(&Tx) -> Result<Made<M>, Error>,
 ) -> Result<M, Error> {
-    attempt(app, permits, once, work).await?.ok_or(Error::Stale)
-}
-
-/// The same for what a timer may overtake: then there is no answer, and the caller begins again, [`TRIES`] times.
-pub async fn attempt<M: Message + Default>(
-    app: &App,
-    permits: &Permits,
-    once: Once<'_>,
-    work: impl AsyncFnOnce(&Tx) -> Result<Made<M>, Error>,
-) -> Result<Option<M>, Error> {
     let write = app.database.write_decided(permits, async |tx: &Tx| {
         if let Some(first) = once.first(tx).await? {
             return Ok::<_, Error>((Some(M::decode(first.as_slice()).map_err(Failure::internal)?), None));
@@ -62,25 +52,30 @@ pub async fn attempt<M: Message + Default>(
         }
         Ok((answer, standing))
     });
-    write.await
+    write.await?.ok_or(Error::Stale)
 }
 
-/// The same for a row that a repeat reads again as it is then: what it says is for who may read it by then. The work is
-/// told whether it is one, and changes nothing then.
-pub async fn attempt_row<T>(
+/// Changes rows of which not everybody sees the same: a repeat reads them again, because what they say is for who may
+/// read it by then. The work is told whether it is one, and changes nothing then; it answers also which row it made, if
+/// the request does not name it. A timer may overtake it: then there is no answer, and the caller begins again, [`TRIES`]
+/// times.
+pub async fn attempt<T>(
     app: &App,
     permits: &Permits,
     once: Once<'_>,
-    row: Uuid,
-    work: impl AsyncFnOnce(&Tx, Sent) -> Result<Made<T>, Error>,
+    work: impl AsyncFnOnce(&Tx, Sent) -> Result<Made<(T, Option<Uuid>)>, Error>,
 ) -> Result<Option<T>, Error> {
     let write = app.database.write_decided(permits, async |tx: &Tx| {
-        let sent = if once.first(tx).await?.is_some() { Sent::Again } else { Sent::First };
+        let first = once.first(tx).await?;
+        let is_first = first.is_none();
+        let row = first.filter(|kept| !kept.is_empty()).map(|kept| Uuid::from_slice(&kept)).transpose();
+        let sent = if is_first { Sent::First } else { Sent::Again(row.map_err(Failure::internal)?) };
         let (answer, standing) = noted(app, tx, work(tx, sent).await?).await?;
-        if answer.is_some() && sent == Sent::First {
-            once.keep(tx, row.as_bytes()).await?;
+        let Some((answer, made)) = answer else { return Ok::<_, Error>((None, standing)) };
+        if is_first {
+            once.keep(tx, made.as_ref().map_or(&[], |row| row.as_bytes())).await?;
         }
-        Ok::<_, Error>((answer, standing))
+        Ok((Some(answer), standing))
     });
     write.await
 }

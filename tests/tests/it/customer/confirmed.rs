@@ -3,6 +3,7 @@
 
 use std::{future::Future, time::Duration};
 
+use futures::{FutureExt, future::LocalBoxFuture};
 use revisit_bootstrap::status::{answer, failure};
 use revisit_core::Kind;
 use revisit_permission::{Action, Levels};
@@ -19,14 +20,14 @@ use super::{
 };
 
 /// What a call answers when this happens while it waits.
-async fn held<T>(
-    office: &Office,
-    what: impl Into<Held<'_>>,
-    call: impl Future<Output = Result<Response<T>, Status>>,
-    happening: impl Future<Output = ()>,
-) -> Result<T, Status> {
+fn held<'a, T>(
+    office: &'a Office,
+    what: impl Into<Held<'a>> + 'a,
+    call: impl Future<Output = Result<Response<T>, Status>> + 'a,
+    happening: impl Future<Output = ()> + 'a,
+) -> LocalBoxFuture<'a, Result<T, Status>> {
     let connections = (&office.database.writer, &office.database.reader);
-    while_held(connections, what, call, happening).await.map(Response::into_inner)
+    async move { while_held(connections, what, call, happening).await.map(Response::into_inner) }.boxed_local()
 }
 
 #[tokio::test(flavor = "multi_thread")]

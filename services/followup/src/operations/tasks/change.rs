@@ -31,7 +31,7 @@ use crate::{
     operations::{
         by_hand, customers, events, planner,
         rights::Rights,
-        write::{self, Made, TRIES},
+        write::{self, Made, Sent, TRIES},
     },
     schedule,
     store::tasks,
@@ -89,10 +89,14 @@ pub async fn change(app: &App, who: &Principal, change: Change, act: Act) -> Res
     for _ in 0..TRIES {
         // The task before it, when it has ended.
         let mut ended = None;
-        let work = async |tx: &Tx| {
+        let work = async |tx: &Tx, sent: Sent| {
             let Some(locked) = lock(tx, who.tenant(), change.task).await? else { return Ok(Made::Overtaken) };
             let (mut rights, reason) = (Rights::of(who), change.reason.as_str());
             locked.decide(&mut rights, act.action())?;
+            if let Sent::Again(_) = sent {
+                let task = shown(app, tx, &mut rights, (&locked.task, locked.customer.as_ref())).await?;
+                return Ok(Made::Unchanged((task, None), rights));
+            }
             locked.unchanged(change.etag)?;
             let task = match act {
                 Act::Snooze(due_at) => snooze(app, tx, &mut rights, &locked, (due_at, reason)).await?,
@@ -106,7 +110,7 @@ pub async fn change(app: &App, who: &Principal, change: Change, act: Act) -> Res
                     task
                 }
             };
-            Ok(Made::Changed(task, Deed::on("task", [change.task.uuid()]).fields(act.fields()), rights))
+            Ok(Made::Changed((task, None), Deed::on("task", [change.task.uuid()]).fields(act.fields()), rights))
         };
         let Some(task) = write::attempt(app, &permits, once, work).await? else { continue };
         match ended {
