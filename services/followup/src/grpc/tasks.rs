@@ -115,8 +115,11 @@ impl Tasks for Served {
     async fn complete_task(&self, request: Request<pb::CompleteTaskRequest>) -> Reply<pb::CompleteTaskResponse> {
         let (who, message) = authenticated(request)?;
         reply(
-            async { complete::complete(&self.app, &who, read_task::record(&message)?).await.map_err(Failure::from) }
-                .await,
+            async {
+                let record = read_task::record(&message)?;
+                Box::pin(complete::complete(&self.app, &who, record)).await.map_err(Failure::from)
+            }
+            .await,
         )
     }
 

@@ -6,6 +6,7 @@ use revisit_core::{
     Timestamp,
     id::{SegmentId, kind::Event},
 };
+use revisit_permission::{Action, Effect, Levels};
 use revisit_proto::followup::v1 as pb;
 use revisit_tests::world::mask;
 use tonic::{Code, Response, Status};
@@ -250,6 +251,56 @@ async fn a_write_that_is_sent_again_answers_the_first_and_does_nothing_and_anoth
             assert_eq!((reused.code(), reason(&reused)), (Code::FailedPrecondition, "REQUEST_ID_REUSED"), "{call}");
         }
         company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_repeat_shows_is_what_who_sends_it_may_read_by_then() {
+    const SAID: &str = "the door is crooked";
+    in_each_company(async |company: &Company| {
+        let (customer_id, open) = company.with_open_task().await;
+        let (due, request_id) = (company.now() + Duration::from_hours(48), || company.new_id::<Event>().to_string());
+        let make = pb::CreateTaskRequest {
+            kind: pb::TaskKind::Todo.into(),
+            title: SAID.to_owned(),
+            customer_id: customer_id.to_string(),
+            due_time: wire(due),
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let made = company.tasks().create_task(company.by("rep", make.clone())).await.expect("made").into_inner();
+        let (task_id, reason) = (made.task_id.clone(), SAID.to_owned());
+        let put_off = pb::SnoozeTaskRequest {
+            task_id,
+            due_time: wire(due),
+            reason,
+            request_id: request_id(),
+            etag: String::new(),
+        };
+        let note = pb::Note { layer: "history".to_owned(), text: SAID.to_owned(), ..Default::default() };
+        let done = pb::CompleteTaskRequest {
+            task_id: open.task_id,
+            result: "reached".to_owned(),
+            channel: pb::Channel::Phone.into(),
+            notes: vec![note],
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let answers = async || {
+            let mut tasks = company.tasks();
+            [
+                told(tasks.create_task(company.by("rep", make.clone())).await),
+                told(tasks.snooze_task(company.by("rep", put_off.clone())).await),
+                told(tasks.complete_task(company.by("rep", done.clone())).await),
+            ]
+            .map(|told| told.expect("it was done").into_inner())
+        };
+        let first = answers().await;
+        assert!(first.iter().all(|answer| answer.contains(SAID)), "{first:?}");
+        company.guard("rep", Action::TaskView, Effect::Cap(Levels::HIDDEN)).await;
+        let again = answers().await;
+        assert!(!again.iter().any(|answer| answer.contains(SAID)), "{again:?}");
     })
     .await;
 }
