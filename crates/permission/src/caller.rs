@@ -147,6 +147,11 @@ impl Denial {
         Self::without_decision(DenialKind::Stale, reason)
     }
 
+    /// What was answered by is another by now.
+    pub(crate) const fn changed() -> Self {
+        Self::stale("the permission changed during the call")
+    }
+
     const fn session(reason: &'static str) -> Self {
         Self::without_decision(DenialKind::Session, reason)
     }

@@ -66,7 +66,7 @@ pub use model::{
     Team, Tenant,
 };
 pub use org::Org;
-pub use permit::{Decided, Ordered, Permit, Permits, Scope, Worker};
+pub use permit::{Beside, Decided, Ordered, Permit, Permits, Scope, Worker};
 pub use predicate::{Predicate, merge_pages};
 pub use prose::Prose;
 pub use registry::{Attribute, Module, Resource};

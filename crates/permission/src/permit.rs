@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::{
     action::Action,
-    caller::{Caller, Denial},
+    caller::{Caller, Denial, DenialKind},
     decision::Decision,
     external::Asked,
     lease::{Leases, Reading},
@@ -43,6 +43,7 @@ mod sealed {
     impl Permit for super::Within {}
     impl Permit for super::Ordered {}
     impl<P: Permit, Q: Permit> Permit for (P, Q) {}
+    impl<P: Permit, Q: Permit> Permit for super::Beside<P, Q> {}
 }
 
 /// What was decided twice: it stands while both stand.
@@ -61,6 +62,35 @@ impl<P: Permit, Q: Permit> Permit for (P, Q) {
         }
         self.0.confirm()?;
         self.1.confirm()
+    }
+}
+
+/// What was decided, and a right by which the answer shows more or more is done, for who has it. That the second ends is no
+/// refusal of what was asked: it is asked again and answered without.
+#[derive(Clone, Debug)]
+pub struct Beside<P, Q>(pub P, pub Option<Q>);
+
+impl<P: Permit, Q: Permit> Permit for Beside<P, Q> {
+    fn tenant(&self) -> Option<TenantId> {
+        self.0.tenant()
+    }
+
+    fn decision(&self) -> Option<Decision> {
+        self.0.decision()
+    }
+
+    /// The second first: what it has changed is learned by asking again, which tells more than a refusal.
+    fn confirm(&self) -> Result<(), Denial> {
+        if let Some(beside) = &self.1 {
+            if beside.tenant() != self.0.tenant() {
+                return Err(Denial::nothing());
+            }
+            beside.confirm().map_err(|denial| match denial.kind {
+                DenialKind::Denied => Denial::changed(),
+                DenialKind::Stale | DenialKind::Session => denial,
+            })?;
+        }
+        self.0.confirm()
     }
 }
 
@@ -158,7 +188,7 @@ impl Permit for Scope {
         if self.predicate.stands((&again.predicate, again.now()), self.now()) {
             return Ok(());
         }
-        Err(Denial::stale("the permission changed during the call"))
+        Err(Denial::changed())
     }
 }
 

@@ -132,8 +132,8 @@ pub struct RowDraft {
 }
 
 impl RowDraft {
-    /// Names of what the row would add to a customer who is there already, whether or not that one lacks it: what it lacks
-    /// would tell who reads the log what it has.
+    /// Names of what the row would add to the record of a customer who is there already, whether or not that one lacks it: what
+    /// it lacks would tell who reads the log what it has.
     pub fn adds(&self) -> BTreeSet<String> {
         let draft = &self.draft;
         let parts = [
@@ -144,7 +144,6 @@ impl RowDraft {
             (draft.contract_end.is_some(), "contract_end"),
             (draft.external_id.is_some(), "external_id"),
             (!draft.tags.is_empty(), "tags"),
-            (self.note.is_some(), "timeline.text"),
         ];
         let parts = parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, name)| name.to_owned());
         parts.chain(draft.fields.iter().map(|(key, _)| format!("fields.{key}"))).collect()

@@ -8,6 +8,9 @@ use revisit_permission::{Action, Decided};
 
 use crate::store::save::{Change, Handover};
 
+/// The field that a note is.
+pub const NOTE: &str = "timeline.text";
+
 /// What was decided about many customers, gathered by the right that decided: each entry names the one right by which its
 /// customers were changed, and no more of them than an entry holds.
 pub fn by_right(permits: &[Decided]) -> Vec<(&Decided, Vec<CustomerId>)> {
@@ -26,6 +29,7 @@ fn grouped<'a, T: PartialEq>(
             ids.len() < audit::RESOURCE_IDS_MAX && *of == what && right(known) == right(decided)
         };
         match groups.iter_mut().find(alike) {
+            Some((_, ids)) if ids.contains(&id) => {}
             Some((_, ids)) => ids.push(id),
             None => groups.push(((decided, what), vec![id])),
         }
@@ -33,9 +37,9 @@ fn grouped<'a, T: PartialEq>(
     groups
 }
 
-/// The entries of customers that were written by these rights, each with the fields at its place.
-pub fn written(permits: &[Decided], named: &[BTreeSet<String>]) -> Vec<audit::Entry> {
-    let groups = grouped(permits.iter().zip(named));
+/// The entries of customers that were written by these rights, each with its fields.
+pub fn written<'a>(permits: impl Iterator<Item = (&'a Decided, &'a BTreeSet<String>)>) -> Vec<audit::Entry> {
+    let groups = grouped(permits);
     groups.into_iter().map(|((decided, named), ids)| changed(decided, ids, named)).collect()
 }
 

@@ -105,7 +105,7 @@ pub async fn set_mapping(
             }
         }
         input.finish()?;
-        Ok(Some(job))
+        Ok((job.mapping != before.mapping).then_some(job))
     })
     .await
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use revisit_bootstrap::{Principal, Tx, audit};
 use revisit_core::{Failure, id::CustomerId};
-use revisit_permission::{Action, Layer, Permit, Scope};
+use revisit_permission::{Action, Beside, Layer, Permit, Scope};
 use revisit_proto::identity::v1::AuditOutcome;
 
 use super::{View, allowed};
@@ -169,9 +169,7 @@ pub async fn check(app: &App, who: &Principal, keys: BTreeSet<Key>) -> Result<An
         matches.push(Match { keys, seen, owner_team });
     }
     // What was read by one right and found by another leaves under both.
-    for right in std::iter::once(&scope).chain(&viewing) {
-        right.confirm().map_err(Failure::from)?;
-    }
+    Beside(scope, viewing).confirm().map_err(Failure::from)?;
     Ok(Answer { matches, keys })
 }
 

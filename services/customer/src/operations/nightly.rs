@@ -77,13 +77,17 @@ async fn judge(
     Ok(())
 }
 
-/// Gives up uploads that were cut off and files of imports that have ended, counts customers without a living owner that do not lie in the pool, and alarms
-/// when there are any.
+/// Gives up uploads that were cut off and files of imports that have ended, counts customers without a living owner that do
+/// not lie in the pool, and alarms when there are any.
 pub async fn patrol(app: &App) -> Result<(), Error> {
     let worker = &app.workers.sweep;
     let oldest = app.ids.next(app.clock.wall() - ABANDONED);
-    let write = async |tx: &Tx| store::imports::files::drop_abandoned(tx, worker, oldest).await;
-    app.store.database.write(worker, write).await?;
+    for _ in 0..ROUNDS_MAX {
+        let write = async |tx: &Tx| store::imports::files::drop_abandoned(tx, worker, oldest).await;
+        if !app.store.database.write(worker, write).await? {
+            break;
+        }
+    }
     let tenants = app.store.database.read(worker, async |tx| store::duty::tenants(tx, worker).await).await?;
     for tenant in tenants {
         // Without a leased state nobody can tell who lives; the next patrol will.

@@ -45,7 +45,7 @@ pub async fn add(
         };
         let work = async || {
             store::timeline::add(tx, &app.store, &decided, &entry).await?;
-            audit::record(tx, &app.ids, entries::changed(&decided, [id], ["timeline.text"])).await?;
+            audit::record(tx, &app.ids, entries::changed(&decided, [id], [entries::NOTE])).await?;
             if entry.direction == Some(Direction::Inbound) {
                 let inbound = pb::InboundReceived {
                     customer_id: id.to_string(),
@@ -90,7 +90,7 @@ pub async fn list(
     let next = entries.last().filter(|_| more).map(|entry| (entry.happened_at.micros(), entry.id.uuid()));
     if levels.discloses(clarity) && entries.iter().any(|entry| !entry.sensitive_kinds(&levels).is_empty()) {
         let entry = audit::Entry::new(&who.caller, Action::CustomerView.name(), "customer");
-        let entry = entry.about([customer.uuid()]).fields(["timeline.text"]).decided(&decided.decisions()[0]);
+        let entry = entry.about([customer.uuid()]).fields([entries::NOTE]).decided(&decided.decisions()[0]);
         app.store.database.write(&decided, async |tx| audit::record(tx, &app.ids, entry).await).await?;
     }
     Ok((entries, levels, next))

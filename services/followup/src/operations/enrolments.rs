@@ -150,10 +150,11 @@ struct Found {
 
 impl Found {
     /// Pausing leaves out all that is planned for a customer, and resuming plans it anew: beside the right over the
-    /// plan's enrolments it takes what leaving out a single task of that customer takes.
+    /// plan's enrolments it takes what leaving out a single task of that customer takes, and to see whose enrolment it is.
     fn decide(&self, who: &Principal) -> Result<Permits, Error> {
+        let row = self.customer.row();
         let plan = who.decide(Action::EnrolmentManage, &self.plan.row())?;
-        Ok(Permits(vec![plan, who.decide(Action::TaskUpdate, &self.customer.row())?]))
+        Ok(Permits(vec![plan, who.decide(Action::TaskUpdate, &row)?, who.decide(Action::CustomerView, &row)?]))
     }
 }
 

@@ -199,6 +199,11 @@ const PAGE: u32 = 100;
 /// Statements of one page.
 const PAGES_MAX: usize = 20;
 
+/// The levels of what came of a task, for a reader who may see that at all.
+fn levels_of(sight: &Sight, (task, customer): (&Task, Option<&Customer>)) -> Option<Levels> {
+    of_outcome(sight, sight.decision(task, customer)?.levels, customer)
+}
+
 /// An outcome as whoever has just written it may see it: as [`get`] would show it, and of what that hides, that it exists.
 pub async fn written(
     app: &App,
@@ -208,14 +213,16 @@ pub async fn written(
     outcome: &Outcome,
 ) -> Result<pb::Outcome, Error> {
     let sight = Sight::of(rights.who())?;
-    let levels = sight.decision(task, customer).and_then(|decision| of_outcome(&sight, decision.levels, customer));
-    let reader = Reader::of(&sight, (task, customer), levels.unwrap_or(Levels::HIDDEN));
+    let reader = match levels_of(&sight, (task, customer)) {
+        Some(levels) => Reader::of(&sight, (task, customer), levels),
+        None => Reader { sight: &sight, levels: Levels::HIDDEN, supervisor: false, asked: Clarity::Usual },
+    };
     let answer = shown(app, tx, task, outcome, &reader).await?;
     rights.looked(sight);
     Ok(answer)
 }
 
-/// A supervisor's word on a sensitive outcome. A repeat reads it again: what was said is for who may read it by then.
+/// A supervisor's word on a sensitive outcome, which is for who may read it. A repeat reads it again: what was said is for who may read it by then.
 pub async fn review(
     app: &App,
     who: &Principal,
@@ -230,12 +237,13 @@ pub async fn review(
             let Some(locked) = lock(tx, who.tenant(), id).await? else { return Ok(Made::Overtaken) };
             let mut rights = Rights::of(who);
             locked.decide(&mut rights, Action::TaskReview)?;
+            let seen = (&locked.task, locked.customer.as_ref());
+            levels_of(&Sight::of(who)?, seen).ok_or(Error::NoSuchOutcome)?;
             let mut outcome = outcomes::lock(tx, who.tenant(), id).await?.ok_or(Error::NoSuchOutcome)?;
             if matches!(sent, Sent::First) {
                 outcome = outcome.reviewed(who.subject(), approved)?;
                 outcomes::save(tx, &outcome).await?;
             }
-            let seen = (&locked.task, locked.customer.as_ref());
             let answer = (written(app, tx, &mut rights, seen, &outcome).await?, None);
             Ok(match sent {
                 Sent::First => Made::Changed(answer, Deed::on("task", [id.uuid()]).fields(["review"]), rights),

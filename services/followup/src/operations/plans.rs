@@ -6,7 +6,7 @@ use revisit_bootstrap::{
     database::Tx,
     idempotency::{Once, Repeatable},
 };
-use revisit_core::id::PlanId;
+use revisit_core::id::{DepartmentId, PlanId};
 use revisit_permission::{Action, Layer, Levels, Permits, Row};
 use revisit_proto::followup::v1 as pb;
 
@@ -42,6 +42,13 @@ pub enum Wanted {
     Template(String, Box<Definition>),
 }
 
+/// Where a plan of somebody's belongs.
+async fn department(app: &App, who: &Principal) -> Result<Option<DepartmentId>, Error> {
+    let scope = who.scope(Action::PlanManage)?;
+    let own = async |tx: &Tx| people::person(tx, scope.tenant(), who.subject()).await.map_err(Error::from);
+    Ok(app.database.read(&scope, own).await?.and_then(|own| own.department))
+}
+
 /// Creates a draft.
 pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Plan, Error> {
     let definition = match new.definition {
@@ -52,7 +59,7 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Plan, Er
         }
     };
     let now = app.clock.wall();
-    let mut plan = Plan {
+    let plan = Plan {
         tenant: who.tenant(),
         id: app.ids.next(now),
         name: new.name,
@@ -61,15 +68,13 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Plan, Er
         segment: None,
         draft: Some(definition),
         owner: who.subject(),
-        department: None,
+        department: department(app, who).await?,
         created_at: now,
         updated_at: now,
         version: 1,
     };
     let permits = Permits(vec![who.decide(Action::PlanManage, &plan.row())?]);
     let work = async |tx: &Tx| {
-        let own = people::person(tx, who.tenant(), who.subject()).await?;
-        plan.department = own.and_then(|own| own.department);
         let mut rights = Rights::of(who);
         rights.decide(Action::PlanManage, &plan.row())?;
         plans::save(tx, &plan).await?;

@@ -2,15 +2,17 @@
 //! committed. What was decided before, on rows that others could still change, decides nothing but who may try.
 
 use revisit_bootstrap::{Principal, database::Standing};
-use revisit_permission::{Action, Decided, Denial, DenialKind, Levels, Permits, Row};
+use revisit_permission::{Action, Beside, Decided, Denial, DenialKind, Levels, Permits, Row};
 
 use super::sight::Sight;
 use crate::domain::Error;
 
-/// The rights of one change, in the order in which they were needed: the first is what the log names.
+/// The rights of one change, in the order in which they were asked for: the first that was needed is what the log names.
 pub struct Rights {
     who: Principal,
-    decided: Vec<Decided>,
+    needed: Vec<Decided>,
+    /// Those on which something depended.
+    beside: Vec<Decided>,
     sight: Option<Sight>,
 }
 
@@ -18,7 +20,7 @@ impl Rights {
     /// None so far.
     #[must_use]
     pub fn of(who: &Principal) -> Self {
-        Self { who: who.clone(), decided: Vec::new(), sight: None }
+        Self { who: who.clone(), needed: Vec::new(), beside: Vec::new(), sight: None }
     }
 
     /// Whose.
@@ -30,22 +32,20 @@ impl Rights {
     /// Needs a right over a row that is held. Who had it when the row was read and has it no longer has lost a race, and
     /// learns by reading again what is true for them.
     pub fn decide(&mut self, action: Action, row: &Row) -> Result<Levels, Error> {
-        self.allowed(action, row)?.ok_or(Error::Stale)
+        let decided = self.ask(action, row)?.ok_or(Error::Stale)?;
+        Ok(kept(&mut self.needed, decided))
     }
 
     /// Asks for a right on which something depends; nothing when it is denied.
     pub fn allowed(&mut self, action: Action, row: &Row) -> Result<Option<Levels>, Error> {
-        match self.who.caller.decide(&self.who.leases, action, row) {
-            Ok(decided) => Ok(Some(self.keep(decided))),
-            Err(Denial { kind: DenialKind::Denied, .. }) => Ok(None),
-            Err(denial) => Err(denial.into()),
-        }
+        let decided = self.ask(action, row)?;
+        Ok(decided.map(|decided| kept(&mut self.beside, decided)))
     }
 
     /// Needs a right over a row as it was and as it will be: nobody pushes anything to where they may not.
     pub fn decide_change(&mut self, action: Action, before: &Row, after: &Row) -> Result<Levels, Error> {
         let decided = self.who.caller.decide_change(&self.who.leases, action, before, after)?;
-        Ok(self.keep(decided))
+        Ok(kept(&mut self.needed, decided))
     }
 
     /// By what else the answer was made.
@@ -56,23 +56,27 @@ impl Rights {
     /// What the log names.
     #[must_use]
     pub fn first(&self) -> Option<&Decided> {
-        self.decided.first()
+        self.needed.first()
     }
 
-    /// All of them, to be asked again. What the answer shows comes first: whose sight has changed reads again, which tells
-    /// them more than a refusal.
+    /// All of them, to be asked again.
     #[must_use]
     pub fn standing(self) -> Standing {
-        let decided = Permits(self.decided);
-        match self.sight {
-            Some(sight) => Box::new((sight.permit(), decided)),
-            None => Box::new(decided),
-        }
+        let beside = Some(Permits(self.beside)).filter(|beside| !beside.0.is_empty());
+        Box::new(Beside(Beside(Permits(self.needed), beside), self.sight.map(|sight| sight.permit())))
     }
 
-    fn keep(&mut self, decided: Decided) -> Levels {
-        let levels = decided.levels();
-        self.decided.push(decided);
-        levels
+    fn ask(&self, action: Action, row: &Row) -> Result<Option<Decided>, Error> {
+        match self.who.caller.decide(&self.who.leases, action, row) {
+            Ok(decided) => Ok(Some(decided)),
+            Err(Denial { kind: DenialKind::Denied, .. }) => Ok(None),
+            Err(denial) => Err(denial.into()),
+        }
     }
+}
+
+fn kept(rights: &mut Vec<Decided>, decided: Decided) -> Levels {
+    let levels = decided.levels();
+    rights.push(decided);
+    levels
 }

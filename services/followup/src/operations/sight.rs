@@ -2,7 +2,7 @@
 //! again when the answer leaves: levels of a right that is not confirmed would outlive it.
 
 use revisit_bootstrap::Principal;
-use revisit_permission::{Action, Decision, Layer, Level, Levels, Permit, Scope};
+use revisit_permission::{Action, Beside, Decision, Layer, Level, Levels, Permit, Scope};
 
 use super::allowed;
 use crate::domain::{Error, people::Customer, task::Task};
@@ -24,11 +24,9 @@ impl Sight {
         Ok(Self { tasks, customers, reviews })
     }
 
-    /// What is read and written under. A right that the reader does not have has shown nothing, so the others stand for
-    /// it.
+    /// What is read and written under. A right that the reader does not have has shown nothing.
     pub fn permit(&self) -> impl Permit + use<> {
-        let or_tasks = |scope: &Option<Scope>| scope.as_ref().unwrap_or(&self.tasks).clone();
-        (self.tasks.clone(), (or_tasks(&self.customers), or_tasks(&self.reviews)))
+        Beside(Beside(self.tasks.clone(), self.customers.clone()), self.reviews.clone())
     }
 
     /// Which tasks.

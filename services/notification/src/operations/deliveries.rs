@@ -2,7 +2,7 @@
 
 use revisit_bootstrap::{Principal, Tx, audit::Deed, idempotency::Repeatable};
 use revisit_core::{Id, Kind, id::DeliveryId, page::Page};
-use revisit_permission::{Action, Permit, Permits, Row, Scope};
+use revisit_permission::{Action, Beside, Permits, Row, Scope};
 use uuid::Uuid;
 
 use super::write::{self, Made};
@@ -55,13 +55,10 @@ impl Alerts {
     async fn read<T>(
         self,
         app: &App,
-        permit: impl Permit,
+        scope: Scope,
         work: impl AsyncFnOnce(&Tx) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        match self.0 {
-            Some(alerts) => app.store.read(&(permit, alerts), work).await,
-            None => app.store.read(&permit, work).await,
-        }
+        app.store.read(&Beside(scope, self.0), work).await
     }
 }
 

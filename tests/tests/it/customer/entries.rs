@@ -88,6 +88,29 @@ async fn a_batch_that_makes_some_customers_and_merges_into_others_is_an_entry_fo
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_notes_what_its_importer_may_note_by_the_right_to_note() {
+    in_each_office(async |office: &Office| {
+        let (rep, manager) = (office.seat("rep"), office.seat("manager"));
+        let known = rep.create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let file = |phone: &str| format!("姓名,手机号,备注\n王芳,13800001001,旧友\n李强,{phone},新友\n");
+        let noted = async || {
+            let entries = rep.entries(&known).await.expect("its owner's").into_iter();
+            entries.filter(|entry| entry.kind() == pb::EntryKind::Note).count()
+        };
+        let done = manager.import(office, file("13800001002").as_bytes()).await;
+        assert_eq!((done.created_count, done.merged_count, noted().await), (1, 1, 1), "{done:?}");
+        let made = manager.import_rows(&done.job_id, "created").await[0].customer_id.clone();
+        let entries = office.audited("customer.note").await;
+        let told: BTreeSet<_> = entries.iter().map(|it| (it.resource_ids.clone(), it.fields.clone())).collect();
+        assert_eq!(told, BTreeSet::from([(vec![known.clone()], words(&["timeline.text"])), (vec![made], Vec::new())]));
+        office.deny("manager", Action::CustomerNote).await;
+        let done = manager.import(office, file("13800001003").as_bytes()).await;
+        assert_eq!((done.duplicate_count, done.rejected_count, noted().await), (1, 1, 1), "{done:?}");
+    })
+    .await;
+}
+
 /// Imports a file whose columns are these.
 async fn import_columns(office: &Office, who: &Seat, columns: &[&str], rows: &str) -> pb::ImportJob {
     let file = format!("{}\n{rows}", columns.join(","));

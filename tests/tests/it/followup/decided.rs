@@ -185,12 +185,23 @@ async fn an_outcome_is_not_reviewed_by_who_lost_its_customer_meanwhile() {
 
 #[tokio::test]
 async fn a_review_that_is_sent_again_is_told_by_the_rights_of_then() {
-    for action in [Action::TaskReview, Action::CustomerView, Action::TaskView] {
+    for (action, expected) in [
+        (Action::TaskReview, (Code::PermissionDenied, "PERMISSION_DENIED")),
+        (Action::CustomerView, (Code::NotFound, "OUTCOME_NOT_FOUND")),
+        (Action::TaskView, (Code::NotFound, "TASK_NOT_FOUND")),
+    ] {
         let (company, _, task_id) = company().await;
         let request_id = company.new_id::<Event>().to_string();
         let request = pb::ReviewOutcomeRequest { task_id, approved: true, request_id };
         let review = || async { company.tasks().review_outcome(company.by("manager", request.clone())).await };
         refused(&company, "outcome_note", ("manager", action, Effect::Deny), review).await;
+        // And by another one no more than by the same.
+        let anew = pb::ReviewOutcomeRequest { request_id: String::new(), ..request.clone() };
+        for request in [request, anew] {
+            let refused = company.tasks().review_outcome(company.by("manager", request)).await;
+            let refused = refused.expect_err("it was told all the same");
+            assert_eq!((refused.code(), reason(&refused)), expected, "{action:?}: {refused:?}");
+        }
         company.stop().await;
     }
 }

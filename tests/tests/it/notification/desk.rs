@@ -11,11 +11,14 @@ use std::{
 
 use prost::{Message as _, Name};
 use revisit_bootstrap::{Database, Process, Running, Shutdown, Sources, Tx, answer};
-use revisit_core::{Failure, Ids, ManualClock, Timestamp, id::SubjectId};
+use revisit_core::{
+    Failure, Ids, ManualClock, Timestamp,
+    id::{GrantId, SubjectId},
+};
 use revisit_event::{Draft, kind_of};
 use revisit_permission::{
-    Action, ActionSet, Change, Effect, Extent, Grant, Level, Levels, Origin, Subject, SubjectState, Template, Whom,
-    Worker,
+    Action, ActionSet, Change, Effect, Extent, Grant, Level, Levels, Origin, Removed, Subject, SubjectState, Template,
+    Whom, Worker,
 };
 use revisit_proto::{
     followup::v1 as followup,
@@ -169,8 +172,7 @@ impl Desk {
     /// From now on a guard denies the user of the fake identity an action.
     pub async fn deny(&self, action: Action) {
         let guard = guard(Whom::Subject(self.identity.user), &[action], Effect::Deny);
-        let revision = self.identity.commit(vec![Change::Guard(guard)]);
-        self.running.runtime.lease.reach(self.identity.tenant, revision).await.expect("the guard arrives");
+        self.govern(vec![Change::Guard(guard)]).await;
     }
 
     /// A connection of the test's own to the service's database.
@@ -234,26 +236,32 @@ impl Desk {
     }
 
     /// Grants actions over the whole tenant to the user of the fake identity.
-    pub async fn grant(&self, actions: &[Action]) {
-        let revision = self.identity.commit(
-            actions
-                .iter()
-                .map(|action| {
-                    let right = Template {
-                        actions: ActionSet::of(&[*action]),
-                        extent: Extent::Tenant,
-                        stages: None,
-                        grades: None,
-                        external: None,
-                        levels: Levels::of(&[(revisit_permission::Layer::Basic, Level::Write)]),
-                    };
-                    let window = (Timestamp::MIN, Timestamp::MAX);
-                    Change::Grant(Grant::of(unknown_id(), self.identity.user, right, window, Origin::Direct))
-                })
-                .collect(),
-        );
-        let lease = &self.running.runtime.lease;
-        lease.reach(self.identity.tenant, revision).await.expect("the grants arrive");
+    pub async fn grant(&self, actions: &[Action]) -> Vec<GrantId> {
+        let right = |action: &Action| Template {
+            actions: ActionSet::of(&[*action]),
+            extent: Extent::Tenant,
+            stages: None,
+            grades: None,
+            external: None,
+            levels: Levels::of(&[(revisit_permission::Layer::Basic, Level::Write)]),
+        };
+        let window = (Timestamp::MIN, Timestamp::MAX);
+        let grant = |action| Grant::of(unknown_id(), self.identity.user, right(action), window, Origin::Direct);
+        let grants: Vec<Grant> = actions.iter().map(grant).collect();
+        let ids = grants.iter().map(|grant| grant.id).collect();
+        self.govern(grants.into_iter().map(Change::Grant).collect()).await;
+        ids
+    }
+
+    /// Takes a grant from the user of the fake identity.
+    pub async fn revoke(&self, id: GrantId) {
+        self.govern(vec![Change::Removed(Removed::Grant { id, holder: self.identity.user })]).await;
+    }
+
+    /// Makes changes of rights known to the service.
+    async fn govern(&self, changes: Vec<Change>) {
+        let revision = self.identity.commit(changes);
+        self.running.runtime.lease.reach(self.identity.tenant, revision).await.expect("they arrive");
     }
 
     /// Lets a reader see a customer under a name.

@@ -10,7 +10,11 @@ use revisit_proto::{
     identity::v1::{AuditEntry, AuditOutcome},
     notification::v1 as pb,
 };
-use revisit_tests::{databases::Backend, held::while_held, world::mask};
+use revisit_tests::{
+    databases::Backend,
+    held::{Held, while_held},
+    world::mask,
+};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use tonic::{Code, Status};
 
@@ -149,8 +153,19 @@ fn owned(fields: &[&str]) -> Vec<String> {
     fields.iter().map(|field| (*field).to_owned()).collect()
 }
 
-/// What is told of deliveries, with the table that is read for it.
-const TOLD: [(&str, &str); 3] = [("get", "attempt"), ("list", "delivery"), ("count", "delivery")];
+/// What is told of deliveries, with what it waits for: workers read the table too.
+const TOLD: [(&str, Held<'_>); 3] = [
+    ("get", Held { table: "attempt", statement: "SELECT \"attempt\"." }),
+    ("list", Held { table: "delivery", statement: "SELECT \"delivery\"." }),
+    ("count", Held { table: "delivery", statement: "SELECT \"delivery\"." }),
+];
+
+/// How the right to see alerts, or to see deliveries at all, ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Denied(Action),
+    AlertsRevoked,
+}
 
 async fn ask(desk: &Desk, name: &str, delivery_id: &str) -> Result<(), Status> {
     let mut deliveries = desk.deliveries();
@@ -166,21 +181,27 @@ async fn ask(desk: &Desk, name: &str, delivery_id: &str) -> Result<(), Status> {
 
 #[tokio::test]
 async fn deliveries_do_not_outlive_the_right_to_see_the_alerts_among_them() {
-    for gone in [Action::AuditView, Action::DeliveryView] {
-        for (name, table) in TOLD {
+    for end in [End::Denied(Action::AuditView), End::Denied(Action::DeliveryView), End::AlertsRevoked] {
+        for (name, place) in TOLD {
             at_each_desk_on(&[Backend::Postgres], async |desk: &Desk| {
-                desk.grant(&[Action::DeliveryView, Action::AuditView]).await;
+                let alerts = desk.grant(&[Action::DeliveryView, Action::AuditView]).await[1];
                 let task = desk.remind(ReminderKind::Due).await;
                 desk.settle().await;
                 let delivery = desk.of_task(task).await.remove(&pb::Channel::Inbox).expect("it was planned");
                 ask(desk, name, &delivery.delivery_id).await.expect("they may so far");
                 let connections = (&desk.own().await, &desk.own().await);
                 let told = ask(desk, name, &delivery.delivery_id);
-                let refused = while_held(connections, table, told, desk.deny(gone)).await;
+                let ended = async {
+                    match end {
+                        End::Denied(action) => desk.deny(action).await,
+                        End::AlertsRevoked => desk.revoke(alerts).await,
+                    }
+                };
+                let refused = while_held(connections, place, told, ended).await;
                 let refused = refused.expect_err("it was told all the same");
                 // Whoever asks again is answered by the newest rights.
                 let said = (refused.code(), failure(&refused).reason);
-                assert_eq!(said, (Code::Unavailable, "LEASE_EXPIRED"), "{name} without {gone:?}: {refused:?}");
+                assert_eq!(said, (Code::Unavailable, "LEASE_EXPIRED"), "{name}, {end:?}: {refused:?}");
             })
             .await;
         }
@@ -196,7 +217,8 @@ async fn a_replay_does_not_outlive_the_right_to_see_the_alerts_among_what_it_sen
             let mut deliveries = desk.deliveries();
             let request = pb::ReplayDeliveriesRequest { filter: None, request_id: fresh() };
             let replay = deliveries.replay_deliveries(desk.as_user(request));
-            let refused = while_held(connections, "replay", replay, desk.deny(gone)).await;
+            let place = Held { table: "replay", statement: "INSERT" };
+            let refused = while_held(connections, place, replay, desk.deny(gone)).await;
             let refused = refused.expect_err("it was begun all the same");
             let said = (refused.code(), failure(&refused).reason);
             assert_eq!(said, (Code::PermissionDenied, "PERMISSION_DENIED"), "{gone:?}: {refused:?}");

@@ -126,8 +126,9 @@ struct Outcome {
     permits: Vec<Decided>,
     /// The fields that the row at this place would write of a customer who was there; of a new one none.
     named: Vec<BTreeSet<String>>,
-    /// What changes need beside it: the right to give a customer to somebody else.
-    also: Vec<Decided>,
+    /// What changes need beside it, and the fields that they write by it: the right to give a customer to somebody else, and
+    /// the right to note.
+    also: Vec<(Decided, BTreeSet<String>)>,
     /// Which row made the change at this place, for rows of the batch that mean the same customer.
     made: Vec<i64>,
     /// Customers of others that rows tell of.
@@ -325,8 +326,9 @@ impl Context<'_> {
             let write = app.store.database.write(scope, async |tx| self.keep(tx, scope, (&rows, &foreign), next).await);
             return write.await;
         }
-        let entries = [entries::written(&permits, &named), entries::made(&also)].concat();
-        permits.extend(also);
+        let also_named = also.iter().map(|(decided, fields)| (decided, fields));
+        let entries = entries::written(permits.iter().zip(&named).chain(also_named));
+        permits.extend(also.into_iter().map(|(decided, _)| decided));
         let permits = Permits(permits);
         let write = app.store.database.write(&permits, async |tx| {
             self.keep(tx, &permits, (&rows, &foreign), next).await?;

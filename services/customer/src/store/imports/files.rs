@@ -24,6 +24,8 @@ use crate::{
 
 /// Imports that one round stops because nobody has started them.
 const EXPIRED_MAX: u64 = 100;
+/// Pieces of uploads that one transaction gives up.
+const ABANDONED_MAX: u64 = 1_000;
 /// Why an import ends that nobody has started.
 const EXPIRED: &str = "EXPIRED";
 
@@ -120,9 +122,9 @@ pub async fn expire(tx: &Tx, worker: &Worker, before: Timestamp) -> Result<(), E
     Ok(())
 }
 
-/// Forgets pieces of uploads that never became a job, and those that a job has left behind which has ended: where the id
-/// was drawn before `oldest`.
-pub async fn drop_abandoned(tx: &Tx, _worker: &Worker, oldest: JobId) -> Result<(), Error> {
+/// Forgets some pieces of uploads that never became a job, and of those that a job has left behind which has ended: where
+/// the id was drawn before `oldest`. Answers whether there may be more.
+pub async fn drop_abandoned(tx: &Tx, _worker: &Worker, oldest: JobId) -> Result<bool, Error> {
     let column = |table: &'static str, name: &'static str| Expr::col((table, name));
     let job = Query::select()
         .expr(Expr::cust("1"))
@@ -131,10 +133,16 @@ pub async fn drop_abandoned(tx: &Tx, _worker: &Worker, oldest: JobId) -> Result<
         .and_where(column("import_job", "job_id").eq(column("import_chunk", "job_id")))
         .and_where(column("import_job", "ended_at").is_null())
         .to_owned();
-    import_chunk::Entity::delete_many()
-        .filter(import_chunk::Column::JobId.lt(oldest.uuid()))
-        .filter(Expr::exists(job).not())
-        .exec(&**tx)
-        .await?;
-    Ok(())
+    let keys = [import_chunk::Column::TenantId, import_chunk::Column::JobId, import_chunk::Column::Position];
+    let some = Query::select()
+        .columns(keys)
+        .from(import_chunk::Entity)
+        .and_where(column("import_chunk", "job_id").lt(oldest.uuid()))
+        .and_where(Expr::exists(job).not())
+        .limit(ABANDONED_MAX)
+        .to_owned();
+    let columns = keys.map(|key| Expr::col(key).into());
+    let dropped =
+        import_chunk::Entity::delete_many().filter(Expr::tuple(columns).in_subquery(some)).exec(&**tx).await?;
+    Ok(dropped.rows_affected == ABANDONED_MAX)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use revisit_core::{Failure, id::CustomerId};
-use revisit_permission::{Action, Decided, Scope};
+use revisit_permission::{Action, Decided, Layer, Scope};
 
 use super::{Candidate, Context, Outcome};
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     operations::{
         allowed,
         customers::{self, require_draft_writable},
+        entries, require_write,
     },
     store::{
         self,
@@ -205,7 +206,7 @@ impl Context<'_> {
             return Ok(());
         }
         let (decided, also) = match self.may_create(&customer, &candidate.draft) {
-            Ok(decided) => decided,
+            Ok(rights) => rights,
             Err(error) => {
                 let violation = ("row".to_owned(), lasting(error)?.to_owned());
                 outcome.rows.push(rejected(candidate.number, violation, candidate.raw));
@@ -223,18 +224,28 @@ impl Context<'_> {
         outcome.changes.push(change);
         outcome.permits.push(decided);
         outcome.named.push(BTreeSet::new());
-        outcome.also.extend(also);
+        outcome.also.extend(also.into_iter().map(|also| (also, BTreeSet::new())));
         outcome.made.push(candidate.number);
         Ok(())
     }
 
-    /// The right to import the customer, and to give it to its owner when that is somebody else.
-    fn may_create(&self, customer: &Customer, draft: &RowDraft) -> Result<(Decided, Option<Decided>), Error> {
+    /// The right to import the customer; to give it to its owner when that is somebody else, and to note what the row says.
+    fn may_create(&self, customer: &Customer, draft: &RowDraft) -> Result<(Decided, Vec<Decided>), Error> {
         let decided = self.who.decide(Action::CustomerImport, &customer.row())?;
         require_draft_writable(&decided.levels(), &draft.draft, &self.catalogue.fields)?;
         let others = customer.owner != Some(self.who.subject());
-        let also = others.then(|| self.who.decide(Action::CustomerAssign, &customer.row())).transpose()?;
-        Ok((decided, also))
+        let given = others.then(|| self.who.decide(Action::CustomerAssign, &customer.row())).transpose()?;
+        Ok((decided, given.into_iter().chain(self.may_note(customer, draft)?).collect()))
+    }
+
+    /// The right to note what the row says, if it says anything: that of a note by hand.
+    fn may_note(&self, customer: &Customer, draft: &RowDraft) -> Result<Option<Decided>, Error> {
+        if draft.note.is_none() {
+            return Ok(None);
+        }
+        let decided = self.who.decide(Action::CustomerNote, &customer.row())?;
+        require_write(&decided.levels(), Layer::History, "note")?;
+        Ok(Some(decided))
     }
 
     /// A row about a customer that the importer sees: merged when the importer may write it, else only told.
@@ -257,10 +268,10 @@ impl Context<'_> {
             .map_err(Error::from)
             .and_then(|decided| {
                 require_draft_writable(&decided.levels(), &candidate.draft.draft, &self.catalogue.fields)?;
-                Ok(decided)
+                Ok((decided, self.may_note(existing, &candidate.draft)?))
             });
-        let decided = match decided {
-            Ok(decided) => decided,
+        let (decided, noted) = match decided {
+            Ok(rights) => rights,
             Err(error) => {
                 lasting(error)?;
                 outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(existing.id), None));
@@ -277,6 +288,7 @@ impl Context<'_> {
         outcome.changes.push(change);
         outcome.permits.push(decided);
         outcome.named.push(candidate.draft.adds());
+        outcome.also.extend(noted.map(|noted| (noted, BTreeSet::from([entries::NOTE.to_owned()]))));
         outcome.made.push(candidate.number);
         Ok(())
     }
@@ -293,16 +305,24 @@ impl Context<'_> {
         let earlier = outcome.made[place];
         let change = &mut outcome.changes[place];
         let levels = outcome.permits[place].levels();
-        if let Err(error) = require_draft_writable(&levels, &candidate.draft.draft, &self.catalogue.fields) {
-            lasting(error)?;
-            let id = change.after.id;
-            outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(id), Some(earlier)));
-            return Ok(());
-        }
+        let writable = require_draft_writable(&levels, &candidate.draft.draft, &self.catalogue.fields);
+        let noted = match writable.and_then(|()| self.may_note(&change.after, &candidate.draft)) {
+            Ok(noted) => noted,
+            Err(error) => {
+                lasting(error)?;
+                let id = change.after.id;
+                outcome.rows.push(result(candidate.number, RowResult::Duplicate, Some(id), Some(earlier)));
+                return Ok(());
+            }
+        };
         change.after = combined(&change.after, &candidate.customer, places);
+        // Of somebody new the log says no field.
+        let mut fields = BTreeSet::new();
         if change.before.is_some() {
             outcome.named[place].extend(candidate.draft.adds());
+            fields.insert(entries::NOTE.to_owned());
         }
+        outcome.also.extend(noted.map(|noted| (noted, fields)));
         places.keep(&change.after, place);
         let note = self.note(&candidate.draft, &change.after);
         change.entries.extend(note);
