@@ -45,7 +45,7 @@ async fn a_repeat_is_not_shown_after_the_right_to_view_it_ended_while_others_wer
     let shown = told.iter().filter(|it| it.customer.is_some()).count();
     assert_eq!((told.len(), shown), (2, 1), "one's own is read before the other is counted");
     // The entry about the other is written after the own one was read.
-    let entry = Held { table: "outbox", statement: "INSERT" };
+    let entry = Held { table: "outbox", statement: "SELECT s.shard, (SELECT o.position" };
     let gone = office.deny("rep", Action::CustomerView);
     let told = held(&office, entry, customers.check_duplicates(question), gone).await;
     let refused = failure(&told.expect_err("it was shown all the same"));
