@@ -141,7 +141,7 @@ pub async fn drop_abandoned(tx: &Tx, _worker: &Worker, oldest: JobId) -> Result<
         .and_where(Expr::exists(job).not())
         .limit(ABANDONED_MAX)
         .to_owned();
-    let columns = keys.map(|key| Expr::col(key).into());
+    let columns = keys.map(Expr::col);
     let dropped =
         import_chunk::Entity::delete_many().filter(Expr::tuple(columns).in_subquery(some)).exec(&**tx).await?;
     Ok(dropped.rows_affected == ABANDONED_MAX)
