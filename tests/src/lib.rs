@@ -10,5 +10,6 @@ pub mod meter;
 pub mod replica;
 pub mod speaker;
 pub mod world;
+pub mod written;
 
 pub use revisit_measure as measure;

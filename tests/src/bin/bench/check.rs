@@ -35,6 +35,7 @@ pub async fn measure(size: Size) {
         .with("grpc_check_per_s", format!("{:.0}", remote.check_per_second))
         .with("grpc_empty_per_s", format!("{:.0}", remote.empty_per_second))
         .with("grpc_ratio", format!("{:.3}", remote.ratio))
+        .with("grpc_batch_check_per_s", format!("{:.0}", remote.batch_per_second))
         .print();
 }
 

@@ -57,7 +57,9 @@ pub async fn measure(size: Size) {
     let holder = Holder { tenant: tenant.expect("a tenant"), subject: subject.expect("a subject") };
     let database = world.database(revisit_identity::NAME);
     let grants = size.pick(1_000, 100_000, 1_000_000);
-    crowd::plant(&database, holder.tenant, grants).await;
+    let [north, south] = [world.department("north", &world.root).await, world.department("south", &world.root).await];
+    let store = world.department("store", &north).await;
+    let people = crowd::plant(&database, holder.tenant, store.parse().expect("an id"), grants).await;
     let mut watched = Vec::new();
     for _ in 0..REPLICAS {
         watched.push(watch(world.running.address(), holder).await);
@@ -73,13 +75,18 @@ pub async fn measure(size: Size) {
             whole.add(&one);
         }
     }
+    let mut moves = Vec::new();
+    for round in 0..size.pick(2, 20, 50) {
+        let parent_id = if round % 2 == 0 { &south } else { &north };
+        moves.push(millis(moved(&world, &watched, holder, (&store, parent_id)).await));
+    }
     let arrived: Vec<f64> = arrivals.spans().into_iter().map(millis).collect();
     let mut cut = Shown::default();
     for _ in 0..size.pick(1, 8, 30) {
         cut.add(&revocation(&world, &watched, holder, Cut::EverySecond).await);
     }
     watched.iter().for_each(|it| it.deciding.store(false, Ordering::SeqCst));
-    told(grants, &arrived, (&whole, &cut));
+    told((grants, people), (&arrived, &moves), (&whole, &cut));
     world.running.stop().await.expect("it stops without a fault");
 }
 
@@ -169,6 +176,26 @@ async fn revocation(world: &World, watched: &[Watched], holder: Holder, cut: Cut
     }
 }
 
+/// From the call that moves everybody's department until every replica has it.
+async fn moved(world: &World, watched: &[Watched], holder: Holder, (store, parent): (&str, &str)) -> Duration {
+    let clock = Clock::system();
+    let mut revisions: Vec<_> = watched.iter().map(|it| it.replica.revision(holder.tenant)).collect();
+    let before: Vec<i64> = revisions.iter_mut().map(|it| *it.borrow_and_update()).collect();
+    let request = pb::MoveDepartmentRequest {
+        department_id: store.to_owned(),
+        parent_id: parent.to_owned(),
+        ..Default::default()
+    };
+    let admin = world.admin.fresh().await.expect("a session");
+    let began = clock.steady();
+    answer(admin.directory().move_department(request).await).expect("it is moved");
+    for (revision, before) in revisions.iter_mut().zip(before) {
+        let next = revision.wait_for(|now| *now > before).await.expect("the replica runs");
+        assert_eq!(*next, before + 1, "a move is one revision");
+    }
+    clock.steady().since(began)
+}
+
 fn grant(holder: Holder) -> pb::CreateGrantRequest {
     pb::CreateGrantRequest {
         holder_id: holder.subject.to_string(),
@@ -194,7 +221,7 @@ fn micros(at: Steady) -> u64 {
     u64::try_from(at.since(Steady::default()).as_micros()).unwrap_or(u64::MAX)
 }
 
-fn told(grants: usize, arrived: &[f64], (whole, cut): (&Shown, &Shown)) {
+fn told((grants, people): (usize, usize), (arrived, moves): (&[f64], &[f64]), (whole, cut): (&Shown, &Shown)) {
     let mut table = Table::new(&["span, ms", "revocations", "p50", "p99", "greatest"]);
     let mut row = |name: &str, spans: &[f64]| {
         let cells = [median(spans), percentile(spans, 99), percentile(spans, 100)].map(|it| format!("{it:.1}"));
@@ -202,6 +229,7 @@ fn told(grants: usize, arrived: &[f64], (whole, cut): (&Shown, &Shown)) {
     };
     row("a grant reaches every replica", &whole.reached);
     row("loaded by every replica, from the commit", arrived);
+    row(&format!("a moved department of {people} people reaches every replica"), moves);
     row("effective, all replicas hear", &whole.effective);
     row("last allow, all replicas hear", &whole.cut_off);
     row("effective, every second one hears nothing", &cut.effective);
@@ -215,6 +243,8 @@ fn told(grants: usize, arrived: &[f64], (whole, cut): (&Shown, &Shown)) {
         .with("reach_p50_ms", format!("{:.1}", median(&whole.reached)))
         .with("loaded_p50_ms", format!("{:.1}", median(arrived)))
         .with("loaded_p99_ms", format!("{:.1}", percentile(arrived, 99)))
+        .with("moved_p50_ms", format!("{:.1}", median(moves)))
+        .with("moved_p99_ms", format!("{:.1}", percentile(moves, 99)))
         .with("cut_off_max_ms", format!("{:.1}", percentile(&cut.cut_off, 100)))
         .with("lease_ms", LEASE_MILLIS)
         .with("stale_allows", whole.stale + cut.stale)

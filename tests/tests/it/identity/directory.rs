@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 use prost_types::FieldMask;
 use revisit_proto::identity::v1 as pb;
+use revisit_tests::written;
 use sea_orm::{ConnectionTrait, Statement};
 use tonic::Code;
 
@@ -41,6 +42,29 @@ async fn a_new_branch_has_the_presets_of_the_root_the_moment_it_is_created() {
         let sources: Vec<_> = roles.assignments.iter().map(pb::RoleAssignment::source).collect();
         assert_eq!(sources, [pb::RoleSource::Position]);
         assert_eq!(roles.assignments[0].role_id, world.role("sales_rep").await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_moved_department_is_one_revision_and_writes_no_row_of_who_is_in_it() {
+    on_each(async |world| {
+        let root = world.tenant.root_department_id.clone();
+        let [north, south] = [world.department(&root, "North").await, world.department(&root, "South").await];
+        let store = world.department(&north.department_id, "Store").await;
+        for number in 0..12 {
+            world.user(&format!("user{number}"), &store.department_id, "Sales representative").await;
+        }
+        written::count(&world.database.writer).await;
+        let (department_id, parent_id) = (store.department_id, south.department_id);
+        let request = pb::MoveDepartmentRequest { department_id, parent_id, ..Default::default() };
+        world.admin.directory().move_department(request).await.expect("it is moved");
+        let rows = written::rows(&world.database.writer).await;
+        // What it is told by: events, of which the log is one.
+        let told = |table: &str| table.starts_with("outbox") || table.starts_with("audit") || table == "chain";
+        let rows: Vec<(&str, i64)> =
+            rows.iter().map(|(table, rows)| (table.as_str(), *rows)).filter(|(table, _)| !told(table)).collect();
+        assert_eq!(rows, [("revision", 1), ("tenant", 1)]);
     })
     .await;
 }

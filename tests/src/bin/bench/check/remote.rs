@@ -1,4 +1,5 @@
-//! The same question over gRPC: `Access.Check` beside an empty call that passes the same layers, in turns.
+//! The same question over gRPC: `Access.Check`, and as many as a batch may have at once by `Access.BatchCheck`, beside an
+//! empty call that passes the same layers, in turns.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use revisit_bootstrap::status::answer;
 use revisit_proto::identity::v1 as pb;
 use revisit_standalone::client::Person;
 use revisit_tests::{
-    measure::{Size, Table, median, per_second, processor_time, say},
+    measure::{Size, Table, figure, median, per_second, processor_time, say},
     world::World,
 };
 use tonic::Code;
@@ -19,13 +20,19 @@ use crate::{
 /// How the threads of the server are called.
 pub const SERVER: &str = "server";
 const WIDTH: Width = Width { connections: 4, streams: 16 };
+/// A batch keeps a thread for longer: as many at once as there are of those.
+const BATCH_WIDTH: Width = Width { connections: 2, streams: 1 };
 const CHECK: &str = "/revisit.identity.v1.Access/Check";
+const BATCH: &str = "/revisit.identity.v1.Access/BatchCheck";
+/// Questions of one batch: as many as it may have.
+const BATCH_MAX: usize = 1_000;
 
 /// What the rounds have shown.
 pub struct Remote {
     pub check_per_second: f64,
     pub empty_per_second: f64,
     pub ratio: f64,
+    pub batch_per_second: f64,
 }
 
 /// One round of one call: how many a second, and what the server has used for each.
@@ -35,7 +42,7 @@ struct Rate {
     server_micros: f64,
 }
 
-/// Measures both calls in turns.
+/// Measures the calls in turns.
 pub async fn measure(size: Size) -> Remote {
     let world = World::on(rows::alone(revisit_identity::NAME, vec![floor::service()])).await;
     let store = world.department("store", &world.root).await;
@@ -54,11 +61,20 @@ pub async fn measure(size: Size) -> Remote {
     };
     let callers = Callers::of(&format!("http://{}", world.running.address()));
     let (rounds, span) = (size.pick(2, 15, 31), Duration::from_millis(size.pick(200, 1_000, 2_000)));
-    let (mut checks, mut empties) = (Vec::new(), Vec::new());
+    let (mut checks, mut empties, mut batches) = (Vec::new(), Vec::new(), Vec::new());
     let asked = answer(rep.access().check(question.clone()).await).expect("an answer");
     assert!(asked.allowed, "a denial is another question: {asked:?}");
-    let check = async || rate(&callers, Question::new(CHECK, Code::Ok).of(fresh(&rep).await, &question), span).await;
-    let empty = async || rate(&callers, Question::new(floor::EMPTY, Code::Ok).of(fresh(&rep).await, &()), span).await;
+    let batch = pb::BatchCheckRequest { checks: questions(&question) };
+    let asked = answer(rep.access().batch_check(batch.clone()).await).expect("answers").results;
+    let allowed = |it: &&pb::BatchCheckResult| match &it.result {
+        Some(pb::batch_check_result::Result::Check(answer)) => answer.allowed,
+        _ => false,
+    };
+    assert_eq!(asked.iter().filter(allowed).count(), BATCH_MAX / 2, "half of them are allowed");
+    let ask = async |question: Question, width| rate(&callers, question, width, span).await;
+    let check = async || ask(Question::new(CHECK, Code::Ok).of(fresh(&rep).await, &question), WIDTH).await;
+    let empty = async || ask(Question::new(floor::EMPTY, Code::Ok).of(fresh(&rep).await, &()), WIDTH).await;
+    let batch = async || ask(Question::new(BATCH, Code::Ok).of(fresh(&rep).await, &batch), BATCH_WIDTH).await;
     // The first round of each only warms up.
     for round in 0..=rounds {
         let (empty, check) = match round % 2 {
@@ -68,32 +84,55 @@ pub async fn measure(size: Size) -> Remote {
                 (empty().await, check)
             }
         };
+        let batch = batch().await;
         if round > 0 {
             empties.push(empty);
             checks.push(check);
+            batches.push(batch);
         }
     }
     drop(callers);
     world.running.stop().await.expect("it stops without a fault");
-    told(&checks, &empties)
+    told(&checks, &empties, &batches)
+}
+
+/// The same question about as many rows, of which every second one is nobody's that the asker may see.
+fn questions(question: &pb::CheckRequest) -> Vec<pb::CheckRequest> {
+    let about = |number: usize| {
+        let mut question = question.clone();
+        if let Some(row) = &mut question.row {
+            row.row_id = format!("0190a0a0-0000-7000-8000-{number:012}");
+            if number % 2 == 1 {
+                row.owner_id.clear();
+                row.department_id.clear();
+            }
+        }
+        question
+    };
+    (0..BATCH_MAX).map(about).collect()
 }
 
 async fn fresh(who: &Person) -> &Person {
     who.fresh().await.expect("a session")
 }
 
-fn told(checks: &[Rate], empties: &[Rate]) -> Remote {
+fn told(checks: &[Rate], empties: &[Rate], batches: &[Rate]) -> Remote {
     let middle = |rates: &[Rate], read: fn(&Rate) -> f64| median(&rates.iter().map(read).collect::<Vec<_>>());
     let pairs = checks.iter().zip(empties);
     let ratio = median(&pairs.clone().map(|(check, empty)| check.per_second / empty.per_second).collect::<Vec<_>>());
     let server = median(&pairs.map(|(check, empty)| empty.server_micros / check.server_micros).collect::<Vec<_>>());
-    let mut table = Table::new(&["over gRPC", "rounds", "calls/s", "server µs a call"]);
-    for (name, rates) in [("Access.Check", checks), ("empty call", empties)] {
+    let mut table = Table::new(&["over gRPC", "rounds", "calls/s", "answers/s", "server µs an answer"]);
+    let of_batch = figure(BATCH_MAX as u64);
+    for (name, rates, answers) in
+        [("Access.Check", checks, 1.0), ("Access.BatchCheck", batches, of_batch), ("empty call", empties, 1.0)]
+    {
+        let calls = middle(rates, |rate| rate.per_second);
         table.row(&[
             name,
             &rates.len().to_string(),
-            &format!("{:.0}", middle(rates, |rate| rate.per_second)),
-            &format!("{:.1}", middle(rates, |rate| rate.server_micros)),
+            &format!("{calls:.0}"),
+            &format!("{:.0}", calls * answers),
+            &format!("{:.2}", middle(rates, |rate| rate.server_micros) / answers),
         ]);
     }
     say("\n");
@@ -103,13 +142,14 @@ fn told(checks: &[Rate], empties: &[Rate]) -> Remote {
         check_per_second: middle(checks, |rate| rate.per_second),
         empty_per_second: middle(empties, |rate| rate.per_second),
         ratio,
+        batch_per_second: middle(batches, |rate| rate.per_second) * of_batch,
     }
 }
 
 /// Calls as fast as the answers come, for a span.
-async fn rate(callers: &Callers, question: Question, span: Duration) -> Rate {
+async fn rate(callers: &Callers, question: Question, width: Width, span: Duration) -> Rate {
     let mut used = Duration::ZERO;
-    let run = callers.run(question, WIDTH, Until::Span(span), || used = processor_time(SERVER)).await;
+    let run = callers.run(question, width, Until::Span(span), || used = processor_time(SERVER)).await;
     let used = processor_time(SERVER).saturating_sub(used);
     let count = run.calls.len() as u64;
     Rate { per_second: per_second(count, run.took), server_micros: 1e6 / per_second(count, used) }

@@ -2,7 +2,7 @@
 
 use revisit_core::{
     Clock, Ids, Timestamp,
-    id::{GrantId, SubjectId, TenantId},
+    id::{DepartmentId, GrantId, SubjectId, TenantId},
 };
 use revisit_permission::{Action, ActionSet, Change, Extent, Grant, Levels, Origin, Subject, SubjectState};
 use revisit_tests::databases::connect_to;
@@ -13,11 +13,14 @@ const PEOPLE: usize = 10_000;
 /// Changes of one revision.
 const CHANGES: usize = 1_000;
 
-/// Plants so many grants on customers, spread over as many people as a large company has.
-pub async fn plant(database: &str, tenant: TenantId, grants: usize) {
+/// Plants so many grants on customers, spread over as many people as a large company has, all of one department.
+pub async fn plant(database: &str, tenant: TenantId, department: DepartmentId, grants: usize) -> usize {
     let (ids, now) = (Ids::random(), Clock::system().wall());
     let people: Vec<SubjectId> = (0..PEOPLE.min(grants)).map(|_| ids.next(now)).collect();
-    let subject = |id: &SubjectId| Change::Subject(Subject::user(*id, "一", SubjectState::Active));
+    let subject = |id: &SubjectId| {
+        let department = Some(department);
+        Change::Subject(Subject { department, ..Subject::user(*id, "一", SubjectState::Active) })
+    };
     let mut changes: Vec<Change> = people.iter().map(subject).collect();
     let held = (0..grants).map(|number| Change::Grant(grant(ids.next(now), people[number % people.len()], &ids)));
     changes.extend(held);
@@ -34,6 +37,7 @@ pub async fn plant(database: &str, tenant: TenantId, grants: usize) {
                       SELECT tenant_id, revision, $2, $3 FROM tenant WHERE tenant_id = $1";
         run(insert, vec![tenant.clone(), Value::from(json), Value::from(now.micros())]).await;
     }
+    people.len()
 }
 
 fn grant(id: GrantId, holder: SubjectId, ids: &Ids) -> Grant {
