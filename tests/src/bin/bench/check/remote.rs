@@ -67,7 +67,7 @@ pub async fn measure(size: Size) -> Remote {
     let batch = pb::BatchCheckRequest { checks: questions(&question) };
     let asked = answer(rep.access().batch_check(batch.clone()).await).expect("answers").results;
     let allowed = |it: &&pb::BatchCheckResult| match &it.result {
-        Some(pb::batch_check_result::Result::Check(answer)) => answer.allowed,
+        Some(pb::batch_check_result::Result::Answer(answer)) => answer.allowed,
         _ => false,
     };
     assert_eq!(asked.iter().filter(allowed).count(), BATCH_MAX / 2, "half of them are allowed");
