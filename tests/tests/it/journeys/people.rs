@@ -43,7 +43,7 @@ async fn a_representative_sees_one_customer_clear_one_masked_for_two_hours_and_o
         let own = world.customer(&mei, "王芳", "13800001001").await;
         let near = world.customer(&jun, "李强", "13800001002").await;
         let far = world.customer(&lei, "张敏", "13800001003").await;
-        share(world, &mei, &near.customer_id).await;
+        share(world, &mei, &near.customer_id, &["customer.view"]).await;
         assert!(!phone(&world.ask(&mei, &own.customer_id).await.expect("her own")).contains('*'));
         assert!(phone(&world.ask(&mei, &near.customer_id).await.expect("shared")).contains('*'));
         let none = world.ask(&mei, &far.customer_id).await.expect_err("not hers");
@@ -57,14 +57,47 @@ async fn a_representative_sees_one_customer_clear_one_masked_for_two_hours_and_o
     .await;
 }
 
-async fn share(world: &World, with: &revisit_standalone::client::Person, customer_id: &str) {
-    let levels = identity::LayerLevels {
-        basic: identity::Level::Read as i32,
-        sensitive: identity::Level::Masked as i32,
-        ..Default::default()
+#[tokio::test(flavor = "multi_thread")]
+async fn a_colleague_on_a_customer_reads_it_or_reads_and_writes_it_and_no_other_of_its_owner() {
+    in_each_world(async |world: &World| {
+        let east = world.department("华东", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &east).await;
+        let [reader, writer] =
+            [world.hire("jun", "sales_rep", &east).await, world.hire("lei", "sales_rep", &east).await];
+        let shared = world.customer(&mei, "王芳", "13800001001").await.customer_id;
+        let kept = world.customer(&mei, "李强", "13800001002").await.customer_id;
+        share(world, &reader, &shared, &["customer.view"]).await;
+        share(world, &writer, &shared, &["customer.view", "customer.update"]).await;
+        let write = async |who: &revisit_standalone::client::Person, customer_id: &str| {
+            let customer_id = customer_id.to_owned();
+            let row = customer::Customer { customer_id, city: "上海".to_owned(), ..Default::default() };
+            let request = customer::UpdateCustomerRequest {
+                customer: Some(row),
+                update_mask: mask(&["city"]),
+                ..Default::default()
+            };
+            answer(who.fresh().await.expect("a session").customers().update_customer(request).await)
+        };
+        assert_eq!(write(&reader, &shared).await.expect_err("to read").kind, Kind::Denied);
+        assert_eq!(write(&writer, &shared).await.expect("to write").city, "上海");
+        for who in [&reader, &writer] {
+            assert_eq!(world.ask(who, &shared).await.expect("shared").city, "上海");
+            assert_eq!(write(who, &kept).await.expect_err("not shared").kind, Kind::NotFound);
+        }
+    })
+    .await;
+}
+
+/// Lets a colleague work on one customer for two hours.
+async fn share(world: &World, with: &revisit_standalone::client::Person, customer_id: &str, actions: &[&str]) {
+    let basic = match actions.contains(&"customer.update") {
+        true => identity::Level::Write,
+        false => identity::Level::Read,
     };
+    let levels =
+        identity::LayerLevels { basic: basic.into(), sensitive: identity::Level::Masked as i32, ..Default::default() };
     let right = identity::GrantTemplate {
-        actions: vec!["customer.view".to_owned()],
+        actions: actions.iter().map(|action| (*action).to_owned()).collect(),
         extent: Some(identity::Extent {
             kind: identity::ExtentKind::Ids as i32,
             row_ids: vec![customer_id.to_owned()],
