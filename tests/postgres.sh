@@ -54,7 +54,7 @@ start_postgres() {
 # What a measurement or a storm runs on: as durable as in production, with memory for the size that is measured.
 start_durable_postgres() {
   start_postgres -c fsync=on -c synchronous_commit=on -c full_page_writes=on -c shared_buffers=1GB \
-    -c max_wal_size=8GB -c checkpoint_timeout=15min -c jit=off -c max_connections=200
+    -c max_wal_size=8GB -c checkpoint_timeout=15min -c jit=off -c max_connections=200 -c track_commit_timestamp=on
 }
 
 # Builds the named binaries, in the dev profile with --quick among the arguments and else in release, and sets `$built`

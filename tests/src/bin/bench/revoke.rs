@@ -80,7 +80,7 @@ pub async fn measure(size: Size) {
         let parent_id = if round % 2 == 0 { &south } else { &north };
         moves.push(millis(moved(&world, &watched, holder, (&store, parent_id)).await));
     }
-    let arrived: Vec<f64> = arrivals.spans().into_iter().map(millis).collect();
+    let arrived: Vec<f64> = arrivals.spans().await.into_iter().map(millis).collect();
     let mut cut = Shown::default();
     for _ in 0..size.pick(1, 8, 30) {
         cut.add(&revocation(&world, &watched, holder, Cut::EverySecond).await);
