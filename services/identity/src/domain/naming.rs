@@ -16,6 +16,8 @@ enum Part {
     /// The right as a whole.
     Right,
     Actions,
+    /// Whom, what and on which rows a guard binds.
+    Covered,
     /// What is read of a row that has no such attribute.
     Attribute,
     Cap,
@@ -56,6 +58,7 @@ const ANYWHERE: Names = &[
     (Part::End, "end_time"),
     (Part::Right, "extent"),
     (Part::Actions, "actions"),
+    (Part::Covered, "guard"),
     (Part::Attribute, "extent"),
     (Part::Cap, "cap"),
     (Part::ExternalTypes, "external_types"),
@@ -73,7 +76,8 @@ const fn part(refusal: &Refusal) -> Option<Part> {
         Refusal::UnknownTeam(_) => Some(Part::Team),
         Refusal::EndBeforeStart | Refusal::EndRequired => Some(Part::End),
         Refusal::GivesNothing => Some(Part::Right),
-        Refusal::MixedTypes | Refusal::GuardOnNothing => Some(Part::Actions),
+        Refusal::MixedTypes => Some(Part::Actions),
+        Refusal::GuardOnNothing => Some(Part::Covered),
         Refusal::NoSuchAttribute => Some(Part::Attribute),
         Refusal::GuardWithoutEffect => Some(Part::Cap),
         Refusal::UnknownExternalType | Refusal::NoExternalRows => Some(Part::ExternalTypes),
@@ -195,6 +199,12 @@ fn of_guard(facts: &Facts, it: &Guard, part: Part) -> Option<&'static str> {
                 Some("guard.condition.department_id")
             }
         },
+        Part::Covered => {
+            // Whoever it binds is left out by that list, and not by what the guard bars.
+            let leaves_out = matches!(it.whom, Whom::Subject(id) if it.except.subjects.contains(&id));
+            let of_rows = if it.actions.is_empty() { "guard.actions" } else { "guard.condition" };
+            Some(if leaves_out { "guard.target.except_subject_ids" } else { of_rows })
+        }
         Part::Attribute if it.except.owner || it.except.managers => Some("guard.target"),
         Part::Attribute => Some("guard.condition"),
         Part::Actions | Part::Position | Part::Role | Part::Team | Part::End | Part::Right | Part::Cap => None,

@@ -3,6 +3,7 @@
 
 use revisit_proto::identity::v1 as pb;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use super::{
     access::{question, right, row},
@@ -10,6 +11,8 @@ use super::{
 };
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000009";
+/// An instant of the year 2100, in seconds.
+const FAR: i64 = 4_102_444_800;
 
 fn extent(kind: pb::ExtentKind) -> pb::Extent {
     pb::Extent { kind: kind.into(), ..pb::Extent::default() }
@@ -229,6 +232,109 @@ async fn duties_that_exclude_each_other_are_named() {
         let words = both.as_ref().err().map(|it| it.message().to_owned()).unwrap_or_default();
         assert_eq!(refusal(both), refused(Code::FailedPrecondition, "ROLE_CONFLICT"));
         assert!(words.contains("changing amounts") && words.contains("selling"), "{words}");
+    })
+    .await;
+}
+
+/// The field and the rule of a refusal whose code and reason say that the input is at fault.
+fn told<T: std::fmt::Debug>(result: Result<T, Status>) -> (String, String) {
+    let status = result.expect_err("it is refused");
+    let details = status.get_error_details();
+    let reason = details.error_info().map(|info| info.reason.as_str());
+    assert_eq!((status.code(), reason), (Code::InvalidArgument, Some("INVALID_ARGUMENT")), "{status:?}");
+    let bad = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+    assert_eq!(bad.len(), 1, "one field is at fault: {bad:?}");
+    (bad[0].field.clone(), bad[0].description.clone())
+}
+
+fn field_and(rule: &str, field: &str) -> (String, String) {
+    (field.to_owned(), rule.to_owned())
+}
+
+#[tokio::test]
+async fn a_guard_on_nothing_is_refused_by_what_makes_it_so() {
+    use pb::guard_target::Whom;
+    on_each(async |world| {
+        let mei = world.user("mei", &world.tenant.root_department_id, "Marketing").await.user_id;
+        let target = |except: &str| pb::GuardTarget {
+            whom: Some(Whom::SubjectId(mei.clone())),
+            except_subject_ids: vec![except.to_owned()],
+            ..pb::GuardTarget::default()
+        };
+        let on = |except: &str| pb::Guard {
+            actions: vec!["customer.view".to_owned()],
+            target: Some(target(except)),
+            ..pb::Guard::default()
+        };
+        let nobody = field_and("the guard covers nothing", "guard.target.except_subject_ids");
+        assert_eq!(told(guard(world, on(&mei)).await), nobody, "it leaves out the only one whom it binds");
+        let request = pb::CreateGuardRequest {
+            guard: Some(pb::Guard { reason: "a test".to_owned(), ..on(&mei) }),
+            ..pb::CreateGuardRequest::default()
+        };
+        let preview = pb::PreviewChangeRequest {
+            change: Some(pb::preview_change_request::Change::CreateGuard(request)),
+            ..pb::PreviewChangeRequest::default()
+        };
+        let previewed = told(world.admin.access().preview_change(preview).await);
+        assert_eq!(previewed.0, format!("create_guard.{}", nobody.0));
+        let nothing = pb::Guard { actions: Vec::new(), ..on(&world.tenant.administrator_id) };
+        assert_eq!(told(guard(world, nothing).await), field_and("is required", "guard.actions"));
+        let capless = pb::Guard { cap: Some(pb::LayerLevels::default()), ..on(&world.tenant.administrator_id) };
+        assert_eq!(told(guard(world, capless).await), field_and("the guard has no effect", "guard.cap"));
+        guard(world, on(&world.tenant.administrator_id)).await.expect("it binds her, and leaves out another");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_grant_that_gives_nothing_is_refused_by_what_makes_it_so() {
+    on_each(async |world| {
+        let mei = world.user("mei", &world.tenant.root_department_id, "Marketing").await.user_id;
+        let idle = pb::GrantTemplate { actions: Vec::new(), ..view(extent(pb::ExtentKind::Own)) };
+        assert_eq!(told(grant(world, &mei, idle.clone()).await), field_and("is required", "right.actions"));
+        assert_eq!(told(role(world, idle).await), field_and("is required", "templates[1].actions"));
+        let rowless = view(extent(pb::ExtentKind::Ids));
+        assert_eq!(told(grant(world, &mei, rowless).await), field_and("is required", "right.extent.row_ids"));
+        let nowhere = pb::GrantTemplate { extent: None, ..view(extent(pb::ExtentKind::Own)) };
+        let nowhere = grant(world, &mei, nowhere).await;
+        assert!(fields(nowhere).contains(&"right.extent".to_owned()), "without a reach it gives nothing");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_ends_at_or_before_its_start_is_refused_by_its_end() {
+    on_each(async |world| {
+        let mei = world.user("mei", &world.tenant.root_department_id, "Marketing").await.user_id;
+        let at = |seconds: i64| Some(prost_types::Timestamp { seconds: FAR + seconds, nanos: 0 });
+        let past = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
+        let granted = async |start_time, end_time| {
+            let request = pb::CreateGrantRequest {
+                holder_id: mei.clone(),
+                right: Some(view(extent(pb::ExtentKind::Own))),
+                start_time,
+                end_time,
+                reason: "a test".to_owned(),
+                ..pb::CreateGrantRequest::default()
+            };
+            world.admin.access().create_grant(request).await
+        };
+        let guarded = async |start_time, end_time| {
+            let target = pb::GuardTarget { except_owner: true, ..pb::GuardTarget::default() };
+            let actions = vec!["customer.view".to_owned()];
+            guard(world, pb::Guard { actions, target: Some(target), start_time, end_time, ..pb::Guard::default() })
+                .await
+        };
+        for end in [at(10), at(9)] {
+            assert_eq!(told(granted(at(10), end).await), field_and("must be after start_time", "end_time"));
+            let guarded = told(guarded(at(10), end).await);
+            assert_eq!(guarded, field_and("must be after guard.start_time", "guard.end_time"));
+        }
+        assert_eq!(told(granted(None, past).await), field_and("must be in the future", "end_time"));
+        assert_eq!(told(guarded(None, past).await), field_and("the end is not after the start", "guard.end_time"));
+        granted(at(10), at(11)).await.expect("it opens for a second");
+        guarded(at(10), at(11)).await.expect("it opens for a second");
     })
     .await;
 }
