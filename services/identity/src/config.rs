@@ -30,6 +30,9 @@ pub struct Config {
     pub alerts: Alerts,
 }
 
+/// With which the URL of the standard's listener begins.
+const SCHEME: &str = "https://";
+
 /// `[identity.authzen]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +52,12 @@ impl Authzen {
         self.listen.parse().ok()
     }
 
+    /// What follows the host in the URL: empty, or a path.
+    pub fn path(&self) -> &str {
+        let host = self.url.strip_prefix(SCHEME).unwrap_or_default();
+        host.find('/').map_or("", |at| &host[at..])
+    }
+
     pub const fn time_max(&self) -> Duration {
         Duration::from_secs(self.seconds_max)
     }
@@ -56,7 +65,7 @@ impl Authzen {
     fn check(&self, input: &mut Input) {
         let on = !self.listen.is_empty();
         input.require(!on || self.address().is_some(), "identity.authzen.listen", "must be an address and a port");
-        let url = self.url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#']));
+        let url = self.url.strip_prefix(SCHEME).is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#']));
         let rule = "must be an https URL without query and fragment when it listens";
         input.require(!on || (url && !self.url.ends_with('/')), "identity.authzen.url", rule);
         input.number("identity.authzen.body_kibibytes_max", self.body_kibibytes_max, 1..=16_384);

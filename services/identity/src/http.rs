@@ -9,7 +9,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, StatusCode, Uri};
 use revisit_bootstrap::{Denials, Runtime, Started, Work, auth::Verifier, shares::Counts};
 use revisit_core::Failure;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -26,8 +26,9 @@ mod evaluate;
 mod search;
 mod wire;
 
-/// Paths of the standard.
+/// Paths of the standard. Discovery stands between the host and the path of the URL under which clients know us.
 const DISCOVERY: &str = "/.well-known/authzen-configuration";
+const DISCOVERY_BELOW: &str = "/.well-known/authzen-configuration/{*path}";
 const EVALUATION: &str = "/access/v1/evaluation";
 const EVALUATIONS: &str = "/access/v1/evaluations";
 const SEARCH_SUBJECT: &str = "/access/v1/search/subject";
@@ -73,6 +74,7 @@ pub async fn serve(started: Started, app: &Arc<App>, runtime: &Runtime) -> Resul
     };
     let router = Router::new()
         .route(DISCOVERY, get(discovery))
+        .route(DISCOVERY_BELOW, get(discovery))
         .route(EVALUATION, post(evaluation))
         .route(EVALUATIONS, post(evaluations))
         .route(SEARCH_SUBJECT, post(subject_search))
@@ -91,7 +93,11 @@ pub async fn serve(started: Started, app: &Arc<App>, runtime: &Runtime) -> Resul
     Ok(started.work(Work::new("authzen", serving)))
 }
 
-async fn discovery(State(desk): State<Desk>) -> Response {
+async fn discovery(State(desk): State<Desk>, asked: Uri) -> Response {
+    // Under another path somebody else would be described, and a client must not believe that.
+    if asked.path().strip_prefix(DISCOVERY) != Some(desk.config.path()) {
+        return answer::json(StatusCode::NOT_FOUND, &"there is no such decision point".into());
+    }
     let at = |path: &str| format!("{}{path}", desk.config.url);
     let metadata = serde_json::json!({
         "policy_decision_point": desk.config.url,

@@ -5,11 +5,11 @@ use std::{ops::ControlFlow, sync::Arc};
 use revisit_bootstrap::{Refusals, wire::time_optional};
 use revisit_core::Failure;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{
     answer::{Told, status},
-    wire::Tuple,
+    wire::{Parts, Sent, Tuple, unreadable},
 };
 use crate::{
     App,
@@ -17,17 +17,18 @@ use crate::{
     grpc::read::access::QUESTIONS_MAX,
     operations::{
         asking::Asker,
-        decisions::{self, Answer},
+        decisions::{self, Answer, Question},
     },
 };
 
-/// A request for several evaluations; without any it is one.
+/// A request for several evaluations; without any it is one. What is wrong with one of them is answered in its place.
 #[derive(Debug, Deserialize)]
 pub struct Evaluations {
-    #[serde(flatten)]
-    defaults: Tuple,
+    subject: Option<Box<RawValue>>,
+    action: Option<Box<RawValue>>,
+    resource: Option<Box<RawValue>>,
     #[serde(default)]
-    evaluations: Vec<Tuple>,
+    evaluations: Vec<Box<RawValue>>,
     #[serde(default)]
     options: Options,
 }
@@ -69,14 +70,15 @@ pub async fn one(app: Arc<App>, asker: Asker, input: Tuple) -> Result<Value, Err
 
 /// Several decisions, in the order of the questions. One that cannot be answered is denied and says why.
 pub async fn several(app: Arc<App>, asker: Asker, input: Evaluations) -> Result<Told, Error> {
-    let Evaluations { defaults, evaluations, options } = input;
+    let Evaluations { subject, action, resource, evaluations, options } = input;
+    let defaults = Parts::read(Sent { subject, action, resource });
     if evaluations.is_empty() {
-        return Ok(one(app, asker, defaults).await?.into());
+        return Ok(one(app, asker, defaults.alone()?).await?.into());
     }
     if evaluations.len() > QUESTIONS_MAX {
         return Err(Error::Refused { field: "evaluations", rule: "must have at most 1,000 entries" });
     }
-    let questions = evaluations.into_iter().map(|it| it.or(&defaults).question()).collect();
+    let questions = evaluations.into_iter().map(|it| question(&it, &defaults)).collect();
     let answers = decisions::batch(&app, &asker, questions).await;
     let refusals = Some(Refusals::among(&answers));
     let mut told = Vec::new();
@@ -87,6 +89,12 @@ pub async fn several(app: Arc<App>, asker: Asker, input: Evaluations) -> Result<
         }
     }
     Ok(Told { answer: json!({ "evaluations": told }), refusals })
+}
+
+/// One of several: what it lacks it has from the request.
+fn question(sent: &RawValue, defaults: &Parts) -> Result<Question, Failure> {
+    let sent: Sent = serde_json::from_str(sent.get()).map_err(|fault| unreadable("evaluation", &fault))?;
+    Parts::read(sent).or(defaults)?.question()
 }
 
 fn decision(it: &Answer) -> Value {

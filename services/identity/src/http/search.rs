@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use revisit_core::{Failure, Id, Input, page::Page};
+use revisit_core::{
+    Failure, Id, Input,
+    page::{PAGE_SIZE_MAX, Page},
+};
 use revisit_permission::{Name, Resource};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,29 +36,44 @@ pub struct Search {
 struct Wanted {
     #[serde(default)]
     token: String,
-    /// At most 1,000; 50 when there is none.
+    /// At most 1,000; 50 when there is none, or with a token what its search began with.
     #[serde(default)]
     limit: u32,
 }
 
+/// Bytes of a token's key: the limit that the search began with, and the last result.
+const LIMIT: usize = size_of::<u32>();
+
 impl Wanted {
-    /// A token serves the search that made it, whatever the limit.
+    /// A token serves the search that made it. Its limit may be left out of what follows, and not be another.
     fn read(&self, what: &str, asked: &Tuple) -> Result<(Page, Option<Uuid>), Failure> {
         let mut input = Input::default();
         let shape = format!("{asked:?}");
         let limit = i32::try_from(self.limit).unwrap_or(i32::MAX);
-        let page = Page::read(&mut input, limit, &self.token, &["authzen", what, &shape]);
+        let mut page = Page::read(&mut input, limit, &self.token, &["authzen", what, &shape]);
         if let Some(violation) = input.violations().first() {
             return Err(Failure::invalid_field("page.token", violation.rule.clone()));
         }
-        let after = page.after.as_deref().map(Uuid::from_slice).transpose();
-        let after = after.map_err(|_| Failure::invalid_field("page.token", "was not made by this search"))?;
-        Ok((page, after))
+        let Some(key) = page.after.as_deref() else { return Ok((page, None)) };
+        let (size, after) = begun(key).ok_or(Failure::invalid_field("page.token", "was not made by this search"))?;
+        if self.limit != 0 && page.size != size {
+            return Err(Failure::invalid_field("page.limit", "must be that of the request that the token is from"));
+        }
+        page.size = size;
+        Ok((page, Some(after)))
     }
 }
 
+/// What a token says: the limit that the search began with, which nobody makes greater than it may be, and the last result.
+fn begun(key: &[u8]) -> Option<(u32, Uuid)> {
+    let (size, after) = key.split_at_checked(LIMIT)?;
+    let size = u32::from_be_bytes(size.try_into().ok()?);
+    Some((size.clamp(1, PAGE_SIZE_MAX), Uuid::from_slice(after).ok()?))
+}
+
 fn found(results: Vec<Value>, page: &Page, next: Option<Uuid>) -> Value {
-    let next_token = next.map(|next| page.token(next.as_bytes())).unwrap_or_default();
+    let key = next.map(|next| [&page.size.to_be_bytes()[..], next.as_bytes()].concat());
+    let next_token = key.map(|key| page.token(&key)).unwrap_or_default();
     json!({ "page": { "next_token": next_token, "count": results.len() }, "results": results })
 }
 

@@ -4,7 +4,8 @@
 use revisit_core::{Failure, Id, Input, id::SubjectId};
 use revisit_permission::{Action, Levels, Resource, Row, SubjectKind};
 use revisit_proto::identity::v1 as pb;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{
@@ -70,7 +71,68 @@ struct Holder {
 /// Where the attributes of a row are sent.
 pub const PROPERTIES: &str = "resource.properties";
 
-/// What a request asks about; of several evaluations each has what it lacks from the request.
+/// One of several evaluations as it was sent, or what all of them have by default. Its parts are text until each is read by
+/// itself, so that one without a meaning spoils no other evaluations than those that it is part of.
+#[derive(Debug, Deserialize)]
+pub struct Sent {
+    pub subject: Option<Box<RawValue>>,
+    pub action: Option<Box<RawValue>>,
+    pub resource: Option<Box<RawValue>>,
+}
+
+/// The parts of an evaluation, each read or refused.
+#[derive(Debug)]
+pub struct Parts {
+    subject: Result<Option<SubjectEntity>, Failure>,
+    action: Result<Option<ActionEntity>, Failure>,
+    resource: Result<Option<ResourceEntity>, Failure>,
+}
+
+impl Parts {
+    pub fn read(sent: Sent) -> Self {
+        Self {
+            subject: part("subject", sent.subject),
+            action: part("action", sent.action),
+            resource: part("resource", sent.resource),
+        }
+    }
+
+    /// What is asked, with what it lacks from the defaults.
+    pub fn or(self, defaults: &Self) -> Result<Tuple, Failure> {
+        Ok(Tuple {
+            subject: own(self.subject, &defaults.subject)?,
+            action: own(self.action, &defaults.action)?,
+            resource: own(self.resource, &defaults.resource)?,
+        })
+    }
+
+    /// What is asked when there is nothing else.
+    pub fn alone(self) -> Result<Tuple, Failure> {
+        Ok(Tuple { subject: self.subject?, action: self.action?, resource: self.resource? })
+    }
+}
+
+fn part<T: DeserializeOwned>(field: &str, sent: Option<Box<RawValue>>) -> Result<Option<T>, Failure> {
+    let read = sent.map(|sent| serde_json::from_str(sent.get())).transpose();
+    read.map_err(|fault| unreadable(field, &fault))
+}
+
+fn own<T: Clone>(own: Result<Option<T>, Failure>, default: &Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
+    match own? {
+        Some(own) => Ok(Some(own)),
+        None => default.clone(),
+    }
+}
+
+/// Characters that are told of what cannot be read. A fault repeats what was sent, and a default is told once for each
+/// evaluation that has it.
+const FAULT_MAX: usize = 200;
+
+pub fn unreadable(field: &str, fault: &serde_json::Error) -> Failure {
+    Failure::invalid_field(field, fault.to_string().chars().take(FAULT_MAX).collect::<String>())
+}
+
+/// What a request asks about.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Tuple {
     pub subject: Option<SubjectEntity>,
@@ -79,15 +141,6 @@ pub struct Tuple {
 }
 
 impl Tuple {
-    /// The same with what it lacks.
-    pub fn or(self, defaults: &Self) -> Self {
-        Self {
-            subject: self.subject.or_else(|| defaults.subject.clone()),
-            action: self.action.or_else(|| defaults.action.clone()),
-            resource: self.resource.or_else(|| defaults.resource.clone()),
-        }
-    }
-
     /// The question. An unknown action or type denies; what has no meaning at all is refused.
     pub fn question(self) -> Result<Question, Failure> {
         let mut input = Input::default();

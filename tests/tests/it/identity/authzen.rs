@@ -18,6 +18,7 @@ use super::{
 
 mod external;
 mod kinds;
+mod standard;
 
 const URL: &str = "https://pdp.acme.example";
 
@@ -48,7 +49,8 @@ impl Listener {
         let address = port.local_addr().expect("it is bound");
         drop(port);
         let mut layers = layers(&world.database, &world.folder);
-        let text = format!("[identity.authzen]\nlisten = \"{address}\"\nurl = \"{URL}\"\n{settings}");
+        let url = if settings.contains("url = ") { String::new() } else { format!("url = \"{URL}\"\n") };
+        let text = format!("[identity.authzen]\nlisten = \"{address}\"\n{url}{settings}");
         layers.add("the listener", &text).expect("the settings are TOML");
         let process =
             Process::new("identity", &[revisit_identity::service()], layers).expect("the configuration is valid");
