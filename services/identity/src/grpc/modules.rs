@@ -2,14 +2,14 @@
 
 use revisit_bootstrap::{Reply, authenticated, reply};
 use revisit_core::Input;
-use revisit_permission::{Action, Module};
+use revisit_permission::Action;
 use revisit_proto::identity::v1 as pb;
 use tonic::Request;
 
-use super::Served;
+use super::{Served, read};
 use crate::{
-    domain::{Error, profile::read_reason},
-    operations::modules::{self, Switch, Turn},
+    domain::Error,
+    operations::modules::{self, Switch},
 };
 
 pub async fn list_modules(served: &Served, request: Request<pb::ListModulesRequest>) -> Reply<pb::ListModulesResponse> {
@@ -30,15 +30,8 @@ pub async fn switch_module(served: &Served, request: Request<pb::SwitchModuleReq
     let (who, message) = authenticated(request)?;
     reply(
         async {
-            let mut input = Input::default();
-            let module = Module::parse(&message.name);
-            input.require(module.is_some(), "name", "must be a module");
-            let department = input.id_optional("department_id", &message.department_id);
-            let reason = read_reason(&mut input, &message.reason);
-            input.finish()?;
-            let module = module.ok_or(Error::Refused { field: "name", rule: "must be a module" })?;
-            let turn = if message.off { Turn::Off } else { Turn::On };
-            let switched = modules::switch(&served.0, &who, (module, department), turn, reason).await?;
+            let (what, turn, reason) = read::rights::switch_module(&message)?;
+            let switched = modules::switch(&served.0, &who, what, turn, reason).await?;
             Ok::<_, Error>(pb::Module { revision_token: switched.token, ..show(switched.value) })
         }
         .await,

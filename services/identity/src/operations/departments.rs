@@ -147,15 +147,23 @@ async fn edited(tx: &Tx, book: &Book, id: DepartmentId, edit: DepartmentEdit) ->
 
 /// Puts a changed department into a revision.
 pub async fn stage(tx: &Tx, book: &mut Book, id: DepartmentId, edit: DepartmentEdit) -> Result<(), Error> {
-    let it = edited(tx, book, id, edit).await?;
-    book.add(Change::Department(it.facts()))
+    let mut it = edited(tx, book, id, edit).await?;
+    put(book, &mut it).map(drop)
+}
+
+/// Puts a department as it will be into a revision; answers whether that changes it.
+pub fn put(book: &mut Book, it: &mut Department) -> Result<bool, Error> {
+    let changes = book.facts().department(it.id) != Some(&it.facts());
+    if changes {
+        book.add(Change::Department(it.facts()))?;
+        it.version += 1;
+    }
+    Ok(changes)
 }
 
 /// Saves a changed department: its row, and what permission is told of it. One that is as it was stays as it is.
-pub async fn save(tx: &Tx, book: &mut Book, it: &mut Department) -> Result<(), Error> {
-    if book.facts().department(it.id) != Some(&it.facts()) {
-        book.add(Change::Department(it.facts()))?;
-        it.version += 1;
+async fn save(tx: &Tx, book: &mut Book, it: &mut Department) -> Result<(), Error> {
+    if put(book, it)? {
         organisation::save_department(tx, book.tenant.id, it).await?;
     }
     Ok(())
@@ -276,27 +284,44 @@ pub async fn change_position(
     id: PositionId,
     edit: PositionEdit,
 ) -> Result<Revised<Position>, Error> {
-    let position = get_position(app, who, id).await?;
-    let permit = managed(app, who, position.department).await?;
+    let permit = changing_position(app, who, id).await?;
     let tenant = who.tenant();
     let cause = Cause::new(who, MANAGE, edit.reason.clone());
     app.revise(&permit, tenant, cause, async |tx, book| {
-        let mut it = organisation::position_by_id(tx, tenant, id).await?.ok_or(Error::NoSuchPosition)?;
-        check_etag(&edit.etag, it.version)?;
-        if let Some(name) = edit.name {
-            it.name = name;
-        }
-        if let Some(roles) = edit.roles {
-            it.roles = roles;
-            book.check(&Change::Position(it.facts()))?;
-            may_give(book, who, &it)?;
-        }
-        book.add(Change::Position(it.facts()))?;
-        it.version += 1;
+        let it = stage_position(tx, book, who, (id, edit)).await?;
         organisation::save_position(tx, tenant, &it).await?;
         Ok(it)
     })
     .await
+}
+
+/// The right to change a position, or to remove it.
+pub async fn changing_position(app: &App, who: &Principal, id: PositionId) -> Result<Decided, Error> {
+    let position = get_position(app, who, id).await?;
+    managed(app, who, position.department).await
+}
+
+/// Puts a changed position into a revision: whoever holds it has its roles.
+pub async fn stage_position(
+    tx: &Tx,
+    book: &mut Book,
+    who: &Principal,
+    (id, edit): (PositionId, PositionEdit),
+) -> Result<Position, Error> {
+    let mut it = organisation::position_by_id(tx, book.tenant.id, id).await?.ok_or(Error::NoSuchPosition)?;
+    check_etag(&edit.etag, it.version)?;
+    if let Some(name) = edit.name {
+        it.name = name;
+    }
+    if let Some(roles) = edit.roles {
+        it.roles = roles;
+        book.check(&Change::Position(it.facts()))?;
+        let right = may_give(book, who, &it);
+        book.require_right(right)?;
+    }
+    book.add(Change::Position(it.facts()))?;
+    it.version += 1;
+    Ok(it)
 }
 
 pub async fn delete_position(
@@ -305,8 +330,7 @@ pub async fn delete_position(
     id: PositionId,
     edit: PositionEdit,
 ) -> Result<Revised<()>, Error> {
-    let position = get_position(app, who, id).await?;
-    let permit = managed(app, who, position.department).await?;
+    let permit = changing_position(app, who, id).await?;
     let tenant = who.tenant();
     let cause = Cause::new(who, MANAGE, edit.reason.clone());
     app.revise(&permit, tenant, cause, async |tx, book| {

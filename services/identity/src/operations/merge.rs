@@ -8,7 +8,7 @@ use revisit_core::{
     Failure,
     id::{DepartmentId, SubjectId},
 };
-use revisit_permission::{Action, Change, Refusal};
+use revisit_permission::{Action, Change, Decided, Refusal};
 
 use super::{
     book::{Book, Cause, Revised},
@@ -17,10 +17,13 @@ use super::{
 use crate::{
     App,
     domain::{
-        Department, Error,
+        Department, Error, Position,
         directory::{check_etag, department_row},
     },
-    store::{accounts, organisation},
+    store::{
+        accounts::{self, Kept},
+        organisation,
+    },
 };
 
 /// People, positions and departments that go in one revision, each. All are written under the company's lock.
@@ -40,38 +43,71 @@ pub async fn merge(
     (etag, reason): (String, String),
 ) -> Result<Revised<Department>, Error> {
     let tenant = who.tenant();
-    let ends = departments::get(app, who, merger.ends).await?;
-    departments::get(app, who, merger.into).await?;
-    if merger.ends == merger.into {
-        return Err(Error::Refused { field: "into_department_id", rule: "must be another department" });
-    }
-    // As with a move: what leaves one branch must be wanted in the other.
-    let places = [Some(merger.ends), Some(merger.into), ends.parent];
-    let rows: Vec<_> = places.into_iter().flatten().map(|id| department_row(tenant, id)).collect();
-    let permit = who.caller.decide_all(&who.leases, Action::DepartmentManage, &rows).map_err(Failure::from)?;
+    let permit = merging(app, who, merger).await?;
     let cause = Cause::new(who, Action::DepartmentManage.name(), reason);
     app.revise(&permit, tenant, cause, async |tx, book| {
-        let ends = organisation::department_by_id(tx, tenant, merger.ends).await?.ok_or(Error::NoSuchDepartment)?;
-        check_etag(&etag, ends.version)?;
-        if ends.merged_into.is_some() {
-            return Err(Refusal::DepartmentMerged(merger.ends).into());
-        }
-        if ends.parent.is_none() {
-            return Err(Error::RootDepartment);
-        }
-        move_departments(tx, book, merger).await?;
-        // Before their holders: a position must hold in a department of whoever has it.
-        move_positions(tx, book, merger).await?;
-        move_people(tx, book, merger).await?;
-        close(tx, book, ends, merger.into).await?;
+        let merged = stage(tx, book, merger, &etag).await?;
+        keep(tx, book, &merged).await?;
         organisation::department_by_id(tx, tenant, merger.into).await?.ok_or(Error::NoSuchDepartment)
     })
     .await
 }
 
+/// The right to merge. As with a move: what leaves one branch must be wanted in the other.
+pub async fn merging(app: &App, who: &Principal, merger: Merger) -> Result<Decided, Error> {
+    let tenant = who.tenant();
+    let ends = departments::get(app, who, merger.ends).await?;
+    departments::get(app, who, merger.into).await?;
+    let places = [Some(merger.ends), Some(merger.into), ends.parent];
+    let rows: Vec<_> = places.into_iter().flatten().map(|id| department_row(tenant, id)).collect();
+    let permit = who.caller.decide_all(&who.leases, Action::DepartmentManage, &rows);
+    Ok(permit.map_err(Failure::from)?)
+}
+
+/// What changes with a merger.
+#[derive(Default)]
+pub struct Merged {
+    departments: Vec<Department>,
+    positions: Vec<Position>,
+    people: Vec<Kept>,
+}
+
+/// Puts a merger into a revision.
+pub async fn stage(tx: &Tx, book: &mut Book, merger: Merger, etag: &str) -> Result<Merged, Error> {
+    let ends = organisation::department_by_id(tx, book.tenant.id, merger.ends).await?.ok_or(Error::NoSuchDepartment)?;
+    check_etag(etag, ends.version)?;
+    if ends.merged_into.is_some() {
+        return Err(Refusal::DepartmentMerged(merger.ends).into());
+    }
+    if ends.parent.is_none() {
+        return Err(Error::RootDepartment);
+    }
+    let mut merged = Merged::default();
+    move_departments(tx, book, merger, &mut merged).await?;
+    // Before their holders: a position must hold in a department of whoever has it.
+    move_positions(tx, book, merger, &mut merged).await?;
+    move_people(tx, book, merger, &mut merged).await?;
+    close(book, ends, merger.into, &mut merged)?;
+    Ok(merged)
+}
+
+/// The rows of a merger that is staged.
+async fn keep(tx: &Tx, book: &Book, merged: &Merged) -> Result<(), Error> {
+    for it in &merged.departments {
+        organisation::save_department(tx, book.tenant.id, it).await?;
+    }
+    for it in &merged.positions {
+        organisation::save_position(tx, book.tenant.id, it).await?;
+    }
+    for it in &merged.people {
+        users::keep(tx, book, it).await?;
+    }
+    Ok(())
+}
+
 /// The ended department stays as a name under the living one.
-async fn close(tx: &Tx, book: &mut Book, ends: Department, into: DepartmentId) -> Result<(), Error> {
-    let mut closed = Department {
+fn close(book: &mut Book, ends: Department, into: DepartmentId, merged: &mut Merged) -> Result<(), Error> {
+    let closed = Department {
         parent: Some(into),
         head: None,
         disabled: true,
@@ -79,35 +115,42 @@ async fn close(tx: &Tx, book: &mut Book, ends: Department, into: DepartmentId) -
         modules_off: Vec::new(),
         ..ends
     };
-    departments::save(tx, book, &mut closed).await
+    merged.put(book, closed)
+}
+
+impl Merged {
+    fn put(&mut self, book: &mut Book, mut it: Department) -> Result<(), Error> {
+        if departments::put(book, &mut it)? {
+            self.departments.push(it);
+        }
+        Ok(())
+    }
 }
 
 /// What lies below goes along, and so do the names of what was merged into it before.
-async fn move_departments(tx: &Tx, book: &mut Book, merger: Merger) -> Result<(), Error> {
+async fn move_departments(tx: &Tx, book: &mut Book, merger: Merger, merged: &mut Merged) -> Result<(), Error> {
     let below = organisation::departments_below(tx, book.tenant.id, merger.ends, MOVED_MAX + 1).await?;
     bounded(below.len())?;
-    for mut it in below {
-        it.parent = Some(merger.into);
-        it.merged_into = it.merged_into.map(|_| merger.into);
-        departments::save(tx, book, &mut it).await?;
+    for it in below {
+        let merged_into = it.merged_into.map(|_| merger.into);
+        merged.put(book, Department { parent: Some(merger.into), merged_into, ..it })?;
     }
     Ok(())
 }
 
-async fn move_positions(tx: &Tx, book: &mut Book, merger: Merger) -> Result<(), Error> {
-    let tenant = book.tenant.id;
-    let declared = organisation::positions_at(tx, tenant, merger.ends, MOVED_MAX + 1).await?;
+async fn move_positions(tx: &Tx, book: &mut Book, merger: Merger, merged: &mut Merged) -> Result<(), Error> {
+    let declared = organisation::positions_at(tx, book.tenant.id, merger.ends, MOVED_MAX + 1).await?;
     bounded(declared.len())?;
     for mut it in declared {
         it.department = merger.into;
         it.version += 1;
         book.add(Change::Position(it.facts()))?;
-        organisation::save_position(tx, tenant, &it).await?;
+        merged.positions.push(it);
     }
     Ok(())
 }
 
-async fn move_people(tx: &Tx, book: &mut Book, merger: Merger) -> Result<(), Error> {
+async fn move_people(tx: &Tx, book: &mut Book, merger: Merger, merged: &mut Merged) -> Result<(), Error> {
     let here = |id: &SubjectId| {
         book.facts().subject(*id).is_some_and(|subject| subject.departments().any(|it| it == merger.ends))
     };
@@ -126,7 +169,8 @@ async fn move_people(tx: &Tx, book: &mut Book, merger: Merger) -> Result<(), Err
         }
         account.further = departments.split_off(1);
         account.department = departments.first().copied().unwrap_or(merger.into);
-        users::save(tx, book, &mut kept).await?;
+        users::stage(book, &mut kept)?;
+        merged.people.push(kept);
     }
     Ok(())
 }

@@ -3,15 +3,19 @@
 //! A switch needs no second person, even when its author regains something by it: it gives back to all what was granted
 //! before, and takes from all alike.
 
-use revisit_bootstrap::auth::Principal;
+use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::id::DepartmentId;
-use revisit_permission::{Action, Change, Facts, Module, Row};
+use revisit_permission::{Action, Change, Decided, Facts, Module, Refusal, Row};
 
 use super::{
-    book::{Cause, Revised},
+    book::{Book, Cause, Revised},
     departments,
 };
-use crate::{App, domain::Error, store::organisation};
+use crate::{
+    App,
+    domain::{Department, Error},
+    store::organisation,
+};
 
 /// Whether a module shall be on or off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,27 +70,42 @@ pub async fn switch(
     reason: String,
 ) -> Result<Revised<Switch>, Error> {
     let tenant = who.tenant();
-    let permit = who.decide(Action::TenantManage, &Row::of_tenant(tenant))?;
+    let permit = switching(who)?;
     let cause = Cause::new(who, Action::TenantManage.name(), reason);
     app.revise(&permit, tenant, cause, async |tx, book| {
-        match department {
-            None => {
-                let mut settings = book.facts().settings().clone();
-                turned(&mut settings.modules_off, module, turn);
-                book.add(Change::Tenant(settings))?;
-            }
-            Some(id) => {
-                let mut it = organisation::department_by_id(tx, tenant, id).await?.ok_or(Error::NoSuchDepartment)?;
-                if it.merged_into.is_some() {
-                    return Err(revisit_permission::Refusal::DepartmentMerged(id).into());
-                }
-                turned(&mut it.modules_off, module, turn);
-                departments::save(tx, book, &mut it).await?;
-            }
+        if let Some(it) = stage(tx, book, (module, department), turn).await? {
+            organisation::save_department(tx, tenant, &it).await?;
         }
         Ok(Switch::of(book.facts(), module, department))
     })
     .await
+}
+
+/// The right to switch, whatever it is.
+pub fn switching(who: &Principal) -> Result<Decided, Error> {
+    Ok(who.decide(Action::TenantManage, &Row::of_tenant(who.tenant()))?)
+}
+
+/// Puts a switch into a revision; answers the department whose row changes with it.
+pub async fn stage(
+    tx: &Tx,
+    book: &mut Book,
+    (module, department): (Module, Option<DepartmentId>),
+    turn: Turn,
+) -> Result<Option<Department>, Error> {
+    let Some(id) = department else {
+        let mut settings = book.facts().settings().clone();
+        turned(&mut settings.modules_off, module, turn);
+        book.add(Change::Tenant(settings))?;
+        return Ok(None);
+    };
+    let found = organisation::department_by_id(tx, book.tenant.id, id).await?;
+    let mut it = found.ok_or(Error::NoSuchDepartment)?;
+    if it.merged_into.is_some() {
+        return Err(Refusal::DepartmentMerged(id).into());
+    }
+    turned(&mut it.modules_off, module, turn);
+    Ok(departments::put(book, &mut it)?.then_some(it))
 }
 
 /// The list stays in one order, so that equal sets are equal.

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::{
     Failure, Kind, Timestamp,
-    id::{DepartmentId, GrantId, GuardId, RoleId, SubjectId},
+    id::{DepartmentId, GrantId, GuardId, PositionId, RoleId, SubjectId},
 };
 use revisit_permission::{
-    Action, Asked, Compared, Comparison, GuardChange, Levels, Name, Permit, Predicate, RightChange, Row, Scope,
+    Action, Asked, Compared, Comparison, GuardChange, Levels, Module, Name, Permit, Predicate, RightChange, Row, Scope,
     Snapshot,
 };
 use uuid::Uuid;
@@ -19,8 +19,10 @@ use super::{
     departments,
     external_types::{self, NewType, TypeEdit},
     grants::{self, NewGrant, NewGuard},
+    merge::{self, Merger},
+    modules,
     roles::{self, RoleEdit, Source},
-    users::{self, UserEdit},
+    users::{self, Turn, UserEdit},
 };
 use crate::{App, domain::Error};
 
@@ -41,7 +43,13 @@ pub enum Proposal {
     /// Without a source the override ends.
     Override(SubjectId, RoleId, Option<Source>),
     User(SubjectId, UserEdit),
-    Move(DepartmentId, departments::DepartmentEdit),
+    /// With the version that the caller has seen.
+    Turn(SubjectId, Turn, String),
+    Position(PositionId, departments::PositionEdit),
+    Department(DepartmentId, departments::DepartmentEdit),
+    /// With the version that the caller has seen.
+    Merger(Merger, String),
+    Switch((Module, Option<DepartmentId>), modules::Turn),
     Guard(NewGuard),
     GuardRemoval(GuardId),
     Type(NewType),
@@ -126,11 +134,14 @@ async fn rehearse(
 fn require_explained(who: &Principal, explains: &Explains, proposal: &Proposal) -> Result<(), Error> {
     let subject = match proposal {
         Proposal::Grant(input) => input.holder,
-        Proposal::Override(user, ..) | Proposal::User(user, _) => *user,
+        Proposal::Override(user, ..) | Proposal::User(user, _) | Proposal::Turn(user, ..) => *user,
         // Whose it is stands in its row; see `stage`.
         Proposal::Revocation(_) => return Ok(()),
         Proposal::Role(..)
-        | Proposal::Move(..)
+        | Proposal::Position(..)
+        | Proposal::Department(..)
+        | Proposal::Merger(..)
+        | Proposal::Switch(..)
         | Proposal::Guard(_)
         | Proposal::GuardRemoval(_)
         | Proposal::Type(_)
@@ -153,7 +164,11 @@ async fn unmet(app: &App, who: &Principal, proposal: &Proposal) -> Result<Option
         Proposal::Role(..) => roles::may(who, Action::RoleManage),
         Proposal::Override(user, _, wanted) => roles::overriding(app, who, *user, *wanted).await,
         Proposal::User(user, edit) => users::changing(app, who, *user, edit).await,
-        Proposal::Move(id, edit) => departments::changing(app, who, *id, edit.parent).await,
+        Proposal::Turn(user, ..) => users::stoppable(app, who, *user).await.map(|(permit, _)| permit),
+        Proposal::Position(id, _) => departments::changing_position(app, who, *id).await,
+        Proposal::Department(id, edit) => departments::changing(app, who, *id, edit.parent).await,
+        Proposal::Merger(merger, _) => merge::merging(app, who, *merger).await,
+        Proposal::Switch(..) => modules::switching(who),
         Proposal::Guard(_) | Proposal::GuardRemoval(_) => grants::over_guards(who, Action::GuardManage),
         Proposal::Type(_) | Proposal::TypeChange(..) | Proposal::TypeRemoval(..) => {
             roles::may(who, Action::ExternalTypeManage)
@@ -190,7 +205,11 @@ async fn stage(
             let edit = UserEdit { email: None, phone: None, ..edit };
             users::stage_change(tx, book, who, (user, edit)).await.map(drop)
         }
-        Proposal::Move(id, edit) => departments::stage(tx, book, id, edit).await,
+        Proposal::Turn(user, turn, etag) => users::stage_turn(tx, book, (user, turn), &etag).await,
+        Proposal::Position(id, edit) => departments::stage_position(tx, book, who, (id, edit)).await.map(drop),
+        Proposal::Department(id, edit) => departments::stage(tx, book, id, edit).await,
+        Proposal::Merger(merger, etag) => merge::stage(tx, book, merger, &etag).await.map(drop),
+        Proposal::Switch(what, turn) => modules::stage(tx, book, what, turn).await.map(drop),
         Proposal::Guard(input) => grants::stage_guard(app, tx, book, input).await.map(drop),
         Proposal::GuardRemoval(id) => grants::stage_guard_removal(tx, book, id).await,
         Proposal::Type(input) => external_types::stage(book, input).map(drop),

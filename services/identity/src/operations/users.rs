@@ -295,29 +295,34 @@ pub async fn turn(
     let (permit, levels) = stoppable(app, who, id).await?;
     app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, reason), async |tx, book| {
         require_still_above(book, who, &permit, id)?;
-        let mut kept = find(tx, book, id).await?;
-        check_etag(&etag, kept.account.version)?;
-        match turn {
-            Turn::Suspend => suspend(tx, book, &mut kept).await?,
-            Turn::Reactivate => {
-                kept.account.turn(SubjectState::Suspended, SubjectState::Active)?;
-                save(tx, book, &mut kept).await?;
-            }
+        let mut kept = turned(tx, book, (id, turn), &etag).await?;
+        if turn == Turn::Suspend {
+            // What leaked is worth nothing afterwards.
+            sessions::end_all(tx, book, id, None).await?;
+            accounts::drop_links(tx, book.tenant.id, id).await?;
         }
+        save(tx, book, &mut kept).await?;
         Ok(shown(book, kept.account, levels))
     })
     .await
 }
 
-/// Suspends a user inside a revision, and ends its sessions and links: what leaked is worth nothing afterwards.
-pub async fn suspend(tx: &Tx, book: &mut Book, kept: &mut Kept) -> Result<(), Error> {
-    if book.tenant.administrator == kept.account.id {
-        return Err(Error::Administrator);
+/// A user who is suspended, or is active again, and not yet part of a revision.
+async fn turned(tx: &Tx, book: &Book, (id, turn): (SubjectId, Turn), etag: &str) -> Result<Kept, Error> {
+    let mut kept = find(tx, book, id).await?;
+    check_etag(etag, kept.account.version)?;
+    match turn {
+        Turn::Suspend if book.tenant.administrator == id => return Err(Error::Administrator),
+        Turn::Suspend => kept.account.turn(SubjectState::Active, SubjectState::Suspended)?,
+        Turn::Reactivate => kept.account.turn(SubjectState::Suspended, SubjectState::Active)?,
     }
-    kept.account.turn(SubjectState::Active, SubjectState::Suspended)?;
-    sessions::end_all(tx, book, kept.account.id, None).await?;
-    accounts::drop_links(tx, book.tenant.id, kept.account.id).await?;
-    save(tx, book, kept).await
+    Ok(kept)
+}
+
+/// Puts such a user into a revision that is not written. The sessions that end with it give no right.
+pub async fn stage_turn(tx: &Tx, book: &mut Book, of: (SubjectId, Turn), etag: &str) -> Result<(), Error> {
+    let mut kept = turned(tx, book, of, etag).await?;
+    stage(book, &mut kept)
 }
 
 /// Changes what a user may change about itself.

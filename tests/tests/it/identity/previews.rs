@@ -11,6 +11,8 @@ use super::{
     support::{Person, World, fields, on_each, refusal, refused},
 };
 
+mod directory;
+
 const ACTIONS: [&str; 2] = ["customer.view", "customer.update"];
 
 /// By row, subject and action: what is allowed, and at which levels.

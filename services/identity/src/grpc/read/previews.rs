@@ -8,7 +8,10 @@ use revisit_permission::Row;
 use revisit_proto::identity::v1::{self as pb, preview_change_request::Change};
 
 use super::{Paged, access, directory, external, id_and_reason, page, rights};
-use crate::operations::previews::{Preview, Proposal, SUBJECTS_MAX};
+use crate::operations::{
+    previews::{Preview, Proposal, SUBJECTS_MAX},
+    users::Turn,
+};
 
 const ROWS_MAX: usize = 1_000;
 const ACTIONS_MAX: usize = 8;
@@ -64,7 +67,28 @@ fn proposal(change: Change) -> (&'static str, Result<Proposal, Failure>) {
             ("update_user", directory::update_user(it).map(|(id, edit)| Proposal::User(id, edit)))
         }
         Change::MoveDepartment(it) => {
-            ("move_department", directory::move_department(it).map(|(id, edit)| Proposal::Move(id, edit)))
+            ("move_department", directory::move_department(it).map(|(id, edit)| Proposal::Department(id, edit)))
+        }
+        Change::UpdateDepartment(it) => {
+            ("update_department", directory::update_department(it).map(|(id, edit)| Proposal::Department(id, edit)))
+        }
+        Change::MergeDepartment(it) => {
+            let read = directory::merge_department(it);
+            ("merge_department", read.map(|(merger, (etag, _))| Proposal::Merger(merger, etag)))
+        }
+        Change::UpdatePosition(it) => {
+            ("update_position", directory::update_position(it).map(|(id, edit)| Proposal::Position(id, edit)))
+        }
+        Change::SuspendUser(it) => {
+            let read = id_and_reason("user_id", &it.user_id, &it.reason);
+            ("suspend_user", read.map(|(id, _)| Proposal::Turn(id, Turn::Suspend, it.etag)))
+        }
+        Change::ReactivateUser(it) => {
+            let read = id_and_reason("user_id", &it.user_id, &it.reason);
+            ("reactivate_user", read.map(|(id, _)| Proposal::Turn(id, Turn::Reactivate, it.etag)))
+        }
+        Change::SwitchModule(it) => {
+            ("switch_module", rights::switch_module(&it).map(|(what, turn, _)| Proposal::Switch(what, turn)))
         }
         Change::CreateGuard(it) => ("create_guard", rights::create_guard(it).map(|(input, _)| Proposal::Guard(input))),
         Change::DeleteGuard(it) => {

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use revisit_bootstrap::{idempotency::Repeatable, wire::read_window};
-use revisit_core::{Failure, Input, id::SubjectId};
+use revisit_core::{
+    Failure, Input,
+    id::{DepartmentId, SubjectId},
+};
 use revisit_permission::{
-    Action, ActionSet, Effect, Exceptions, Extent, Layer, Level, Levels, NameSet, Place, RowCondition, Template, Whom,
+    Action, ActionSet, Effect, Exceptions, Extent, Layer, Level, Levels, Module, NameSet, Place, RowCondition,
+    Template, Whom,
 };
 use revisit_proto::identity::v1 as pb;
 
@@ -14,6 +18,7 @@ use crate::{
     domain::profile::{NAME_MAX, REASON_MAX, read_reason, read_role_key},
     operations::{
         grants::{NewGrant, NewGuard},
+        modules::Turn,
         roles::{NewRole, RoleEdit, Source},
     },
 };
@@ -204,6 +209,20 @@ pub fn clear_override(message: pb::ClearRoleOverrideRequest) -> Result<Override,
     let reason = read_reason(&mut input, &message.reason);
     input.finish()?;
     Ok((key, None, reason))
+}
+
+/// Which module where, which way, and why.
+pub type Switched = ((Module, Option<DepartmentId>), Turn, String);
+
+pub fn switch_module(message: &pb::SwitchModuleRequest) -> Result<Switched, Failure> {
+    let mut input = Input::default();
+    let module = Module::parse(&message.name);
+    input.require(module.is_some(), "name", "must be a module");
+    let department = input.id_optional("department_id", &message.department_id);
+    let reason = read_reason(&mut input, &message.reason);
+    input.finish()?;
+    let module = module.ok_or_else(|| Failure::invalid_field("name", "must be a module"))?;
+    Ok(((module, department), if message.off { Turn::Off } else { Turn::On }, reason))
 }
 
 pub fn create_grant(message: pb::CreateGrantRequest) -> Result<Repeated<NewGrant>, Failure> {
