@@ -6,6 +6,7 @@ mod audit_search;
 mod checkpoints;
 mod company;
 mod dry_run;
+mod explained;
 mod files;
 mod follow_up;
 mod merge;

@@ -7,7 +7,10 @@ use revisit_core::{
     Failure, Input,
     id::{ContactPointId, CustomerId},
 };
-use revisit_proto::customer::v1::{self as pb, customers_server::Customers};
+use revisit_proto::{
+    customer::v1::{self as pb, customers_server::Customers},
+    identity::v1 as identity,
+};
 use tonic::Request;
 
 use super::{read, show};
@@ -243,6 +246,18 @@ impl Customers for Served {
                     revision: told.revision,
                     decide_time: told.decide_time,
                 })
+            }
+            .await,
+        )
+    }
+
+    async fn explain_access(&self, request: Request<pb::ExplainAccessRequest>) -> Reply<pb::ExplainAccessResponse> {
+        let (who, message) = authenticated(request)?;
+        reply(
+            async {
+                let told = access::why(&self.0, &who, read::why(&message)?).await?;
+                let identity::ExplainAccessResponse { answer, refused_axis, explanation } = told;
+                Ok::<_, Error>(pb::ExplainAccessResponse { answer, refused_axis, explanation })
             }
             .await,
         )

@@ -15,7 +15,7 @@ use crate::{
     },
     operations::{
         Clear,
-        access::WhoMay,
+        access::{WhoMay, Why},
         change::{Asked, Mask},
         customers::List,
     },
@@ -295,12 +295,28 @@ fn order(input: &mut Input, text: &str) -> Order {
 pub fn who_may(message: pb::ListSubjectsWithAccessRequest) -> Result<WhoMay, Failure> {
     let mut input = Input::default();
     let customer = input.id("customer_id", &message.customer_id);
-    let named = Some(message.action.as_str()).filter(|name| !name.is_empty());
-    let action = named.map_or(Some(Action::CustomerView), Action::parse);
-    let action = action.filter(|action| action.resource() == Resource::Customer);
-    input.require(action.is_some(), "action", "is not a known action on customers");
+    let action = action(&mut input, &message.action);
     let at = read_time(&mut input, "at_time", message.at_time);
     input.finish()?;
-    let action = action.unwrap_or(Action::CustomerView);
     Ok(WhoMay { customer, action, at, page_size: message.page_size, page_token: message.page_token })
+}
+
+/// Why somebody may see a customer, unless something else is asked.
+pub fn why(message: &pb::ExplainAccessRequest) -> Result<Why, Failure> {
+    let mut input = Input::default();
+    let why = Why {
+        customer: input.id("customer_id", &message.customer_id),
+        subject: input.id_optional("subject_id", &message.subject_id),
+        action: action(&mut input, &message.action),
+    };
+    input.finish()?;
+    Ok(why)
+}
+
+/// An action on customers; to see one when none is named.
+fn action(input: &mut Input, text: &str) -> Action {
+    let named = if text.is_empty() { Some(Action::CustomerView) } else { Action::parse(text) };
+    let action = named.filter(|action| action.resource() == Resource::Customer);
+    input.require(action.is_some(), "action", "is not a known action on customers");
+    action.unwrap_or(Action::CustomerView)
 }

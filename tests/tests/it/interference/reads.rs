@@ -11,7 +11,7 @@ use revisit_proto::{
     notification::v1 as notification,
 };
 use revisit_tests::world::mask;
-use tonic::Request;
+use tonic::{Request, Response};
 
 use super::{
     book::Book,
@@ -115,7 +115,7 @@ pub async fn customers(book: &mut Book, company: &Company, viewer: &Viewer) {
     catalogue(book, company, viewer).await;
 }
 
-/// Who else may see the customers.
+/// Who else may see the customers, and why the viewer does.
 async fn subjects(book: &mut Book, viewer: &Viewer) {
     let who = viewer.person.fresh().await.expect("a session");
     for id in &viewer.customers {
@@ -125,7 +125,22 @@ async fn subjects(book: &mut Book, viewer: &Viewer) {
         let request = customer::ListSubjectsWithAccessRequest { customer_id, action, ..Default::default() };
         let subjects = who.customers().list_subjects_with_access(request).await;
         book.take("customer.v1.Customers/ListSubjectsWithAccess", &asked, subjects);
+        for action in ["customer.view", "customer.update", "customer.export"] {
+            let (customer_id, asked) = (id.clone(), format!("{asked} {action}"));
+            let request =
+                customer::ExplainAccessRequest { customer_id, action: action.to_owned(), ..Default::default() };
+            let why = who.customers().explain_access(request).await.map(without_end);
+            book.take("customer.v1.Customers/ExplainAccess", &asked, why);
+        }
     }
+}
+
+/// When an answer ends is when the lease does, and that is the machine's affair.
+fn without_end(mut why: Response<customer::ExplainAccessResponse>) -> Response<customer::ExplainAccessResponse> {
+    if let Some(answer) = &mut why.get_mut().answer {
+        answer.valid_until_time = None;
+    }
+    why
 }
 
 /// What a company has declared, its segments, and the report of who has nobody.

@@ -20,7 +20,7 @@ const MARKETING: Option<&str> = Some("marketing");
 const SERVICE: Option<&str> = Some("service");
 
 /// Which module a call belongs to, if any: by its group, or one by one where a group has calls of several.
-const CALLS: [(&str, Option<&str>); 54] = [
+const CALLS: [(&str, Option<&str>); 55] = [
     ("customer.v1.Catalogue/", None),
     ("customer.v1.Customers/BatchDeleteCustomers", None),
     ("customer.v1.Customers/BatchGetCustomers", None),
@@ -28,6 +28,7 @@ const CALLS: [(&str, Option<&str>); 54] = [
     ("customer.v1.Customers/CountCustomers", MARKETING),
     ("customer.v1.Customers/CreateCustomer", None),
     ("customer.v1.Customers/DeleteCustomer", None),
+    ("customer.v1.Customers/ExplainAccess", None),
     ("customer.v1.Customers/GetCustomer", None),
     ("customer.v1.Customers/ListCustomers", None),
     ("customer.v1.Customers/ListSubjectsWithAccess", None),

@@ -127,7 +127,7 @@ async fn refused(witnesses: &Witnesses<'_>, (rep, manager, auditor): (&Person, &
     assert_eq!(witnesses.told(auditor, Some(*at)).await.expect("it was there then"), *able);
 }
 
-async fn lend(manager: &Person, task: &followup::Task, to: &Person) {
+pub async fn lend(manager: &Person, task: &followup::Task, to: &Person) {
     let request = followup::ReassignTaskRequest {
         task_id: task.task_id.clone(),
         assignee_id: to.id.to_string(),
