@@ -69,11 +69,12 @@ async fn a_colleague_on_a_customer_reads_it_or_reads_and_writes_it_and_no_other_
         share(world, &reader, &shared, &["customer.view"]).await;
         share(world, &writer, &shared, &["customer.view", "customer.update"]).await;
         let write = async |who: &revisit_standalone::client::Person, customer_id: &str| {
-            let customer_id = customer_id.to_owned();
+            let (etag, customer_id) = (world.ask(&mei, customer_id).await.expect("hers").etag, customer_id.to_owned());
             let row = customer::Customer { customer_id, city: "上海".to_owned(), ..Default::default() };
             let request = customer::UpdateCustomerRequest {
                 customer: Some(row),
                 update_mask: mask(&["city"]),
+                etag,
                 ..Default::default()
             };
             answer(who.fresh().await.expect("a session").customers().update_customer(request).await)
