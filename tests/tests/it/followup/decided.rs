@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use super::{
     support::{Company, reason, wire},
-    taken::{MASKING, company, refused},
+    taken::{MASKING, changed, company, refused},
 };
 
 /// A company in which the rep has an open task.
@@ -36,12 +36,6 @@ fn held<'a, T: 'a>(
 fn denied<T: Debug>(told: Result<T, Status>) {
     let refused = told.expect_err("it was done all the same");
     assert_eq!((refused.code(), reason(&refused)), (Code::PermissionDenied, "PERMISSION_DENIED"), "{refused:?}");
-}
-
-/// The call was broken off because less is to be shown or done by now: who asks again learns what.
-pub fn changed<T: Debug>(told: Result<T, Status>) {
-    let refused = told.expect_err("it was done all the same");
-    assert_eq!((refused.code(), reason(&refused)), (Code::Unavailable, "LEASE_EXPIRED"), "{refused:?}");
 }
 
 fn put_off(company: &Company, task: &pb::Task, said: &str) -> pb::SnoozeTaskRequest {

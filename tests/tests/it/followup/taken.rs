@@ -9,13 +9,18 @@ use revisit_tests::{databases::Backend, held::while_held};
 use tonic::{Code, Status};
 
 use super::{
-    decided::changed,
     support::{Company, reason},
     texts::{WRITTEN, disclosures, mask},
 };
 
 /// The guards that come while a call waits.
 pub const MASKING: Effect = Effect::Cap(Levels::WRITE.with(Layer::Sensitive, Level::Masked));
+
+/// The call was broken off because less is to be shown or done by now: who asks again learns what.
+pub fn changed<T: Debug>(told: Result<T, Status>) {
+    let refused = told.expect_err("it was done all the same");
+    assert_eq!((refused.code(), reason(&refused)), (Code::Unavailable, "LEASE_EXPIRED"), "{refused:?}");
+}
 
 /// Asks, and asks again while a guard takes something from what somebody may do and the call waits for a table.
 pub async fn refused<T: Debug, F: Future<Output = Result<T, Status>>>(
@@ -26,11 +31,7 @@ pub async fn refused<T: Debug, F: Future<Output = Result<T, Status>>>(
 ) {
     ask().await.expect("they may so far");
     let connections = (&company.database.writer, &company.database.reader);
-    let told = while_held(connections, table, ask(), company.guard(who, action, effect)).await;
-    let refused = told.expect_err("it was told all the same");
-    // Whoever asks again is answered by the newest rights.
-    let told = (refused.code(), reason(&refused));
-    assert_eq!(told, (Code::Unavailable, "LEASE_EXPIRED"), "{action:?} over {table}: {refused:?}");
+    changed(while_held(connections, table, ask(), company.guard(who, action, effect)).await);
 }
 
 /// A company in which the rep has done a task with a sensitive result and a number in its note; its customer and the task.
