@@ -1,11 +1,10 @@
 //! The lease: this process's right to answer from the permission state that it has loaded, renewed with identity.
 //!
 //! What a message changes is the keeper's to say ([`Keeper`]); here they are sent, received and waited for. The stream of
-//! changes is a hint: whatever it misses, the next renewal finds. When identity is away, deadlines pass and every
+//! changes makes loads earlier: whatever it misses, the next renewal finds. When identity is away, deadlines pass and every
 //! decision answers UNAVAILABLE.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -43,8 +42,6 @@ struct Inner {
     sent: AtomicI64,
     wait_max: Duration,
     keeper: Mutex<Keeper>,
-    /// Pushes that came while their tenant was loaded; of tenants that are held, so as many at the most.
-    pushed: Mutex<HashMap<TenantId, pb::WatchChangesResponse>>,
     /// Two renewals at once could acknowledge backwards.
     renewing: tokio::sync::Mutex<()>,
     wake: Notify,
@@ -67,7 +64,6 @@ impl LeaseClient {
             sent: AtomicI64::new(0),
             wait_max: Duration::from_millis(settings.wait_millis_max),
             keeper: Mutex::new(Keeper::new(leases.clone(), Duration::from_millis(settings.drift_millis))),
-            pushed: Mutex::default(),
             renewing: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             changed: watch::channel(()).0,
@@ -231,7 +227,7 @@ impl LeaseClient {
             }
             keeper.renewed(sent, &named, &renewal)
         };
-        behind.into_iter().for_each(|load| self.load_soon(load, None));
+        behind.into_iter().for_each(|load| self.load_soon(load));
         Ok(renewal.ttl)
     }
 
@@ -261,29 +257,11 @@ impl LeaseClient {
         let mut changes = status::answer(load::client(&self.0.peers, RENEW_MAX).watch_changes(request).await)?;
         while let Some(push) = changes.message().await.map_err(|status| status::failure(&status))? {
             if let Ok(tenant) = push.tenant_id.parse() {
-                self.hinted(tenant, push);
+                let load = self.keeper().pushed(tenant, load::pushed(push));
+                load.into_iter().for_each(|load| self.load_soon(load));
             }
         }
         Ok(())
-    }
-
-    /// Loads what was pushed. While another load is under way it waits, the newest of each tenant.
-    fn hinted(&self, tenant: TenantId, push: pb::WatchChangesResponse) {
-        if *self.0.leases.revision(tenant).borrow() >= push.revision {
-            return;
-        }
-        // Kept first: a load that ends in this moment then finds it, or has ended when the next one is taken.
-        self.pushed().insert(tenant, push);
-        let load = self.keeper().hinted(tenant);
-        if let Some(load) = load {
-            let push = self.pushed().remove(&tenant);
-            self.load_soon(load, push);
-        }
-    }
-
-    fn pushed(&self) -> MutexGuard<'_, HashMap<TenantId, pb::WatchChangesResponse>> {
-        // Each change is one insertion or removal: a panic elsewhere leaves it whole.
-        self.0.pushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

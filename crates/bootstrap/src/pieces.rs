@@ -35,8 +35,8 @@ mod tests {
         id::{SubjectId, TenantId},
     };
     use revisit_permission::{
-        Action, ActionSet, Caller, Change, Extent, Facts, Grant, Keeper, Layer, Leases, Level, Levels, Origin, Removed,
-        Renewal, Snapshot, Subject, SubjectState, Template,
+        Action, ActionSet, Caller, Change, Extent, Facts, Grant, Keeper, Layer, Leases, Level, Levels, Missing, Origin,
+        Push, Removed, Renewal, Snapshot, Subject, SubjectState, Template,
     };
     use uuid::Uuid;
 
@@ -95,10 +95,11 @@ mod tests {
             for _ in 0..2 {
                 assert_eq!(pieces.next().await.expect("a piece").expect("it may leave").len(), PIECE);
             }
-            let mut load = keeper.hinted(TENANT).expect("it is held");
             let id = Id::from_uuid(Uuid::from_u128(taken));
-            load.facts.apply(&Change::Removed(Removed::Grant { holder: WHO, id }));
-            load.revision = 2;
+            let changes = vec![Change::Removed(Removed::Grant { holder: WHO, id })];
+            let push = Push { revision: 2, incarnation: "one".to_owned(), changes };
+            let mut load = keeper.pushed(TENANT, push).expect("it is held");
+            assert_eq!(load.begin(), Missing::Nothing);
             let snapshot = Snapshot::compile(&load.facts, 2);
             assert!(keeper.loaded(load, snapshot));
             assert!(pieces.next().await.expect("it is told").is_err(), "three pieces were left, without {action:?}");

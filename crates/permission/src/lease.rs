@@ -15,9 +15,11 @@ use tokio::sync::watch;
 use crate::snapshot::Snapshot;
 
 mod keeper;
+mod load;
 mod teller;
 
-pub use keeper::{Keeper, Load, Renewal};
+pub use keeper::{Keeper, Renewal};
+pub use load::{Load, Missing, Push};
 pub use teller::{Effective, Holder, Silence, Telling};
 
 /// Tenants that one process holds at the most; those beyond are never answered.

@@ -58,7 +58,9 @@ pub use external::{Asked, ExternalType, Keeping};
 pub use facts::Facts;
 pub use filter::{Filter, FilterAccount, FilterClause, FilterDelegation, FilterGuard};
 pub use grants::GrantView;
-pub use lease::{Effective, Holder, Keeper, Leases, Load, Reading, Renewal, Silence, Stale, TENANTS_MAX, Telling};
+pub use lease::{
+    Effective, Holder, Keeper, Leases, Load, Missing, Push, Reading, Renewal, Silence, Stale, TENANTS_MAX, Telling,
+};
 pub use level::{Layer, Level, Levels};
 pub use mask::Mask;
 pub use model::{

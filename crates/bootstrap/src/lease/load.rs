@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use revisit_core::{Failure, id::TenantId};
-use revisit_permission::{Change, Facts, Load, Snapshot};
+use revisit_permission::{Change, Facts, Load, Missing, Push, Snapshot};
 use revisit_proto::identity::v1::{self as pb, leases_client::LeasesClient};
 
 use super::LeaseClient;
@@ -28,23 +28,22 @@ pub(super) fn tenant_revision(tenant: TenantId, revision: i64) -> pb::TenantRevi
 }
 
 impl LeaseClient {
-    /// Loads what a tenant lacks, beside the renewals: a large tenant must not hold up the others. What was pushed is
-    /// taken as it is if it is the very next revision, else asked for.
-    pub(super) fn load_soon(&self, load: Load, push: Option<pb::WatchChangesResponse>) {
+    /// Loads what a tenant lacks, beside the renewals: a large tenant must not hold up the others.
+    pub(super) fn load_soon(&self, load: Load) {
         let client = self.clone();
         tokio::spawn(async move {
             let (tenant, generation) = (load.tenant, load.generation());
-            match client.load(load, push).await {
+            match client.load(load).await {
                 Ok((load, snapshot)) => {
-                    let counts = client.keeper().loaded(load, snapshot);
+                    let (counts, next) = {
+                        let mut keeper = client.keeper();
+                        (keeper.loaded(load, snapshot), keeper.take_pushed(tenant))
+                    };
                     if counts {
                         // Acknowledge at once: who revokes waits for it.
                         client.0.wake.notify_one();
                     }
-                    let next = client.pushed().remove(&tenant);
-                    if let Some(next) = next {
-                        client.hinted(tenant, next);
-                    }
+                    next.into_iter().for_each(|load| client.load_soon(load));
                 }
                 Err(failure) => {
                     tracing::warn!(tenant.id = %tenant, %failure, "the permission state of a tenant cannot be loaded");
@@ -55,16 +54,14 @@ impl LeaseClient {
         });
     }
 
-    async fn load(&self, mut held: Load, push: Option<pb::WatchChangesResponse>) -> Result<(Load, Snapshot), Failure> {
-        if held.revision == 0 {
-            self.snapshot(&mut held).await?;
-        }
-        match push {
-            Some(push) if is_next(&held, &push) => {
-                apply(&mut held.facts, &push.changes)?;
-                held.revision = push.revision;
+    async fn load(&self, mut held: Load) -> Result<(Load, Snapshot), Failure> {
+        match held.begin() {
+            Missing::Everything => {
+                self.snapshot(&mut held).await?;
+                self.catch_up(&mut held).await?;
             }
-            Some(_) | None => self.catch_up(&mut held).await?,
+            Missing::Changes => self.catch_up(&mut held).await?,
+            Missing::Nothing => {}
         }
         // What no token outlives is not carried along for ever.
         if let Some(now) = self.time() {
@@ -117,11 +114,10 @@ impl LeaseClient {
     }
 }
 
-/// Whether a push brings all that is missing: the changes of the very next revision, of the same database.
-fn is_next(held: &Load, push: &pb::WatchChangesResponse) -> bool {
-    held.incarnation() == Some(push.incarnation.as_str())
-        && held.revision + 1 == push.revision
-        && !push.changes.is_empty()
+/// A push as it came. Changes that cannot be read are asked for, as if they had been missed.
+pub(super) fn pushed(push: pb::WatchChangesResponse) -> Push {
+    let changes = push.changes.iter().map(|change| serde_json::from_slice(change)).collect::<Result<_, _>>();
+    Push { revision: push.revision, incarnation: push.incarnation, changes: changes.unwrap_or_default() }
 }
 
 fn apply(facts: &mut Facts, changes: &[Vec<u8>]) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //!
 //! A tenant is named by a renewal first and loaded after it, so that a revocation committed in between finds this
 //! holder's row. A deadline counts from the instant at which the renewal was sent, less the drift, and moves only once
-//! the revision that came back is loaded. A hint only makes a load earlier.
+//! the revision that came back is loaded. A push only makes a load earlier, and spares it a question.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,7 +13,10 @@ use std::{
 
 use revisit_core::{Steady, Timestamp, id::TenantId};
 
-use super::Leases;
+use super::{
+    Leases,
+    load::{Load, Push},
+};
 use crate::{facts::Facts, snapshot::Snapshot};
 
 /// What identity answered to a renewal.
@@ -29,25 +32,15 @@ pub struct Renewal {
     pub granted: HashMap<TenantId, i64>,
 }
 
-/// The state of a tenant while it is brought up to date. There is one at a time for each tenant: who has it loads.
-#[derive(Debug)]
-pub struct Load {
-    /// Whose.
-    pub tenant: TenantId,
-    /// What is held; of revision 0 nothing is, and a snapshot has to be taken first.
-    pub facts: Facts,
-    /// Of which revision.
-    pub revision: i64,
-    incarnation: Option<String>,
-    generation: u64,
-}
-
 /// Keeps the leases of one process.
 #[derive(Debug)]
 pub struct Keeper {
     leases: Leases,
     drift: Duration,
     tenants: HashMap<TenantId, Held>,
+    /// Pushes that came while their tenant was loaded. Pushes come of tenants that are named, so there are as many at the
+    /// most.
+    waiting: HashMap<TenantId, Push>,
     /// Tenants that the newest renewal named and identity does not know.
     unknown: HashSet<TenantId>,
     incarnation: Option<String>,
@@ -85,6 +78,7 @@ impl Keeper {
             leases,
             drift,
             tenants: HashMap::new(),
+            waiting: HashMap::new(),
             unknown: HashSet::new(),
             incarnation: None,
             generation: 0,
@@ -140,10 +134,22 @@ impl Keeper {
         std::mem::take(&mut self.renamed)
     }
 
-    /// A change was committed. A tenant is first loaded after a renewal that named it, never by a hint.
-    pub fn hinted(&mut self, tenant: TenantId) -> Option<Load> {
-        self.tenants.get(&tenant).filter(|held| held.revision > 0)?;
-        self.take(tenant)
+    /// A revision was pushed; the load that it begins. While another one is under way it waits, the newest of each
+    /// tenant. A tenant is first loaded after a renewal that named it, never by a push.
+    pub fn pushed(&mut self, tenant: TenantId, push: Push) -> Option<Load> {
+        let is_older = |known: &Push| known.incarnation == push.incarnation && known.revision >= push.revision;
+        if !self.waiting.get(&tenant).is_some_and(is_older) {
+            self.waiting.insert(tenant, push);
+        }
+        self.take_pushed(tenant)
+    }
+
+    /// The load that a waiting push begins, to be asked for when another one has ended.
+    pub fn take_pushed(&mut self, tenant: TenantId) -> Option<Load> {
+        let held = self.tenants.get(&tenant).filter(|held| held.revision > 0 && held.facts.is_some())?;
+        let push = self.waiting.remove(&tenant).filter(|push| push.revision > held.revision)?;
+        let load = self.take(tenant)?;
+        Some(Load { push: Some(push), ..load })
     }
 
     /// A load has ended well. Answers whether it still counts: then it is to be acknowledged at once, because who revokes
@@ -196,7 +202,7 @@ impl Keeper {
         let held = self.tenants.get_mut(&tenant)?;
         let facts = held.facts.take()?;
         let (revision, generation, incarnation) = (held.revision, held.generation, self.incarnation.clone());
-        Some(Load { tenant, facts, revision, incarnation, generation })
+        Some(Load { tenant, facts, revision, incarnation, generation, push: None })
     }
 
     /// Another incarnation makes everything that was loaded worthless.
@@ -217,6 +223,7 @@ impl Keeper {
         self.generation += 1;
         self.leases.forget(tenant);
         self.tenants.remove(&tenant);
+        self.waiting.remove(&tenant);
         self.leases.name(tenant);
         self.renamed = true;
     }
@@ -225,22 +232,9 @@ impl Keeper {
     fn forget(&mut self, tenant: TenantId) {
         self.generation += 1;
         self.tenants.remove(&tenant);
+        self.waiting.remove(&tenant);
         self.unknown.insert(tenant);
         self.leases.forget(tenant);
-    }
-}
-
-impl Load {
-    /// Of which incarnation of identity's database it is.
-    #[must_use]
-    pub fn incarnation(&self) -> Option<&str> {
-        self.incarnation.as_deref()
-    }
-
-    /// To say that it failed, when what was held of it is gone.
-    #[must_use]
-    pub const fn generation(&self) -> u64 {
-        self.generation
     }
 }
 
@@ -258,6 +252,11 @@ mod tests {
             incarnation: "one".to_owned(),
             granted: HashMap::from([(tenant(), revision)]),
         }
+    }
+
+    /// That there is a revision, and nothing of what it changed.
+    fn push(revision: i64) -> Push {
+        Push { revision, incarnation: "one".to_owned(), changes: Vec::new() }
     }
 
     /// Renews, and loads what that makes necessary at a revision.
@@ -289,7 +288,7 @@ mod tests {
         assert_eq!((renew(&mut keeper, &clock, 8), keeper.take_renamed()), (1, false));
         assert_eq!(reads(), Some(8));
         // What was being loaded meanwhile is another history's too.
-        let mut late = keeper.hinted(tenant()).expect("it is held");
+        let mut late = keeper.pushed(tenant(), push(9)).expect("it is held");
         late.revision = 9;
         assert_eq!((renew(&mut keeper, &clock, 6), keeper.take_renamed()), (0, true));
         let named = keeper.named();
@@ -297,5 +296,26 @@ mod tests {
         let snapshot = Snapshot::compile(&late.facts, late.revision);
         assert!(!keeper.loaded(late, snapshot) && begun.len() == 1);
         assert_eq!(reads(), None);
+    }
+
+    #[test]
+    fn a_push_waits_for_the_load_that_is_under_way_and_the_newest_one_is_what_counts() {
+        let clock = ManualClock::frozen(NOW);
+        let mut keeper = Keeper::new(Leases::new(clock.clock()), Duration::from_millis(50));
+        keeper.name(tenant());
+        assert!(keeper.pushed(tenant(), push(2)).is_none(), "it is not loaded yet");
+        assert_eq!(renew(&mut keeper, &clock, 3), 1);
+        assert!(keeper.take_pushed(tenant()).is_none(), "it holds that by now");
+        assert!(keeper.pushed(tenant(), push(3)).is_none(), "and again");
+        let mut load = keeper.pushed(tenant(), push(4)).expect("nothing is under way");
+        for revision in [6, 5] {
+            assert!(keeper.pushed(tenant(), push(revision)).is_none(), "one load at a time");
+        }
+        load.revision = 4;
+        let snapshot = Snapshot::compile(&load.facts, 4);
+        assert!(keeper.loaded(load, snapshot));
+        let next = keeper.take_pushed(tenant()).expect("it has waited");
+        assert_eq!(next.push.as_ref().map(|push| push.revision), Some(6), "the later one was the older one");
+        assert!(keeper.take_pushed(tenant()).is_none());
     }
 }

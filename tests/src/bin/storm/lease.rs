@@ -2,7 +2,8 @@
 //! moved. What decides, keeps and tells is the product's own code; the network, the machines and the database are models.
 //!
 //! The claim: once identity has told that a revocation is effective, nobody allows by what was revoked, whatever was
-//! lost, late, paused, killed, cut off or set to another time. When everything is whole again, everybody answers anew.
+//! lost, doubled, late, paused, killed, cut off or set to another time. When everything is whole again, everybody answers
+//! anew.
 
 use std::process::ExitCode;
 
@@ -45,6 +46,11 @@ pub fn storm(size: Size) -> ExitCode {
         ("told: all had acknowledged", all.acknowledged),
         ("told: the leases had run out", all.run_out),
         ("rows of silent holders deleted", all.deleted),
+        ("pushes lost", all.lost),
+        ("pushes sent twice", all.doubled),
+        ("pushes taken as they came", all.applied),
+        ("pushes that made a holder ask", all.asked),
+        ("pushes of what was held, or loaded already", all.left_alone),
     ];
     for (what, times) in counts {
         table.row(&[what, &times.to_string()]);

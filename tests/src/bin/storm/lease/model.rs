@@ -1,4 +1,4 @@
-//! Identity's database as its readers see it, and the rights that are taken back one after another.
+//! Identity's database as its readers see it, what is pushed of it, and the rights that are taken back one after another.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,7 +7,7 @@ use revisit_core::{
     id::{SessionId, SubjectId, TenantId},
 };
 use revisit_permission::{
-    Action, ActionSet, Caller, Change, Extent, Facts, Grant, Holder as Row, Layer, Leases, Level, Levels, Origin,
+    Action, ActionSet, Caller, Change, Extent, Facts, Grant, Holder as Row, Layer, Leases, Level, Levels, Origin, Push,
     Removed, Renewal, Row as Customer, Subject, SubjectState, Template,
 };
 use uuid::Uuid;
@@ -17,6 +17,9 @@ use super::node::{At, TTL};
 pub const TENANT: TenantId = Id::from_uuid(Uuid::from_u128(1));
 /// Rights, each of a person of its own.
 pub const RIGHTS: usize = 9;
+/// The database that all of a schedule happens in, and one that its pushes sometimes come from.
+const INCARNATION: &str = "one";
+const FORMER: &str = "the one before";
 /// Every instant of the schedules lies before it.
 const LATER: Timestamp = Timestamp::MAX;
 
@@ -116,9 +119,26 @@ impl Database {
         Renewal {
             ttl: TTL,
             database_time: Timestamp::from_micros(database_time),
-            incarnation: "one".to_owned(),
+            incarnation: INCARNATION.to_owned(),
             granted: named.iter().map(|(tenant, _)| (*tenant, self.revision())).collect(),
         }
+    }
+
+    /// What is pushed of the newest revision.
+    pub fn push(&self) -> Push {
+        let changes = self.log.last().cloned().unwrap_or_default();
+        Push { revision: self.revision(), incarnation: INCARNATION.to_owned(), changes }
+    }
+
+    /// The same when some may have been missed: its number alone.
+    pub fn look(&self) -> Push {
+        Push { changes: Vec::new(), ..self.push() }
+    }
+
+    /// What a database that was set back has pushed under that number: it takes nothing from anybody.
+    pub fn former(&self) -> Push {
+        let changes = vec![Change::Subject(person(RIGHTS))];
+        Push { incarnation: FORMER.to_owned(), changes, ..self.push() }
     }
 
     pub fn rows(&self) -> Vec<Row> {

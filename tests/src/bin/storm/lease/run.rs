@@ -3,6 +3,7 @@
 mod act;
 mod breaks;
 mod event;
+mod pushes;
 mod seen;
 
 use std::{
@@ -77,8 +78,11 @@ impl Run {
             run.within(10 * MILLI, Event::Ask { holder });
         }
         (0..TELLERS).for_each(|teller| run.within(SWEEP, Event::Sweep { teller, life: 0 }));
+        // Now and then several at once, so that their pushes can overtake each other.
+        let mut at = SECOND;
         for right in 0..RIGHTS {
-            let at = run.dice.random_range(SECOND..STORMY);
+            let alone = right == 0 || run.dice.random_range(0..2) == 0;
+            at = if alone { run.dice.random_range(SECOND..STORMY) } else { at + run.dice.random_range(0..20 * MILLI) };
             run.plan(at, Event::Revoke { right });
         }
         for _ in 0..run.dice.random_range(1..12) {
@@ -159,7 +163,7 @@ impl Run {
             | Event::GivesUp { holder, life, .. }
             | Event::Fetched { holder, life, .. }
             | Event::GivesUpLoad { holder, life, .. }
-            | Event::Hint { holder, life } => self.holder(*holder, *life),
+            | Event::Pushed { holder, life, .. } => self.holder(*holder, *life),
             Event::Answered { asked, .. } => self.holder(asked.holder, asked.life),
             Event::Ask { holder } => (self.holders[*holder].machine.paused, true),
             Event::Arrives { teller, .. } | Event::Fetch { teller, .. } => (self.tellers[*teller].machine.paused, true),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use revisit_permission::{Effective, Holder as Row, Load, Renewal, Snapshot, Telling};
+use revisit_permission::{Effective, Holder as Row, Load, Missing, Renewal, Snapshot, Telling};
 
 use super::{
     super::{
@@ -65,10 +65,7 @@ impl Run {
             }
             // It was given up, or has come in time.
             Event::Fetched { .. } | Event::GivesUpLoad { .. } => (),
-            Event::Hint { holder, .. } => {
-                let load = self.holders[holder].keeper.hinted(TENANT);
-                load.into_iter().for_each(|load| self.load(holder, load));
-            }
+            Event::Pushed { holder, push, .. } => self.pushed(holder, push),
             Event::Ask { holder } => {
                 self.asks(holder);
                 let span = self.dice.random_range(5 * MILLI..80 * MILLI);
@@ -107,7 +104,9 @@ impl Run {
         }
         self.holders[holder].machine.steady(self.now);
         let loads = self.holders[holder].keeper.renewed(asked.sent, &asked.row.tenants, renewal);
-        loads.into_iter().for_each(|load| self.load(holder, load));
+        for load in loads {
+            self.load(holder, load);
+        }
         let renamed = self.holders[holder].keeper.take_renamed();
         self.renewed(holder, if renamed { 0 } else { micros(renewal.ttl) / 4 });
     }
@@ -127,13 +126,22 @@ impl Run {
         self.after(pause, Event::Renew { holder, life, due });
     }
 
-    fn load(&mut self, holder: usize, load: Load) {
+    /// Begins a load; answers what it has to ask for.
+    pub(super) fn load(&mut self, holder: usize, mut load: Load) -> Missing {
         let (teller, number) = (self.dice.random_range(0..TELLERS), self.planned);
         self.holders[holder].loading = Some(number);
         let life = self.holders[holder].life;
         let generation = load.generation();
         self.after(LOAD_MAX, Event::GivesUpLoad { holder, life, number, generation });
-        self.send(holder, Event::Fetch { teller, holder, life, number, load });
+        let missing = load.begin();
+        match missing {
+            // To compile it takes a while, and nothing that can be lost.
+            Missing::Nothing => self.within(2 * MILLI, Event::Fetched { holder, life, number, load }),
+            Missing::Changes | Missing::Everything => {
+                self.send(holder, Event::Fetch { teller, holder, life, number, load });
+            }
+        }
+        missing
     }
 
     fn fetched(&mut self, holder: usize, load: Load) {
@@ -141,11 +149,13 @@ impl Run {
         it.loading = None;
         it.machine.steady(self.now);
         let snapshot = Snapshot::compile(&load.facts, load.revision);
-        if !it.keeper.loaded(load, snapshot) {
-            return;
+        let counts = it.keeper.loaded(load, snapshot);
+        let next = it.keeper.take_pushed(TENANT);
+        if counts {
+            // To acknowledge it at once.
+            if it.renewing.is_some() { it.woken = true } else { self.renew_after(holder, 0) }
         }
-        // To acknowledge it at once.
-        if it.renewing.is_some() { it.woken = true } else { self.renew_after(holder, 0) }
+        next.into_iter().for_each(|load| self.load_pushed(holder, load));
     }
 
     /// Somebody uses every right at a holder. The first one makes it name the tenant at once.
@@ -187,10 +197,7 @@ impl Run {
         self.database.revoke(right);
         self.revoked[right] = Some(self.now);
         self.seen.revocations += 1;
-        for holder in 0..HOLDERS {
-            let life = self.holders[holder].life;
-            self.send(holder, Event::Hint { holder, life });
-        }
+        (0..HOLDERS).for_each(|holder| self.push(holder));
         self.tell(right);
     }
 

@@ -1,7 +1,7 @@
 //! What can happen in a schedule, and what travels between the machines.
 
 use revisit_core::Steady;
-use revisit_permission::{Holder as Row, Load, Renewal, Telling};
+use revisit_permission::{Holder as Row, Load, Push, Renewal, Telling};
 
 /// A renewal on its way.
 pub struct Asked {
@@ -21,7 +21,7 @@ pub enum Event {
     Fetch { teller: usize, holder: usize, life: u64, number: u64, load: Load },
     Fetched { holder: usize, life: u64, number: u64, load: Load },
     GivesUpLoad { holder: usize, life: u64, number: u64, generation: u64 },
-    Hint { holder: usize, life: u64 },
+    Pushed { holder: usize, life: u64, push: Push },
     Ask { holder: usize },
     Revoke { right: usize },
     Look { teller: usize, life: u64, right: usize, telling: Telling },

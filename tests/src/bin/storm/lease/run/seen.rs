@@ -12,6 +12,13 @@ pub struct Seen {
     pub acknowledged: u64,
     pub run_out: u64,
     pub deleted: u64,
+    /// Pushes that were lost or sent twice; that held all that was missing, did not, or came when it was loaded or a load
+    /// was under way.
+    pub lost: u64,
+    pub doubled: u64,
+    pub applied: u64,
+    pub asked: u64,
+    pub left_alone: u64,
     /// The longest time from a commit until it was told effective.
     pub effective_max: At,
     pub faults: [u64; Fault::ALL.len()],
@@ -30,6 +37,11 @@ impl Seen {
         self.acknowledged += other.acknowledged;
         self.run_out += other.run_out;
         self.deleted += other.deleted;
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.applied += other.applied;
+        self.asked += other.asked;
+        self.left_alone += other.left_alone;
         self.effective_max = self.effective_max.max(other.effective_max);
         self.faults.iter_mut().zip(other.faults).for_each(|(sum, more)| *sum += more);
         self.stale.extend_from_slice(&other.stale);
