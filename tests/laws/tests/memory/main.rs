@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test's panic is its report, also in the functions that tests share")]
 
 mod changes;
+mod corpus;
 mod delegation;
 mod mix;
 mod oracle;
