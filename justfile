@@ -19,7 +19,7 @@ test:
 prove *where:
     tests/prove {{where}}
 
-# Break the permission engine rule by rule, and count the breaks that no test notices.
+# Break the code on purpose, rule by rule, and count the breaks that no test notices: engine, product or a word; see CONTRIBUTING.md.
 mutate *words:
     tests/mutate {{words}}
 
@@ -27,7 +27,7 @@ mutate *words:
 bench name *options:
     tests/bench {{name}} {{options}}
 
-# Break something off at random points and count what is lost: offboard.
+# Break something off at random points and count what is lost: offboard or lease.
 storm name *options:
     tests/storm {{name}} {{options}}
 

@@ -1,14 +1,24 @@
-"""Applies each mutation of tests/mutations.toml to a copy of the tree and asks the tests whether they notice.
+"""Applies mutations to a copy of the tree and asks the tests whether they notice.
 
-    mutate.py [WORD ...]
+    mutate.py [engine | product] [WORD ...]
+    mutate.py corpus
 
-The laws are asked first, then the unit tests of the engine, and the first red test ends the mutation. A mutation whose old
-text is not found exactly once, or that does not compile, is a fault of the list and fails the run.
+engine: those of tests/mutations/engine.toml, each built by itself. The laws are asked first, then the unit tests of the
+engine, and the first red test ends the mutation.
+
+product: those of tests/mutations/product.toml. Whatever they touch is built for minutes, so all of them are built at once,
+each behind a switch in the environment, and the suite that an entry names is run with one switch on.
+
+corpus: plants the fault beside each seed of the laws' corpus, and puts the seed of a world that catches it today in its
+place. For after a change of the generators.
+
+A mutation whose old text is not found exactly once, or that does not compile, is a fault of the list and fails the run.
 """
 
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -18,25 +28,54 @@ import time
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LIST = ROOT / "tests" / "mutations.toml"
+LISTS = ROOT / "tests" / "mutations"
 # The copy and what is built of it; the target folder of the repository itself is left alone.
 PLACE = ROOT / "target" / "mutate"
 ENGINE = pathlib.Path("crates/permission/src")
 RATE_MIN = 0.95
-# A mutation that makes the engine run for ever is noticed by this.
+# A mutation that makes something run for ever is noticed by this. It counts the time of the clock on the wall.
 TEST_SECONDS_MAX = 300
+# How often it is looked whether a law has kept a seed.
+LOOK_SECONDS = 0.2
 # The copied crates are built anew for each mutation, so what counts is how fast they compile.
 QUICK = ["revisit-permission", "revisit-laws"]
-# The oracle notices most, so it is asked alone first. The mix is about the generated worlds, whatever the engine says.
+LAWS = ["revisit-laws", "--test", "memory"]
+# The oracle notices most, so it is asked alone first. The mix is about the generated worlds, whatever the engine says, and
+# so is what their corpus was kept for.
+ABOUT_WORLDS = ["--skip", "mix::every_feature", "--skip", "corpus::"]
 SUITES = [
-    ("tests/laws", ["revisit-laws", "--test", "memory"], ["oracle::"]),
-    ("tests/laws", ["revisit-laws", "--test", "memory"], ["--skip", "oracle::", "--skip", "mix::every_feature"]),
+    ("tests/laws", LAWS, ["oracle::"]),
+    ("tests/laws", LAWS, ["--skip", "oracle::", *ABOUT_WORLDS]),
     ("crates/permission", ["revisit-permission", "--lib"], []),
 ]
+# What has to notice a mutation of the product: the folder that it runs in, the binary, and its arguments.
+IT = ("tests", "it")
+PERMISSION = ("crates/permission", "revisit_permission")
+IDENTITY = ("services/identity", "revisit_identity")
+PRODUCT = {
+    "verifier": (*IDENTITY, ["domain::verifier::", "domain::chain::"]),
+    "alerts": (*IDENTITY, ["domain::alert::"]),
+    "validation": (*PERMISSION, ["validate::"]),
+    "escalation": (*PERMISSION, ["escalation::"]),
+    "keeper": (*PERMISSION, ["lease::"]),
+    "filters": (*PERMISSION, ["filter::"]),
+    "veils": (*PERMISSION, ["veil::", "mask::"]),
+    "lease": (".", "storm", ["lease", "--quick", "--binary", "none"]),
+    "tampering": (*IT, ["identity::tampering::"]),
+    "lists": (*IT, ["laws::"]),
+    "interference": (*IT, ["interference::"]),
+}
+# Says in the environment which mutation of the product is switched on.
+SWITCH = "REVISIT_BREAK"
+# One of these is printed by whatever has tried anything.
+TRIED = [re.compile(r"running (\d+) test"), re.compile(r"schedules=(\d+)")]
+CORPUS = pathlib.Path("tests/laws/proptest-regressions/cases.txt")
+SEED = re.compile(r"^cc [0-9a-f]{64}", re.MULTILINE)
+# A fault that a world is kept for, or is to be.
+LABEL = re.compile(r"^(?:cc [0-9a-f]{64}|# none yet) # (.+)$")
+GENERATORS = "# generators "
 ENVIRONMENT = os.environ | {
     "CARGO_TARGET_DIR": str(PLACE / "target"),
-    # One engine after the other is built from nearly the same text.
-    "CARGO_INCREMENTAL": "1",
     # The same worlds for each mutation and in each run, none kept and none shrunk: red is all that is asked.
     "PROPTEST_RNG_SEED": "1",
     "PROPTEST_DISABLE_FAILURE_PERSISTENCE": "true",
@@ -46,76 +85,142 @@ ENVIRONMENT = os.environ | {
 
 
 class Fault(Exception):
-    """Nothing can be said about a mutation, or about the engine as it is."""
+    """Nothing can be said about a mutation, or about the code as it is."""
 
 
 def copy_tree():
     """A copy of the repository without what was built, all of it new to cargo: an ended run may have left a break."""
     tree = PLACE / "tree"
     shutil.rmtree(tree, ignore_errors=True)
-    left_out = shutil.ignore_patterns("target", ".git", "data")
+
+    def left_out(folder, names):
+        # Some packages have a folder of that name, too.
+        data = {"data"} if pathlib.Path(folder) == ROOT else set()
+        return set(names) & ({"target", ".git"} | data)
+
     shutil.copytree(ROOT, tree, ignore=left_out, symlinks=True, copy_function=shutil.copy)
     return tree
 
 
-def build(tree, suite):
-    """Builds a suite and returns its binary."""
-    quick = [flag for name in QUICK for flag in ("--config", f"profile.dev.package.{name}.opt-level=0")]
-    command = ["cargo", *quick, "test", "--quiet", "--no-run", "--message-format=json", "-p", *suite]
-    built = subprocess.run(command, cwd=tree, env=ENVIRONMENT, capture_output=True, text=True)
+def cargo(tree, words, environment):
+    """Builds tests and returns the binaries by the names of their targets."""
+    command = ["cargo", *words, "--quiet", "--no-run", "--message-format=json"]
+    built = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
     messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
     if built.returncode:
-        texts = [message["message"]["rendered"] for message in messages if message.get("message")]
+        told = [it["message"] for it in messages if it.get("reason") == "compiler-message"]
+        texts = [it["rendered"] for it in told if it["level"] == "error"]
         raise Fault("\n".join(["it does not compile:", *texts, built.stderr]))
-    return next(message["executable"] for message in messages if message.get("executable"))
+    return {it["target"]["name"]: it["executable"] for it in messages if it.get("executable")}
 
 
-def first_red(tree, folder, suite, tests):
-    """The first test of a suite that fails; nothing when all pass."""
-    command = [build(tree, suite), *tests]
-    run = subprocess.Popen(command, cwd=tree / folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+def build(tree, suite):
+    """Builds a suite of the engine and returns its binary."""
+    quick = [flag for name in QUICK for flag in ("--config", f"profile.dev.package.{name}.opt-level=0")]
+    # One engine after the other is built from nearly the same text.
+    environment = ENVIRONMENT | {"CARGO_INCREMENTAL": "1"}
+    return next(iter(cargo(tree, [*quick, "test", "-p", *suite], environment).values()))
+
+
+def first_red(folder, command, environment):
+    """The first test that fails; nothing when all pass."""
+    run = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     late = threading.Timer(TEST_SECONDS_MAX, run.kill)
     late.start()
-    red = None
+    red, tried = None, 0
     for line in run.stdout:
+        tried += sum(int(found[1]) for said in TRIED if (found := said.match(line)))
         if line.startswith("test ") and line.rstrip().endswith("FAILED"):
             red = line.split()[1]
             run.kill()
             break
     run.wait()
     late.cancel()
-    if red or not run.returncode:
+    if red:
         return red
-    # No stack is deep enough for rights that are delegated in a circle.
-    return "it never ended" if run.returncode == -signal.SIGKILL else "it crashed"
+    if run.returncode == -signal.SIGKILL:
+        return "it never ended"
+    if not tried:
+        raise Fault(f"no test was run by {' '.join(command)}")
+    if not run.returncode:
+        return None
+    # No stack is deep enough for rights that are delegated in a circle; a storm says by its code that it found something.
+    return "it crashed" if run.returncode < 0 else "it failed"
 
 
 def notice(tree):
     """What notices the engine as it stands in the tree."""
-    return next(filter(None, (first_red(tree, *suite) for suite in SUITES)), None)
+    for folder, suite, tests in SUITES:
+        red = first_red(tree / folder, [build(tree, suite), *tests], ENVIRONMENT)
+        if red:
+            return red
+    return None
+
+
+def place(source, mutation):
+    """Where the old text of a mutation begins in a file."""
+    within = mutation.get("within", source)
+    for text, around in ((within, source), (mutation["old"], within)):
+        if around.count(text) != 1:
+            found = around.count(text)
+            raise Fault(f"{mutation['file']}: the old text of `{mutation['rule']}` is there {found} times")
+    return source.index(within) + within.index(mutation["old"])
 
 
 def mutated(source, mutation):
     """The text of a file after a mutation."""
-    found = source.count(mutation["old"])
-    if found != 1:
-        raise Fault(f"{mutation['file']}: the old text of `{mutation['rule']}` is there {found} times")
-    return source.replace(mutation["old"], mutation["new"])
+    begin = place(source, mutation)
+    return source[:begin] + mutation["new"] + source[begin + len(mutation["old"]) :]
 
 
-def main(words):
-    mutations = tomllib.loads(LIST.read_text())["mutation"]
-    chosen = [it for it in mutations if not words or any(word in f"{it['file']} {it['rule']}" for word in words)]
-    tree = copy_tree()
+def switched(source, mutations):
+    """The text of a file with each of some numbered mutations behind its switch."""
+    spots = {}
+    for number, mutation in mutations:
+        begin = place(source, mutation)
+        spots.setdefault((begin, begin + len(mutation["old"])), []).append((number, mutation))
+    end = len(source)
+    for (begin, after), there in sorted(spots.items(), reverse=True):
+        if after > end:
+            raise Fault(f"{there[0][1]['file']}: the old text of `{there[0][1]['rule']}` overlaps with another one's")
+        text = source[begin:after]
+        statement = text.rstrip().endswith(";")
+        for number, mutation in there:
+            on = f'std::env::var_os("{SWITCH}").is_some_and(|it| it == "{number}")'
+            text = f"if {on} {{ {mutation['new']} }} else {{ {text} }}"
+            text = text if statement else f"({text})"
+        source, end = source[:begin] + text + source[after:], begin
+    return source
+
+
+def say(mutation, started, verdict):
+    where = mutation.get("suite", mutation["file"])
+    print(f"{time.monotonic() - started:5.0f} s  {where:12}  {mutation['rule']:70}  {verdict}", flush=True)
+
+
+def chosen(mutations, words):
+    named = [(it, f"{it.get('suite', '')} {it['file']} {it['rule']}") for it in mutations]
+    return [it for it, name in named if not words or any(word in name for word in words)]
+
+
+def listed(name):
+    return tomllib.loads((LISTS / f"{name}.toml").read_text())["mutation"]
+
+
+def engine(tree, words):
+    """The mutations of the engine, one build after the other; answers the verdicts."""
+    mutations = listed("engine")
     # The whole list is read before hours are spent on a part of it.
     sources = {it["file"]: (tree / ENGINE / it["file"]).read_text() for it in mutations}
     for mutation in mutations:
-        mutated(sources[mutation["file"]], mutation)
+        place(sources[mutation["file"]], mutation)
+    if not chosen(mutations, words):
+        return []
     red = notice(tree)
     if red:
         raise Fault(f"the engine as it is does not pass: {red}")
-    survived, faults = 0, 0
-    for mutation in chosen:
+    verdicts = []
+    for mutation in chosen(mutations, words):
         file, source = tree / ENGINE / mutation["file"], sources[mutation["file"]]
         file.write_text(mutated(source, mutation))
         started = time.monotonic()
@@ -124,16 +229,113 @@ def main(words):
         except Fault as fault:
             verdict = f"FAULT {fault}"
         file.write_text(source)
-        survived += verdict == "SURVIVED"
-        faults += verdict.startswith("FAULT")
-        seconds = time.monotonic() - started
-        print(f"{seconds:5.0f} s  {mutation['file']:12}  {mutation['rule']:60}  {verdict}", flush=True)
-    killed = len(chosen) - survived - faults
-    rate = killed / max(len(chosen), 1)
-    print(f"mutations={len(chosen)} killed={killed} survived={survived} rate={rate:.3f}")
+        say(mutation, started, verdict)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def product(tree, words):
+    """The mutations of the product, all in one build; answers the verdicts."""
+    mutations = listed("product")
+    for number, mutation in enumerate(mutations):
+        mutation["number"] = str(number)
+        if mutation["suite"] not in PRODUCT:
+            raise Fault(f"no suite is called {mutation['suite']}")
+    sources = {it["file"]: (tree / it["file"]).read_text() for it in mutations}
+    texts = {
+        file: switched(source, [(it["number"], it) for it in mutations if it["file"] == file])
+        for file, source in sources.items()
+    }
+    if not chosen(mutations, words):
+        return []
+    for file, text in texts.items():
+        (tree / file).write_text(text)
+    # Always the whole workspace: a part would unify other features and build everything once more.
+    built = cargo(tree, ["test", "--workspace", "--lib", "--test", "it"], ENVIRONMENT | {"CARGO_INCREMENTAL": "0"})
+    for file, source in sources.items():
+        (tree / file).write_text(source)
+
+    def red_in(suite, switch):
+        folder, binary, arguments = PRODUCT[suite]
+        return first_red(tree / folder, [built[binary], *arguments], ENVIRONMENT | switch)
+
+    for suite in dict.fromkeys(it["suite"] for it in chosen(mutations, words)):
+        red = red_in(suite, {})
+        if red:
+            raise Fault(f"{suite} does not pass as it is: {red}")
+    verdicts = []
+    for mutation in chosen(mutations, words):
+        started = time.monotonic()
+        try:
+            verdict = red_in(mutation["suite"], {SWITCH: mutation["number"]}) or "SURVIVED"
+        except Fault as fault:
+            verdict = f"FAULT {fault}"
+        say(mutation, started, verdict)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def caught(tree, corpus, command):
+    """The seed of a world that breaks a law, of those that are kept; each is as good as the others."""
+    keeping = {name: value for name, value in ENVIRONMENT.items() if name != "PROPTEST_DISABLE_FAILURE_PERSISTENCE"}
+    run = subprocess.Popen(command, cwd=tree / "tests/laws", env=keeping, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    found, ended = None, None
+    while not found and ended is None:
+        # Asked first whether it has ended: what it kept last is read after that.
+        ended = run.poll()
+        found = SEED.search(corpus.read_text())
+        time.sleep(LOOK_SECONDS)
+    run.kill()
+    run.wait()
+    return found and found[0]
+
+
+def derive(tree):
+    """Plants the fault beside each seed of the corpus, and writes the corpus anew."""
+    mutations = {it["rule"]: it for it in listed("engine")}
+    corpus, lines = tree / CORPUS, []
+    for line in (ROOT / CORPUS).read_text().splitlines():
+        if label := LABEL.match(line):
+            rule = label[1]
+            if rule not in mutations:
+                raise Fault(f"{CORPUS}: no mutation of the engine is called `{rule}`")
+            mutation = mutations[rule]
+            file = tree / ENGINE / mutation["file"]
+            source = file.read_text()
+            file.write_text(mutated(source, mutation))
+            corpus.write_text("")
+            seed = caught(tree, corpus, [build(tree, LAWS), *ABOUT_WORLDS])
+            file.write_text(source)
+            if not seed:
+                raise Fault(f"no law notices `{rule}`")
+            line = f"{seed} # {rule}"
+            print(line, flush=True)
+        lines.append(line)
+    corpus.write_text("\n".join(lines) + "\n")
+    # What the generators draw is what a test says when it differs.
+    said = subprocess.run([build(tree, LAWS), "corpus::"], cwd=tree / "tests/laws", env=ENVIRONMENT, capture_output=True, text=True)
+    drawn = re.search(f"{GENERATORS}[0-9a-f]+", said.stdout + said.stderr)
+    if said.returncode and drawn:
+        lines = [drawn[0] if line.startswith(GENERATORS) else line for line in lines]
+    (ROOT / CORPUS).write_text("\n".join(lines) + "\n")
+    return 0
+
+
+def main(words):
+    groups = {"engine": engine, "product": product}
+    tree = copy_tree()
+    if words[:1] == ["corpus"]:
+        return derive(tree)
+    named = [words.pop(0)] if words[:1] and words[0] in groups else list(groups)
+    verdicts = [verdict for name in named for verdict in groups[name](tree, words)]
+    faults = sum(verdict.startswith("FAULT") for verdict in verdicts)
+    survived = verdicts.count("SURVIVED")
+    killed = len(verdicts) - survived - faults
+    rate = killed / max(len(verdicts), 1)
+    print(f"mutations={len(verdicts)} killed={killed} survived={survived} rate={rate:.3f}")
     if faults:
         raise Fault(f"of {faults} mutations nothing can be said")
-    return 0 if chosen and rate >= RATE_MIN else 1
+    return 0 if verdicts and rate >= RATE_MIN else 1
 
 
 try:

@@ -235,6 +235,19 @@ fn what_was_delegated_to_somebody_is_nothing_to_hand_on() {
     let on = |giver| Grant { origin: Origin::Delegation(id(giver)), ..to(REP_TWO, lent.clone()) };
     assert_eq!(snapshot.may_grant(id(NORTH_MANAGER), &on(NORTH_MANAGER), NOW), Ok(()));
     assert!(snapshot.may_grant(id(REP_ONE), &on(REP_ONE), NOW).is_err());
+    assert!(snapshot.may_grant(id(NORTH_MANAGER), &on(REP_ONE), NOW).is_err(), "in somebody else's name");
+}
+
+#[test]
+fn nobody_gives_for_longer_than_the_own_right_to_grant_lasts() {
+    let end = NOW + std::time::Duration::from_secs(60);
+    let grants = right(&[Action::GrantManage], Extent::Subtree(Place::At(id(NORTH))), Levels::READ);
+    let deputy = Grant::of(grant_id(77), id(NORTH_MANAGER), grants, (ALWAYS.0, end), Origin::Direct);
+    let snapshot = company_with(&[Change::Grant(deputy)]);
+    let view = || right(&[Action::CustomerView], Extent::Own, Levels::READ);
+    let may = |until| snapshot.may_grant(id(NORTH_MANAGER), &Grant { until, ..to(REP_ONE, view()) }, NOW).is_ok();
+    assert!(may(end));
+    assert!(!may(end + std::time::Duration::from_micros(1)));
 }
 
 #[test]

@@ -263,3 +263,15 @@ fn a_grant_on_the_other_name_of_a_merged_department_is_told_under_the_living_one
     assert_eq!(*one.0, Reach::Subtree(id(NORTH)));
     assert_eq!(one, other);
 }
+
+#[test]
+fn what_ends_now_is_not_described_and_a_guard_names_all_departments_below() {
+    let ended = give(60, NEWCOMER, Extent::Tenant, (NOW - Duration::from_secs(60), NOW), Origin::Direct);
+    let condition = RowCondition { department: Some(id(NORTH)), ..RowCondition::default() };
+    let guard = guard(61, Effect::Deny, Exceptions::default(), condition);
+    let filter = company_with(&[ended, guard]).filter(id(NEWCOMER), Action::CustomerView, NOW);
+    let ended = GrantRef::Grant(grant_id(60));
+    assert!(filter.accounts.iter().flat_map(|account| &account.clauses).all(|clause| clause.grant != ended));
+    let below = filter.guards[0].departments.as_ref().expect("it names some");
+    assert!(below.contains(&id(NORTH)) && below.contains(&id(STORE_ONE)) && !below.contains(&id(SOUTH)), "{below:?}");
+}

@@ -100,3 +100,38 @@ pub fn entry_bytes(tenant: TenantId, number: i64, hash: &[u8]) -> Vec<u8> {
 pub fn end_bytes(tenant: TenantId, number: i64, hash: &[u8]) -> Vec<u8> {
     [b"revisit identity audit end".as_slice(), tenant.uuid().as_bytes(), &number.to_be_bytes(), hash].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(number: u128) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn a_hash_is_of_one_company_one_place_and_what_stands_before() {
+        let head = Head { number: 3, hash: vec![1], signature: vec![2] };
+        let place = |source: &str, incarnation, shard| Origin {
+            source: source.to_owned(),
+            incarnation: Uuid::from_u128(incarnation),
+            shard,
+        };
+        let here = place("identity", 9, 1);
+        let others = [
+            head.hash_next(tenant(2), (&here, 5), b"entry"),
+            head.hash_next(tenant(1), (&place("customer", 9, 1), 5), b"entry"),
+            head.hash_next(tenant(1), (&place("identity", 8, 1), 5), b"entry"),
+            head.hash_next(tenant(1), (&place("identity", 9, 2), 5), b"entry"),
+            head.hash_next(tenant(1), (&here, 6), b"entry"),
+            head.hash_next(tenant(1), (&here, 5), b"another"),
+            Head { number: 4, ..head.clone() }.hash_next(tenant(1), (&here, 5), b"entry"),
+            Head { hash: vec![7], ..head.clone() }.hash_next(tenant(1), (&here, 5), b"entry"),
+            Head { signature: vec![7], ..head.clone() }.hash_next(tenant(1), (&here, 5), b"entry"),
+        ];
+        let hash = head.hash_next(tenant(1), (&here, 5), b"entry");
+        for (at, other) in others.iter().enumerate() {
+            assert_ne!(*other, hash, "the {at}th of them");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use revisit_bootstrap::{Settings, config::Layers};
+use revisit_proto::identity::v1 as pb;
 use revisit_tests::databases::{Backend, TestDatabase};
 use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
@@ -31,14 +32,21 @@ impl Stopped {
         for number in 0..ENTRIES {
             world.department(&root, &format!("store {number}")).await;
         }
+        // And one that is found by a field: the boss reads an address clear.
+        let lei = world.user("lei", &root, "Sales representative").await;
+        let read_mask = Some(prost_types::FieldMask { paths: vec!["email".to_owned()] });
+        let get = pb::GetUserRequest { user_id: lei.user_id, read_mask };
+        world.admin.directory().get_user(get).await.expect("it is seen");
         let tenant: Uuid = world.tenant.tenant_id.parse().expect("a UUID");
         let count = async |text: &str| -> Option<i64> {
             let reader = &world.database.reader;
             let row = reader.query_one_raw(Statement::from_string(reader.get_database_backend(), text));
             row.await.ok()??.try_get("", "found").ok()
         };
-        let chained = "SELECT count(*) AS found FROM audit_entry WHERE action = 'department.manage'";
-        world.eventually("the entries are chained", async || (count(chained).await? == ENTRIES).then_some(())).await;
+        let chained = "SELECT count(*) AS found FROM audit_entry WHERE action IN ('department.manage', 'user.view')";
+        world
+            .eventually("the entries are chained", async || (count(chained).await? == ENTRIES + 1).then_some(()))
+            .await;
         let unmarked = "SELECT count(*) AS found FROM audit_end e WHERE e.number > \
             (SELECT coalesce(max(c.entry_number), 0) FROM audit_checkpoint c WHERE c.tenant_id = e.tenant_id)";
         world.eventually("a checkpoint covers them", async || (count(unmarked).await? == 0).then_some(())).await;
@@ -131,7 +139,7 @@ impl Stopped {
 }
 
 /// What is done, and what is said of it. `{last}` stands for the number of the last entry, `{next}` for the one after.
-const MANIPULATIONS: [(&[&str], &str); 31] = [
+const MANIPULATIONS: [(&[&str], &str); 34] = [
     (&["UPDATE audit_entry SET entry = hash WHERE OURS AND number = 3"], "entry 3 was edited"),
     (&["UPDATE audit_entry SET hash = entry WHERE OURS AND number = 3"], "entry 3 was edited"),
     (&["UPDATE audit_entry SET signature = hash WHERE OURS AND number = 3"], "entry 3 was edited"),
@@ -165,6 +173,14 @@ const MANIPULATIONS: [(&[&str], &str); 31] = [
         ],
         "entry 4 was edited",
     ),
+    (
+        &[
+            "INSERT INTO audit_field SELECT tenant_id, 'phone', time, number + 1000, subject_id FROM audit_entry WHERE OURS AND number = 4",
+        ],
+        "entry {next} is missing",
+    ),
+    (&["UPDATE audit_field SET subject_id = NOBODY WHERE OURS"], "was edited"),
+    (&["UPDATE audit_field SET time = time + 1 WHERE OURS"], "was edited"),
     (&["UPDATE audit_entry SET number = -number WHERE OURS AND number = 3"], "entry 3 is missing"),
     (&["DELETE FROM audit_entry WHERE OURS AND number = 3"], "entry 3 is missing"),
     (

@@ -159,3 +159,16 @@ fn entries_out_of_order_are_counted_where_they_belong() {
     assert_eq!(told(&mut engine, &read(MORNING, 1), &limits), []);
     assert_eq!(told(&mut engine, &read(MORNING + 2 * MINUTE, 1), &limits), [Rule::BurstReads]);
 }
+
+#[test]
+fn rights_given_to_many_at_once_weigh_as_many_and_those_given_to_an_account_of_ones_own_are_given_to_oneself() {
+    let mut limits = limits(0);
+    limits.of[Rule::MassGrant as usize - 1].count = 3;
+    limits.of[Rule::SelfGrant as usize - 1].count = 1;
+    let mut engine = Engine::default();
+    let gives = |to: &[u128]| Seen { gives_to: to.iter().copied().map(person).collect(), ..seen(MORNING) };
+    assert_eq!(told(&mut engine, &gives(&[2, 3]), &limits), []);
+    assert_eq!(told(&mut engine, &gives(&[4]), &limits), [Rule::MassGrant]);
+    let own = Seen { own_accounts: [person(2)].into(), ..gives(&[2]) };
+    assert_eq!(told(&mut Engine::default(), &own, &limits), [Rule::SelfGrant]);
+}

@@ -386,14 +386,4 @@ fn a_checkpoint_that_is_gone_forged_or_out_of_order_is_told_and_the_chain_is_who
     assert_eq!(verifier.doubts(), [Doubt::Disordered { keeper: "customer".to_owned(), number: 1 }]);
 }
 
-#[test]
-fn a_signature_is_looked_at_although_no_checkpoint_was_ever_made() {
-    let mut world = World::default();
-    let entries = i64::try_from(SUSPECTS_MAX).expect("small") + 10;
-    (1..=entries).for_each(|_| world.append(&[1; 6], &[]));
-    // The entry, and every hash after it.
-    world.links[2].entry[0] ^= 1;
-    world.links[2].index = index(&world.links[2].entry);
-    world.rehash(2);
-    assert_eq!(world.verify(ours()).0, Err(Broken::Edited(3)));
-}
+mod ends;
