@@ -3,19 +3,20 @@
 //! Every refusal of a call that a user or service account makes leaves with the code PERMISSION_DENIED, or with one of a few
 //! reasons that say the same, so it is caught here, in front of all handlers, and none of them can forget it. An answer that
 //! refuses only in part names what ([`Refusals`]). The first of equal ones in a minute is committed to
-//! the outbox before the answer leaves; the rest of the minute is counted and written as one entry when it ends, those of a
-//! burst a few at a time, so that an alert about it does not wait for the minute. What was to be handed to another, or was
-//! another right, is not equal.
+//! the outbox before the answer leaves; those after it are counted, and a count is written within half a second, so that
+//! an alert does not wait for the minute. Who had many counts in a minute waits for its end. What was to be handed to
+//! another, or was another right, is not equal.
 //!
 //! Not written: questions (`Access.Check` answers, it does not refuse), and rows that a caller may not read. Those are
 //! looked up within the caller's scope, where a hidden row and a missing one are the same NOT_FOUND.
 
-use std::{collections::BTreeMap, error::Error as _, future::Future, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, error::Error as _, future::Future, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Response};
-use revisit_core::{Clock, Failure, Ids, Timestamp, Tried};
+use revisit_core::{Clock, Failure, Ids, Steady, Timestamp, Tried};
 use revisit_permission::{Caller, Denial, Worker};
 use revisit_proto::identity::v1::AuditOutcome;
+use tokio::sync::Notify;
 use tonic::{Code, Status, body::Body};
 
 use crate::{
@@ -34,12 +35,14 @@ use crate::{
 mod minutes;
 mod trailers;
 
-use minutes::{Due, Key, Minute, Minutes};
+use minutes::{Count, Key, Minute, Minutes};
 
 /// Says on an answer that its refusal is in the audit log: a service that passes it on does not write it again.
 pub(crate) const AUDITED_HEADER: &str = "x-revisit-audited";
-/// Entries of one transaction when a minute ends.
+/// Counts of one transaction.
 const FLUSH_MAX: usize = 500;
+/// How long a count grows before it is written: half of the half second within which it is in the outbox.
+const EARLY: Duration = Duration::from_millis(250);
 
 /// Reasons of another code that refuse what is more than the caller may.
 const BEYOND_RIGHTS: [&str; 3] = ["APPROVAL_REQUIRED", "EXPORT_CAP", "DUPLICATE_BUDGET"];
@@ -78,6 +81,8 @@ struct Parts {
     ids: Ids,
     worker: Worker,
     minutes: Minutes,
+    /// Something was counted.
+    counted: Notify,
 }
 
 /// Where the denials of each gRPC service of the process go.
@@ -87,7 +92,7 @@ impl Denials {
     /// With the outbox of `database`.
     pub(crate) fn new(database: Database, clock: Clock, ids: Ids) -> Self {
         let worker = Worker::declare("denials");
-        Self(Arc::new(Parts { database, clock, ids, worker, minutes: Minutes::default() }))
+        Self(Arc::new(Parts { database, clock, ids, worker, minutes: Minutes::default(), counted: Notify::new() }))
     }
 
     /// The same for a call on another listener than that of gRPC: a denial is in the outbox when this returns, or counted.
@@ -108,20 +113,13 @@ impl Denials {
     async fn note(&self, key: Key, entry: Entry) -> Result<(), Failure> {
         let minute = Minute::of(self.0.clock.wall());
         let key = self.0.minutes.counted_as(minute, key);
-        match self.0.minutes.count(minute, &key) {
-            Due::Later => (),
-            Due::Part(counted) => {
-                if let Err(failure) = self.write(vec![counted.rest()]).await {
-                    self.0.minutes.give_back(vec![((minute, key), *counted)]);
-                    return Err(failure);
-                }
-            }
-            Due::Full => {
-                self.write(vec![entry.clone()]).await?;
-                // Only now: what was not written must not make the next one a counted one.
-                self.0.minutes.written(minute, key, entry);
-            }
+        if self.0.minutes.count(minute, &key) {
+            self.0.counted.notify_one();
+            return Ok(());
         }
+        self.write(vec![entry.clone()]).await?;
+        // Only now: what was not written must not make the next one a counted one.
+        self.0.minutes.written(minute, key, entry);
         Ok(())
     }
 
@@ -136,39 +134,56 @@ impl Denials {
         database.write(worker, append).await
     }
 
-    /// Writes what was counted in the minutes before `now`, or in all.
-    async fn flush(&self, now: Option<Minute>) {
+    /// Writes all counts that are due; answers whether it could.
+    async fn flush(&self, due: impl Fn(&Minutes) -> Vec<Count>) -> bool {
         loop {
-            let counted = self.0.minutes.take(now, FLUSH_MAX);
-            if counted.is_empty() {
-                return;
+            let counts = due(&self.0.minutes);
+            if counts.is_empty() {
+                return true;
             }
-            let entries: Vec<_> = counted.iter().map(|(_, counted)| counted.rest()).collect();
-            if let Err(failure) = self.write(entries).await {
-                tracing::warn!(%failure, entries = counted.len(), "counted denials could not be written");
-                self.0.minutes.give_back(counted);
-                return;
+            if let Err(failure) = self.write(counts.iter().map(Count::entry).collect()).await {
+                tracing::warn!(%failure, entries = counts.len(), "counted denials could not be written");
+                return false;
             }
+            self.0.minutes.told(&counts);
         }
     }
 
-    /// Writes each minute's counts when it ends, and what is left when no call runs any more.
+    /// Writes counts soon after they began, the others when their minute ends, and what is left when no call runs any more.
+    /// One task writes all of them, so none is written twice.
     pub(crate) async fn run(self, shutdown: Shutdown) {
+        let Parts { clock, counted, .. } = &*self.0;
+        // Since when something may be counted that is not written.
+        let mut since: Option<Steady> = None;
         loop {
-            let next = Minute::of(self.0.clock.wall()).end();
+            let now = Minute::of(clock.wall());
+            let pause = since.map(|since| EARLY.saturating_sub(clock.steady().since(since)));
             tokio::select! {
-                () = self.0.clock.sleep_until(next) => self.flush(Some(Minute::of(self.0.clock.wall()))).await,
-                () = shutdown.cancelled() => return self.flush(None).await,
+                () = clock.sleep_until(now.end()) => {
+                    let now = Minute::of(clock.wall());
+                    self.flush(|minutes| minutes.ended(Some(now), FLUSH_MAX)).await;
+                }
+                () = counted.notified(), if since.is_none() => since = Some(clock.steady()),
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {
+                    let written = self.flush(|minutes| minutes.early(FLUSH_MAX)).await;
+                    // What could not be written is tried again after the same pause.
+                    since = if written { None } else { Some(clock.steady()) };
+                }
+                () = shutdown.cancelled() => {
+                    self.flush(|minutes| minutes.ended(None, FLUSH_MAX)).await;
+                    return;
+                }
             }
         }
     }
 
-    /// At rest when nothing is counted of a minute that is over; counts of the running one are due at its end.
+    /// At rest when no count is due before its minute ends, and none of a minute that is over; the others are due at its end.
     pub(crate) fn rest(&self, name: &'static str) -> Rest {
         let (one, other) = (self.clone(), self.clone());
         let settled = move || {
             let overdue = one.next_due().is_some_and(|due| due <= one.0.clock.wall());
-            async move { !overdue }
+            let settled = !overdue && one.0.minutes.early(1).is_empty();
+            async move { settled }
         };
         let next_due = move || {
             let due = other.next_due();

@@ -1,7 +1,9 @@
-//! What was denied in the running minute: which denials are written in full, and which are only counted.
+//! What was denied in the running minute: which denials are written in full, which are only counted, and which counts are
+//! written before the minute ends.
 
 use std::{
-    collections::{HashMap, hash_map::Entry as Slot},
+    cmp::Reverse,
+    collections::HashMap,
     hash::BuildHasher,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -21,10 +23,9 @@ const KEYS_MAX: usize = 4_096;
 const TRIED_MAX: usize = 32;
 /// How long equal denials are counted together.
 const MINUTE: Duration = Duration::from_secs(60);
-/// So many counted ones are written at once, as one entry: who tries everything is seen while it goes on.
-const PART: i64 = 8;
-/// Parts of a minute that are written at once; what comes after them waits for its end.
-const PARTS_MAX: u8 = 8;
+/// Counts of one subject that are written before their minute ends; what is counted after them waits for its end. Each is
+/// one denial at least, so that an alert about so many never waits, and whoever floods does not fill the log.
+const EARLY_MAX: usize = 64;
 
 /// A minute of the wall.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -61,31 +62,40 @@ impl Key {
     }
 }
 
-/// A denial that was written in full, and how many more came after it that are not written yet.
-pub struct Counted {
-    pub entry: Entry,
-    pub more: i64,
-    parts: u8,
+/// What came after a denial that was written in full.
+struct Counted {
+    /// What those that came after it have in common with it.
+    entry: Entry,
+    /// How many are not written yet.
+    more: i64,
+    /// How many counts of them were written.
+    counts: usize,
 }
 
-impl Counted {
-    /// The entry for those that came after it.
-    pub fn rest(&self) -> Entry {
+/// A count that is due.
+pub struct Count {
+    at: (Minute, Key),
+    more: i64,
+    entry: Entry,
+}
+
+impl Count {
+    /// The entry for those that it counts.
+    pub fn entry(&self) -> Entry {
         self.entry.clone().with(|message| message.count = self.more)
+    }
+
+    fn of((at, counted): (&(Minute, Key), &Counted)) -> Self {
+        Self { at: at.clone(), more: counted.more, entry: counted.entry.clone() }
     }
 }
 
-/// What is to be written of a denial.
-pub enum Due {
-    /// Itself, in full.
-    Full,
-    /// Those that were counted, it among them.
-    Part(Box<Counted>),
-    /// Nothing yet.
-    Later,
+/// Whose counts are bounded together.
+const fn whose((minute, key): &(Minute, Key)) -> (Minute, TenantId, SubjectId) {
+    (*minute, key.tenant, key.subject)
 }
 
-/// The denials of the running minute, and of earlier ones until they are taken.
+/// The denials of the running minute, and of earlier ones until they are written.
 #[derive(Default)]
 pub struct Minutes(Mutex<HashMap<(Minute, Key), Counted>>);
 
@@ -106,45 +116,65 @@ impl Minutes {
         if alike < TRIED_MAX { key } else { Key { tried: None, ..key } }
     }
 
-    /// Counts a denial if its minute has an equal one in full.
-    pub fn count(&self, minute: Minute, key: &Key) -> Due {
+    /// Counts a denial if its minute has an equal one in full; answers whether it has.
+    pub fn count(&self, minute: Minute, key: &Key) -> bool {
         // A key is small beside the call that it came with.
         let mut held = self.lock();
-        let Some(known) = held.get_mut(&(minute, key.clone())) else { return Due::Full };
-        known.more += 1;
-        if known.more < PART || known.parts == PARTS_MAX {
-            return Due::Later;
-        }
-        known.parts += 1;
-        let more = std::mem::take(&mut known.more);
-        Due::Part(Box::new(Counted { entry: known.entry.clone(), more, parts: known.parts }))
+        let known = held.get_mut(&(minute, key.clone()));
+        known.map(|known| known.more += 1).is_some()
     }
 
     /// Remembers that a denial was written in full. When two were written at the same moment, the first stays.
     pub fn written(&self, minute: Minute, key: Key, entry: Entry) {
+        // Nothing told apart what is counted under a key that does not say what was tried: the rows and fields of the first
+        // would be told as if it had been tried again and again.
+        let entry = match key.tried {
+            Some(_) => entry,
+            None => entry.with(|message| {
+                message.resource_ids.clear();
+                message.fields.clear();
+            }),
+        };
         let mut held = self.lock();
         if held.len() < KEYS_MAX {
-            held.entry((minute, key)).or_insert(Counted { entry, more: 0, parts: 0 });
+            held.entry((minute, key)).or_insert(Counted { entry, more: 0, counts: 0 });
         }
     }
 
-    /// Takes at most `max` counts of the minutes that are over at `now`, or of all; what nothing was added to is
-    /// forgotten.
-    pub fn take(&self, now: Option<Minute>, max: usize) -> Vec<((Minute, Key), Counted)> {
+    /// At most `max` counts that are due before their minute ends, the largest first.
+    pub fn early(&self, max: usize) -> Vec<Count> {
+        let held = self.lock();
+        let mut had: HashMap<_, usize> = HashMap::new();
+        for (at, counted) in held.iter() {
+            *had.entry(whose(at)).or_default() += counted.counts;
+        }
+        let mut pending: Vec<_> = held.iter().filter(|(_, counted)| counted.more > 0).collect();
+        pending.sort_unstable_by_key(|(_, counted)| Reverse(counted.more));
+        pending.retain(|(at, _)| {
+            let had = had.entry(whose(at)).or_default();
+            *had += 1;
+            *had <= EARLY_MAX
+        });
+        pending.into_iter().take(max).map(Count::of).collect()
+    }
+
+    /// At most `max` counts of the minutes that are over at `now`, or of all; of these minutes, what nothing was added to
+    /// is forgotten.
+    pub fn ended(&self, now: Option<Minute>, max: usize) -> Vec<Count> {
         let mut held = self.lock();
         // A minute that lies ahead is one of before the wall was set back.
         let over = |minute: Minute| now.is_none_or(|now| minute != now);
         held.retain(|(minute, _), counted| !over(*minute) || counted.more > 0);
-        held.extract_if(|(minute, _), _| over(*minute)).take(max).collect()
+        held.iter().filter(|((minute, _), _)| over(*minute)).take(max).map(Count::of).collect()
     }
 
-    /// Takes back what could not be written.
-    pub fn give_back(&self, counted: Vec<((Minute, Key), Counted)>) {
+    /// Counts were written; until then they stay due.
+    pub fn told(&self, counts: &[Count]) {
         let mut held = self.lock();
-        for (key, counted) in counted {
-            match held.entry(key) {
-                Slot::Occupied(mut slot) => slot.get_mut().more += counted.more,
-                Slot::Vacant(slot) => drop(slot.insert(counted)),
+        for count in counts {
+            if let Some(counted) = held.get_mut(&count.at) {
+                counted.more -= count.more;
+                counted.counts += 1;
             }
         }
     }
@@ -178,19 +208,26 @@ mod tests {
     /// Somebody tries to give a right to somebody.
     fn given(minutes: &Minutes, subject: u128, (holder, right): (u128, &str)) -> (Key, Entry) {
         let (ids, fields) = (vec![Uuid::from_u128(holder)], vec![right.to_owned()]);
-        let tried = minutes.fingerprint(&Tried { resource: "user", ids, fields });
         let (key, entry) = key(subject, "Access/CreateGrant");
+        let entry = entry.about(ids.clone()).fields(fields.clone());
+        let tried = minutes.fingerprint(&Tried { resource: "user", ids, fields });
         (Key { tried: Some(tried), ..key }, entry)
     }
 
     /// Whether a denial is written in full.
     fn full(minutes: &Minutes, at: Minute, (key, entry): (Key, Entry)) -> bool {
         let key = minutes.counted_as(at, key);
-        let full = matches!(minutes.count(at, &key), Due::Full);
+        let full = !minutes.count(at, &key);
         if full {
             minutes.written(at, key, entry);
         }
         full
+    }
+
+    /// What is written of these, and nothing is due any more.
+    fn written(minutes: &Minutes, due: &[Count]) -> Vec<i64> {
+        minutes.told(due);
+        due.iter().map(|count| count.more).collect()
     }
 
     #[test]
@@ -202,23 +239,46 @@ mod tests {
         assert!(full(&minutes, now, key(2, "customer.export")), "another action");
         assert!(full(&minutes, now, key(3, "customer.view")), "another subject");
         assert!(full(&minutes, Minute(8), key(2, "customer.view")), "another minute");
-        assert!(minutes.take(Some(now), 10).is_empty(), "the minute still runs");
-        let taken = minutes.take(Some(Minute(8)), 10);
-        assert_eq!(taken.iter().map(|(_, counted)| counted.more).collect::<Vec<_>>(), [2]);
-        assert!(minutes.take(Some(Minute(8)), 10).is_empty(), "taken once");
+        assert!(minutes.ended(Some(now), 10).is_empty(), "the minute still runs");
+        assert_eq!(written(&minutes, &minutes.ended(Some(Minute(8)), 10)), [2]);
+        assert!(minutes.ended(Some(Minute(8)), 10).is_empty(), "written once");
     }
 
     #[test]
-    fn a_burst_is_due_in_parts_while_it_goes_on_and_a_flood_at_the_end_of_its_minute() {
+    fn what_is_counted_is_due_while_its_minute_runs_the_largest_count_first() {
         let (minutes, now) = (Minutes::default(), Minute(7));
-        assert!(full(&minutes, now, key(2, "customer.view")));
-        let parts = (0..100).filter_map(|_| match minutes.count(now, &key(2, "customer.view").0) {
-            Due::Part(counted) => Some(counted.more),
-            Due::Full | Due::Later => None,
-        });
-        assert_eq!(parts.collect::<Vec<_>>(), [8; 8]);
-        let taken = minutes.take(None, 10);
-        assert_eq!(taken.iter().map(|(_, counted)| counted.more).collect::<Vec<_>>(), [100 - 64]);
+        for (action, times) in [("customer.view", 3), ("customer.export", 6), ("plan.manage", 1)] {
+            for _ in 0..times {
+                full(&minutes, now, key(2, action));
+            }
+        }
+        assert_eq!(written(&minutes, &minutes.early(10)), [5, 2]);
+        assert!(minutes.early(10).is_empty(), "written once");
+        assert!(!full(&minutes, now, key(2, "plan.manage")), "what was written is remembered");
+        assert_eq!(written(&minutes, &minutes.early(10)), [1]);
+        assert!(minutes.ended(None, 10).is_empty(), "nothing is left for the end");
+    }
+
+    #[test]
+    fn who_had_so_many_counts_in_a_minute_waits_for_its_end_and_nobody_else_does() {
+        let (minutes, now) = (Minutes::default(), Minute(7));
+        let mut early = 0;
+        for tried in 0..EARLY_MAX + 10 {
+            for action in ["customer.view", "customer.export"] {
+                full(&minutes, now, key(2, action));
+            }
+            early += if tried == 0 { 0 } else { written(&minutes, &minutes.early(10)).len() };
+        }
+        assert_eq!(early, EARLY_MAX, "of both together");
+        full(&minutes, now, key(3, "customer.view"));
+        full(&minutes, now, key(3, "customer.view"));
+        assert_eq!(written(&minutes, &minutes.early(10)), [1], "somebody else");
+        full(&minutes, Minute(8), key(2, "customer.view"));
+        full(&minutes, Minute(8), key(2, "customer.view"));
+        assert_eq!(written(&minutes, &minutes.early(10)), [1], "another minute");
+        let rest = written(&minutes, &minutes.ended(Some(Minute(8)), 10));
+        let counted = 2 * (EARLY_MAX + 10 - 1);
+        assert_eq!(rest.iter().sum::<i64>(), i64::try_from(counted - EARLY_MAX).expect("a few"), "none is lost");
     }
 
     #[test]
@@ -236,20 +296,41 @@ mod tests {
         assert!(!tried(0, "customer.view"), "who was told apart still is");
         assert!(full(&minutes, now, given(&minutes, 3, (1_001, "customer.view"))), "somebody else tries");
         assert!(full(&minutes, Minute(8), given(&minutes, 2, (1_001, "customer.view"))), "another minute");
-        let counted: i64 = minutes.take(None, 100).iter().map(|(_, counted)| counted.more).sum();
-        assert_eq!(counted, 32, "each that was not in full");
+        assert_eq!(written(&minutes, &minutes.ended(None, 100)).iter().sum::<i64>(), 32, "each that was not in full");
     }
 
     #[test]
-    fn what_could_not_be_written_is_taken_again() {
+    fn a_count_names_for_whom_it_was_only_where_all_of_it_was_for_the_same() {
+        let (minutes, now) = (Minutes::default(), Minute(7));
+        for holder in 0..=TRIED_MAX as u128 {
+            full(&minutes, now, given(&minutes, 2, (holder, "customer.view")));
+        }
+        full(&minutes, now, given(&minutes, 2, (5, "customer.view")));
+        for holder in 1_000..1_003 {
+            assert!(!full(&minutes, now, given(&minutes, 2, (holder, "customer.view"))));
+        }
+        let told = |count: &Count| {
+            let mut told = (0, Vec::new(), Vec::new());
+            drop(count.entry().with(|it| told = (it.count, it.resource_ids.clone(), it.fields.clone())));
+            told
+        };
+        let told: Vec<_> = minutes.early(10).iter().map(told).collect();
+        let same = (1, vec![Uuid::from_u128(5).to_string()], vec!["customer.view".to_owned()]);
+        assert_eq!(told, [(3, Vec::new(), Vec::new()), same]);
+    }
+
+    #[test]
+    fn what_could_not_be_written_stays_due() {
         let (minutes, now) = (Minutes::default(), Minute(7));
         for _ in 0..3 {
             full(&minutes, now, key(2, "customer.view"));
         }
-        let taken = minutes.take(None, 10);
-        minutes.give_back(taken);
+        drop(minutes.early(10));
         assert_eq!(minutes.oldest(), Some(now));
-        assert_eq!(minutes.take(None, 10).first().map(|(_, counted)| counted.more), Some(2));
+        let due = minutes.early(10);
+        full(&minutes, now, key(2, "customer.view"));
+        assert_eq!(written(&minutes, &due), [2]);
+        assert_eq!(written(&minutes, &minutes.ended(None, 10)), [1], "what came while it was written");
     }
 
     #[test]

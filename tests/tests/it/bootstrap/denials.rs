@@ -1,4 +1,4 @@
-//! Refusals on their way out: in the audit before the answer, equal ones of a minute counted.
+//! Refusals on their way out: in the audit before the answer, equal ones of a minute counted and told soon after.
 
 use std::time::Duration;
 
@@ -30,9 +30,11 @@ use super::{
 /// How long a test waits for what takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// To whom somebody tries to give something.
-const ONE: Uuid = Uuid::from_u128(1);
-const ANOTHER: Uuid = Uuid::from_u128(2);
+/// How long something that cannot happen is waited for: twice the half second within which a count is written.
+const LONGER: Duration = Duration::from_secs(1);
+/// Things that are told apart of what one tries in a minute, and counts of one that do not wait for its end.
+const TOLD_APART: i64 = 32;
+const EARLY_MAX: i64 = 64;
 
 /// A service that refuses everything: at once, or in the middle of its answer.
 struct Refusing;
@@ -51,11 +53,8 @@ impl Export for Refusing {
                 let message = "the field phone may not be changed";
                 Err(Failure::new(Kind::Denied, "FIELD_NOT_WRITABLE", message).with("field", "phone"))
             }
-            "to one" | "to another" => {
-                let ids = vec![if message.reason == "to one" { ONE } else { ANOTHER }];
-                let tried = Tried { resource: "user", ids, fields: vec!["customer.view".to_owned()] };
-                Err(Failure::new(Kind::Denied, "GRANT_EXCEEDS_GRANTOR", "nobody may give so much").caused_by(tried))
-            }
+            how if how.starts_with("give ") => Err(not_to_give("GRANT_EXCEEDS_GRANTOR", how)),
+            how if how.starts_with("lend ") => Err(not_to_give("NOT_YOURS_TO_LEND", how)),
             "missing" => Err(Failure::new(Kind::NotFound, "CUSTOMER_NOT_FOUND", "there is no such customer")),
             how => {
                 let panics = how == "panic";
@@ -68,6 +67,13 @@ impl Export for Refusing {
             }
         })
     }
+}
+
+/// A refusal to hand something to the person of that number.
+fn not_to_give(reason: &'static str, how: &str) -> Failure {
+    let number = how.split(' ').next_back().and_then(|number| number.parse().ok()).expect("a number");
+    let (ids, fields) = (vec![Uuid::from_u128(number)], vec!["customer.view".to_owned()]);
+    Failure::new(Kind::Denied, reason, "nobody may").caused_by(Tried { resource: "user", ids, fields })
 }
 
 /// The refusing service, which runs as `customer` on a clock that stands still.
@@ -117,6 +123,24 @@ impl World {
 
     async fn entries(&self) -> Vec<AuditEntry> {
         entries(&self.database).await
+    }
+
+    /// Waits until no count is due at the instant of now; the clock stands still.
+    async fn rest(&self) {
+        let resting = async {
+            for rest in &self.running.rest {
+                while !rest.settled().await {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, resting).await.expect("it comes to rest");
+    }
+
+    /// Ends the minute and waits for what is written then.
+    async fn end_minute(&self) {
+        self.clock.set_wall(self.clock.clock().wall() + Duration::from_mins(1));
+        self.rest().await;
     }
 
     /// Runs one statement.
@@ -169,11 +193,10 @@ fn services(identity: &FakeIdentity, give: std::sync::mpsc::Sender<Database>) ->
     vec![identity, refusing]
 }
 
-/// In the order of their size: entries of one instant lie in shards that have no order among each other.
-fn counts(entries: &[AuditEntry]) -> Vec<i64> {
-    let mut counts: Vec<_> = entries.iter().map(|entry| entry.count).collect();
-    counts.sort_unstable();
-    counts
+/// How many are in full, and how many the others count: into how many entries these fall is a matter of time.
+fn told(entries: &[AuditEntry]) -> (usize, i64) {
+    let full = entries.iter().filter(|entry| entry.count == 0).count();
+    (full, entries.iter().map(|entry| entry.count).sum())
 }
 
 #[tokio::test]
@@ -192,53 +215,76 @@ async fn a_refusal_is_in_the_audit_when_its_answer_arrives() {
 }
 
 #[tokio::test]
-async fn equal_refusals_of_a_minute_are_counted_and_written_when_it_ends() {
+async fn equal_refusals_are_counted_and_written_while_their_minute_runs() {
     let world = World::start().await;
-    for _ in 0..5 {
+    let began = world.clock.clock().wall();
+    for _ in 0..30 {
         world.export("at once").await;
     }
     world.export("field").await;
-    assert_eq!(counts(&world.entries().await), [0, 0], "one of each in full");
-    let ends = world.running.next_due().await.expect("a minute with counts ends");
-    world.clock.set_wall(ends);
-    let written = async {
-        while world.entries().await.len() < 3 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, written).await.expect("the minute is over");
+    world.rest().await;
     let entries = world.entries().await;
-    assert_eq!(counts(&entries), [0, 0, 4]);
-    assert_eq!(entries.last().map(|entry| entry.action.as_str()), Some("customer.export"));
-    assert_eq!(world.running.next_due().await, None);
+    assert_eq!(told(&entries), (2, 29), "one of each in full, and nobody had to ask again");
+    let counted = entries.iter().filter(|entry| entry.count > 0);
+    for entry in counted {
+        assert_eq!((entry.action.as_str(), entry.outcome()), ("customer.export", AuditOutcome::Denied));
+        assert!(entry.resource_ids.is_empty(), "it may be about any row: {entry:?}");
+    }
+    assert_eq!(world.clock.clock().wall(), began, "no minute has ended");
+    assert_eq!(world.running.next_due().await, None, "and nothing waits for its end");
+    world.end_minute().await;
     world.export("at once").await;
-    assert_eq!(counts(&world.entries().await), [0, 0, 0, 4], "the next minute begins anew");
+    assert_eq!(told(&world.entries().await), (3, 29), "the next minute begins anew");
+}
+
+#[tokio::test]
+async fn who_has_many_counts_in_a_minute_waits_for_its_end_with_the_rest() {
+    let world = World::start().await;
+    // The one beyond those that are told apart stands for all that are beyond.
+    let kinds = 2 * (TOLD_APART + 1);
+    for _ in 0..2 {
+        for number in 0..=TOLD_APART {
+            world.export(&format!("give {number}")).await;
+            world.export(&format!("lend {number}")).await;
+        }
+    }
+    world.rest().await;
+    let full = usize::try_from(kinds).expect("a few");
+    assert_eq!(told(&world.entries().await), (full, EARLY_MAX), "each counts one");
+    assert!(world.running.next_due().await.is_some(), "the others wait");
+    world.end_minute().await;
+    let entries = world.entries().await;
+    assert_eq!(told(&entries), (full, kinds), "none is lost");
+    let nobody = entries.iter().filter(|entry| entry.count > 0 && entry.resource_ids.is_empty());
+    assert!(nobody.clone().all(|entry| entry.fields.is_empty()));
+    assert_eq!(nobody.count(), 2, "what is counted together names nobody");
+}
+
+#[tokio::test]
+async fn a_count_that_cannot_be_written_is_written_when_the_database_obeys_again() {
+    let world = World::start().await;
+    world.export("at once").await;
+    world.change("ALTER TABLE outbox RENAME TO elsewhere").await;
+    world.export("at once").await;
+    world.export("at once").await;
+    assert!(tokio::time::timeout(LONGER, world.rest()).await.is_err(), "it stays due");
+    world.change("ALTER TABLE elsewhere RENAME TO outbox").await;
+    world.rest().await;
+    assert_eq!(told(&world.entries().await), (1, 2));
 }
 
 #[tokio::test]
 async fn for_whom_somebody_tried_second_is_in_the_audit_too() {
     let world = World::start().await;
-    for how in ["to one", "to another", "to one"] {
+    for how in ["give 1", "give 2", "give 1"] {
         world.export(how).await;
     }
-    let written = world.entries().await;
-    let mut named: Vec<_> = written.iter().flat_map(|entry| entry.resource_ids.clone()).collect();
+    world.running.stop().await.expect("it stops");
+    let written = entries(&world.database).await;
+    let mut named: Vec<_> = written.iter().map(|entry| (entry.resource_ids.clone(), entry.count)).collect();
     named.sort_unstable();
-    assert_eq!(named, [ONE.to_string(), ANOTHER.to_string()], "the third was the first again");
-    assert_eq!(counts(&written), [0, 0]);
-    world.running.stop().await.expect("it stops");
-    assert_eq!(counts(&entries(&world.database).await), [0, 0, 1]);
-}
-
-#[tokio::test]
-async fn a_burst_is_in_the_audit_while_its_minute_runs() {
-    let world = World::start().await;
-    for _ in 0..20 {
-        world.export("at once").await;
-    }
-    assert_eq!(counts(&world.entries().await), [0, 8, 8], "one in full, two parts, and three that wait");
-    world.running.stop().await.expect("it stops");
-    assert_eq!(counts(&entries(&world.database).await), [0, 3, 8, 8], "none is lost");
+    let id = |number| vec![Uuid::from_u128(number).to_string()];
+    assert_eq!(named, [(id(1), 0), (id(1), 1), (id(2), 0)], "the third was the first again");
 }
 
 #[tokio::test]
@@ -248,7 +294,7 @@ async fn what_was_counted_is_written_when_the_process_stops() {
         world.export("at once").await;
     }
     world.running.stop().await.expect("it stops");
-    assert_eq!(counts(&entries(&world.database).await), [0, 2]);
+    assert_eq!(told(&entries(&world.database).await), (1, 2));
 }
 
 #[tokio::test]
@@ -287,7 +333,7 @@ async fn a_refusal_that_cannot_be_written_is_not_answered() {
     }
     world.change("ALTER TABLE elsewhere RENAME TO outbox").await;
     world.export("at once").await;
-    assert_eq!(counts(&world.entries().await), [0], "what was not written counts as nothing");
+    assert_eq!(told(&world.entries().await), (1, 0), "what was not written counts as nothing");
 }
 
 #[tokio::test]

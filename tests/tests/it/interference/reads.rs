@@ -360,7 +360,7 @@ pub async fn audit(book: &mut Book, company: &Company) {
             .entries
             .into_iter()
             .filter(|entry| entry.source != "identity" && !entry.entry.as_ref().is_some_and(super::told::is_note));
-        texts.extend(entries.map(logged));
+        texts.extend(entries.flat_map(logged));
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
@@ -371,10 +371,7 @@ pub async fn audit(book: &mut Book, company: &Company) {
 }
 
 /// An entry without its place in the log and the trace of its call.
-fn logged(entry: identity::ChainedEntry) -> String {
-    format!(
-        "{} {:?}",
-        entry.source,
-        identity::AuditEntry { trace_id: String::new(), ..entry.entry.unwrap_or_default() }
-    )
+fn logged(entry: identity::ChainedEntry) -> impl Iterator<Item = String> {
+    let each = super::told::each(entry.entry.unwrap_or_default());
+    each.map(move |it| format!("{} {:?}", entry.source, identity::AuditEntry { trace_id: String::new(), ..it }))
 }

@@ -43,9 +43,10 @@ impl Heard {
         for (teller, database) in &self.0 {
             let told = heard::told(database).await;
             assert!(!told.is_empty(), "{teller} has told something");
-            let texts = told.iter().filter_map(|(kind, data)| {
-                let is_note = read::<identity::AuditEntry>(kind, data).is_some_and(|entry| is_note(&entry));
-                (!is_note).then(|| text(kind, data))
+            let texts = told.iter().flat_map(|(kind, data)| match read::<identity::AuditEntry>(kind, data) {
+                Some(entry) if is_note(&entry) => Vec::new(),
+                Some(entry) => each(entry).map(|entry| text(kind, &entry.encode_to_vec())).collect(),
+                None => vec![text(kind, data)],
             });
             book.sorted(teller, "", texts.collect());
         }
@@ -56,6 +57,13 @@ impl Heard {
 /// customer was made, and not what it says; the two companies differ in whether there are any.
 pub fn is_note(entry: &identity::AuditEntry) -> bool {
     entry.action == "customer.note"
+}
+
+/// A count of refusals as so many: into how many counts they fall is a matter of time. Any other entry as it is.
+pub fn each(entry: identity::AuditEntry) -> impl Iterator<Item = identity::AuditEntry> {
+    let counted = entry.outcome() == identity::AuditOutcome::Denied && entry.count > 0;
+    let (times, count) = if counted { (entry.count, 1) } else { (1, entry.count) };
+    std::iter::repeat_n(identity::AuditEntry { count, ..entry }, usize::try_from(times).expect("a few"))
 }
 
 /// A message, if it is of this kind.

@@ -8,10 +8,12 @@ use revisit_proto::{customer::v1 as customer, identity::v1 as identity, notifica
 use revisit_standalone::client::Person;
 use revisit_tests::{
     databases::Backend,
-    world::{Fate, TENANT, World},
+    world::{Fate, TENANT, World, in_each_world},
 };
 
 use identity::{AlertReaction as Reaction, AlertRule as Rule};
+
+use super::audit::try_everything;
 
 /// Limits that a few calls reach. The world stands at eight in the morning.
 const LIMITS: &str = "[identity.alerts]\nworking_hours = [9, 10]\n\
@@ -50,7 +52,7 @@ fn about(alerts: &[(Rule, String, Reaction)], who: &Person) -> BTreeSet<Rule> {
     alerts.iter().filter(|(_, user, _)| *user == who.id.to_string()).map(|(rule, ..)| *rule).collect()
 }
 
-async fn told(who: &Person) -> usize {
+pub(super) async fn told(who: &Person) -> usize {
     let who = who.fresh().await.expect("a session");
     let request = notification::ListMessagesRequest { page_size: 1_000, ..Default::default() };
     let messages = answer(who.inbox().list_messages(request).await).expect("an inbox").messages;
@@ -130,6 +132,87 @@ async fn rights_given_to_many_are_told() {
         world.settle().await;
         let found = alerts(&shen).await;
         assert!(about(&found, &world.admin).contains(&Rule::MassGrant), "{found:?}");
+        assert_eq!(told(&shen).await, found.len(), "each lies in the inbox");
+    })
+    .await;
+}
+
+/// Waits until it is told that somebody was refused too often, and sees that no minute had to end for that.
+async fn denied_burst_is_told(world: &World, auditor: &Person, who: &Person) {
+    let began = world.now();
+    let is_told = async || {
+        let found = alerts(auditor).await;
+        about(&found, who) == [Rule::DeniedBurst].into() && told(auditor).await == found.len()
+    };
+    eventually("the alert lies in the inbox", is_told).await;
+    assert_eq!(world.now(), began, "the clock stands still");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_refusals_of_five_calls_none_of_them_tried_often_are_told_though_nothing_follows() {
+    in_each_world(async |world: &World| {
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        for _ in 0..6 {
+            try_everything(&mei).await;
+            let request = identity::ListAlertsRequest::default();
+            answer(mei.audit().list_alerts(request).await).expect_err("not hers to see");
+        }
+        denied_burst_is_told(world, &shen, &mei).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_equal_refusals_are_told_though_nothing_follows_and_twenty_nine_are_not() {
+    in_each_world(async |world: &World| {
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        let export = async || {
+            let request = customer::ExportCustomersRequest { reason: "to take along".to_owned(), ..Default::default() };
+            answer(mei.exports().export_customers(request).await).map(drop).expect_err("not hers to export");
+        };
+        for _ in 0..29 {
+            export().await;
+        }
+        world.settle().await;
+        assert_eq!(alerts(&shen).await, []);
+        export().await;
+        denied_burst_is_told(world, &shen, &mei).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_about_customers_of_others_beyond_the_budget_of_the_hour_is_told_once() {
+    in_each_world(async |world: &World| {
+        let shen = world.hire("shen", "auditor", &world.root).await;
+        let mei = world.hire("mei", "sales_rep", &world.root).await;
+        let lin = world.hire("lin", "sales_rep", &world.root).await;
+        world.customer(&mei, "王芳", "13800001001").await;
+        let ask = async || {
+            let request = customer::CheckDuplicatesRequest {
+                contact_points: vec![customer::ContactPoint {
+                    r#type: customer::ContactType::Phone.into(),
+                    value: "13800001001".to_owned(),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            };
+            answer(lin.customers().check_duplicates(request).await)
+        };
+        for _ in 0..30 {
+            assert_eq!(ask().await.expect("within the budget").matches.len(), 1);
+        }
+        world.settle().await;
+        assert_eq!(alerts(&shen).await, [], "who stays within the budget");
+        for _ in 0..2 {
+            assert_eq!(ask().await.expect_err("thirty an hour").reason, "DUPLICATE_BUDGET");
+        }
+        world.settle().await;
+        let found = alerts(&shen).await;
+        assert_eq!(found, [(Rule::DuplicateBudget, lin.id.to_string(), Reaction::Told)]);
+        assert_eq!((told(&shen).await, told(&world.admin).await, told(&lin).await), (1, 1, 0));
     })
     .await;
 }
@@ -165,7 +248,6 @@ async fn sessions_end_where_that_is_configured_but_never_the_administrators() {
     on_each(async |world: &World| {
         let shen = world.hire("shen", "auditor", &world.root).await;
         let mei = world.hire("mei", "sales_rep", &world.root).await;
-        // The clock stands: a burst does not wait for its minute.
         provoke(&mei).await;
         let again = world.log_in(TENANT, "mei").await.expect("she may come in again");
         provoke(&again).await;
@@ -245,6 +327,7 @@ async fn log_ins_that_fail_and_those_that_come_too_early_are_told_before_the_del
         world.settle().await;
         assert_eq!(world.running.clock().wall(), began, "nobody has waited");
         assert_eq!(about(&alerts(&shen).await, &mei), [Rule::FailedLogIns].into());
+        assert_eq!(told(&shen).await, 1, "and it lies in the inbox");
         world.running.stop().await.expect("it stops without a fault");
     }
 }
@@ -280,6 +363,9 @@ async fn whom_an_alert_is_about_sees_none_of_its_deliveries() {
         answer(admin.access().set_role_override(request).await).expect("it is given");
         provoke(&mark).await;
         world.settle().await;
+        // What he tried while his sessions ended may have ended them once more.
+        let done = async || alerts(&shen).await.iter().all(|(_, _, reaction)| *reaction != Reaction::Freezing);
+        eventually("nothing is ended any more", done).await;
         assert!(!about(&alerts(&shen).await, &mark).is_empty(), "an alert is about him");
         let mark = world.log_in(TENANT, "mark").await.expect("he may come in again");
         let (shown, count) = seen(&shen).await;

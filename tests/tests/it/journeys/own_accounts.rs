@@ -7,6 +7,8 @@ use revisit_tests::world::{World, credentials, in_each_world};
 
 use identity::AlertRule as Rule;
 
+use super::alerts::told;
+
 async fn self_grants(world: &World, auditor: &Person) -> Vec<String> {
     world.settle().await;
     let auditor = auditor.fresh().await.expect("a session");
@@ -74,6 +76,7 @@ async fn rights_given_to_a_program_by_who_drew_its_secret_are_told_as_given_to_o
         let (channel, clock) = (world.running.channel(), world.running.clock());
         Person::log_in(channel, clock, &credentials).await.expect("who knows the secret comes in as it");
         assert_eq!(self_grants(world, &shen).await, [world.admin.id.to_string()]);
+        assert_eq!(told(&shen).await, 1, "and it lies in the inbox");
     })
     .await;
 }
