@@ -9,6 +9,7 @@ mod dry_run;
 mod explained;
 mod files;
 mod follow_up;
+mod lenses;
 mod merge;
 mod modules;
 mod own_accounts;
