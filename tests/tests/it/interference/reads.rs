@@ -350,6 +350,8 @@ fn by<T>(token: &'static str, message: T) -> Request<T> {
 /// What stands in the log of who did what: an auditor sees no customer.
 pub async fn audit(book: &mut Book, company: &Company) {
     book.opened_for("auditor");
+    // Counts of refusals follow half a second later.
+    company.world.settle().await;
     let who = company.auditor.fresh().await.expect("a session");
     let (mut texts, mut page_token) = (Vec::new(), String::new());
     loop {
