@@ -1,6 +1,6 @@
 //! The laws of the permission model in memory. A broken one prints the smallest world that breaks it.
 //!
-//! L3 needs databases and L12 the services: they stand among the behaviour tests.
+//! L3 needs databases, and what L12 says of whole answers the services: they stand among the behaviour tests.
 #![expect(clippy::expect_used, reason = "a test's panic is its report, also in the functions that tests share")]
 
 mod changes;
@@ -10,6 +10,7 @@ mod mix;
 mod oracle;
 mod tenants;
 mod time;
+mod veil;
 mod witness;
 
 use proptest::test_runner::TestCaseError;
