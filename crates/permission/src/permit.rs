@@ -14,7 +14,7 @@ use crate::{
     decision::Decision,
     external::Asked,
     lease::{Leases, Reading},
-    level::{Layer, Levels},
+    level::{Layer, Level, Levels},
     predicate::Predicate,
     row::Row,
 };
@@ -169,6 +169,13 @@ impl Scope {
     #[must_use]
     pub fn reads(&self, layer: Layer) -> bool {
         self.predicate.reads(layer, self.reading.now)
+    }
+
+    /// What every row of a list shows in clear: the levels under which a sum of all of them is shown.
+    #[must_use]
+    pub fn throughout(&self) -> Levels {
+        let read = Layer::ALL.iter().filter(|layer| self.reads(**layer));
+        read.fold(Levels::HIDDEN, |levels, layer| levels.with(*layer, Level::Read))
     }
 
     /// The same scope on the newest snapshot: a list filters its rows with it before it answers.

@@ -284,8 +284,9 @@ pub fn minutes(minutes: u16) -> String {
 
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts of tasks stay far below 2^52")]
-pub fn figures(row: &Figures) -> pb::Figures {
+pub fn figures(row: &Figures, levels: &Levels) -> pb::Figures {
     let rate = |part: i64, whole: i64, none: f64| if whole == 0 { none } else { part as f64 / whole as f64 };
+    let said = levels.show(&row.answers, Clarity::Usual).clear().copied().unwrap_or_default();
     pb::Figures {
         group: row.id.map(|id| id.to_string()).or_else(|| row.name.clone()).unwrap_or_default(),
         due_count: row.due,
@@ -293,13 +294,13 @@ pub fn figures(row: &Figures) -> pb::Figures {
         late_count: row.late,
         overdue_count: row.overdue,
         done_count: row.done,
-        success_count: row.success,
-        satisfaction_count: row.answered,
-        satisfaction_sum: row.satisfaction,
+        success_count: said.success,
+        satisfaction_count: said.given,
+        satisfaction_sum: said.satisfaction,
         asked_count: row.asked,
         on_time_rate: rate(row.on_time, row.due, 1.0),
-        success_rate: rate(row.success, row.done, 0.0),
-        satisfaction_mean: rate(row.satisfaction, row.answered, 0.0),
+        success_rate: rate(said.success, row.done, 0.0),
+        satisfaction_mean: rate(said.satisfaction, said.given, 0.0),
     }
 }
 

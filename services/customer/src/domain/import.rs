@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use revisit_core::Input;
+use revisit_permission::{Layer, Veiled};
 
 use super::{
     contact::{ContactDraft, ContactType},
@@ -96,6 +97,44 @@ impl Target {
         }
         NAMED.iter().find(|(known, _)| *known == name).map(|(_, target)| target.clone())
     }
+
+    /// The layer of what stands in such a column. A field that was retired keeps its own.
+    fn layer(&self, fields: &[Field]) -> Layer {
+        match self {
+            Self::Contact(_) => Layer::Sensitive,
+            Self::Note => Layer::History,
+            Self::Field(key) => {
+                fields.iter().find(|field| field.key == *key).map_or(Layer::Sensitive, |field| field.layer)
+            }
+            Self::Name
+            | Self::Kind
+            | Self::City
+            | Self::Source
+            | Self::Birthday
+            | Self::ContractEnd
+            | Self::Tags
+            | Self::Stage
+            | Self::Vip
+            | Self::ExternalId
+            | Self::OwnerId
+            | Self::Department => Layer::Basic,
+        }
+    }
+}
+
+/// The layer of each column of a file, by the names of the targets. What goes nowhere nobody has classified.
+pub fn layers(mapping: &[String], fields: &[Field]) -> Vec<Layer> {
+    let of = |name: &String| match name.strip_prefix("fields.") {
+        Some(key) => Target::Field(key.to_owned()).layer(fields),
+        None => Target::parse(name, fields).map_or(Layer::Sensitive, |target| target.layer(fields)),
+    };
+    mapping.iter().map(of).collect()
+}
+
+/// The cells of a row, each under the veil of its column; more than there are columns are nobody's.
+pub fn veiled(cells: Vec<String>, layers: &[Layer]) -> Vec<Veiled<String>> {
+    let layers = layers.iter().copied().chain(std::iter::repeat(Layer::Sensitive));
+    cells.into_iter().zip(layers).map(|(cell, layer)| Veiled::new(layer, cell)).collect()
 }
 
 /// What the headers suggest. Only contact points may come from several columns.
@@ -241,9 +280,10 @@ fn read_cell(row: &mut RowDraft, target: &Target, cell: &str, sheet: &Sheet<'_>,
 }
 
 /// What cleaning changed in a row, as `before → after`: for the preview.
-pub fn changes(cells: &[String], sheet: &Sheet<'_>) -> Vec<String> {
+pub fn changes(cells: &[String], sheet: &Sheet<'_>) -> Vec<Veiled<String>> {
     let changed = cells.iter().zip(sheet.mapping).filter_map(|(cell, target)| {
-        let after = match target.as_ref()? {
+        let target = target.as_ref()?;
+        let after = match target {
             Target::Contact(ContactType::Company) => normal::text(cell),
             Target::Contact(kind) => normal::contact(*kind, cell, sheet.region).ok()?,
             Target::Birthday | Target::ContractEnd => normal::date(cell).ok()?,
@@ -260,7 +300,8 @@ pub fn changes(cells: &[String], sheet: &Sheet<'_>) -> Vec<String> {
             | Target::Department
             | Target::Field(_) => normal::text(cell),
         };
-        (!cell.is_empty() && after != *cell).then(|| format!("{cell} → {after}"))
+        let layer = target.layer(sheet.fields);
+        (!cell.is_empty() && after != *cell).then(|| Veiled::new(layer, format!("{cell} → {after}")))
     });
     changed.take(CHANGES_MAX).collect()
 }

@@ -9,7 +9,7 @@ use revisit_bootstrap::{
     in_pieces, reply, reply_stream, unreadable, wire,
 };
 use revisit_core::{Failure, Input, id::JobId, page::Page};
-use revisit_permission::Permit;
+use revisit_permission::{Clarity, Levels, Permit, Veiled};
 use revisit_proto::customer::v1::{self as pb, import_server::Import, upload_file_request::Part};
 use tonic::{Request, Streaming};
 
@@ -125,7 +125,7 @@ impl Import for Served {
                 let Listed { rows, more, .. } = imports::rows(&self.0, &who, id, wanted).await?;
                 let next = rows.last().filter(|_| more).map(|row| page.token(&row.number.to_be_bytes()));
                 Ok::<_, Error>(pb::ListImportRowsResponse {
-                    rows: rows.into_iter().map(|row| show_row(row, Vec::new())).collect(),
+                    rows: rows.into_iter().map(show_row).collect(),
                     next_page_token: next.unwrap_or_default(),
                 })
             }
@@ -167,9 +167,13 @@ impl Import for Served {
 
 impl Served {
     async fn shown_with_preview(&self, who: &Principal, job: Job) -> Result<pb::ImportJob, Error> {
-        let DryRun { rows, tried, rejected } = imports::dry_run(&self.0, who, &job).await?;
+        let DryRun { rows, tried, rejected, levels } = imports::dry_run(&self.0, who, &job).await?;
+        let shown = |Previewed { row, changes }| {
+            let changes = changes.iter().filter_map(|change| whole(&levels, change)).collect();
+            pb::ImportRow { changes, ..show_row(row) }
+        };
         Ok(pb::ImportJob {
-            preview: rows.into_iter().map(|Previewed { row, changes }| show_row(row, changes)).collect(),
+            preview: rows.into_iter().map(shown).collect(),
             dry_run_row_count: tried,
             dry_run_rejected_count: rejected,
             ..show_job(&job)
@@ -250,24 +254,24 @@ fn rejected(
     stream::try_unfold(Some((app, who, 0_i64, true)), move |state| async move {
         let Some((app, who, after, first)) = state else { return Ok(None) };
         let wanted = (after, FILE_ROWS, Some(RowResult::Rejected), clear);
-        let Listed { job, rows, more, look } = imports::rows(&app, &who, id, wanted).await?;
+        let listed = imports::rows(&app, &who, id, wanted).await?;
+        let Listed { job, rows, .. } = &listed;
         let mut text = String::new();
         if first {
             text.push('\u{FEFF}');
             text.push_str(&sheet::line(job.headers.iter().map(String::as_str).chain(["reason"])));
         }
-        for row in &rows {
-            let raw = row.raw.as_deref().unwrap_or_default();
-            let whole = || vec![String::from_utf8_lossy(raw).into_owned()];
-            let mut cells = sheet::cells(raw, job.delimiter, job.encoding).unwrap_or_else(|_| whole());
+        for row in rows {
+            let (cells, levels) = listed.cells(row);
+            let mut cells: Vec<_> = cells.iter().map(|cell| whole(&levels, cell).unwrap_or_default()).collect();
             cells.resize(cells.len().max(job.headers.len()), String::new());
             let reasons: Vec<String> = row.violations.iter().map(|(field, rule)| format!("{field}: {rule}")).collect();
             cells.push(reasons.join("; "));
             text.push_str(&sheet::line(cells));
         }
         let after = rows.last().map_or(after, |row| row.number);
-        let next = more.then_some((app, who, after, false));
-        Ok(Some(((look, text), next)))
+        let next = listed.more.then_some((app, who, after, false));
+        Ok(Some(((listed.look, text), next)))
     })
 }
 
@@ -314,14 +318,19 @@ fn show_job(job: &Job) -> pb::ImportJob {
     }
 }
 
-fn show_row(row: Row, changes: Vec<String>) -> pb::ImportRow {
+/// What stands in a file as its reader gets it: all or nothing. Nobody knows which mask would suit it.
+fn whole(levels: &Levels, text: &Veiled<String>) -> Option<String> {
+    levels.show(text, Clarity::Clear).clear().cloned()
+}
+
+fn show_row(row: Row) -> pb::ImportRow {
     let violations = row.violations.into_iter().map(|(field, rule)| pb::RowViolation { field, rule });
     pb::ImportRow {
         row: row.number,
         result: row.result.name().to_owned(),
         customer_id: row.customer.map(|customer| customer.to_string()).unwrap_or_default(),
         violations: violations.collect(),
-        changes,
+        changes: Vec::new(),
         duplicate_of_row: row.duplicate_of.unwrap_or_default(),
     }
 }

@@ -11,7 +11,7 @@ use revisit_bootstrap::{
     idempotency::{Once, Repeatable},
 };
 use revisit_core::{Input, id::JobId};
-use revisit_permission::{Action, Decided, Row as PolicyRow, Scope};
+use revisit_permission::{Action, Decided, Layer, Levels, Purpose, Row as PolicyRow, Scope, Veiled};
 
 pub use batch::work;
 pub use clear::disclose_rejected;
@@ -36,7 +36,7 @@ use crate::{
 /// What a row of a preview would become.
 pub struct Previewed {
     pub row: Row,
-    pub changes: Vec<String>,
+    pub changes: Vec<Veiled<String>>,
 }
 
 /// What trying a file has shown.
@@ -46,6 +46,8 @@ pub struct DryRun {
     pub rows: Vec<Previewed>,
     pub tried: i64,
     pub rejected: i64,
+    /// At which its reader is shown what cleaning changes.
+    pub levels: Levels,
 }
 
 /// Bytes of a file that are tried: some ten thousand rows, a tenth of a second.
@@ -185,6 +187,27 @@ pub struct Listed {
     pub more: bool,
     /// By what they were read.
     pub look: Look,
+    /// At which their reader is shown their cells.
+    levels: Levels,
+    /// Of each column.
+    layers: Vec<Layer>,
+}
+
+impl Listed {
+    /// The cells of a rejected row, and the levels at which they are shown. A record that falls into no cells may hold values
+    /// of any layer: it is shown whole to who reads them all.
+    pub fn cells(&self, row: &Row) -> (Vec<Veiled<String>>, Levels) {
+        let Some(raw) = &row.raw else { return (Vec::new(), Levels::HIDDEN) };
+        let raw = raw.lift(Purpose::Part);
+        match sheet::cells(raw, self.job.delimiter, self.job.encoding) {
+            Ok(cells) => (import::veiled(cells, &self.layers), self.levels),
+            Err(_) => {
+                let reads_all = Layer::ALL.iter().all(|layer| self.levels.reads(*layer));
+                let whole = String::from_utf8_lossy(raw).into_owned();
+                (import::veiled(vec![whole], &[]), if reads_all { self.levels } else { Levels::HIDDEN })
+            }
+        }
+    }
 }
 
 /// A page of results; with their cells only for who reads the file still.
@@ -195,16 +218,17 @@ pub async fn rows(
     (after, size, result, raw): (i64, usize, Option<RowResult>, bool),
 ) -> Result<Listed, Error> {
     let (job, look) = look(app, who, id).await?;
-    if raw && !clear::reads_file(app, who, &job)? {
-        return Err(Error::NoSuchJob(id));
-    }
+    let levels = if raw { clear::reads_file(app, who, &job)?.ok_or(Error::NoSuchJob(id))? } else { Levels::HIDDEN };
     let wanted = (after, size as u64 + 1, result, raw);
-    let read =
-        app.store.database.read(&look, async |tx| store::imports::rows(tx, &app.store, &look.0, &job, wanted).await);
-    let mut rows = read.await?;
+    let read = app.store.database.read(&look, async |tx| {
+        let fields = if raw { store::catalogue::fields(tx, who.tenant()).await? } else { Vec::new() };
+        Ok::<_, Error>((store::imports::rows(tx, &app.store, &look.0, &job, wanted).await?, fields))
+    });
+    let (mut rows, fields) = read.await?;
     let more = rows.len() > size;
     rows.truncate(size);
-    Ok(Listed { job, rows, more, look })
+    let layers = import::layers(&job.mapping, &fields);
+    Ok(Listed { job, rows, more, look, levels, layers })
 }
 
 /// What the rows would become under the mapping, tried over the first [`DRY_RUN_BYTES`] of the file. It looks at the file
@@ -244,9 +268,7 @@ pub async fn dry_run(app: &App, who: &Principal, job: &Job) -> Result<DryRun, Er
             run.rows.push(row);
         }
     }
-    if !clear::disclose_preview(app, who, job, &run.rows).await? {
-        run.rows.iter_mut().for_each(|row| row.changes.clear());
-    }
+    run.levels = clear::disclose_preview(app, who, job, &run.rows).await?;
     Ok(run)
 }
 

@@ -5,7 +5,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, JobId, SubjectId, TenantId},
 };
-use revisit_permission::{Permit, Worker};
+use revisit_permission::{Layer, Permit, Purpose, Veiled, Worker};
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
@@ -113,7 +113,12 @@ pub struct Row {
     /// Field and rule.
     pub violations: Vec<(String, String)>,
     /// The record as it stood in the file, for rejected rows.
-    pub raw: Option<Vec<u8>>,
+    pub raw: Option<Veiled<Vec<u8>>>,
+}
+
+/// A record that somebody has sent. Until it is taken apart nobody knows what stands in it.
+pub const fn sent(record: Vec<u8>) -> Veiled<Vec<u8>> {
+    Veiled::new(Layer::Sensitive, record)
 }
 
 const UNIT: char = '\u{1f}';
@@ -252,7 +257,9 @@ pub async fn insert_rows(tx: &Tx, store: &Store, _permit: &impl Permit, job: &Jo
     for row in rows {
         let violations = row.violations.iter().map(|(field, rule)| format!("{field}{UNIT}{rule}"));
         let sealed = match (&row.raw, &keys) {
-            (Some(raw), Some(keys)) => Some(keys.seal(owner, row_place(numbered(row.number)), raw)?),
+            (Some(raw), Some(keys)) => {
+                Some(keys.seal(owner, row_place(numbered(row.number)), raw.lift(Purpose::Store))?)
+            }
             _ => None,
         };
         models.push(import_row::Model {
@@ -304,7 +311,7 @@ pub async fn rows(
             customer: row.customer_id.map(CustomerId::from_uuid),
             duplicate_of: row.duplicate_of,
             violations: violations.map(|(field, rule)| (field.to_owned(), rule.to_owned())).collect(),
-            raw: raw.map(|raw| raw.to_vec()),
+            raw: raw.map(|raw| sent(raw.to_vec())),
         });
     }
     Ok(rows)

@@ -23,8 +23,9 @@ pub async fn count(app: &App, who: &Principal, wish: figures::Wish) -> Result<pb
         .read(&scope, async |tx: &Tx| {
             let now = app.now(tx).await?;
             let rows = figures::count(tx, &scope, &wish, now).await?;
+            let levels = scope.throughout();
             Ok(pb::GetFiguresResponse {
-                figures: rows.iter().map(show::figures).collect(),
+                figures: rows.iter().map(|row| show::figures(row, &levels)).collect(),
                 as_of_time: Some(wire::time(now)),
             })
         })

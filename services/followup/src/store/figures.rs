@@ -5,7 +5,7 @@ use revisit_core::{
     Failure, Id, Timestamp,
     id::{CustomerId, PlanId, SubjectId, TenantId},
 };
-use revisit_permission::{Columns, Layer, Scope};
+use revisit_permission::{Columns, Layer, Maskable, Scope, Veiled};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     Statement,
@@ -41,8 +41,23 @@ pub struct Wish {
 /// Groups of one answer at the most.
 pub const GROUPS_MAX: u64 = 10_000;
 
+/// What customers said to the tasks of one group, in numbers.
+#[derive(Clone, Copy, Default)]
+pub struct Answers {
+    pub success: i64,
+    pub given: i64,
+    pub satisfaction: i64,
+}
+
+impl Maskable for Answers {
+    type Masked = ();
+
+    /// Any part of a sum would narrow it down.
+    fn masked(&self) {}
+}
+
 /// Figures of one group.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Figures {
     pub id: Option<Uuid>,
     pub name: Option<String>,
@@ -51,10 +66,8 @@ pub struct Figures {
     pub late: i64,
     pub overdue: i64,
     pub done: i64,
-    pub success: i64,
-    pub answered: i64,
-    pub satisfaction: i64,
     pub asked: i64,
+    pub answers: Veiled<Answers>,
 }
 
 /// What policy looks at on a figure: whose task it is and of which department. Stage and grade are no attributes of it.
@@ -68,13 +81,12 @@ fn columns() -> Columns {
     columns
 }
 
-/// Of which answers the figures may tell: what customers said is of the history layer, what is sensitive of it of the
-/// review layer. For who does not read the layer such a task is done, and no more.
-fn answered(scope: &Scope) -> &'static str {
+/// Of which answers the figures tell, and the layer that their sum is of: what customers said is of the history layer, with
+/// what is sensitive of it of the review layer. For who does not read review a task with such an answer is done, and no more.
+fn answered(scope: &Scope) -> (&'static str, Layer) {
     match (scope.reads(Layer::History), scope.reads(Layer::Review)) {
-        (false, _) => "FALSE",
-        (true, false) => NOT_SENSITIVE,
-        (true, true) => "TRUE",
+        (true, true) => ("TRUE", Layer::Review),
+        (true, false) | (false, _) => (NOT_SENSITIVE, Layer::History),
     }
 }
 
@@ -86,17 +98,18 @@ pub async fn count(tx: &Tx, scope: &Scope, wish: &Wish, now: Timestamp) -> Resul
     let now = now.micros();
     let sum = |condition: String| format!("COALESCE(SUM(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)");
     let due = format!("due_at <= {now} AND state <> 'cancelled'");
-    let told = format!("state = 'done' AND {}", answered(scope));
-    let figures = [
-        ("due", sum(due.clone())),
-        ("on_time", sum(format!("{due} AND state = 'done' AND done_at <= due_at"))),
-        ("late", sum(format!("{due} AND state = 'done' AND done_at > due_at"))),
-        ("overdue", sum(format!("{due} AND state <> 'done'"))),
-        ("done", sum("state = 'done'".to_owned())),
-        ("success", sum(format!("{told} AND success"))),
-        ("answered", sum(format!("{told} AND satisfaction IS NOT NULL"))),
-        ("satisfaction", format!("COALESCE(SUM(CASE WHEN {told} THEN satisfaction ELSE 0 END), 0)")),
-        ("asked", sum("state = 'done' AND asks_satisfaction".to_owned())),
+    let (answered, layer) = answered(scope);
+    let told = format!("state = 'done' AND {answered}");
+    let counted = [
+        sum(due.clone()),
+        sum(format!("{due} AND state = 'done' AND done_at <= due_at")),
+        sum(format!("{due} AND state = 'done' AND done_at > due_at")),
+        sum(format!("{due} AND state <> 'done'")),
+        sum("state = 'done'".to_owned()),
+        sum("state = 'done' AND asks_satisfaction".to_owned()),
+        sum(format!("{told} AND success")),
+        sum(format!("{told} AND satisfaction IS NOT NULL")),
+        format!("COALESCE(SUM(CASE WHEN {told} THEN satisfaction ELSE 0 END), 0)"),
     ];
     let mut find = RowEntity::find()
         .select_only()
@@ -108,7 +121,7 @@ pub async fn count(tx: &Tx, scope: &Scope, wish: &Wish, now: Timestamp) -> Resul
                 .add_option(wish.assignee.map(|assignee| RowColumn::RowOwnerId.eq(assignee.uuid())))
                 .add_option(wish.plan.map(|plan| RowColumn::PlanId.eq(plan.uuid()))),
         );
-    for (name, text) in figures {
+    for (name, text) in NUMBERS.into_iter().zip(counted) {
         find = find.expr_as(Expr::cust(text), name);
     }
     find = match wish.group {
@@ -124,28 +137,35 @@ pub async fn count(tx: &Tx, scope: &Scope, wish: &Wish, now: Timestamp) -> Resul
         Group::Grade => find.order_by_asc(Expr::cust("name")),
     };
     let rows = find.limit(GROUPS_MAX).into_model::<Row>().all(&**tx).await.map_err(fault)?;
-    Ok(rows.into_iter().map(|row| row.0).collect())
+    Ok(rows.into_iter().map(|row| row.veiled(layer)).collect())
 }
 
 /// Figures as either shape of group answers them: a column that the query does not have reads as none.
-struct Row(Figures);
+struct Row {
+    id: Option<Uuid>,
+    name: Option<String>,
+    numbers: [i64; NUMBERS.len()],
+}
+
+/// The counts and sums of a row, in the order of the query.
+const NUMBERS: [&str; 9] = ["due", "on_time", "late", "overdue", "done", "asked", "success", "given", "satisfaction"];
+
+impl Row {
+    fn veiled(self, layer: Layer) -> Figures {
+        let [due, on_time, late, overdue, done, asked, success, given, satisfaction] = self.numbers;
+        let answers = Veiled::new(layer, Answers { success, given, satisfaction });
+        Figures { id: self.id, name: self.name, due, on_time, late, overdue, done, asked, answers }
+    }
+}
 
 impl FromQueryResult for Row {
     fn from_query_result(row: &sea_orm::QueryResult, prefix: &str) -> Result<Self, sea_orm::DbErr> {
-        let number = |name: &str| row.try_get::<i64>(prefix, name);
-        Ok(Self(Figures {
-            id: row.try_get(prefix, "id").unwrap_or(None),
-            name: row.try_get(prefix, "name").unwrap_or(None),
-            due: number("due")?,
-            on_time: number("on_time")?,
-            late: number("late")?,
-            overdue: number("overdue")?,
-            done: number("done")?,
-            success: number("success")?,
-            answered: number("answered")?,
-            satisfaction: number("satisfaction")?,
-            asked: number("asked")?,
-        }))
+        let mut numbers = [0; NUMBERS.len()];
+        for (number, name) in numbers.iter_mut().zip(NUMBERS) {
+            *number = row.try_get(prefix, name)?;
+        }
+        let (id, name) = (row.try_get(prefix, "id").unwrap_or(None), row.try_get(prefix, "name").unwrap_or(None));
+        Ok(Self { id, name, numbers })
     }
 }
 

@@ -175,3 +175,28 @@ async fn what_stands_in_an_uploaded_file_is_for_its_uploader_and_for_who_reads_e
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amounts_in_an_uploaded_file_stay_hidden_to_who_reads_imports_and_no_amounts() {
+    in_each_office(async |office: &Office| {
+        office.seat("admin").field("budget", pb::FieldType::Number, "financial").await;
+        let file =
+            "姓名,手机号,budget\n王芳,坏号码13800001001,９８７６５\n\"李\"强,13800001002,5\n张敏, 138 0000 1003 ,7\n";
+        let manager = office.seat("manager");
+        let waiting = manager.upload("waiting.csv", file.as_bytes()).await.expect("a job");
+        let done = manager.import(office, file.as_bytes()).await;
+        assert!(done.rejected_count >= 2, "{done:?}");
+        for (who, amounts) in [("manager", true), ("director", false)] {
+            let seat = office.seat(who);
+            let preview = seat.job(&waiting.job_id).await.preview;
+            let changes: Vec<_> = preview.iter().flat_map(|row| &row.changes).collect();
+            assert!(changes.iter().any(|change| change.contains("13800001003")), "{who}: {changes:?}");
+            assert_eq!(changes.iter().any(|change| change.contains("98765")), amounts, "{who}: {changes:?}");
+            let text = seat.rejected(&done.job_id).await;
+            assert!(text.contains("王芳") && text.contains("13800001001"), "{who}: {text}");
+            assert_eq!(text.contains("９８７６５"), amounts, "{who}: {text}");
+            assert_eq!(text.contains("13800001002"), amounts, "{who}: what falls into no cells: {text}");
+        }
+    })
+    .await;
+}

@@ -31,15 +31,15 @@ const OWN: &str = "own";
 /// A message as it is classified.
 struct Line {
     fields: Vec<(String, Option<String>)>,
-    filled_by: Option<String>,
+    filled_by: Vec<String>,
 }
 
 fn classified() -> BTreeMap<String, Line> {
     let lines = CLASSIFIED.lines().filter(|line| !line.starts_with('#'));
     let read = lines.map(|line| {
         let (message, fields) = line.split_once(':').expect("a message and its fields");
-        let (name, filled_by) =
-            message.split_once(" by ").map_or((message, None), |(name, file)| (name, Some(file.to_owned())));
+        let (name, filled_by) = message.split_once(" by ").map_or((message, ""), |(name, files)| (name, files));
+        let filled_by = filled_by.split_whitespace().map(str::to_owned).collect();
         let field = |field: &str| {
             let (name, mark) = field.split_once('=').map_or((field, None), |(name, mark)| (name, Some(mark)));
             (name.to_owned(), mark.map(str::to_owned))
@@ -109,12 +109,12 @@ fn what_is_classified_agrees_with_the_registry_of_layers() {
     }
 }
 
-fn services() -> PathBuf {
+pub fn services() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../services")
 }
 
 /// The source files below a place.
-fn sources(place: &Path) -> Vec<PathBuf> {
+pub fn sources(place: &Path) -> Vec<PathBuf> {
     if place.is_file() {
         return vec![place.to_owned()];
     }
@@ -132,10 +132,11 @@ fn answers_are_made_of_what_the_redactor_leaves_and_of_nothing_else() {
     assert!(lifted.is_empty(), "a veil is lifted where answers are made: {lifted:?}");
     for (message, line) in classified() {
         let marked = line.fields.iter().any(|(_, mark)| mark.is_some());
-        assert_eq!(marked, line.filled_by.is_some(), "{message}: who fills what may be hidden?");
-        let Some(file) = line.filled_by else { continue };
-        let source = fs::read_to_string(services().join(&file)).expect("the file that fills it");
+        assert_eq!(marked, !line.filled_by.is_empty(), "{message}: who fills what may be hidden?");
         let (_, name) = message.rsplit_once('.').expect("a package");
-        assert!(source.contains(name), "{file} does not fill {message}");
+        for file in &line.filled_by {
+            let source = fs::read_to_string(services().join(file)).expect("the file that fills it");
+            assert!(source.contains(name), "{file} does not fill {message}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use revisit_core::{
     Failure, Input, Timestamp,
     id::{CustomerId, DepartmentId},
 };
-use revisit_permission::{Change as PolicyChange, Decided, Permits, Reading};
+use revisit_permission::{Change as PolicyChange, Decided, Permits, Reading, Veiled};
 
 use budget::{Allowance, allowance};
 
@@ -39,7 +39,7 @@ use crate::{
     },
     store::{
         self,
-        imports::{Job, Row, RowResult, State},
+        imports::{Job, Row, RowResult, State, sent},
         save::Change,
     },
 };
@@ -111,7 +111,7 @@ struct Context<'a> {
 /// A row that can be read, on its way to a customer.
 struct Candidate {
     number: i64,
-    raw: Vec<u8>,
+    raw: Veiled<Vec<u8>>,
     draft: RowDraft,
     customer: Customer,
     keys: BTreeSet<Key>,
@@ -269,7 +269,7 @@ impl Context<'_> {
             customer: None,
             duplicate_of: None,
             violations,
-            raw: Some(raw.clone().unwrap_or_default()),
+            raw: Some(sent(raw.clone().unwrap_or_default())),
         };
         let broken = |rule: &str| reject(vec![("row".to_owned(), rule.to_owned())]);
         let read = record.content.and_then(|bytes| {
@@ -301,7 +301,7 @@ impl Context<'_> {
         };
         (customer.import_job, customer.import_version) = (Some(self.job.id), Some(1));
         let keys = customer.keys();
-        Ok(Ok(Candidate { number, raw: bytes, draft, customer, keys }))
+        Ok(Ok(Candidate { number, raw: sent(bytes), draft, customer, keys }))
     }
 
     /// A department of record is named or identified.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use revisit_core::{Failure, id::CustomerId};
-use revisit_permission::{Action, Decided, Layer, Scope};
+use revisit_permission::{Action, Decided, Layer, Scope, Veiled};
 
 use super::{Candidate, Context, Outcome};
 use crate::{
@@ -389,7 +389,7 @@ fn result(number: i64, result: RowResult, customer: Option<CustomerId>, duplicat
     Row { number, result, customer, duplicate_of, violations: Vec::new(), raw: None }
 }
 
-fn rejected(number: i64, violation: (String, String), raw: Vec<u8>) -> Row {
+fn rejected(number: i64, violation: (String, String), raw: Veiled<Vec<u8>>) -> Row {
     let violations = vec![violation];
     Row { number, result: RowResult::Rejected, customer: None, duplicate_of: None, violations, raw: Some(raw) }
 }
