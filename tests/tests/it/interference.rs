@@ -10,6 +10,7 @@ mod changes;
 mod company;
 mod fields;
 mod files;
+mod lifts;
 mod making;
 mod reads;
 mod told;
