@@ -58,6 +58,9 @@ pub async fn merging(app: &App, who: &Principal, merger: Merger) -> Result<Decid
     let tenant = who.tenant();
     let ends = departments::get(app, who, merger.ends).await?;
     departments::get(app, who, merger.into).await?;
+    if merger.ends == merger.into {
+        return Err(Error::Refused { field: "into_department_id", rule: "must be another department" });
+    }
     let places = [Some(merger.ends), Some(merger.into), ends.parent];
     let rows: Vec<_> = places.into_iter().flatten().map(|id| department_row(tenant, id)).collect();
     let permit = who.caller.decide_all(&who.leases, Action::DepartmentManage, &rows);

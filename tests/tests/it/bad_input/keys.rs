@@ -7,8 +7,9 @@ use super::wire::{Contract, Rpc};
 /// Packages in which every write has a key.
 const KEYED: [&str; 2] = ["/revisit.customer.v1.", "/revisit.followup.v1."];
 /// How names of calls begin that write nothing. Whatever begins otherwise counts as a write.
-const READING: [&str; 11] =
-    ["BatchGet", "Check", "Count", "Download", "Export", "Get", "List", "Preview", "Read", "Resolve", "Watch"];
+const READING: [&str; 12] = [
+    "BatchGet", "Check", "Count", "Download", "Explain", "Export", "Get", "List", "Preview", "Read", "Resolve", "Watch",
+];
 /// Writes without a key: services make them, and what they say carries an order of its own.
 const ORDERED: [&str; 1] = ["/revisit.customer.v1.Projections/CloseTaskAccess"];
 

@@ -87,7 +87,6 @@ pub fn merge_department(message: pb::MergeDepartmentRequest) -> Result<(Merger, 
     let mut input = Input::default();
     let ends = input.id("department_id", &message.department_id);
     let into = input.id("into_department_id", &message.into_department_id);
-    input.require(ends != into, "into_department_id", "must be another department");
     let reason = read_reason(&mut input, &message.reason);
     input.finish()?;
     Ok((Merger { ends, into }, (message.etag, reason)))
