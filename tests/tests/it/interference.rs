@@ -2,18 +2,22 @@
 //! alike, whatever is called and whatever is sent.
 //!
 //! The two are made by the same steps on a clock that stands still; they differ in contact values, notes, results,
-//! amounts and reviewed answers, in whether there are any, and in nothing of the basic layer. Each viewer makes every
-//! call of the contract that says anything about customers, and the answers are compared as text.
+//! amounts and reviewed answers, in mail addresses and telephone numbers of users, in whether there are any, and in nothing
+//! of the basic layer. Each viewer makes every call of the contract that says anything about customers or users, and the
+//! answers are compared as text.
 
 mod book;
 mod changes;
 mod company;
 mod fields;
 mod files;
+mod left_out;
 mod lifts;
 mod making;
+mod people;
 mod reads;
 mod told;
+mod trail;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,48 +27,11 @@ use revisit_tests::databases::Backend;
 
 use book::Book;
 use company::{Company, Side};
+use left_out::LEFT_OUT;
 
-/// Calls that nobody makes here, and why that hides nothing.
-const LEFT_OUT: [(&str, &str); 36] = [
-    ("customer.v1.Catalogue/CreateField", "says what a company notes of its customers, and reads none"),
-    ("customer.v1.Catalogue/RetireField", "says what a company notes of its customers, and reads none"),
-    ("customer.v1.Catalogue/SetGrades", "answers the rules that it was sent"),
-    ("customer.v1.Catalogue/SetStages", "answers the stages that it was sent, or which are in use, a basic fact"),
-    ("customer.v1.Catalogue/UpdateField", "says what a company notes of its customers, and reads none"),
-    ("customer.v1.Customers/CheckDuplicates", "the named exception: a budgeted answer about the whole company"),
-    ("customer.v1.Projections/CloseTaskAccess", "answers nothing"),
-    ("followup.v1.Calendars/CreateCalendar", "reads no customer"),
-    ("followup.v1.Calendars/GetCalendar", "reads no customer"),
-    ("followup.v1.Calendars/ListCalendarDays", "reads no customer"),
-    ("followup.v1.Calendars/ListCalendars", "reads no customer"),
-    ("followup.v1.Calendars/ResolveTime", "reads no customer"),
-    ("followup.v1.Calendars/UpdateCalendar", "reads no customer"),
-    ("followup.v1.Plans/CreatePlan", "answers the plan that it was sent"),
-    ("followup.v1.Plans/GetPlanVersion", "reads no customer"),
-    ("followup.v1.Plans/ListPlanTemplates", "reads no customer"),
-    ("followup.v1.Plans/ListPlanVersions", "reads no customer"),
-    ("followup.v1.Plans/PublishPlan", "answers the plan that it was sent"),
-    ("followup.v1.Plans/RetirePlan", "answers a plan"),
-    ("followup.v1.Plans/UpdatePlan", "answers the plan that it was sent"),
-    ("notification.v1.Endpoints/AddEndpointKey", "reads no customer"),
-    ("notification.v1.Endpoints/CreateEndpoint", "reads no customer"),
-    ("notification.v1.Endpoints/DeleteEndpoint", "reads no customer"),
-    ("notification.v1.Endpoints/GetEndpoint", "reads no customer"),
-    ("notification.v1.Endpoints/ListEndpoints", "reads no customer"),
-    ("notification.v1.Endpoints/RemoveEndpointKey", "reads no customer"),
-    ("notification.v1.Endpoints/UpdateEndpoint", "reads no customer"),
-    ("notification.v1.Preferences/GetPolicy", "reads no customer"),
-    ("notification.v1.Preferences/GetPreferences", "reads no customer"),
-    ("notification.v1.Preferences/UpdatePolicy", "reads no customer"),
-    ("notification.v1.Preferences/UpdatePreferences", "reads no customer"),
-    ("notification.v1.Templates/GetTemplate", "reads no customer"),
-    ("notification.v1.Templates/ListKinds", "reads no customer"),
-    ("notification.v1.Templates/ListTemplates", "reads no customer"),
-    ("notification.v1.Templates/PreviewTemplate", "is filled with samples"),
-    ("notification.v1.Templates/UpdateTemplate", "answers the text that it was sent"),
-];
-/// Services whose answers are about customers.
-const PACKAGES: [&str; 3] = ["revisit.customer.v1", "revisit.followup.v1", "revisit.notification.v1"];
+/// The four services: their answers are about customers, and about users.
+const PACKAGES: [&str; 4] =
+    ["revisit.customer.v1", "revisit.followup.v1", "revisit.identity.v1", "revisit.notification.v1"];
 
 /// Every call of these services.
 fn contract() -> BTreeSet<String> {
@@ -89,16 +56,19 @@ async fn answers(backend: Backend, side: Side) -> BTreeMap<String, String> {
         reads::follow_ups(&mut book, &company, viewer).await;
         reads::messages(&mut book, viewer).await;
         files::taken_out(&mut book, viewer).await;
+        people::directory(&mut book, &company, viewer).await;
+        people::questions(&mut book, viewer).await;
     }
     reads::between_services(&mut book, &company).await;
-    reads::audit(&mut book, &company).await;
+    trail::audit(&mut book, &company).await;
     for viewer in company.viewers() {
         book.opened_by(viewer);
         changes::attempts(&mut book, &company, viewer).await;
+        people::attempts(&mut book, &company, viewer).await;
     }
     files::brought_in(&mut book, &company).await;
     company.world.settle().await;
-    reads::audit(&mut book, &company).await;
+    trail::audit(&mut book, &company).await;
     book.delivered(&company);
     company.heard.note(&mut book).await;
     let answers = book.pages;

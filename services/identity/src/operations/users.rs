@@ -60,6 +60,31 @@ pub struct UserEdit {
     pub reason: String,
 }
 
+/// A field, and whether a write names it.
+type Named = (&'static str, bool);
+
+impl NewUser {
+    /// Whoever makes a user writes a name, and the addresses that are given.
+    const fn named(&self) -> [Named; 3] {
+        [("display_name", true), ("email", self.email.is_some()), ("phone", self.phone.is_some())]
+    }
+}
+
+impl UserEdit {
+    const fn named(&self) -> [Named; 8] {
+        [
+            ("display_name", self.display_name.is_some()),
+            ("email", self.email.is_some()),
+            ("phone", self.phone.is_some()),
+            ("further_department_ids", self.further.is_some()),
+            ("position_ids", self.positions.is_some()),
+            ("manager_id", self.manager.is_some()),
+            ("time_zone", self.time_zone.is_some()),
+            ("locale", self.locale.is_some()),
+        ]
+    }
+}
+
 /// The right to do something to a user; one that may not be seen does not exist.
 pub async fn managed(app: &App, who: &Principal, id: SubjectId, action: Action) -> Result<Decided, Error> {
     let (account, _) = seen(app, who, id).await?;
@@ -97,6 +122,8 @@ pub async fn create<M: Message + Default>(
     let tenant = who.tenant();
     let row = Row::new(tenant, tenant).with_department(input.department);
     let permit = who.decide(Action::UserManage, &row)?;
+    // Before anything is compared: else the refusal of an address would tell who may not read addresses that somebody has it.
+    refuse_unwritable(&permit.levels(), &input.named())?;
     let token = draw_secret(&app.secrets);
     let cause = Cause::new(who, MANAGE, input.reason.clone());
     let mut expires_at = Timestamp::MIN;
@@ -181,7 +208,7 @@ pub async fn change(app: &App, who: &Principal, id: SubjectId, edit: UserEdit) -
 /// The right to change what an edit names.
 pub async fn changing(app: &App, who: &Principal, id: SubjectId, edit: &UserEdit) -> Result<Decided, Error> {
     let permit = managed(app, who, id, Action::UserManage).await?;
-    refuse_unwritable(&permit.levels(), edit)?;
+    refuse_unwritable(&permit.levels(), &edit.named())?;
     Ok(permit)
 }
 
@@ -206,19 +233,9 @@ pub async fn stage_change(
 }
 
 /// A write that names any field below write is refused whole.
-fn refuse_unwritable(levels: &Levels, edit: &UserEdit) -> Result<(), Error> {
-    let named = [
-        ("display_name", edit.display_name.is_some()),
-        ("email", edit.email.is_some()),
-        ("phone", edit.phone.is_some()),
-        ("further_department_ids", edit.further.is_some()),
-        ("position_ids", edit.positions.is_some()),
-        ("manager_id", edit.manager.is_some()),
-        ("time_zone", edit.time_zone.is_some()),
-        ("locale", edit.locale.is_some()),
-    ];
-    for (field, is_named) in named {
-        if is_named && !levels.writes(Resource::User.layer_of(field)) {
+fn refuse_unwritable(levels: &Levels, fields: &[Named]) -> Result<(), Error> {
+    for (field, is_named) in fields {
+        if *is_named && !levels.writes(Resource::User.layer_of(field)) {
             let message = format!("the field {field} may not be changed");
             return Err(Failure::new(revisit_core::Kind::Denied, "FIELD_NOT_WRITABLE", message).into());
         }

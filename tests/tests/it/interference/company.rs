@@ -45,6 +45,9 @@ pub struct Viewer {
     /// Tasks of these customers: the first two are done, the last is open.
     pub tasks: Vec<String>,
     pub orders: Vec<String>,
+    pub department: String,
+    /// Users of the department.
+    pub colleagues: Vec<String>,
 }
 
 pub struct Company {
@@ -75,13 +78,22 @@ const READING: [&str; 5] =
     ["customer.view", "customer.aggregate", "customer.export", "customer.order_view", "customer.restore"];
 const WRITING: [&str; 4] = ["customer.update", "customer.tag", "customer.delete", "customer.stage"];
 
-/// Viewers: who sees basic facts alone, contact values masked, the history but no amounts, and what a task lends.
-pub const VIEWERS: [(&str, Given); 4] = [
+/// Viewers: who sees basic facts alone, contact values masked, the history but no amounts, what a task lends, and who was
+/// given everything and is bound by guards.
+pub const VIEWERS: [(&str, Given); 5] = [
     ("basic", [READ, HIDDEN, HIDDEN, HIDDEN, HIDDEN]),
     ("masked", [READ, MASKED, HIDDEN, HIDDEN, HIDDEN]),
     ("told", [READ, HIDDEN, READ, HIDDEN, HIDDEN]),
     ("lent", [READ, READ, READ, READ, HIDDEN]),
+    ("capped", [READ, READ, READ, READ, READ]),
 ];
+/// What guards leave to the last one.
+const CAP: Given = [WRITE, MASKED, HIDDEN, HIDDEN, HIDDEN];
+
+/// Whether a viewer is shown masked values: those have to be masked alike, and to be there in both companies.
+pub fn is_masked(viewer: &str) -> bool {
+    matches!(viewer, "masked" | "capped")
+}
 
 impl Company {
     pub async fn found(backend: Backend, side: Side) -> Self {
@@ -157,17 +169,35 @@ impl Company {
     }
 
     async fn grant(&self, holder: &Person, actions: &[&str], extent: identity::Extent, given: Given) {
-        let [basic, sensitive, history, financial, review] = given.map(i32::from);
         let right = identity::GrantTemplate {
-            actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+            actions: names(actions),
             extent: Some(extent),
-            levels: Some(identity::LayerLevels { basic, sensitive, history, financial, review }),
+            levels: Some(levels(given)),
             ..Default::default()
         };
         let (holder_id, reason) = (holder.id.to_string(), "a test".to_owned());
         let request = identity::CreateGrantRequest { holder_id, right: Some(right), reason, ..Default::default() };
         let admin = self.world.admin.fresh().await.expect("a session");
         answer(admin.access().create_grant(request).await).expect("granted");
+    }
+
+    /// Caps what somebody gets of the rows of a department.
+    async fn cap(&self, whom: &Person, actions: &[&str], department: &str) {
+        let target = identity::GuardTarget {
+            whom: Some(identity::guard_target::Whom::SubjectId(whom.id.to_string())),
+            ..Default::default()
+        };
+        let guard = identity::Guard {
+            target: Some(target),
+            actions: names(actions),
+            condition: Some(identity::RowCondition { department_id: department.to_owned(), ..Default::default() }),
+            cap: Some(levels(CAP)),
+            reason: "a test".to_owned(),
+            ..Default::default()
+        };
+        let request = identity::CreateGuardRequest { guard: Some(guard), ..Default::default() };
+        let admin = self.world.admin.fresh().await.expect("a session");
+        answer(admin.access().create_guard(request).await).expect("a guard");
     }
 
     /// A custom field of each layer, and one that everybody reads.
@@ -191,6 +221,29 @@ impl Company {
             };
             let request = customer::CreateFieldRequest { field: Some(field), ..Default::default() };
             answer(self.world.admin.catalogue().create_field(request).await).expect("a field");
+        }
+    }
+
+    /// Users of the department at the levels of the viewer, who may change what is basic of them; and everything that may be
+    /// asked about rights.
+    async fn rights_over_people(&self, person: &Person, department: &str, given: Given) {
+        let extent = |kind: identity::ExtentKind, department_id: &str| identity::Extent {
+            kind: kind.into(),
+            department_id: department_id.to_owned(),
+            ..Default::default()
+        };
+        let here = || extent(identity::ExtentKind::Department, department);
+        let everywhere = || extent(identity::ExtentKind::Tenant, "");
+        // What a task lends is of customers.
+        let sensitive = match person.username.as_ref() {
+            "lent" => HIDDEN,
+            "capped" => WRITE,
+            _ => given[1],
+        };
+        self.grant(person, &["user.view", "user.manage"], here(), [WRITE, sensitive, HIDDEN, HIDDEN, HIDDEN]).await;
+        self.grant(person, &["user.hand_over_manage"], here(), [WRITE, HIDDEN, HIDDEN, HIDDEN, HIDDEN]).await;
+        for actions in [&["grant.explain", "grant.view"][..], &["role.view"], &["department.view"]] {
+            self.grant(person, actions, everywhere(), [READ, HIDDEN, HIDDEN, HIDDEN, HIDDEN]).await;
         }
     }
 
@@ -224,10 +277,35 @@ impl Company {
                 .await;
             self.grant(&person, &["customer.transfer", "customer.assign"], here(work), given).await;
         }
-        let mut viewer = Viewer { name, person, customers: Vec::new(), tasks: Vec::new(), orders: Vec::new() };
+        self.rights_over_people(&person, &department, given).await;
+        if name == "capped" {
+            self.cap(&person, &[&READING[..], &WRITING[..]].concat(), &department).await;
+            for actions in [&["task.view"][..], &["metrics.view"], &["user.view", "user.manage"]] {
+                self.cap(&person, actions, &department).await;
+            }
+        }
+        let mut viewer = Viewer {
+            name,
+            person,
+            customers: Vec::new(),
+            tasks: Vec::new(),
+            orders: Vec::new(),
+            department: department.clone(),
+            colleagues: Vec::new(),
+        };
+        self.colleagues(&mut viewer).await;
         for number in 1..=EACH {
             self.customer(&mut viewer, &department, number).await;
         }
         self.viewers.push(viewer);
     }
+}
+
+fn names(actions: &[&str]) -> Vec<String> {
+    actions.iter().map(|action| (*action).to_owned()).collect()
+}
+
+fn levels(given: Given) -> identity::LayerLevels {
+    let [basic, sensitive, history, financial, review] = given.map(i32::from);
+    identity::LayerLevels { basic, sensitive, history, financial, review }
 }

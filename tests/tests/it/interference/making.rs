@@ -6,20 +6,20 @@ use revisit_bootstrap::{status::answer, wire};
 use revisit_proto::{customer::v1 as customer, followup::v1 as followup};
 use revisit_tests::world::mask;
 
-use super::company::{Company, Side, VIEWERS, Viewer};
+use super::company::{Company, Side, VIEWERS, Viewer, is_masked};
 
 /// Between steps, so that ids say in which order things were made.
 const STEP: Duration = Duration::from_secs(1);
 
 impl Company {
-    async fn step(&self) {
+    pub async fn step(&self) {
         self.world.advance(STEP).await;
     }
 
     /// A customer with everything that there is to say of one.
     pub async fn customer(&mut self, viewer: &mut Viewer, department: &str, number: usize) {
         let name = viewer.name;
-        let masked = name == "masked";
+        let masked = is_masked(name);
         self.step().await;
         let row = self.created(name, department, number).await;
         let id = row.customer_id.clone();
@@ -47,7 +47,7 @@ impl Company {
 
     async fn created(&self, name: &str, department: &str, number: usize) -> customer::Customer {
         let side = self.side;
-        let base = 10 * VIEWERS.iter().position(|(viewer, _)| *viewer == name).unwrap_or_default() + number;
+        let base = place(name, number);
         let point = |kind: customer::ContactType, value: String| customer::ContactPoint {
             r#type: kind.into(),
             value,
@@ -67,11 +67,11 @@ impl Company {
         if name != "told" {
             fields.push(text("talk", side.or("他很满意", "他要退货").to_owned()));
         }
-        if number == 2 && name != "masked" && side == Side::Other {
+        if number == 2 && !is_masked(name) && side == Side::Other {
             points.push(point(customer::ContactType::Email, format!("a{base}@example.com")));
             points.push(point(customer::ContactType::Wechat, format!("wxid_{base}")));
         }
-        if number == 3 && side == Side::Other && name != "masked" {
+        if number == 3 && side == Side::Other && !is_masked(name) {
             points.clear();
             fields.retain(|field| field.key != "id_card");
         }
@@ -214,4 +214,9 @@ impl Company {
         let keeper = self.keeper.fresh().await.expect("a session");
         answer(keeper.tasks().create_task(request).await).expect("a task").task_id
     }
+}
+
+/// A number that no other customer or user has, by whose it is.
+pub fn place(viewer: &str, number: usize) -> usize {
+    10 * VIEWERS.iter().position(|(name, _)| *name == viewer).unwrap_or_default() + number
 }

@@ -7,7 +7,6 @@ use revisit_core::Failure;
 use revisit_proto::{
     customer::v1::{self as customer, projections_client::ProjectionsClient as OfCustomer},
     followup::v1::{self as followup, projections_client::ProjectionsClient as OfFollowUp, today_client::TodayClient},
-    identity::v1 as identity,
     notification::v1 as notification,
 };
 use revisit_tests::world::mask;
@@ -16,6 +15,7 @@ use tonic::{Request, Response};
 use super::{
     book::Book,
     company::{Company, Viewer},
+    people::lines,
 };
 
 /// A small page, so that there are several.
@@ -123,8 +123,8 @@ async fn subjects(book: &mut Book, viewer: &Viewer) {
         let action = "customer.view".to_owned();
         let customer_id = id.clone();
         let request = customer::ListSubjectsWithAccessRequest { customer_id, action, ..Default::default() };
-        let subjects = who.customers().list_subjects_with_access(request).await;
-        book.take("customer.v1.Customers/ListSubjectsWithAccess", &asked, subjects);
+        let subjects = who.customers().list_subjects_with_access(request).await.map(|it| it.map(|it| it.subjects));
+        lines(book, "customer.v1.Customers/ListSubjectsWithAccess", &asked, subjects);
         for action in ["customer.view", "customer.update", "customer.export"] {
             let (customer_id, asked) = (id.clone(), format!("{asked} {action}"));
             let request =
@@ -345,35 +345,4 @@ fn by<T>(token: &'static str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert(CALLER_HEADER, token.parse().expect("a token is ASCII"));
     request
-}
-
-/// What stands in the log of who did what: an auditor sees no customer.
-pub async fn audit(book: &mut Book, company: &Company) {
-    book.opened_for("auditor");
-    // Counts of refusals follow half a second later.
-    company.world.settle().await;
-    let who = company.auditor.fresh().await.expect("a session");
-    let (mut texts, mut page_token) = (Vec::new(), String::new());
-    loop {
-        let request = identity::ListEntriesRequest { page_size: ALL, page_token, ..Default::default() };
-        let page = who.audit().list_entries(request).await.expect("the log").into_inner();
-        // What the services of customers did; identity founds a company in an order of its own.
-        let entries = page
-            .entries
-            .into_iter()
-            .filter(|entry| entry.source != "identity" && !entry.entry.as_ref().is_some_and(super::told::is_note));
-        texts.extend(entries.flat_map(logged));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    assert!(texts.len() > company.viewers().len(), "something was done");
-    book.sorted("identity.v1.Audit/ListEntries", "", texts);
-}
-
-/// An entry without its place in the log and the trace of its call.
-fn logged(entry: identity::ChainedEntry) -> impl Iterator<Item = String> {
-    let each = super::told::each(entry.entry.unwrap_or_default());
-    each.map(move |it| format!("{} {:?}", entry.source, identity::AuditEntry { trace_id: String::new(), ..it }))
 }
