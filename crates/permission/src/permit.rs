@@ -2,15 +2,17 @@
 //!
 //! Only this crate makes them. There are three: a [`Scope`] (which rows), a [`Decided`] (these rows) and a [`Worker`]
 //! (moves rows inside its own database, answers no caller; if somebody orders it to, [`Ordered`]; for one company alone,
-//! [`Within`]). Each can be confirmed on the newest snapshot, right
+//! [`Within`]); several of them are one where they stand together. Each can be confirmed on the newest snapshot, right
 //! before a commit or an answer.
+
+mod several;
 
 use revisit_core::{Timestamp, id::TenantId};
 use smallvec::SmallVec;
 
 use crate::{
     action::Action,
-    caller::{Caller, Denial, DenialKind},
+    caller::{Caller, Denial},
     decision::Decision,
     external::Asked,
     lease::{Leases, Reading},
@@ -18,6 +20,8 @@ use crate::{
     predicate::Predicate,
     row::Row,
 };
+
+pub use several::{Beside, Permits};
 
 /// The proof of a successful decision.
 pub trait Permit: sealed::Permit {
@@ -44,54 +48,6 @@ mod sealed {
     impl Permit for super::Ordered {}
     impl<P: Permit, Q: Permit> Permit for (P, Q) {}
     impl<P: Permit, Q: Permit> Permit for super::Beside<P, Q> {}
-}
-
-/// What was decided twice: it stands while both stand.
-impl<P: Permit, Q: Permit> Permit for (P, Q) {
-    fn tenant(&self) -> Option<TenantId> {
-        self.0.tenant()
-    }
-
-    fn decision(&self) -> Option<Decision> {
-        self.0.decision()
-    }
-
-    fn confirm(&self) -> Result<(), Denial> {
-        if self.1.tenant().is_some_and(|tenant| self.0.tenant() != Some(tenant)) {
-            return Err(Denial::nothing());
-        }
-        self.0.confirm()?;
-        self.1.confirm()
-    }
-}
-
-/// What was decided, and a right by which the answer shows more or more is done, for who has it. That the second ends is no
-/// refusal of what was asked: it is asked again and answered without.
-#[derive(Clone, Debug)]
-pub struct Beside<P, Q>(pub P, pub Option<Q>);
-
-impl<P: Permit, Q: Permit> Permit for Beside<P, Q> {
-    fn tenant(&self) -> Option<TenantId> {
-        self.0.tenant()
-    }
-
-    fn decision(&self) -> Option<Decision> {
-        self.0.decision()
-    }
-
-    /// The second first: what it has changed is learned by asking again, which tells more than a refusal.
-    fn confirm(&self) -> Result<(), Denial> {
-        if let Some(beside) = &self.1 {
-            if beside.tenant() != self.0.tenant() {
-                return Err(Denial::nothing());
-            }
-            beside.confirm().map_err(|denial| match denial.kind {
-                DenialKind::Denied => Denial::changed(),
-                DenialKind::Stale | DenialKind::Session => denial,
-            })?;
-        }
-        self.0.confirm()
-    }
 }
 
 /// The rows to which a caller may do something: a store adds it to WHERE.
@@ -323,29 +279,6 @@ impl Permit for Decided {
             }
         }
         Ok(())
-    }
-}
-
-/// Several decisions that one transaction acts on.
-#[derive(Clone, Debug, Default)]
-pub struct Permits(pub Vec<Decided>);
-
-impl Permit for Permits {
-    fn decision(&self) -> Option<Decision> {
-        self.0.first().and_then(Permit::decision)
-    }
-
-    /// The tenant of the first; [`Permits::confirm`] refuses a mixture.
-    fn tenant(&self) -> Option<TenantId> {
-        self.0.first().map(Decided::tenant)
-    }
-
-    fn confirm(&self) -> Result<(), Denial> {
-        let Some(first) = self.0.first() else { return Err(Denial::nothing()) };
-        if self.0.iter().any(|decided| decided.tenant() != first.tenant()) {
-            return Err(Denial::nothing());
-        }
-        self.0.iter().try_for_each(Permit::confirm)
     }
 }
 
