@@ -3,11 +3,11 @@
 
 pub mod databases;
 pub mod fake_identity;
-pub mod guards;
 pub mod heard;
 pub mod held;
 pub mod meter;
 pub mod replica;
+pub mod rights;
 pub mod speaker;
 pub mod world;
 pub mod written;

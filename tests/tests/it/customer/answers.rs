@@ -8,7 +8,7 @@ use revisit_permission::{
     Action, ActionSet, Change, Effect, Extent, Guard, Layer, Level, Levels, RowCondition, Template, Whom,
 };
 use revisit_proto::customer::v1 as pb;
-use revisit_tests::guards::guard;
+use revisit_tests::rights::guard;
 
 use super::{
     fields, person,

@@ -4,7 +4,7 @@ use revisit_bootstrap::status::{answer, failure};
 use revisit_core::{Failure, Kind};
 use revisit_permission::{Action, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom};
 use revisit_proto::customer::v1 as pb;
-use revisit_tests::guards::guard;
+use revisit_tests::rights::guard;
 
 use tonic::Streaming;
 

@@ -28,7 +28,8 @@ use tonic::{
 };
 use uuid::Uuid;
 
-pub use people::{Seat, everywhere};
+pub use people::Seat;
+pub use revisit_tests::rights::everywhere;
 
 /// Monday, 4 January 2027, 08:00 in Shanghai.
 pub const BEGIN: Timestamp = Timestamp::from_micros(1_799_020_800_000_000);

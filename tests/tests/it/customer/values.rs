@@ -7,7 +7,7 @@ use revisit_bootstrap::{status::answer, wire};
 use revisit_core::{Kind, Timestamp};
 use revisit_permission::{Action, Change, Effect, Exceptions, Guard, Layer, Level, Levels, RowCondition, Whom};
 use revisit_proto::customer::v1::{self as pb, field_value::Value};
-use revisit_tests::guards::guard;
+use revisit_tests::rights::guard;
 
 use super::{
     fields, person,

@@ -11,6 +11,7 @@ use revisit_tests::{databases::Backend, held::while_held};
 use tonic::{Code, Status};
 
 use super::{
+    lending::done,
     support::{Company, reason, wire},
     taken::{MASKING, changed, company, refused},
 };
@@ -115,15 +116,6 @@ async fn what_a_task_lends_does_not_outlive_the_right_that_let_it_move() {
     changed(held(&company, "sealing_key", snooze, gone).await);
     assert_eq!(version(&company, &task).await, before);
     company.stop().await;
-}
-
-fn done(task: &pb::Task) -> pb::CompleteTaskRequest {
-    pb::CompleteTaskRequest {
-        task_id: task.task_id.clone(),
-        result: "reached".into(),
-        channel: pb::Channel::Phone.into(),
-        ..Default::default()
-    }
 }
 
 #[tokio::test]

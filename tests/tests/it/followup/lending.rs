@@ -7,7 +7,8 @@ use tonic::Code;
 
 use super::support::{Company, in_each_company, instant, reason, shanghai, wire};
 
-fn done(task: &pb::Task) -> pb::CompleteTaskRequest {
+/// What ends a task well.
+pub fn done(task: &pb::Task) -> pb::CompleteTaskRequest {
     pb::CompleteTaskRequest {
         task_id: task.task_id.clone(),
         result: "reached".into(),

@@ -32,8 +32,8 @@ use revisit_standalone::{mail_sink::MailSink, webhook_receiver::WebhookReceiver}
 use revisit_tests::{
     databases::{Backend, TestDatabase},
     fake_identity::{FakeIdentity, unknown_id},
-    guards::guard,
     heard,
+    rights::guard,
 };
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement};
 use tonic::{

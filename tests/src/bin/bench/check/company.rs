@@ -12,7 +12,7 @@ use revisit_permission::{
     Level, Levels, Name, Origin, Role, RoleAssignment, Row, RowCondition, STAGES, Shipped, Snapshot, Subject,
     SubjectState, Template, Tenant, Whom, shipped_roles,
 };
-use revisit_tests::{guards::guard, measure::Size};
+use revisit_tests::{measure::Size, rights::guard};
 use uuid::Uuid;
 
 const SEED: u64 = 20_261_121;

@@ -6,8 +6,8 @@ use revisit_core::{
     id::{DepartmentId, SubjectId},
 };
 use revisit_permission::{
-    Action, ActionSet, Assigned, Change, Department, Effect, Extent, Levels, Removed, Role, RoleAssignment, Subject,
-    SubjectState, Template, Tenant, Whom, shipped_roles,
+    Action, Assigned, Change, Department, Effect, Removed, Role, RoleAssignment, Subject, SubjectState, Template,
+    Tenant, Whom, shipped_roles,
 };
 use revisit_proto::customer::v1::{
     self as pb, catalogue_client::CatalogueClient, customers_client::CustomersClient, export_client::ExportClient,
@@ -16,7 +16,7 @@ use revisit_proto::customer::v1::{
 };
 use revisit_tests::{
     fake_identity::{FakeIdentity, KEY_ID},
-    guards::guard,
+    rights::guard,
     world::mask,
 };
 use tonic::{
@@ -26,18 +26,6 @@ use tonic::{
 };
 
 use super::Office;
-
-/// A right on every customer of the company, in whatever stage and grade.
-pub fn everywhere(actions: &[Action], levels: Levels) -> Template {
-    Template {
-        actions: ActionSet::of(actions),
-        extent: Extent::Tenant,
-        stages: None,
-        grades: None,
-        external: None,
-        levels,
-    }
-}
 
 #[derive(Clone, Copy)]
 pub(super) enum At {

@@ -2,11 +2,11 @@
 
 use revisit_core::{Timestamp, id::GrantId};
 use revisit_permission::{
-    Action, ActionSet, Assigned, Change, Department, Effect, Extent, Grant, Levels, Origin, Removed, Role,
-    RoleAssignment, Subject, SubjectState, Template, Tenant, Whom, shipped_roles,
+    Action, Assigned, Change, Department, Effect, Grant, Levels, Origin, Removed, Role, RoleAssignment, Subject,
+    SubjectState, Tenant, Whom, shipped_roles,
 };
 use revisit_proto::identity::v1 as identity;
-use revisit_tests::guards::guard;
+use revisit_tests::rights::{everywhere, guard};
 
 use super::{BEGIN, Company};
 
@@ -73,14 +73,7 @@ impl Company {
 
     /// From now on somebody may do something in the whole company, whatever their roles say.
     pub async fn grant(&self, who: &str, actions: &[Action], levels: Levels) -> GrantId {
-        let right = Template {
-            actions: ActionSet::of(actions),
-            extent: Extent::Tenant,
-            stages: None,
-            grades: None,
-            external: None,
-            levels,
-        };
+        let right = everywhere(actions, levels);
         let (id, window) = (self.new_id(), (Timestamp::MIN, Timestamp::MAX));
         self.govern(Change::Grant(Grant::of(id, self.who(who), right, window, Origin::Direct))).await;
         id
