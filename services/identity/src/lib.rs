@@ -28,7 +28,7 @@ pub use store::migration::Migrator;
 
 use domain::Error;
 use keys::Keys;
-use operations::{alerts::Watch, book::Ledgers, history::Histories, pushes::Pushes};
+use operations::{alerts::Watch, history::Histories, ledgers::Ledgers, pushes::Pushes};
 use passwords::Passwords;
 use store::{Store, keys::Authority};
 

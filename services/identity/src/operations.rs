@@ -17,6 +17,7 @@ pub mod grants;
 pub mod hand_overs;
 pub mod history;
 pub mod leases;
+pub mod ledgers;
 pub mod links;
 pub mod log_in;
 pub mod meaning;

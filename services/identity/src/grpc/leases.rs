@@ -85,14 +85,13 @@ impl Leases for Served {
                 let tenant = read::id("tenant_id", &message.tenant_id)?;
                 let (revision, changes) = leases::snapshot(&self.0, tenant).await?;
                 let incarnation = self.0.authority.incarnation.to_string();
-                let parts: Result<Vec<_>, Failure> = changes
-                    .chunks(PART_MAX)
-                    .map(|part| {
-                        let (changes, incarnation) = (encode(part)?, incarnation.clone());
-                        Ok(pb::GetSnapshotResponse { revision, changes, incarnation })
-                    })
-                    .collect();
-                Ok::<_, Error>(stream::iter(parts?.into_iter().map(Ok::<_, Error>)))
+                // Each part is written when its turn comes: a million grants take longer than an answer may until it begins.
+                let parts = (0..changes.len()).step_by(PART_MAX).map(move |from| {
+                    let part = &changes[from..changes.len().min(from + PART_MAX)];
+                    let (changes, incarnation) = (encode(part)?, incarnation.clone());
+                    Ok::<_, Error>(pb::GetSnapshotResponse { revision, changes, incarnation })
+                });
+                Ok::<_, Error>(stream::iter(parts))
             }
             .await,
         )
