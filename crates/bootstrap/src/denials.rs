@@ -41,6 +41,8 @@ use minutes::{Count, Key, Minute, Minutes};
 pub(crate) const AUDITED_HEADER: &str = "x-revisit-audited";
 /// Counts of one transaction.
 const FLUSH_MAX: usize = 500;
+/// Transactions of one writing: more than all counts that are remembered take. What comes meanwhile is for the next one.
+const FLUSHES_MAX: usize = 32;
 /// How long a count grows before it is written: half of the half second within which it is in the outbox.
 const EARLY: Duration = Duration::from_millis(250);
 
@@ -134,9 +136,15 @@ impl Denials {
         database.write(worker, append).await
     }
 
+    /// Writes what the minutes that are over have left; answers whether it could.
+    async fn flush_ended(&self) -> bool {
+        let now = Minute::of(self.0.clock.wall());
+        self.flush(|minutes| minutes.ended(Some(now), FLUSH_MAX)).await
+    }
+
     /// Writes all counts that are due; answers whether it could.
     async fn flush(&self, due: impl Fn(&Minutes) -> Vec<Count>) -> bool {
-        loop {
+        for _ in 0..FLUSHES_MAX {
             let counts = due(&self.0.minutes);
             if counts.is_empty() {
                 return true;
@@ -147,6 +155,7 @@ impl Denials {
             }
             self.0.minutes.told(&counts);
         }
+        false
     }
 
     /// Writes counts soon after they began, the others when their minute ends, and what is left when no call runs any more.
@@ -160,12 +169,13 @@ impl Denials {
             let pause = since.map(|since| EARLY.saturating_sub(clock.steady().since(since)));
             tokio::select! {
                 () = clock.sleep_until(now.end()) => {
-                    let now = Minute::of(clock.wall());
-                    self.flush(|minutes| minutes.ended(Some(now), FLUSH_MAX)).await;
+                    if !self.flush_ended().await {
+                        since = Some(clock.steady());
+                    }
                 }
                 () = counted.notified(), if since.is_none() => since = Some(clock.steady()),
                 () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {
-                    let written = self.flush(|minutes| minutes.early(FLUSH_MAX)).await;
+                    let written = self.flush_ended().await && self.flush(|minutes| minutes.early(FLUSH_MAX)).await;
                     // What could not be written is tried again after the same pause.
                     since = if written { None } else { Some(clock.steady()) };
                 }

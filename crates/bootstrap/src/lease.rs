@@ -257,7 +257,9 @@ impl LeaseClient {
         let mut changes = status::answer(load::client(&self.0.peers, RENEW_MAX).watch_changes(request).await)?;
         while let Some(push) = changes.message().await.map_err(|status| status::failure(&status))? {
             if let Ok(tenant) = push.tenant_id.parse() {
-                let load = self.keeper().pushed(tenant, load::pushed(push));
+                // Read before the lock is taken: renewals wait for it.
+                let push = load::pushed(push);
+                let load = self.keeper().pushed(tenant, push);
                 load.into_iter().for_each(|load| self.load_soon(load));
             }
         }

@@ -38,8 +38,7 @@ pub struct Keeper {
     leases: Leases,
     drift: Duration,
     tenants: HashMap<TenantId, Held>,
-    /// Pushes that came while their tenant was loaded. Pushes come of tenants that are named, so there are as many at the
-    /// most.
+    /// Pushes that came while their tenant was loaded: one of each at the most.
     waiting: HashMap<TenantId, Push>,
     /// Tenants that the newest renewal named and identity does not know.
     unknown: HashSet<TenantId>,
@@ -138,7 +137,8 @@ impl Keeper {
     /// tenant. A tenant is first loaded after a renewal that named it, never by a push.
     pub fn pushed(&mut self, tenant: TenantId, push: Push) -> Option<Load> {
         let is_older = |known: &Push| known.incarnation == push.incarnation && known.revision >= push.revision;
-        if !self.waiting.get(&tenant).is_some_and(is_older) {
+        // One of a tenant that is given up by now would wait for ever.
+        if self.tenants.contains_key(&tenant) && !self.waiting.get(&tenant).is_some_and(is_older) {
             self.waiting.insert(tenant, push);
         }
         self.take_pushed(tenant)
@@ -317,5 +317,17 @@ mod tests {
         let next = keeper.take_pushed(tenant()).expect("it has waited");
         assert_eq!(next.push.as_ref().map(|push| push.revision), Some(6), "the later one was the older one");
         assert!(keeper.take_pushed(tenant()).is_none());
+    }
+
+    #[test]
+    fn a_push_of_a_tenant_that_was_given_up_is_not_kept() {
+        let clock = ManualClock::frozen(NOW);
+        let mut keeper = Keeper::new(Leases::new(clock.clock()), Duration::from_millis(50));
+        keeper.name(tenant());
+        assert_eq!(renew(&mut keeper, &clock, 3), 1);
+        let gone = Renewal { granted: HashMap::new(), ..renewal(3) };
+        assert!(keeper.renewed(clock.clock().steady(), &[(tenant(), 3)], &gone).is_empty());
+        assert!(keeper.pushed(tenant(), push(4)).is_none());
+        assert!(keeper.waiting.is_empty(), "nobody will ever ask for it");
     }
 }
