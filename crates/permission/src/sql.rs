@@ -121,10 +121,10 @@ impl Scope {
 
     /// The rows of the scope whose values of a layer the caller may read; nothing when there can be none. In a caller's
     /// filter an atom over such a layer is unknown on the others. Which layers a task lends stands in its row: one with
-    /// a task is among these, and whoever reads it decides again.
+    /// a task that might lend this one is among these, and whoever reads it decides again.
     #[must_use]
     pub fn readable(&self, layer: Layer, columns: &Columns) -> Option<Condition> {
-        let reads = |clause: &Clause| clause.levels.reads(layer) || clause.reach == Reach::Task;
+        let reads = |clause: &Clause| clause.levels.reads(layer);
         let hides = |bar: &Bar| match bar.effect {
             Effect::Deny => true,
             Effect::Cap(ceiling) => !ceiling.reads(layer),
