@@ -10,6 +10,7 @@ mod explained;
 mod files;
 mod follow_up;
 mod lenses;
+mod meanwhile;
 mod merge;
 mod modules;
 mod own_accounts;

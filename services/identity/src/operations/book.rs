@@ -1,11 +1,7 @@
 //! Writing a tenant's log: every change of its permission state is one revision, in one transaction with the rows, the
 //! events and the audit entry.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use prost::Message;
 use revisit_bootstrap::{auth::Principal, database::Tx, idempotency::Repeatable};
@@ -13,7 +9,7 @@ use revisit_core::{
     Failure, Timestamp,
     id::{SubjectId, TenantId},
 };
-use revisit_permission::{self as permission, Change, Decided, Facts, Permit, Removed, Snapshot};
+use revisit_permission::{self as permission, Change, Decided, Facts, Permit, Removed, Row, Snapshot};
 
 use super::{about, audit, own_accounts, telling};
 use crate::{
@@ -29,56 +25,6 @@ pub use rehearsal::Rehearsed;
 
 /// How long a write waits for its own revision after it is committed.
 const SETTLE_MAX: Duration = Duration::from_millis(500);
-/// Companies whose log is remembered at once.
-const LEDGERS_MAX: usize = 10_000;
-/// Revisions of one read of the log.
-const LOG_MAX: u64 = 500;
-
-/// What was last read of each tenant's log, shared by writers and by those who ask for snapshots. Facts are shared
-/// structures, so a clone is cheap and a writer that fails leaves nothing behind.
-#[derive(Default)]
-pub struct Ledgers {
-    held: Mutex<HashMap<TenantId, (i64, Facts)>>,
-}
-
-impl Ledgers {
-    /// The facts of a tenant at the newest revision that this transaction sees.
-    pub async fn read(&self, tx: &Tx, tenant: TenantId) -> Result<(i64, Facts), Error> {
-        let held = self.lock().get(&tenant).cloned();
-        let (mut revision, mut facts) = held.unwrap_or_else(|| (0, Facts::new(tenant)));
-        let from = revision;
-        loop {
-            let revisions = log::after(tx, tenant, revision, LOG_MAX).await?;
-            for next in &revisions {
-                next.changes.iter().for_each(|change| facts.apply(change));
-                revision = next.number;
-            }
-            if revisions.len() < usize::try_from(LOG_MAX).unwrap_or(usize::MAX) {
-                break;
-            }
-        }
-        if revision > from {
-            // What no token outlives is not carried along for ever.
-            facts.forget_sessions(store::now(tx).await?);
-            let mut held = self.lock();
-            if held.len() >= LEDGERS_MAX && !held.contains_key(&tenant) {
-                // Rare, and every one of them is read anew when it is asked for.
-                held.clear();
-            }
-            let newest = held.entry(tenant).or_insert_with(|| (0, Facts::new(tenant)));
-            if newest.0 < revision {
-                *newest = (revision, facts.clone());
-            }
-        }
-        Ok((revision, facts))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, (i64, Facts)>> {
-        // Each change is one insertion or removal: a panic elsewhere leaves it whole.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Who writes, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Cause {
@@ -311,6 +257,13 @@ fn grant(facts: &Facts, holder: SubjectId, id: revisit_core::id::GrantId) -> Opt
 pub struct Once<T, M> {
     pub repeat: Option<Repeatable>,
     pub answer: fn(Revised<T>) -> M,
+}
+
+/// Refuses what was decided on a row that has changed since: where it lies by now somebody else may have to be asked. A
+/// right over oneself, or over accounts below one's own, is of no row.
+pub fn require_decided(permit: &Decided, rows: impl IntoIterator<Item = Row>) -> Result<(), Error> {
+    let decided = permit.action().is_none() || rows.into_iter().all(|row| permit.rows().contains(&row));
+    if decided { Ok(()) } else { Err(Error::StaleEtag) }
 }
 
 /// What a write of the log answers.

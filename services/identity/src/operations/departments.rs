@@ -5,7 +5,7 @@ use revisit_bootstrap::{auth::Principal, database::Tx};
 use revisit_core::id::{DepartmentId, PositionId, RoleId, SubjectId, kind};
 use revisit_permission::{Action, Change, Decided, Refusal, Removed};
 
-use super::book::{Book, Cause, Once, Revised};
+use super::book::{Book, Cause, Once, Revised, require_decided};
 use crate::{
     App,
     domain::{
@@ -110,6 +110,8 @@ pub async fn change(
     let permit = changing(app, who, id, edit.parent).await?;
     let cause = Cause::new(who, MANAGE, edit.reason.clone());
     app.revise(&permit, who.tenant(), cause, async |tx, book| {
+        let from = edit.parent.and(book.facts().department(id)).and_then(|department| department.parent);
+        require_decided(&permit, from.map(|from| department_row(who.tenant(), from)))?;
         let mut it = edited(tx, book, id, edit).await?;
         save(tx, book, &mut it).await?;
         Ok(it)
@@ -289,6 +291,7 @@ pub async fn change_position(
     let cause = Cause::new(who, MANAGE, edit.reason.clone());
     app.revise(&permit, tenant, cause, async |tx, book| {
         let it = stage_position(tx, book, who, (id, edit)).await?;
+        require_decided(&permit, [department_row(tenant, it.department)])?;
         organisation::save_position(tx, tenant, &it).await?;
         Ok(it)
     })
@@ -335,6 +338,7 @@ pub async fn delete_position(
     let cause = Cause::new(who, MANAGE, edit.reason.clone());
     app.revise(&permit, tenant, cause, async |tx, book| {
         let it = organisation::position_by_id(tx, tenant, id).await?.ok_or(Error::NoSuchPosition)?;
+        require_decided(&permit, [department_row(tenant, it.department)])?;
         check_etag(&edit.etag, it.version)?;
         book.add(Change::Removed(Removed::Position(id)))?;
         Ok(organisation::remove_position(tx, tenant, id).await?)

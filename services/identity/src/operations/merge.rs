@@ -11,7 +11,7 @@ use revisit_core::{
 use revisit_permission::{Action, Change, Decided, Refusal};
 
 use super::{
-    book::{Book, Cause, Revised},
+    book::{Book, Cause, Revised, require_decided},
     departments, users,
 };
 use crate::{
@@ -46,6 +46,8 @@ pub async fn merge(
     let permit = merging(app, who, merger).await?;
     let cause = Cause::new(who, Action::DepartmentManage.name(), reason);
     app.revise(&permit, tenant, cause, async |tx, book| {
+        let parent = book.facts().department(merger.ends).and_then(|ends| ends.parent);
+        require_decided(&permit, parent.map(|parent| department_row(tenant, parent)))?;
         let merged = stage(tx, book, merger, &etag).await?;
         keep(tx, book, &merged).await?;
         organisation::department_by_id(tx, tenant, merger.into).await?.ok_or(Error::NoSuchDepartment)
@@ -58,9 +60,6 @@ pub async fn merging(app: &App, who: &Principal, merger: Merger) -> Result<Decid
     let tenant = who.tenant();
     let ends = departments::get(app, who, merger.ends).await?;
     departments::get(app, who, merger.into).await?;
-    if merger.ends == merger.into {
-        return Err(Error::Refused { field: "into_department_id", rule: "must be another department" });
-    }
     let places = [Some(merger.ends), Some(merger.into), ends.parent];
     let rows: Vec<_> = places.into_iter().flatten().map(|id| department_row(tenant, id)).collect();
     let permit = who.caller.decide_all(&who.leases, Action::DepartmentManage, &rows);
@@ -77,6 +76,9 @@ pub struct Merged {
 
 /// Puts a merger into a revision.
 pub async fn stage(tx: &Tx, book: &mut Book, merger: Merger, etag: &str) -> Result<Merged, Error> {
+    if merger.ends == merger.into {
+        return Err(Error::Refused { field: "into_department_id", rule: "must be another department" });
+    }
     let ends = organisation::department_by_id(tx, book.tenant.id, merger.ends).await?.ok_or(Error::NoSuchDepartment)?;
     check_etag(etag, ends.version)?;
     if ends.merged_into.is_some() {

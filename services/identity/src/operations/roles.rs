@@ -8,7 +8,7 @@ use revisit_permission::{
 };
 
 use super::{
-    book::{Book, Cause, Once, Revised},
+    book::{Book, Cause, Once, Revised, require_decided},
     stages, users,
 };
 use crate::{
@@ -223,6 +223,7 @@ pub async fn set_override(
     app.revise(&permit, tenant, Cause::new(who, Action::UserManage.name(), why), async |tx, book| {
         users::require_still_above(book, who, &permit, user)?;
         let kept = stage_override(tx, book, who, (user, role), wanted).await?;
+        require_decided(&permit, [kept.account.row(tenant)])?;
         users::keep(tx, book, &kept).await?;
         Ok(assignments(book.facts(), user).into_iter().find(|it| it.role == role))
     })

@@ -9,7 +9,7 @@ use revisit_core::{
 use revisit_permission::{Action, Address, Change, Decided, Levels, Resource, Row, SubjectKind, SubjectState, Veiled};
 
 use super::{
-    book::{Book, Cause, Once, Revised},
+    book::{Book, Cause, Once, Revised, require_decided},
     departments, grants,
     links::PasswordLink,
     profiles::{Clear, Profile, seen},
@@ -199,6 +199,7 @@ pub async fn change(app: &App, who: &Principal, id: SubjectId, edit: UserEdit) -
     let cause = Cause::new(who, MANAGE, edit.reason.clone());
     app.revise(&permit, who.tenant(), cause, async |tx, book| {
         let kept = stage_change(tx, book, who, (id, edit)).await?;
+        require_decided(&permit, [kept.account.row(who.tenant())])?;
         keep(tx, book, &kept).await?;
         Ok(shown(book, kept.account, levels))
     })
@@ -313,6 +314,7 @@ pub async fn turn(
     app.revise(&permit, who.tenant(), Cause::new(who, MANAGE, reason), async |tx, book| {
         require_still_above(book, who, &permit, id)?;
         let mut kept = turned(tx, book, (id, turn), &etag).await?;
+        require_decided(&permit, [kept.account.row(who.tenant())])?;
         if turn == Turn::Suspend {
             // What leaked is worth nothing afterwards.
             sessions::end_all(tx, book, id, None).await?;
