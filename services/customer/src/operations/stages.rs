@@ -98,7 +98,7 @@ impl Sight {
             return Ok(Self::Stays(Vec::new()));
         };
         let owner = Principal::named(&who.leases, who.tenant(), owner);
-        let sees = |row| allowed(owner.decide(Action::CustomerView, row));
+        let sees = |row| allowed(owner.decide(Action::CustomerView, &without_tasks(row)));
         match sees(kept)? {
             Some(decided) => Ok(Self::Stays(vec![decided])),
             None if sees(left)?.is_some() => Ok(Self::Ends),
@@ -108,10 +108,17 @@ impl Sight {
     }
 }
 
+/// The row as rights of one's own reach it: what a task lends ends with the task, and would leave a customer with an owner
+/// who does not see it.
+fn without_tasks(row: &Row) -> Row {
+    row.clone().with_task_holders([])
+}
+
 /// That the next owner can work on the customer as it will be. Decided again before the commit.
 fn require_fit(who: &Principal, owner: SubjectId, row: &Row, to: &Stage) -> Result<[Decided; 2], Error> {
     let owner = Principal::named(&who.leases, who.tenant(), owner);
     let unfit = || Error::NewOwnerUnfit { stage: to.name.clone() };
+    let row = &without_tasks(row);
     let views = allowed(owner.decide(Action::CustomerView, row))?.ok_or_else(unfit)?;
     let updates = allowed(owner.decide(Action::CustomerUpdate, row))?.ok_or_else(unfit)?;
     if updates.levels().writes(Layer::Basic) { Ok([views, updates]) } else { Err(unfit()) }

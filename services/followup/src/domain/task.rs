@@ -154,8 +154,8 @@ pub struct Task {
     /// The one timer that it owns; none after its last kind.
     pub timer: Option<Moment>,
     pub lent: Vec<Layer>,
-    /// The end of the due window that its plan or its maker gave it, or that who owns or leads moved it to: nothing is
-    /// lent beyond, however often its assignee puts it off.
+    /// The end of the due window that was given with it, or that who sees the customer by right has moved it to; earlier
+    /// where its maker had no more to lend. Nothing is lent beyond, however often its assignee puts it off.
     pub lent_until: Timestamp,
     /// Sealed; empty for an occurrence of a plan, which is named by its step.
     pub title: Vec<u8>,
@@ -312,10 +312,7 @@ impl Task {
             task.open_at = (due_at - length).max(now);
         }
         task.due_at = due_at;
-        task.lent_until = match lending {
-            Lending::Follows => due_at,
-            Lending::Stays => task.lent_until,
-        };
+        task.lent_until = lending.end(due_at);
         task.agenda = agenda;
         task.version += 1;
         task.timer = task.timer_from(now);
@@ -331,6 +328,17 @@ impl Task {
         }
         task.version += 1;
         Ok(task)
+    }
+
+    /// The same with what it lends from now on.
+    #[must_use]
+    pub fn lending(mut self, lending: Lending, now: Timestamp) -> Self {
+        self.lent_until = lending.end(self.due_at);
+        if self.state == TaskState::Open {
+            let extension = self.next_extension(Moment { at: now, kind: TimerKind::Escalate });
+            self.timer = self.timer.into_iter().chain(extension).min();
+        }
+        self
     }
 
     /// Ended without an outcome.
@@ -370,13 +378,27 @@ impl Task {
     }
 }
 
-/// What becomes of the lent access when a task is put off.
+/// How long a task lends its customer, by who hands it on and to whom.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lending {
-    /// It lasts as long as the new window: whoever moves it has the access otherwise, or leads.
-    Follows,
-    /// It ends when it would have ended: nobody prolongs what was lent to themselves.
-    Stays,
+    /// For the whole window: who sees the customer by a right of their own hands the task to somebody else, or to whoever
+    /// owns the customer.
+    Window,
+    /// No longer than the task that it comes from: nobody prolongs what was only lent to them, for themselves or others.
+    Within(Timestamp),
+    /// No longer than until now: who sees the customer by right lends nothing to themselves, it would outlive the right.
+    Nothing(Timestamp),
+}
+
+impl Lending {
+    /// When it ends at the latest, of a window that ends then.
+    #[must_use]
+    pub fn end(self, due_at: Timestamp) -> Timestamp {
+        match self {
+            Self::Window => due_at,
+            Self::Within(end) | Self::Nothing(end) => end.min(due_at),
+        }
+    }
 }
 
 /// What an outcome says about its task.

@@ -1,5 +1,7 @@
 //! Reading what callers say about tasks and outcomes.
 
+use std::time::Duration;
+
 use chrono_tz::Tz;
 use revisit_bootstrap::{idempotency::Repeatable, wire};
 use revisit_core::{
@@ -29,10 +31,11 @@ use crate::{
 const REASON_MAX: usize = 200;
 const NOTE_MAX: usize = 4_000;
 const ISSUES_MAX: usize = 10;
-const SNOOZE_DAYS_MAX: u64 = 366;
+/// How far ahead anything may be due.
+const AHEAD_MAX: Duration = Duration::from_hours(24 * 366);
 
 /// A task that somebody makes.
-pub fn new_task(message: &pb::CreateTaskRequest) -> Result<by_hand::New, Failure> {
+pub fn new_task(message: &pb::CreateTaskRequest, now: Timestamp) -> Result<by_hand::New, Failure> {
     let mut input = Input::default();
     let repeat = Repeatable::read(&mut input, &message.request_id, "CreateTask", message);
     let kind = match pb::TaskKind::try_from(message.kind) {
@@ -49,12 +52,14 @@ pub fn new_task(message: &pb::CreateTaskRequest) -> Result<by_hand::New, Failure
         input.require(customer.is_some(), "customer_id", "is required for a next contact");
         input.require(channel.is_some(), "channel", "is required for a next contact");
     }
+    let due_at = wire::read_time_required(&mut input, "due_time", message.due_time);
+    near(&mut input, "due_time", due_at, now);
     let new = by_hand::New {
         kind,
         title: input.text("title", &message.title, 1..=200),
         customer,
         assignee: input.id_optional("assignee_id", &message.assignee_id),
-        due_at: wire::read_time_required(&mut input, "due_time", message.due_time),
+        due_at,
         channel,
         reminders: by_hand::reminders(
             kind,
@@ -176,14 +181,18 @@ fn change(
     }
 }
 
+/// Refuses what lies too far ahead: a task lends its customer until it is due.
+fn near(input: &mut Input, field: &'static str, at: Timestamp, now: Timestamp) {
+    input.require(at <= now + AHEAD_MAX, field, "must lie at most 366 days ahead");
+}
+
 /// A new due time.
 pub fn snooze(message: &pb::SnoozeTaskRequest, now: Timestamp) -> Result<(Change, Timestamp), Failure> {
     let mut input = Input::default();
     let named = (message.reason.as_str(), message.etag.as_str(), message.request_id.as_str());
     let change = change(&mut input, ("SnoozeTask", message), &message.task_id, named);
     let due_at = wire::read_time_required(&mut input, "due_time", message.due_time);
-    let last = now + std::time::Duration::from_hours(24 * SNOOZE_DAYS_MAX);
-    input.require(due_at <= last, "due_time", "must lie at most 366 days ahead");
+    near(&mut input, "due_time", due_at, now);
     input.finish()?;
     Ok((change, due_at))
 }
@@ -229,7 +238,7 @@ pub fn review(message: &pb::ReviewOutcomeRequest) -> Result<(TaskId, Option<Repe
 }
 
 /// An outcome.
-pub fn record(message: &pb::CompleteTaskRequest) -> Result<Record, Failure> {
+pub fn record(message: &pb::CompleteTaskRequest, now: Timestamp) -> Result<Record, Failure> {
     let mut input = Input::default();
     let repeat = Repeatable::read(&mut input, &message.request_id, "CompleteTask", message);
     let satisfaction = message.satisfaction.map(|value| input.number("satisfaction", value, 1..=5));
@@ -241,6 +250,10 @@ pub fn record(message: &pb::CompleteTaskRequest) -> Result<Record, Failure> {
         let layer = layer(&mut inner, "layer", &note.layer);
         notes.push(Note { layer, text: inner.lines("text", &note.text, 1..=NOTE_MAX) });
         input.nest(&format!("notes[{index}]"), inner);
+    }
+    let next_contact_at = wire::read_time(&mut input, "next_contact_time", message.next_contact_time);
+    if let Some(at) = next_contact_at {
+        near(&mut input, "next_contact_time", at, now);
     }
     let mut issues = Vec::new();
     for (index, issue) in message.issues.iter().take(ISSUES_MAX).enumerate() {
@@ -257,7 +270,7 @@ pub fn record(message: &pb::CompleteTaskRequest) -> Result<Record, Failure> {
         result: input.text("result", &message.result, 1..=40),
         channel: channel(&mut input, "channel", message.channel),
         satisfaction: satisfaction.and_then(|value| i16::try_from(value).ok()),
-        next_contact_at: wire::read_time(&mut input, "next_contact_time", message.next_contact_time),
+        next_contact_at,
         notes,
         issues,
         sensitive: message.sensitive,

@@ -20,8 +20,12 @@ impl Tasks for Served {
     async fn create_task(&self, request: Request<pb::CreateTaskRequest>) -> Reply<pb::Task> {
         let (who, message) = authenticated(request)?;
         reply(
-            async { by_hand::create(&self.app, &who, read_task::new_task(&message)?).await.map_err(Failure::from) }
-                .await,
+            async {
+                by_hand::create(&self.app, &who, read_task::new_task(&message, self.app.clock.wall())?)
+                    .await
+                    .map_err(Failure::from)
+            }
+            .await,
         )
     }
 
@@ -116,7 +120,7 @@ impl Tasks for Served {
         let (who, message) = authenticated(request)?;
         reply(
             async {
-                let record = read_task::record(&message)?;
+                let record = read_task::record(&message, self.app.clock.wall())?;
                 Box::pin(complete::complete(&self.app, &who, record)).await.map_err(Failure::from)
             }
             .await,

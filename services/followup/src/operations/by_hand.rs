@@ -18,7 +18,7 @@ use revisit_proto::followup::v1 as pb;
 use super::{
     arrivals, customers, enrolments, planner,
     rights::Rights,
-    tasks::{active, shown},
+    tasks::{CHANGED, REPEATED, active, shown},
     write::{self, Made, Sent},
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
         people::Customer,
         plan::{Reason, Reminders},
         planning::Window,
-        task::{Agenda, Channel, Task, TaskKind, TaskState},
+        task::{Agenda, Channel, Lending, Task, TaskKind, TaskState},
     },
     schedule,
     store::{people, tasks},
@@ -90,7 +90,11 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
         created_by: who.subject(),
         parent: None,
         lent: Vec::new(),
-        lent_until: None,
+        // Whoever makes it sees the customer by right.
+        lending: match new.assignee {
+            Some(assignee) if assignee == who.subject() => Lending::Nothing(app.clock.wall()),
+            Some(_) | None => Lending::Window,
+        },
     };
     let row = |customer: Option<&Customer>, assignee: SubjectId| {
         draft.task(&new, customer, app.clock.wall()).row(customer).with_owner(assignee)
@@ -113,17 +117,18 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
         let mut rights = Rights::of(who);
         rights.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
         if let Some(customer) = &customer {
+            // Beside the right to make tasks: who loses it meanwhile asks again, and hears that there is no such customer.
             rights.allowed(Action::CustomerView, &customer.row())?.ok_or(Error::NoSuchCustomer)?;
         }
-        let task = match sent {
-            Sent::First => plant(app, tx, &draft, &new, customer.as_ref()).await?,
+        let (task, unseen) = match sent {
+            Sent::First => (plant(app, tx, &draft, &new, customer.as_ref()).await?, CHANGED),
             Sent::Again(made) => {
                 let made = made.map(TaskId::from_uuid).ok_or(Error::NoSuchTask)?;
-                tasks::find(tx, who.tenant(), made).await?.ok_or(Error::NoSuchTask)?
+                (tasks::find(tx, who.tenant(), made).await?.ok_or(Error::NoSuchTask)?, REPEATED)
             }
         };
         let made = task.id.uuid();
-        let answer = (shown(app, tx, &mut rights, (&task, customer.as_ref())).await?, Some(made));
+        let answer = (shown(app, tx, &mut rights, (&task, customer.as_ref()), unseen).await?, Some(made));
         Ok(match sent {
             Sent::First => Made::Changed(answer, Deed::on("task", [made]), rights),
             Sent::Again(_) => Made::Unchanged(answer, rights),
@@ -155,8 +160,8 @@ pub struct Draft {
     pub created_by: SubjectId,
     pub parent: Option<TaskId>,
     pub lent: Vec<Layer>,
-    /// When it lends no longer, if that is before it is due.
-    pub lent_until: Option<Timestamp>,
+    /// Until when it lends them.
+    pub lending: Lending,
 }
 
 impl Draft {
@@ -193,7 +198,7 @@ impl Draft {
             before_minutes: new.reminders.before_minutes.clone(),
             timer: None,
             lent: self.lent.clone(),
-            lent_until: self.lent_until.map_or(new.due_at, |until| until.min(new.due_at)),
+            lent_until: self.lending.end(new.due_at),
             title: Vec::new(),
             reason: Reason::None,
             reason_text: Vec::new(),

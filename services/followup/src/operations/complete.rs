@@ -16,7 +16,7 @@ use revisit_proto::followup::v1 as pb;
 use super::{
     by_hand, events, outcomes, planner,
     rights::Rights,
-    tasks::{self as task_operations, Locked, closed, find, lock},
+    tasks::{self as task_operations, CHANGED, Locked, REPEATED, closed, find, lock},
     write::{self, Made, Sent, TRIES},
 };
 use crate::{
@@ -103,7 +103,7 @@ async fn completed(
         Some(next) => tasks::find(tx, task.tenant, next).await?,
         None => None,
     };
-    response(app, tx, rights, (task, customer.as_ref()), (&outcome, next.as_ref())).await
+    response(app, tx, rights, (task, customer.as_ref()), (&outcome, next.as_ref(), REPEATED)).await
 }
 
 async fn response(
@@ -111,13 +111,13 @@ async fn response(
     tx: &Tx,
     rights: &mut Rights,
     (task, customer): (&Task, Option<&Customer>),
-    (outcome, next): (&Outcome, Option<&Task>),
+    (outcome, next, unseen): (&Outcome, Option<&Task>, Levels),
 ) -> Result<pb::CompleteTaskResponse, Error> {
     Ok(pb::CompleteTaskResponse {
-        task: Some(task_operations::shown(app, tx, rights, (task, customer)).await?),
+        task: Some(task_operations::shown(app, tx, rights, (task, customer), unseen).await?),
         outcome: Some(outcomes::written(app, tx, rights, (task, customer), outcome).await?),
         next_task: match next {
-            Some(next) => Some(task_operations::shown(app, tx, rights, (next, customer)).await?),
+            Some(next) => Some(task_operations::shown(app, tx, rights, (next, customer), unseen).await?),
             None => None,
         },
     })
@@ -156,7 +156,7 @@ async fn complete_in(
     let contact = next_contact(app, tx, rights, locked, &outcome).await?;
     let following = follow(app, tx, locked, &rule, now).await?;
     let (next, seen) = (contact.or(following), (&after, locked.customer.as_ref()));
-    Ok((response(app, tx, rights, seen, (&outcome, next.as_ref())).await?, next.map(|next| next.id)))
+    Ok((response(app, tx, rights, seen, (&outcome, next.as_ref(), CHANGED)).await?, next.map(|next| next.id)))
 }
 
 fn outcome_of(task: &Task, record: &Record, rule: &ResultRule, by: SubjectId, now: Timestamp) -> Outcome {
@@ -201,9 +201,9 @@ async fn rule_of(app: &App, tx: &Tx, task: &Task, result: &str) -> Result<Result
 }
 
 /// Raises the issues as open tasks with their own time limit. One that nobody was named for follows the customer like
-/// any other task. It lends what the follow-up lent to whom the recorder may give work; an issue that is dispatched to
-/// somebody else lends what the plan's publisher has granted for that, or anybody could be let in by whoever records an
-/// outcome.
+/// any other task. It lends what the follow-up lent to whom the recorder may give work, for as long as the recorder has it
+/// to lend. An issue that is dispatched to somebody else lends the basic facts so, or for its whole window what the plan's
+/// publisher has granted for that: anybody could else be let in by whoever records an outcome.
 async fn raise(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, record: &Record) -> Result<(), Error> {
     let customer = locked.customer.as_ref();
     let now = app.now(tx).await?;
@@ -226,24 +226,28 @@ async fn raise(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, record:
             repeat: None,
         };
         let key = format!("{}/{index}", locked.task.id);
-        let mut draft = draft(locked, TaskKind::Issue, &key, rights.who().subject());
-        lend_no_longer(rights, locked, &new, &mut draft)?;
+        let lending = task_operations::lending(rights, locked, new.assignee, now)?;
+        let mut draft = draft(locked, (TaskKind::Issue, &key), rights.who().subject(), lending);
         if rights.allowed(Action::TaskCreate, &draft.task(&new, customer, now).row(customer))?.is_none() {
-            draft.lent = dispatched(app, tx, &locked.task).await?;
+            let granted = dispatched(app, tx, &locked.task).await?;
+            if !granted.is_empty() {
+                draft.lending = Lending::Window;
+            }
+            let further = granted.into_iter().filter(|layer| *layer != Layer::Basic);
+            draft.lent = std::iter::once(Layer::Basic).chain(further).collect();
         }
         by_hand::plant(app, tx, &draft, &new, customer).await?;
     }
     Ok(())
 }
 
-/// What an issue of a task lends to whoever it is dispatched to: the name at least.
+/// What the plan of a task has its issues lend to whoever they are dispatched to.
 async fn dispatched(app: &App, tx: &Tx, task: &Task) -> Result<Vec<Layer>, Error> {
     let version = match &task.origin {
         Some(origin) => planner::version(app, tx, (task.tenant, origin.plan, origin.version)).await?,
         None => None,
     };
-    let granted = version.iter().flat_map(|version| version.definition.issue_lent.iter().copied());
-    Ok(std::iter::once(Layer::Basic).chain(granted.filter(|layer| *layer != Layer::Basic)).collect())
+    Ok(version.map(|version| version.definition.issue_lent.clone()).unwrap_or_default())
 }
 
 async fn next_contact(
@@ -264,31 +268,14 @@ async fn next_contact(
         reminders: by_hand::follow_on(app, tx, &locked.task, TaskKind::NextContact).await?,
         repeat: None,
     };
-    let mut draft = draft(locked, TaskKind::NextContact, &locked.task.id.to_string(), rights.who().subject());
-    lend_no_longer(rights, locked, &new, &mut draft)?;
+    let lending = task_operations::lending(rights, locked, new.assignee, app.now(tx).await?)?;
+    let (kind, key) = (TaskKind::NextContact, locked.task.id.to_string());
+    let draft = draft(locked, (kind, &key), rights.who().subject(), lending);
     by_hand::plant(app, tx, &draft, &new, locked.customer.as_ref()).await.map(Some)
 }
 
-/// Whoever works on lent access lends on no more than it: beyond the end of the window that was first given, what follows
-/// lends the name alone, and to the recorder not even that. Else each outcome would begin the window anew.
-fn lend_no_longer(
-    rights: &mut Rights,
-    locked: &Locked,
-    new: &by_hand::New,
-    draft: &mut by_hand::Draft,
-) -> Result<(), Error> {
-    if new.due_at <= locked.task.lent_until || task_operations::lending(rights, locked)? == Lending::Follows {
-        return Ok(());
-    }
-    draft.lent = vec![Layer::Basic];
-    if new.assignee == Some(rights.who().subject()) {
-        draft.lent_until = Some(locked.task.lent_until);
-    }
-    Ok(())
-}
-
 /// A task that an outcome makes has the follow-up's id in its own, so that it is made once.
-fn draft(locked: &Locked, kind: TaskKind, key: &str, by: SubjectId) -> by_hand::Draft {
+fn draft(locked: &Locked, (kind, key): (TaskKind, &str), by: SubjectId, lending: Lending) -> by_hand::Draft {
     by_hand::Draft {
         tenant: locked.task.tenant,
         id: Task::id_by_key(locked.task.tenant, kind, key),
@@ -296,7 +283,7 @@ fn draft(locked: &Locked, kind: TaskKind, key: &str, by: SubjectId) -> by_hand::
         department: locked.task.department,
         created_by: by,
         parent: Some(locked.task.id),
-        lent_until: None,
+        lending,
         lent: if locked.task.lent.is_empty() { vec![Layer::Basic] } else { locked.task.lent.clone() },
     }
 }

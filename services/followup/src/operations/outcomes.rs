@@ -222,7 +222,7 @@ pub async fn written(
     Ok(answer)
 }
 
-/// A supervisor's word on a sensitive outcome, which is for who may read it. A repeat reads it again: what was said is for who may read it by then.
+/// A supervisor's word on a sensitive outcome. A repeat reads it again: what was said is for who may read it by then.
 pub async fn review(
     app: &App,
     who: &Principal,

@@ -77,15 +77,21 @@ pub async fn get(app: &App, who: &Principal, id: TaskId, asked: Asked) -> Result
     }
 }
 
-/// Makes a task that was changed ready to be shown: its title opened, its step named. Who has handed it away, or views no
-/// tasks at all, sees what the change itself was about.
+/// What is seen of a task that was just changed by who has handed it away with that, or views no tasks at all: what the
+/// change itself was about.
+pub const CHANGED: Levels = Levels::EVENT;
+/// What they see of it with a repeat: it may have gone on without them.
+pub const REPEATED: Levels = Levels::HIDDEN;
+
+/// Makes a task ready to be shown: its title opened, its step named. `unseen` is what is seen of it by who may not view it.
 pub async fn shown(
     app: &App,
     tx: &Tx,
     rights: &mut Rights,
     (task, customer): (&Task, Option<&Customer>),
+    unseen: Levels,
 ) -> Result<pb::Task, Error> {
-    let levels = rights.allowed(Action::TaskView, &task.row(customer))?.unwrap_or(Levels::EVENT);
+    let levels = rights.allowed(Action::TaskView, &task.row(customer))?.unwrap_or(unseen);
     let texts = app.sealed.texts(tx, [task]).await?;
     Ok(show::task(legible(app, tx, (task, customer, levels), Asked::NOTHING, &texts).await?))
 }

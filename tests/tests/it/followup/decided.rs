@@ -112,7 +112,7 @@ async fn what_a_task_lends_does_not_outlive_the_right_that_let_it_move() {
     let before = version(&company, &task).await;
     let mut tasks = company.tasks();
     let snooze = tasks.snooze_task(company.by("manager", put_off(&company, &task, "on leave")));
-    let gone = company.guard("manager", Action::TaskReview, Effect::Deny);
+    let gone = company.guard("manager", Action::CustomerView, Effect::Deny);
     changed(held(&company, "sealing_key", snooze, gone).await);
     assert_eq!(version(&company, &task).await, before);
     company.stop().await;

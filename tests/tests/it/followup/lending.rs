@@ -59,9 +59,14 @@ async fn who_was_lent_access_does_not_prolong_it_by_putting_the_task_off() {
             .tasks()
             .snooze_task(company.by("colleague", snooze("2026-03-30T18:00")))
             .await
-            .expect("the owner has the access anyway");
+            .expect("the task is the owner's to put off");
         company.advance_to_local("2026-03-30T18:00").await;
-        assert_eq!(lent().await, Some(shanghai("2026-03-30T18:00").micros()));
+        let by_manager = shanghai("2026-03-26T18:00").micros();
+        assert_eq!(
+            lent().await,
+            Some(by_manager),
+            "to themselves an owner lends nothing: it would outlive the ownership"
+        );
         company.assert_timers_fit().await;
     })
     .await;
@@ -90,11 +95,92 @@ async fn what_an_outcome_plants_prolongs_nothing_for_whoever_was_lent_access() {
         assert_eq!(company.list("colleague", &[pb::TaskState::Open]).await.len(), 2, "the issue and the next contact");
         let owners = company.list("rep", &[pb::TaskState::Open]).await;
         let issue = owners.iter().find(|task| task.kind() == pb::TaskKind::Issue).expect("the owner's issue");
-        assert_eq!(issue.lent_layers, ["basic"], "whoever it goes to gets the name alone");
         let told = company.heard::<pb::TaskOpened>().await;
-        let theirs: Vec<_> = told.iter().filter(|opened| opened.assignee_id == colleague).collect();
-        assert!(!theirs.is_empty() && theirs.iter().all(|opened| opened.until_micros <= first_end), "{theirs:?}");
+        let lent: Vec<_> = told
+            .iter()
+            .filter(|opened| opened.assignee_id == colleague || opened.task_id == issue.task_id)
+            .map(|opened| opened.until_micros)
+            .collect();
+        assert!(lent.len() >= 3 && lent.iter().all(|until| *until <= first_end), "{lent:?}, {first_end}");
         company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+/// Makes a to-do about a customer.
+fn to_do(customer_id: &str, assignee_id: String, due: &str) -> pb::CreateTaskRequest {
+    pb::CreateTaskRequest {
+        kind: pb::TaskKind::Todo.into(),
+        title: "bring the samples".into(),
+        customer_id: customer_id.to_owned(),
+        assignee_id,
+        due_time: wire(shanghai(due)),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn nobody_lends_themselves_what_would_outlive_their_right() {
+    in_each_company(async |company: &Company| {
+        let (id, task) = company.with_open_task().await;
+        let (id, me) = (id.to_string(), company.who("rep").to_string());
+        let mut tasks = company.tasks();
+        let mine = to_do(&id, me.clone(), "2026-04-30T18:00");
+        let mine = tasks.create_task(company.by("rep", mine)).await.expect("made").into_inner();
+        let long = pb::Issue { due_within_minutes: 43_200, ..issue(me.clone()) };
+        let request = pb::CompleteTaskRequest { issues: vec![long], ..done(&task) };
+        tasks.complete_task(company.by("rep", request)).await.expect("done");
+        let open = company.list("rep", &[pb::TaskState::Open]).await;
+        let raised = open.into_iter().find(|task| task.kind() == pb::TaskKind::Issue).expect("the issue");
+        let put_off = pb::SnoozeTaskRequest {
+            task_id: raised.task_id.clone(),
+            due_time: wire(shanghai("2027-03-01T18:00")),
+            ..Default::default()
+        };
+        tasks.snooze_task(company.by("rep", put_off)).await.expect("it is put off");
+        let given = |to: &str| pb::ReassignTaskRequest {
+            task_id: mine.task_id.clone(),
+            assignee_id: to.to_owned(),
+            ..Default::default()
+        };
+        let lent = async |task_id: &str| {
+            let opened = company.heard::<pb::TaskOpened>().await.into_iter();
+            opened.filter(|one| one.task_id == task_id).map(|one| one.until_micros).max().expect("it is told")
+        };
+        for task_id in [&mine.task_id, &raised.task_id] {
+            assert!(
+                lent(task_id).await <= company.now().micros(),
+                "the owner needs no loan, and who was one gets none"
+            );
+        }
+        let colleague = company.who("colleague").to_string();
+        tasks.reassign_task(company.by("manager", given(&colleague))).await.expect("it is given");
+        assert!(lent(&mine.task_id).await > company.now().micros(), "whoever is given work sees what it is about");
+        company.assert_timers_fit().await;
+        let far = to_do(&id, me, "2027-04-30T18:00");
+        let refused = tasks.create_task(company.by("rep", far)).await.expect_err("in more than a year");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_was_lent_a_customer_hands_on_no_more_than_that() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        let first_end = instant(task.due_time).micros();
+        let [colleague, boss] = ["colleague", "boss"].map(|who| company.who(who).to_string());
+        let give =
+            pb::ReassignTaskRequest { task_id: task.task_id.clone(), assignee_id: colleague, ..Default::default() };
+        company.tasks().reassign_task(company.by("manager", give)).await.expect("it is given");
+        // The window has ended: the colleague does not see the customer any more.
+        company.advance_to_local("2026-03-16T09:00").await;
+        let long = pb::Issue { due_within_minutes: 43_200, ..issue(boss.clone()) };
+        let request = pb::CompleteTaskRequest { issues: vec![long], ..done(&task) };
+        company.tasks().complete_task(company.by("colleague", request)).await.expect("done");
+        let told = company.heard::<pb::TaskOpened>().await;
+        let lent: Vec<_> = told.iter().filter(|one| one.assignee_id == boss).map(|one| one.until_micros).collect();
+        assert!(!lent.is_empty() && lent.iter().all(|until| *until <= first_end), "{lent:?}, {first_end}");
     })
     .await;
 }

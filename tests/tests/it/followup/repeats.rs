@@ -301,6 +301,33 @@ async fn what_a_repeat_shows_is_what_who_sends_it_may_read_by_then() {
         company.guard("rep", Action::TaskView, Effect::Cap(Levels::HIDDEN)).await;
         let again = answers().await;
         assert!(!again.iter().any(|answer| answer.contains(SAID)), "{again:?}");
+        company.guard("rep", Action::TaskView, Effect::Deny).await;
+        let again = company.tasks().create_task(company.by("rep", make)).await.expect("it was made").into_inner();
+        let (task_id, etag) = (made.task_id, again.etag.clone());
+        assert_eq!(again, pb::Task { task_id, etag, ..Default::default() }, "it may have gone on without them");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeat_tells_nothing_of_a_next_task_that_has_left_with_the_customer() {
+    in_each_company(async |company: &Company| {
+        let (customer_id, open) = company.with_open_task().await;
+        let done = pb::CompleteTaskRequest {
+            next_contact_time: wire(company.now() + Duration::from_hours(48)),
+            request_id: company.new_id::<Event>().to_string(),
+            ..super::lending::done(&open)
+        };
+        let complete = async || {
+            let told = company.tasks().complete_task(company.by("rep", done.clone())).await;
+            told.expect("it is done").into_inner().next_task.expect("a next contact")
+        };
+        let first = complete().await;
+        assert!(first.due_time.is_some(), "{first:?}");
+        company.change_owner(customer_id, 2, "colleague").await;
+        let again = complete().await;
+        let (task_id, etag) = (first.task_id, again.etag.clone());
+        assert_eq!(again, pb::Task { task_id, etag, ..Default::default() }, "it is the colleague's by now");
     })
     .await;
 }

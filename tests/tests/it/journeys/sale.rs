@@ -1,8 +1,10 @@
 //! A customer goes from sales to service: it always has somebody who sees it there, and the seller keeps nothing.
 
-use revisit_bootstrap::status::answer;
+use std::time::Duration;
+
+use revisit_bootstrap::{status::answer, wire};
 use revisit_core::{Failure, Kind};
-use revisit_proto::customer::v1 as pb;
+use revisit_proto::{customer::v1 as pb, followup::v1 as followup};
 use revisit_standalone::client::Person;
 use revisit_tests::world::{World, in_each_world};
 
@@ -115,6 +117,19 @@ async fn a_sale_without_somebody_who_could_see_the_customer_in_service_is_refuse
             assert_eq!(told(lost), about_owner("NEW_OWNER_REQUIRED"), "{}", who.username);
         }
         let kept = move_stage(seller, won, "service", &seller.id).await;
+        assert_eq!(told(kept), about_owner("NEW_OWNER_REQUIRED"));
+        // What a task lends ends with it, and is no right to keep a customer by.
+        let lent = followup::CreateTaskRequest {
+            kind: followup::TaskKind::Todo.into(),
+            title: "bring the samples".to_owned(),
+            customer_id: won.clone(),
+            assignee_id: seller.id.to_string(),
+            due_time: Some(wire::time(world.now() + Duration::from_hours(48))),
+            ..Default::default()
+        };
+        answer(leader.fresh().await.expect("a session").tasks().create_task(lent).await).expect("it is given");
+        world.settle().await;
+        let kept = move_stage(seller, won, "service", "").await;
         assert_eq!(told(kept), about_owner("NEW_OWNER_REQUIRED"));
         region.is_as_it_was(world).await;
         let row = move_stage(manager, won, "service", &region.service.id).await.expect("who may transfer");

@@ -92,10 +92,10 @@ fn a_snoozed_task_does_not_repeat_what_lies_behind() {
     let open = task(8, &[(7, TimerKind::Before(0)), (8, TimerKind::Due)]).opened(None, None);
     let agenda =
         Agenda::of(vec![Moment { at: at(4), kind: TimerKind::Before(0) }, Moment { at: at(12), kind: TimerKind::Due }]);
-    let snoozed = open.clone().snoozed(at(12), Lending::Follows, agenda, at(5)).expect("a future time");
+    let snoozed = open.clone().snoozed(at(12), Lending::Window, agenda, at(5)).expect("a future time");
     assert_eq!(snoozed.timer, Some(Moment { at: at(12), kind: TimerKind::Due }));
     assert!(snoozed.version > open.version);
-    assert!(matches!(open.snoozed(at(5), Lending::Follows, Agenda::default(), at(5)), Err(Error::DueInPast)));
+    assert!(matches!(open.snoozed(at(5), Lending::Window, Agenda::default(), at(5)), Err(Error::DueInPast)));
 }
 
 #[test]

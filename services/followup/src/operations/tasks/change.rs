@@ -16,7 +16,7 @@ use revisit_permission::{Action, Permits};
 use revisit_proto::{customer::v1 as customer_pb, followup::v1 as pb};
 
 use super::{
-    find,
+    CHANGED, REPEATED, find,
     locked::{Locked, active, lending, lock},
     shown,
 };
@@ -26,7 +26,7 @@ use crate::{
         Error,
         plan::{EnrolmentState, Reason, Reminders},
         planning::Window,
-        task::{Task, TaskKind, TaskState},
+        task::{Lending, Task, TaskKind, TaskState},
     },
     operations::{
         by_hand, customers, events, planner,
@@ -94,7 +94,7 @@ pub async fn change(app: &App, who: &Principal, change: Change, act: Act) -> Res
             let (mut rights, reason) = (Rights::of(who), change.reason.as_str());
             locked.decide(&mut rights, act.action())?;
             if let Sent::Again(_) = sent {
-                let task = shown(app, tx, &mut rights, (&locked.task, locked.customer.as_ref())).await?;
+                let task = shown(app, tx, &mut rights, (&locked.task, locked.customer.as_ref()), REPEATED).await?;
                 return Ok(Made::Unchanged((task, None), rights));
             }
             locked.unchanged(change.etag)?;
@@ -134,7 +134,12 @@ async fn snooze(
     let calendar = calendar_of(app, tx, &locked.task).await?;
     let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
     let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
-    let (agenda, lending) = (window.agenda(&reminders, &calendar), lending(rights, locked)?);
+    let lending = match lending(rights, locked, locked.task.named, now)? {
+        // What was lent stays as it was.
+        Lending::Nothing(_) => Lending::Within(locked.task.lent_until),
+        lending @ (Lending::Window | Lending::Within(_)) => lending,
+    };
+    let agenda = window.agenda(&reminders, &calendar);
     let mut after = locked.task.clone().snoozed(due_at, lending, agenda, now)?;
     after = app.sealed.explain(tx, after, reason).await?;
     tasks::replace(tx, &[&locked.task], &[&after]).await?;
@@ -142,7 +147,7 @@ async fn snooze(
         // The access is told anew under the new generation, as far as it reaches.
         events::opened(&after, now).into_iter().for_each(|draft| tx.emit(draft));
     }
-    shown(app, tx, rights, (&after, locked.customer.as_ref())).await
+    shown(app, tx, rights, (&after, locked.customer.as_ref()), CHANGED).await
 }
 
 /// The reminders that a task was planned with.
@@ -178,12 +183,14 @@ async fn reassign(
     let customer = locked.customer.as_ref();
     let wanted = Task { named: assignee, ..locked.task.clone() };
     let responsible = customers::answering(tx, &wanted, customer).await?;
-    let mut after = locked.task.clone().reassigned(assignee, responsible)?;
+    let now = app.now(tx).await?;
+    let lending = lending(rights, locked, assignee, now)?;
+    let mut after = locked.task.clone().reassigned(assignee, responsible)?.lending(lending, now);
     rights.decide_change(Action::TaskUpdate, &locked.task.row(customer), &after.row(customer))?;
     after = app.sealed.explain(tx, after, reason).await?;
     customers::tell_moved(app, tx, &after).await?;
     tasks::replace(tx, &[&locked.task], &[&after]).await?;
-    shown(app, tx, rights, (&after, locked.customer.as_ref())).await
+    shown(app, tx, rights, (&after, locked.customer.as_ref()), CHANGED).await
 }
 
 /// Ends a task without an outcome. A step that waits for its task plans the next one, so that nobody is forgotten.
@@ -197,7 +204,7 @@ async fn end(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, reason: &
     }
     close_issue(tx, locked, &after, now).await?;
     plant_next(app, tx, locked, now).await?;
-    shown(app, tx, rights, (&after, locked.customer.as_ref())).await
+    shown(app, tx, rights, (&after, locked.customer.as_ref()), CHANGED).await
 }
 
 /// Replaces a task that has ended and, when it was an issue, tells its parent.

@@ -1,7 +1,10 @@
 //! A task that is held for change: what is locked with it, who may change it now, and whether its lent access moves.
 
 use revisit_bootstrap::database::Tx;
-use revisit_core::id::{SubjectId, TaskId, TenantId};
+use revisit_core::{
+    Timestamp,
+    id::{SubjectId, TaskId, TenantId},
+};
 use revisit_permission::{Action, Levels};
 
 use crate::{
@@ -58,13 +61,16 @@ impl Locked {
     }
 }
 
-/// Whether the lent access moves with the due time: for the customer's owner, who has it anyway, and for supervisors
-/// of the task. Anybody else who works on it would prolong their own access.
-pub fn lending(rights: &mut Rights, locked: &Locked) -> Result<Lending, Error> {
-    let (customer, somebody) = (locked.customer.as_ref(), rights.who().subject());
-    let owns = customer.is_some_and(|customer| customer.owner == Some(somebody));
-    let follows = owns || rights.allowed(Action::TaskReview, &locked.task.row(customer))?.is_some();
-    Ok(if follows { Lending::Follows } else { Lending::Stays })
+/// What somebody who works on a task lends of its customer with what they hand `to` somebody, or to whoever owns the
+/// customer. Their own right is decided on what followup knows of the customer, where no task is.
+pub fn lending(rights: &mut Rights, locked: &Locked, to: Option<SubjectId>, now: Timestamp) -> Result<Lending, Error> {
+    let Some(customer) = &locked.customer else { return Ok(Lending::Window) };
+    let sees = rights.allowed(Action::CustomerView, &customer.row())?.is_some();
+    Ok(match to {
+        _ if !sees => Lending::Within(locked.task.lent_until),
+        Some(to) if to == rights.who().subject() => Lending::Nothing(now),
+        Some(_) | None => Lending::Window,
+    })
 }
 
 /// Refuses a person who is not active where one is named.
