@@ -25,7 +25,7 @@ use crate::{
     },
     store::{
         self,
-        load::{Deleted, Depth, Order, Place, Wanted},
+        load::{Deleted, Depth, Order, Place, SortKey, Wanted},
         save::{Change, MATCH_RACE},
     },
 };
@@ -263,8 +263,9 @@ pub struct List {
 /// A page of customers and the place behind it when more follow.
 pub async fn list(app: &App, who: &Principal, list: List) -> Result<(Vec<View>, Option<Place>), Error> {
     let scope = who.scope(if list.deleted { Action::CustomerRestore } else { Action::CustomerView })?;
-    // All sort keys are basic. What some clause hides must not show through the order of rows.
-    if !scope.reads(Layer::Basic) {
+    // What some clause hides must not show through the order of rows. When a customer was made its id says; the other keys
+    // are basic.
+    if list.order.key != SortKey::CreateTime && !scope.reads(Layer::Basic) {
         return Err(Error::FieldNotSortable("order_by".to_owned()));
     }
     let read = app.store.database.read(&scope, async |tx| {

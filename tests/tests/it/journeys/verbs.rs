@@ -159,16 +159,21 @@ async fn who_does_not_read_a_layer_everywhere_sorts_by_nothing_of_it() {
         let read = identity::Level::Read.into();
         let levels = identity::LayerLevels { sensitive: read, ..Default::default() };
         let unnamed = grant_at(world, &mei, "customer.view", levels).await;
-        let list = async || {
-            let request = pb::ListCustomersRequest { order_by: "name".to_owned(), ..Default::default() };
+        let list = async |order_by: &str| {
+            let request = pb::ListCustomersRequest { order_by: order_by.to_owned(), ..Default::default() };
             answer(mei.fresh().await.expect("a session").customers().list_customers(request).await)
         };
-        let refused = list().await.expect_err("names are hidden");
-        assert_eq!((refused.kind, refused.reason), (Kind::Denied, "FIELD_NOT_SORTABLE"));
+        for hidden in ["name", "update_time desc"] {
+            let refused = list(hidden).await.expect_err("it is hidden");
+            assert_eq!((refused.kind, refused.reason), (Kind::Denied, "FIELD_NOT_SORTABLE"), "{hidden}");
+        }
+        for told_by_the_id in ["", "create_time"] {
+            list(told_by_the_id).await.expect("whoever sees a row sees its id");
+        }
         revoke(world, unnamed).await;
         let named = identity::LayerLevels { basic: read, ..Default::default() };
         grant_at(world, &mei, "customer.view", named).await;
-        list().await.expect("names are read");
+        list("name").await.expect("names are read");
     })
     .await;
 }
