@@ -29,10 +29,16 @@ use tonic::{
 use tonic_prost::ProstCodec;
 use uuid::Uuid;
 
+mod copies;
+
+pub use copies::AT_ONCE;
+
 /// A call that does nothing but ask who calls.
 pub const EMPTY: &str = "/revisit.floor.v1.Floor/Empty";
 /// A page of customers without permission.
 pub const LIST: &str = "/revisit.floor.v1.Floor/List";
+/// No floor: makes one copy of each customer that is named, [`AT_ONCE`] at the most.
+pub const COPY: &str = "/revisit.floor.v1.Floor/Copy";
 
 /// It has no configuration.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -77,6 +83,7 @@ impl tower::Service<tonic::codegen::http::Request<Body>> for Floor {
             Ok(match request.uri().path() {
                 EMPTY => Grpc::new(ProstCodec::default()).unary(Empty, request).await,
                 LIST => Grpc::new(ProstCodec::default()).unary(List(parts), request).await,
+                COPY => Grpc::new(ProstCodec::default()).unary(copies::Copies(parts), request).await,
                 _ => Status::unimplemented("there is no such floor").into_http(),
             })
         })
@@ -174,8 +181,7 @@ async fn hang(
     pairs(tx, sealed).await?;
     let keys = parts.sealer.keys(tx, who.tenant(), &ids).await?;
     for point in points {
-        let at = Place { table: "contact_point", row: point.contact_point_id, column: "sealed" };
-        let Some(plain) = keys.open(point.customer_id, at, &point.sealed)? else { continue };
+        let Some(plain) = keys.open(point.customer_id, point.place(), &point.sealed)? else { continue };
         customers[place[&point.customer_id]].contact_points.push(point.shown(&String::from_utf8_lossy(&plain)));
     }
     Ok(())
@@ -254,6 +260,10 @@ struct Point {
 }
 
 impl Point {
+    const fn place(&self) -> Place {
+        Place { table: "contact_point", row: self.contact_point_id, column: "sealed" }
+    }
+
     fn shown(&self, plain: &str) -> pb::ContactPoint {
         let normal_form = plain.split_once('\u{1f}').map_or(plain, |(_, normal_form)| normal_form);
         let kind = pb::ContactType::try_from(i32::from(self.kind)).unwrap_or_default();

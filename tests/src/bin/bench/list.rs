@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use revisit_bootstrap::status::answer;
 use revisit_core::Clock;
 use revisit_proto::customer::v1 as pb;
 use revisit_standalone::client::Person;
 use revisit_tests::{
-    databases::connect_to,
+    databases::{connect_to, texts},
     measure::{Line, Size, Table, machine, median, millis, percentile, say},
     world::World,
 };
@@ -23,6 +24,8 @@ use crate::{
 };
 
 const PAGE: i32 = 50;
+/// Copies that are made at a time: one for each processor of the machine that the figures are of.
+const COPYING: usize = 2;
 /// The sorts that are measured; the first is what a list has by default, and what the last line tells.
 const SORTS: [&str; 2] = ["", "name"];
 
@@ -36,13 +39,15 @@ type Rounds = [Vec<Vec<f64>>; 4];
 /// Measures and prints.
 pub async fn measure(size: Size) {
     say(&format!("bench list: {}\n", machine()));
-    let rows = size.pick(1_000, 1_000_000, 10_000_000);
+    let (imported, copies) = (size.pick(1_000, 1_000_000, 1_000_000), size.pick(1, 0, 9));
+    let rows = imported * (1 + copies);
     let world = World::on(rows::alone(revisit_identity::NAME, vec![floor::service()])).await;
     let company = Company::found(&world, size == Size::Quick).await;
-    rows::import(&company, rows, &watch::Sender::new(0)).await;
+    rows::import(&company, imported, &watch::Sender::new(0)).await;
     world.settle().await;
-    // What autovacuum would have done by the time that anybody lists: statistics, and pages that are known as visible.
     let database = connect_to(&world.database(revisit_customer::NAME)).await;
+    copy(&company.boss, &texts(&database, "SELECT customer_id::text FROM customer ORDER BY 1").await, copies).await;
+    // What autovacuum would have done by the time that anybody lists: statistics, and pages that are known as visible.
     database.execute_unprepared("VACUUM ANALYZE").await.expect("the server does it");
     let (rounds, calls) = (size.pick(1, 7, 15), size.pick(5, 100, 200));
     let mut table = Table::new(&["sort", "who", "rows in reach", "p50 ms", "p99 ms", "p50 / plain"]);
@@ -87,18 +92,37 @@ async fn pages(company: &Company, sort: &str, rounds: usize, calls: usize) -> Ro
     measured
 }
 
+/// So many copies of each customer.
+async fn copy(who: &Person, customers: &[String], copies: u64) {
+    let parts = (0..copies).flat_map(|_| customers.chunks(floor::AT_ONCE));
+    stream::iter(parts)
+        .for_each_concurrent(COPYING, async |ids| {
+            let request = pb::BatchGetCustomersRequest { customer_ids: ids.to_vec() };
+            call::<_, ()>(who.fresh().await.expect("a session"), request, floor::COPY).await;
+        })
+        .await;
+}
+
 async fn page(person: &Person, sort: &str, path: &'static str) -> Duration {
     let request = pb::ListCustomersRequest { page_size: PAGE, order_by: sort.to_owned(), ..Default::default() };
+    let (page, took): (pb::ListCustomersResponse, _) = call(person, request, path).await;
+    assert!(!page.customers.is_empty(), "an empty page measures nothing");
+    took
+}
+
+/// The answer of a call, and how long it took once the line was free.
+async fn call<Q: prost::Message + 'static, A: prost::Message + Default + 'static>(
+    person: &Person,
+    request: Q,
+    path: &'static str,
+) -> (A, Duration) {
     let clock = Clock::system();
     let mut grpc = Grpc::new(person.line());
     grpc.ready().await.expect("the server is there");
-    let path = PathAndQuery::from_static(path);
-    let codec: ProstCodec<_, pb::ListCustomersResponse> = ProstCodec::default();
+    let codec: ProstCodec<Q, A> = ProstCodec::default();
     let began = clock.steady();
-    let page = answer(grpc.unary(Request::new(request), path, codec).await).expect("a page");
-    let took = clock.steady().since(began);
-    assert!(!page.customers.is_empty(), "an empty page measures nothing");
-    took
+    let answered = answer(grpc.unary(Request::new(request), PathAndQuery::from_static(path), codec).await);
+    (answered.expect("an answer"), clock.steady().since(began))
 }
 
 const LIST: &str = "/revisit.customer.v1.Customers/ListCustomers";
