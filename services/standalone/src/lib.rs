@@ -132,6 +132,7 @@ impl Running {
     /// Lets a simulated wall go on at the pace of the machine's, until the process is told to end.
     pub async fn go_on_in_real_time(&self) -> Result<(), Failure> {
         let shutdown = &self.process.runtime.shutdown;
+        shutdown.on_signals()?;
         let machine = Clock::system();
         let (from, began) = (self.now(), machine.steady());
         while !shutdown.is_draining() {

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// People whose log-ins are shown first.
-const SHOWN: [&str; 6] = ["mei", "lei", "hui", "wen", "zhao", "lin"];
+const SHOWN: [&str; 7] = ["mei", "lei", "hui", "wen", "zhao", "lin", "shen"];
 
 /// Prints log-ins and calls to try, then serves until a signal.
 pub async fn keep(lived: &Lived, story: &Story) -> Result<(), Failure> {
@@ -20,6 +20,7 @@ pub async fn keep(lived: &Lived, story: &Story) -> Result<(), Failure> {
     for hire in STAFF.iter().filter(|hire| SHOWN.contains(&hire.username)) {
         story.tell(format!("  {:<6} {} ({}, {})", hire.username, hire.name, hire.role, hire.department))?;
     }
+    story.tell("  admin  the company's administrator")?;
     let mei = company.person("mei").fresh().await?;
     story.tell("five calls to try (a token lasts five minutes; the first line gets a new one):")?;
     for line in lines(&address.to_string(), company, &mei.token()) {
