@@ -100,7 +100,7 @@ impl<'a> Oracle<'a> {
 
 #[test]
 fn cedar_policies_written_from_the_page_give_the_same_answers() {
-    Law::new("cedar", 260, 10_000).with_corpus("../laws/proptest-regressions/cases.txt").holds(
+    Law::new("cedar", 520, 10_000).with_corpus("../laws/proptest-regressions/cases.txt").holds(
         &case(),
         |case, tally| {
             if !(Organisation { world: &case.world }).is_led_in_lines() {
