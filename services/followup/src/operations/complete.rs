@@ -230,7 +230,8 @@ async fn raise(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, record:
         let mut draft = draft(locked, (TaskKind::Issue, &key), rights.who().subject(), lending);
         if rights.allowed(Action::TaskCreate, &draft.task(&new, customer, now).row(customer))?.is_none() {
             let granted = dispatched(app, tx, &locked.task).await?;
-            if !granted.is_empty() {
+            // Also then nobody lends themselves anything.
+            if !granted.is_empty() && new.assignee != Some(rights.who().subject()) {
                 draft.lending = Lending::Window;
             }
             let further = granted.into_iter().filter(|layer| *layer != Layer::Basic);

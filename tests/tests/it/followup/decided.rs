@@ -11,7 +11,7 @@ use revisit_tests::{databases::Backend, held::while_held};
 use tonic::{Code, Status};
 
 use super::{
-    lending::done,
+    lending::{done, give},
     support::{Company, reason, wire},
     taken::{MASKING, changed, company, refused},
 };
@@ -48,16 +48,6 @@ fn put_off(company: &Company, task: &pb::Task, said: &str) -> pb::SnoozeTaskRequ
         request_id: company.new_id::<Event>().to_string(),
         ..Default::default()
     }
-}
-
-/// The manager gives the task to the colleague.
-async fn give(company: &Company, task: &pb::Task) {
-    let request = pb::ReassignTaskRequest {
-        task_id: task.task_id.clone(),
-        assignee_id: company.who("colleague").to_string(),
-        ..Default::default()
-    };
-    company.tasks().reassign_task(company.by("manager", request)).await.expect("it is given");
 }
 
 /// What the log says allowed somebody's changes of tasks, in no order.

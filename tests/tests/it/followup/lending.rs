@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use revisit_permission::{Action, Effect};
 use revisit_proto::{followup::v1 as pb, identity::v1 as identity};
 use tonic::Code;
 
@@ -17,6 +18,16 @@ pub fn done(task: &pb::Task) -> pb::CompleteTaskRequest {
     }
 }
 
+/// The manager gives the task to the colleague.
+pub async fn give(company: &Company, task: &pb::Task) {
+    let request = pb::ReassignTaskRequest {
+        task_id: task.task_id.clone(),
+        assignee_id: company.who("colleague").to_string(),
+        ..Default::default()
+    };
+    company.tasks().reassign_task(company.by("manager", request)).await.expect("it is given");
+}
+
 fn issue(assignee_id: String) -> pb::Issue {
     pb::Issue { title: "a door is crooked".into(), assignee_id, due_within_minutes: 120, ..Default::default() }
 }
@@ -26,12 +37,7 @@ async fn who_was_lent_access_does_not_prolong_it_by_putting_the_task_off() {
     in_each_company(async |company: &Company| {
         let (id, task) = company.with_open_task().await;
         let first_end = instant(task.due_time);
-        let give = pb::ReassignTaskRequest {
-            task_id: task.task_id.clone(),
-            assignee_id: company.who("colleague").to_string(),
-            ..Default::default()
-        };
-        company.tasks().reassign_task(company.by("manager", give)).await.expect("it is given");
+        give(company, &task).await;
         let snooze = |due: &str| pb::SnoozeTaskRequest {
             task_id: task.task_id.clone(),
             due_time: wire(shanghai(due)),
@@ -78,12 +84,7 @@ async fn what_an_outcome_plants_prolongs_nothing_for_whoever_was_lent_access() {
         let (_, task) = company.with_open_task().await;
         let first_end = instant(task.due_time).micros();
         let colleague = company.who("colleague").to_string();
-        let give = pb::ReassignTaskRequest {
-            task_id: task.task_id.clone(),
-            assignee_id: colleague.clone(),
-            ..Default::default()
-        };
-        company.tasks().reassign_task(company.by("manager", give)).await.expect("it is given");
+        give(company, &task).await;
         let long = |assignee| pb::Issue { due_within_minutes: 43_200, ..issue(assignee) };
         let request = pb::CompleteTaskRequest {
             issues: vec![long(colleague.clone()), long(String::new())],
@@ -169,10 +170,8 @@ async fn who_was_lent_a_customer_hands_on_no_more_than_that() {
     in_each_company(async |company: &Company| {
         let (_, task) = company.with_open_task().await;
         let first_end = instant(task.due_time).micros();
-        let [colleague, boss] = ["colleague", "boss"].map(|who| company.who(who).to_string());
-        let give =
-            pb::ReassignTaskRequest { task_id: task.task_id.clone(), assignee_id: colleague, ..Default::default() };
-        company.tasks().reassign_task(company.by("manager", give)).await.expect("it is given");
+        let boss = company.who("boss").to_string();
+        give(company, &task).await;
         // The window has ended: the colleague does not see the customer any more.
         company.advance_to_local("2026-03-16T09:00").await;
         let long = pb::Issue { due_within_minutes: 43_200, ..issue(boss.clone()) };
@@ -246,6 +245,20 @@ async fn an_issue_lends_to_whom_it_is_dispatched_what_the_publisher_of_the_plan_
         let theirs = opened.into_iter().find(|one| one.assignee_id == colleague).expect("it was dispatched");
         assert_eq!(theirs.layers, ["basic", "sensitive"]);
 
+        // What the plan grants is for others: whoever records an issue for themselves lends themselves nothing by it.
+        company.advance_to_local("2026-03-16T09:00").await;
+        let task = company.list("rep", &[pb::TaskState::Open]).await.remove(0);
+        company.guard("rep", Action::TaskCreate, Effect::Deny).await;
+        let me = company.who("rep").to_string();
+        let request = pb::CompleteTaskRequest { issues: vec![issue(me.clone())], ..done(&task) };
+        company.tasks().complete_task(company.by("rep", request)).await.expect("done");
+        let open = company.list("rep", &[pb::TaskState::Open]).await;
+        let raised = open.iter().find(|task| task.kind() == pb::TaskKind::Issue).expect("the issue");
+        let (opened, now) = (company.heard::<pb::TaskOpened>().await, company.now().micros());
+        let lent: Vec<_> =
+            opened.iter().filter(|one| one.task_id == raised.task_id).map(|one| one.until_micros).collect();
+        assert!(!lent.is_empty() && lent.iter().all(|until| *until <= now), "{lent:?}");
+
         // Whoever may publish but not grant is refused for what only issues would lend.
         let definition = pb::PlanDefinition {
             issue_layers: vec!["sensitive".into(), "history".into()],
@@ -318,12 +331,7 @@ async fn nothing_is_decided_on_what_was_known_of_customers_too_long_ago() {
 async fn what_follows_an_outcome_opens_for_nobody_who_has_left() {
     in_each_company(async |company: &Company| {
         let (_, task) = company.with_open_task().await;
-        let named = pb::ReassignTaskRequest {
-            task_id: task.task_id.clone(),
-            assignee_id: company.who("colleague").to_string(),
-            ..Default::default()
-        };
-        company.tasks().reassign_task(company.by("manager", named)).await.expect("it is given");
+        give(company, &task).await;
         company.person("colleague", identity::SubjectState::Left, 2).await;
         company.settle().await;
         let soon = wire(company.now() + Duration::from_hours(3));
