@@ -50,10 +50,12 @@ pub async fn export(
 ) -> Result<impl Stream<Item = Result<Chunk, Error>> + Send + 'static, Error> {
     let (scope, view) = (who.scope(Action::CustomerExport)?, who.scope(Action::CustomerView)?);
     let id: JobId = app.ids.next(app.clock.wall());
+    // One row beyond the cap is enough to refuse.
+    let most = Some(app.config.export_rows_max.saturating_add(1));
     let read = app.store.database.read(&scope, async |tx| {
         let fields = store::catalogue::fields(tx, scope.tenant()).await?;
         let filter = read_filter(&wish.filter, &fields)?;
-        store::load::count_wanted(tx, &scope, Wanted { within: Some(&view), ..Wanted::matching(&filter) }).await
+        store::load::count_wanted(tx, &scope, Wanted { within: Some(&view), ..Wanted::matching(&filter) }, most).await
     });
     let count = u64::try_from(read.await?).unwrap_or(0);
     if count > app.config.export_rows_max {

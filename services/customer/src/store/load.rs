@@ -1,7 +1,7 @@
 //! Reading customers under a scope: one keyset query per grant clause, merged, decided row by row.
 //!
 //! A get is a list of one id. What SQL selects is a superset; every row is decided again in memory by the very predicate
-//! that a check uses, and only then leaves.
+//! that a check uses, and only then leaves. A count alone is SQL's where no field that somebody does not read is asked about.
 
 mod place;
 
@@ -10,10 +10,11 @@ use std::collections::HashMap;
 pub use place::Place;
 use revisit_bootstrap::database::Tx;
 use revisit_core::id::{CustomerId, TenantId};
-use revisit_permission::{Levels, Row, Scope, Veiled, Worker, merge_pages};
+use revisit_permission::{Layer, Levels, Row, Scope, Veiled, Worker, merge_pages};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
-    sea_query::{Condition, Expr, ExprTrait, Order as Direction},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait,
+    sea_query::{Asterisk, Condition, Expr, ExprTrait, Order as Direction, Query, UnionType},
 };
 use uuid::Uuid;
 
@@ -160,45 +161,55 @@ pub async fn page(
 
 /// How many living rows of the scope the filter matches, as its caller may read them.
 pub async fn count(tx: &Tx, scope: &Scope, filter: &Filter) -> Result<i64, Error> {
-    count_wanted(tx, scope, Wanted::matching(filter)).await
+    count_wanted(tx, scope, Wanted::matching(filter), None).await
 }
 
-/// The same for wishes that say more than a filter.
-pub async fn count_wanted(tx: &Tx, scope: &Scope, wanted: Wanted<'_>) -> Result<i64, Error> {
-    let filter = wanted.filter;
-    if wanted.within.is_none() && filter.is_basic() && scope.reads(revisit_permission::Layer::Basic) {
-        return Ok(count_in_database(tx, scope, filter).await?);
+/// The same for wishes that say more than a filter. It ends once as many are found as are told by `most`: what is answered
+/// then is no less.
+pub async fn count_wanted(tx: &Tx, scope: &Scope, wanted: Wanted<'_>, most: Option<u64>) -> Result<i64, Error> {
+    let readers = [Some(scope), wanted.within];
+    let read = |layer| layer == Layer::Basic && readers.iter().flatten().all(|reader| reader.reads(layer));
+    let clauses = super::reach::clauses(scope);
+    if clauses.len() <= COUNTED_MAX && wanted.filter.layers().into_iter().all(read) {
+        return Ok(count_in_database(tx, (scope, clauses), wanted, most).await?);
     }
     // A field that some rows hide is looked at row by row, page by page.
     let (mut count, mut after) = (0, None);
     loop {
         let (rows, more) = page(tx, scope, wanted, after, COUNT_PAGE).await?;
-        count += i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        count += rows.len() as u64;
         after = rows.last().map(|(customer, _)| Place::of(customer, wanted.order.key));
-        if !more {
-            return Ok(count);
+        if !more || most.is_some_and(|most| count >= most) {
+            return Ok(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 }
 
 /// Rows that are looked at together while counting.
 const COUNT_PAGE: usize = 1_000;
+/// Clauses that are counted by one statement: SQLite takes 500 parts at the most.
+const COUNTED_MAX: usize = 400;
 
-/// Each clause selects ids; their union, without repeats, is counted.
-async fn count_in_database(tx: &Tx, scope: &Scope, filter: &Filter) -> Result<i64, DbErr> {
-    use sea_orm::{
-        ConnectionTrait, QueryTrait,
-        sea_query::{Query, UnionType},
-    };
-    let mut clauses = super::reach::clauses(scope).into_iter().map(|clause| {
-        customer::Entity::find()
-            .select_only()
-            .column(customer::Column::CustomerId)
-            .filter(customer::Column::TenantId.eq(scope.tenant().uuid()))
-            .filter(customer::Column::DeletedAt.is_null())
-            .filter(clause)
-            .filter(filter::condition_for(filter, scope, tx.is_postgres()))
-            .into_query()
+/// Each clause selects ids; their union, without repeats, is counted. A clause alone that has as many as are wanted says
+/// enough, and no further row of it is read.
+async fn count_in_database(
+    tx: &Tx,
+    (scope, clauses): (&Scope, Vec<Condition>),
+    wanted: Wanted<'_>,
+    most: Option<u64>,
+) -> Result<i64, DbErr> {
+    let within = wanted.within.map(|within| within.condition(&super::reach::columns()));
+    let mut clauses = clauses.into_iter().map(|clause| {
+        let ids = customer::Entity::find().select_only().column(customer::Column::CustomerId);
+        let ids = ids.filter(reached(tx, scope, wanted, clause)).filter(Condition::all().add_option(within.clone()));
+        match most {
+            // In a select of its own: a union has the limit of its last part for that of all.
+            Some(most) => Query::select()
+                .column(customer::Column::CustomerId)
+                .from_subquery(ids.limit(most).into_query(), "some")
+                .to_owned(),
+            None => ids.into_query(),
+        }
     });
     let Some(mut ids) = clauses.next() else { return Ok(0) };
     for clause in clauses {
@@ -209,7 +220,26 @@ async fn count_in_database(tx: &Tx, scope: &Scope, filter: &Filter) -> Result<i6
     row.map_or(Ok(0), |row| row.try_get("", "count"))
 }
 
-/// The next rows that some clause reaches and no guard denies.
+/// The wanted rows of one clause.
+fn reached(tx: &Tx, scope: &Scope, wanted: Wanted<'_>, clause: Condition) -> Condition {
+    let only = |ids: &[CustomerId]| tx.among(customer::Column::CustomerId, ids.iter().map(|id| id.uuid()));
+    Condition::all()
+        .add(customer::Column::TenantId.eq(scope.tenant().uuid()))
+        .add(clause)
+        .add(filter::condition_for(wanted.filter, scope, tx.is_postgres()))
+        .add_option(match wanted.deleted {
+            Deleted::Without => Some(customer::Column::DeletedAt.is_null()),
+            Deleted::Only => Some(customer::Column::DeletedAt.is_not_null()),
+            Deleted::Also => None,
+        })
+        .add_option(wanted.only.map(only))
+}
+
+/// Clauses of which one statement reads pages: its text is kept prepared, and is the longer the more there are.
+const PAGES_MAX: usize = 16;
+
+/// The next rows that some clause reaches and no guard denies: as many of each clause, each by an index of its own, all asked
+/// for at once.
 async fn candidates(
     tx: &Tx,
     scope: &Scope,
@@ -217,37 +247,33 @@ async fn candidates(
     after: Option<&Place>,
     limit: usize,
 ) -> Result<Vec<Customer>, DbErr> {
-    let mut pages = Vec::new();
-    for clause in super::reach::clauses(scope) {
-        let mut select = customer::Entity::find()
-            .filter(customer::Column::TenantId.eq(scope.tenant().uuid()))
-            .filter(clause)
-            .filter(filter::condition_for(wanted.filter, scope, tx.is_postgres()));
-        select = match wanted.deleted {
-            Deleted::Without => select.filter(customer::Column::DeletedAt.is_null()),
-            Deleted::Only => select.filter(customer::Column::DeletedAt.is_not_null()),
-            Deleted::Also => select,
-        };
-        if let Some(only) = wanted.only {
-            select = select.filter(tx.among(customer::Column::CustomerId, only.iter().map(|id| id.uuid())));
-        }
+    let direction = if wanted.order.descending { Direction::Desc } else { Direction::Asc };
+    let page = |clause: Condition| {
+        let mut select = customer::Entity::find().filter(reached(tx, scope, wanted, clause));
         if let Some(after) = after {
             select = select.filter(after.beyond(wanted.order));
         }
-        let direction = if wanted.order.descending { Direction::Desc } else { Direction::Asc };
         select = match wanted.order.key {
             SortKey::CreateTime => select,
             SortKey::UpdateTime => select.order_by(customer::Column::UpdatedAt, direction.clone()),
             SortKey::Name => select.order_by(customer::Column::Name, direction.clone()),
         };
-        let page = select.order_by(customer::Column::CustomerId, direction).limit(limit as u64).all(&**tx).await?;
-        pages.push(page.into_iter().map(rows::customer).collect());
+        select.order_by(customer::Column::CustomerId, direction.clone()).limit(limit as u64).into_query()
+    };
+    let alone = |page| Query::select().column(Asterisk).from_subquery(page, "page").to_owned();
+    let mut rows = Vec::new();
+    for clauses in super::reach::clauses(scope).chunks(PAGES_MAX) {
+        let pages = clauses.iter().map(|clause| alone(page(clause.clone())));
+        let Some(all) = pages.reduce(|mut all, page| all.union(UnionType::All, page).to_owned()) else { continue };
+        for row in tx.query_all(&all).await? {
+            rows.push(rows::customer(customer::Model::from_query_result(&row, "")?));
+        }
     }
     let key = |customer: &Customer| Place::of(customer, wanted.order.key);
     if wanted.order.descending {
-        Ok(merge_pages(pages, |customer| std::cmp::Reverse(key(customer)), limit))
+        Ok(merge_pages(vec![rows], |customer| std::cmp::Reverse(key(customer)), limit))
     } else {
-        Ok(merge_pages(pages, key, limit))
+        Ok(merge_pages(vec![rows], key, limit))
     }
 }
 

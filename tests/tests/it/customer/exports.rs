@@ -6,6 +6,7 @@ use revisit_permission::{Action, Change, Effect, Exceptions, Guard, Layer, Level
 use revisit_proto::customer::v1 as pb;
 use revisit_tests::rights::guard;
 
+use sea_orm::ConnectionTrait;
 use tonic::Streaming;
 
 use super::{
@@ -72,6 +73,13 @@ async fn an_export_has_the_callers_rows_and_levels_and_more_rows_need_an_approva
         rep.create(person("王芳", "13800001005")).await.expect("made");
         let cap = export(&manager, "").await.expect_err("five rows");
         assert_eq!((cap.kind, cap.reason), (Kind::Exhausted, "EXPORT_CAP"));
+        // A filter finds nothing in what she does not read: such rows are counted one by one, and only those that leave.
+        let veiled = Effect::Cap(Levels::WRITE.with(Layer::Basic, Level::Masked));
+        office.commit(vec![Change::Guard(over_vips(Action::CustomerView, veiled))]).await;
+        let cap = export(&manager, "").await.expect_err("five rows");
+        assert_eq!((cap.kind, cap.reason), (Kind::Exhausted, "EXPORT_CAP"));
+        let approval = export(&manager, "vip || !vip").await.expect_err("four rows");
+        assert_eq!((approval.kind, approval.reason), (Kind::Precondition, "APPROVAL_REQUIRED"));
         let after = office.audited("customer.export").await.iter().filter(|entry| entry.fields.is_empty()).count();
         assert_eq!(after, 2, "what was refused exported nothing");
     })
@@ -184,6 +192,26 @@ async fn an_export_stops_within_its_chunk_when_a_guard_hides_what_is_in_it() {
         office.commit(vec![Change::Guard(hidden)]).await;
         let (left, end) = begun.rest().await;
         assert!(left < CHUNK && end.is_some(), "{left} rows of the chunk have left, {end:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_in_clear_or_as_a_file_when_it_cannot_be_written_who_took_it() {
+    in_each_office(async |office: &Office| {
+        let (rep, manager) = (office.seat("rep"), office.seat("manager"));
+        let customer_id = rep.create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        let change = async |statement: &str| {
+            office.database.writer.execute_unprepared(statement).await.expect("it is changed");
+        };
+        change("ALTER TABLE outbox RENAME TO elsewhere").await;
+        let masked = pb::GetCustomerRequest { customer_id: customer_id.clone(), ..Default::default() };
+        answer(rep.customers().get_customer(masked).await).expect("what is masked is no disclosure");
+        assert_eq!(rep.ask(&customer_id).await.expect_err("a clear number").kind, Kind::Internal);
+        assert_eq!(export(&manager, "").await.expect_err("a file").kind, Kind::Internal);
+        change("ALTER TABLE elsewhere RENAME TO outbox").await;
+        assert_eq!(rep.ask(&customer_id).await.expect("his").contact_points[0].value, "13800001001");
+        assert_eq!(export(&manager, "").await.expect("a file").len(), 1);
     })
     .await;
 }
