@@ -100,7 +100,8 @@ pub fn task(legible: Legible<'_>) -> pb::Task {
         open_issue_count: task.open_issues,
         parent_task_id: text(task.parent),
         reason,
-        lent_layers: layers(&task.lent),
+        // What is over lends nothing, whatever it was given with.
+        lent_layers: if task.lend_end() > now { layers(&task.lent) } else { Vec::new() },
         create_time: Some(time(task.created_at)),
         etag: task.version.to_string(),
         sensitive_kinds: kinds.into_iter().collect(),

@@ -10,6 +10,7 @@ mod entries;
 mod figures;
 mod lending;
 mod limits;
+mod loans;
 mod news;
 mod outcomes;
 mod plans;

@@ -16,7 +16,14 @@ use uuid::Uuid;
 
 use super::{Error, people::Customer, plan::Reason};
 
+mod lending;
+
+pub use lending::Loan;
+
 pub use super::agenda::{Agenda, Moment, TimerKind};
+
+/// How far ahead anything may be due that people plan by hand.
+pub const AHEAD_MAX: Duration = Duration::from_hours(24 * 366);
 
 /// How the customer is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -154,8 +161,7 @@ pub struct Task {
     /// The one timer that it owns; none after its last kind.
     pub timer: Option<Moment>,
     pub lent: Vec<Layer>,
-    /// The end of the due window that was given with it, or that who sees the customer by right has moved it to; earlier
-    /// where its maker had no more to lend. Nothing is lent beyond, however often its assignee puts it off.
+    /// The end of what was given, see [`Loan`]: nothing is lent beyond, however often its assignee puts it off.
     pub lent_until: Timestamp,
     /// Sealed; empty for an occurrence of a plan, which is named by its step.
     pub title: Vec<u8>,
@@ -172,11 +178,6 @@ pub struct Task {
     pub created_at: Timestamp,
     pub created_by: Option<SubjectId>,
 }
-
-/// Lent access never reaches further ahead than this.
-const LEND_SPAN: Duration = Duration::from_hours(24);
-/// An extension is asked for this long before the access would end.
-const EXTEND_EVERY: Duration = Duration::from_hours(23);
 
 impl Task {
     /// The id of an occurrence: the same on every replica, so that planning it twice is planning it once.
@@ -240,35 +241,11 @@ impl Task {
         self.state == TaskState::Open && self.due_at < now
     }
 
-    /// How long the access lasts that is lent now: the end of the due window, at most a day ahead, and never past the
-    /// end of the window that was first given.
-    #[must_use]
-    pub fn lend_until(&self, now: Timestamp) -> Timestamp {
-        self.lend_end().min(now + LEND_SPAN)
-    }
-
-    fn lend_end(&self) -> Timestamp {
-        self.due_at.min(self.lent_until)
-    }
-
     /// The first timer after a moment: the next reminder, or the next extension of a window longer than a day.
     #[must_use]
     pub fn next_timer(&self, after: Moment) -> Option<Moment> {
         let reminder = self.agenda.after(after);
         [reminder, self.next_extension(after)].into_iter().flatten().min()
-    }
-
-    fn next_extension(&self, after: Moment) -> Option<Moment> {
-        self.customer?;
-        let step = i64::try_from(EXTEND_EVERY.as_micros()).unwrap_or(i64::MAX);
-        let passed = (after.at.micros() - self.open_at.micros()).max(0) / step;
-        let nth = |n: i64| Moment {
-            at: Timestamp::from_micros(self.open_at.micros().saturating_add(step.saturating_mul(n))),
-            kind: TimerKind::Extend,
-        };
-        let next = [nth(passed.max(1)), nth(passed + 1)].into_iter().find(|moment| *moment > after)?;
-        // The access lent an extension earlier lasts until an hour after this one; nothing is left to extend beyond the end.
-        (next.at + (LEND_SPAN - EXTEND_EVERY) < self.lend_end()).then_some(next)
     }
 
     /// The timer of a task that has just been planned or changed: reminders that lie behind are not caught up on.
@@ -301,7 +278,7 @@ impl Task {
     }
 
     /// Another due time; the reminders are planned anew.
-    pub fn snoozed(self, due_at: Timestamp, lending: Lending, agenda: Agenda, now: Timestamp) -> Result<Self, Error> {
+    pub fn snoozed(self, due_at: Timestamp, agenda: Agenda, now: Timestamp) -> Result<Self, Error> {
         let mut task = self.live()?;
         if due_at <= now {
             return Err(Error::DueInPast);
@@ -312,7 +289,6 @@ impl Task {
             task.open_at = (due_at - length).max(now);
         }
         task.due_at = due_at;
-        task.lent_until = lending.end(due_at);
         task.agenda = agenda;
         task.version += 1;
         task.timer = task.timer_from(now);
@@ -328,17 +304,6 @@ impl Task {
         }
         task.version += 1;
         Ok(task)
-    }
-
-    /// The same with what it lends from now on.
-    #[must_use]
-    pub fn lending(mut self, lending: Lending, now: Timestamp) -> Self {
-        self.lent_until = lending.end(self.due_at);
-        if self.state == TaskState::Open {
-            let extension = self.next_extension(Moment { at: now, kind: TimerKind::Escalate });
-            self.timer = self.timer.into_iter().chain(extension).min();
-        }
-        self
     }
 
     /// Ended without an outcome.
@@ -375,29 +340,6 @@ impl Task {
         }
         self.version += 1;
         self
-    }
-}
-
-/// How long a task lends its customer, by who hands it on and to whom.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lending {
-    /// For the whole window: who sees the customer by a right of their own hands the task to somebody else, or to whoever
-    /// owns the customer.
-    Window,
-    /// No longer than the task that it comes from: nobody prolongs what was only lent to them, for themselves or others.
-    Within(Timestamp),
-    /// No longer than until now: who sees the customer by right lends nothing to themselves, it would outlive the right.
-    Nothing(Timestamp),
-}
-
-impl Lending {
-    /// When it ends at the latest, of a window that ends then.
-    #[must_use]
-    pub fn end(self, due_at: Timestamp) -> Timestamp {
-        match self {
-            Self::Window => due_at,
-            Self::Within(end) | Self::Nothing(end) => end.min(due_at),
-        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Reading what callers say about tasks and outcomes.
 
-use std::time::Duration;
-
 use chrono_tz::Tz;
 use revisit_bootstrap::{idempotency::Repeatable, wire};
 use revisit_core::{
@@ -20,7 +18,7 @@ use super::{
 use crate::{
     domain::{
         outcome::{Issue, Note},
-        task::{TaskKind, TaskState},
+        task::{AHEAD_MAX, TaskKind, TaskState},
     },
     operations::{by_hand, complete::Record, outcomes::NOTES_MAX, tasks::Change},
     show::Asked,
@@ -31,8 +29,6 @@ use crate::{
 const REASON_MAX: usize = 200;
 const NOTE_MAX: usize = 4_000;
 const ISSUES_MAX: usize = 10;
-/// How far ahead anything may be due.
-const AHEAD_MAX: Duration = Duration::from_hours(24 * 366);
 
 /// A task that somebody makes.
 pub fn new_task(message: &pb::CreateTaskRequest, now: Timestamp) -> Result<by_hand::New, Failure> {

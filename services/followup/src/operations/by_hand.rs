@@ -12,7 +12,7 @@ use revisit_core::{
     Timestamp,
     id::{CustomerId, DepartmentId, SubjectId, TaskId, TenantId},
 };
-use revisit_permission::{Action, Layer, Permits};
+use revisit_permission::{Action, Levels, Permits};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
@@ -28,7 +28,7 @@ use crate::{
         people::Customer,
         plan::{Reason, Reminders},
         planning::Window,
-        task::{Agenda, Channel, Lending, Task, TaskKind, TaskState},
+        task::{Agenda, Channel, Loan, Task, TaskKind, TaskState},
     },
     schedule,
     store::{people, tasks},
@@ -73,36 +73,28 @@ pub struct New {
 }
 
 /// Makes a to-do or a next contact.
-pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Error> {
+pub async fn create(app: &App, who: &Principal, mut new: New) -> Result<pb::Task, Error> {
     let customer = match new.customer {
         Some(id) => Some(arrivals::viewed_customer(app, who, id).await?),
         None => None,
     };
+    // A customer who is nobody's has nobody to follow.
+    if customer.as_ref().is_some_and(|customer| customer.owner.is_none()) {
+        new.assignee = new.assignee.or(Some(who.subject()));
+    }
     let assignee =
         new.assignee.or_else(|| customer.as_ref().and_then(|customer| customer.owner)).unwrap_or(who.subject());
     let (department, zone) = whereabouts(app, who, assignee).await?;
     let id = app.ids.next(app.clock.wall());
-    let draft = Draft {
-        tenant: who.tenant(),
-        id,
-        zone,
-        department,
-        created_by: who.subject(),
-        parent: None,
-        lent: Vec::new(),
-        // Whoever makes it sees the customer by right.
-        lending: match new.assignee {
-            Some(assignee) if assignee == who.subject() => Lending::Nothing(app.clock.wall()),
-            Some(_) | None => Lending::Window,
-        },
-    };
+    let draft = Draft { tenant: who.tenant(), id, zone, department, created_by: who.subject(), parent: None };
     let row = |customer: Option<&Customer>, assignee: SubjectId| {
         draft.task(&new, customer, app.clock.wall()).row(customer).with_owner(assignee)
     };
     let permit = who.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
     let work = async |tx: &Tx, sent: Sent| {
+        let now = app.now(tx).await?;
         if let Sent::First = sent {
-            if new.due_at <= app.now(tx).await? {
+            if new.due_at <= now {
                 return Err(Error::DueInPast);
             }
             active(tx, who.tenant(), new.assignee).await?;
@@ -112,16 +104,21 @@ pub async fn create(app: &App, who: &Principal, new: New) -> Result<pb::Task, Er
             Some(id) => Some(enrolments::held_customer(tx, who.tenant(), id).await?),
             None => None,
         };
-        let owner = customer.as_ref().and_then(|customer| customer.owner);
+        let owner =
+            customer.as_ref().map(|customer| customer.owner.or(new.assignee).ok_or(Error::Stale)).transpose()?;
         let assignee = new.assignee.or(owner).unwrap_or(who.subject());
         let mut rights = Rights::of(who);
         rights.decide(Action::TaskCreate, &row(customer.as_ref(), assignee))?;
-        if let Some(customer) = &customer {
+        let own = match &customer {
             // Beside the right to make tasks: who loses it meanwhile asks again, and hears that there is no such customer.
-            rights.allowed(Action::CustomerView, &customer.row())?.ok_or(Error::NoSuchCustomer)?;
-        }
+            Some(customer) => rights.allowed(Action::CustomerView, &customer.row())?.ok_or(Error::NoSuchCustomer)?,
+            None => Levels::HIDDEN,
+        };
         let (task, unseen) = match sent {
-            Sent::First => (plant(app, tx, &draft, &new, customer.as_ref()).await?, CHANGED),
+            Sent::First => {
+                let loan = Loan::of_maker(who.subject(), own, now);
+                (plant(app, tx, (&draft, &loan), &new, customer.as_ref()).await?, CHANGED)
+            }
             Sent::Again(made) => {
                 let made = made.map(TaskId::from_uuid).ok_or(Error::NoSuchTask)?;
                 (tasks::find(tx, who.tenant(), made).await?.ok_or(Error::NoSuchTask)?, REPEATED)
@@ -159,13 +156,10 @@ pub struct Draft {
     pub department: Option<DepartmentId>,
     pub created_by: SubjectId,
     pub parent: Option<TaskId>,
-    pub lent: Vec<Layer>,
-    /// Until when it lends them.
-    pub lending: Lending,
 }
 
 impl Draft {
-    /// The task as it would be.
+    /// The task as it would be, with nothing lent.
     pub fn task(&self, new: &New, customer: Option<&Customer>, now: Timestamp) -> Task {
         let earliest = new.reminders.before_minutes.iter().max();
         let earliest = earliest.map_or(Duration::ZERO, |minutes| Duration::from_secs(u64::from(*minutes) * 60));
@@ -197,8 +191,8 @@ impl Draft {
             remind_open: new.reminders.at_open,
             before_minutes: new.reminders.before_minutes.clone(),
             timer: None,
-            lent: self.lent.clone(),
-            lent_until: self.lending.end(new.due_at),
+            lent: Vec::new(),
+            lent_until: now,
             title: Vec::new(),
             reason: Reason::None,
             reason_text: Vec::new(),
@@ -216,7 +210,13 @@ impl Draft {
 }
 
 /// Adds a task made by hand, opened at once when its window has begun.
-pub async fn plant(app: &App, tx: &Tx, draft: &Draft, new: &New, customer: Option<&Customer>) -> Result<Task, Error> {
+pub async fn plant(
+    app: &App,
+    tx: &Tx,
+    (draft, loan): (&Draft, &Loan),
+    new: &New,
+    customer: Option<&Customer>,
+) -> Result<Task, Error> {
     let now = app.now(tx).await?;
     let mut task = draft.task(new, customer, now);
     let zone = schedule::zone(&task.zone).unwrap_or(chrono_tz::UTC);
@@ -224,9 +224,10 @@ pub async fn plant(app: &App, tx: &Tx, draft: &Draft, new: &New, customer: Optio
     let window = Window { open_at: task.open_at, due_at: task.due_at, zone };
     task.agenda = window.agenda(&new.reminders, &calendar);
     task.title = app.sealed.seal(tx, &task, "title", &new.title).await?;
+    let borrower = customers::borrower(tx, &task, customer, now).await?;
+    task = task.lending(loan.share(borrower), now);
     if task.open_at <= now {
-        let responsible = customers::answering(tx, &task, customer).await?;
-        task = task.opened(responsible, customer);
+        task = task.opened(borrower, customer);
         customers::announce(app, tx, &task).await?;
     } else {
         task.timer = task.timer_from(now);

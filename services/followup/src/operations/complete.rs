@@ -26,7 +26,7 @@ use crate::{
         outcome::{Answer, Issue, Note, Outcome, Review},
         people::Customer,
         plan::{EnrolmentState, Reason, ResultRule},
-        task::{Channel, Done, Lending, Task, TaskKind, TaskState},
+        task::{AHEAD_MAX, Channel, Done, Task, TaskKind, TaskState},
     },
     schedule,
     store::{enrolments, outcomes as outcome_store, tasks},
@@ -201,15 +201,17 @@ async fn rule_of(app: &App, tx: &Tx, task: &Task, result: &str) -> Result<Result
 }
 
 /// Raises the issues as open tasks with their own time limit. One that nobody was named for follows the customer like
-/// any other task. It lends what the follow-up lent to whom the recorder may give work, for as long as the recorder has it
-/// to lend. An issue that is dispatched to somebody else lends the basic facts so, or for its whole window what the plan's
-/// publisher has granted for that: anybody could else be let in by whoever records an outcome.
+/// any other task.
 async fn raise(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, record: &Record) -> Result<(), Error> {
+    if record.issues.is_empty() {
+        return Ok(());
+    }
     let customer = locked.customer.as_ref();
     let now = app.now(tx).await?;
     let calendar = planner::calendar(tx, locked.task.tenant, None).await?;
     let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
     let reminders = by_hand::follow_on(app, tx, &locked.task, TaskKind::Issue).await?;
+    let granted = dispatched(app, tx, &locked.task).await?;
     for (index, issue) in record.issues.iter().enumerate() {
         let due = calendar.add_working(schedule::local(now, zone), issue.due_within_minutes);
         task_operations::active(tx, locked.task.tenant, issue.assignee).await?;
@@ -220,24 +222,15 @@ async fn raise(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, record:
             title: issue.title.clone(),
             customer: locked.task.customer,
             assignee,
-            due_at: schedule::instant(due, zone).max(now),
+            due_at: schedule::instant(due, zone).clamp(now, now + AHEAD_MAX),
             channel: None,
             reminders: reminders.clone(),
             repeat: None,
         };
-        let key = format!("{}/{index}", locked.task.id);
-        let lending = task_operations::lending(rights, locked, new.assignee, now)?;
-        let mut draft = draft(locked, (TaskKind::Issue, &key), rights.who().subject(), lending);
-        if rights.allowed(Action::TaskCreate, &draft.task(&new, customer, now).row(customer))?.is_none() {
-            let granted = dispatched(app, tx, &locked.task).await?;
-            // Also then nobody lends themselves anything.
-            if !granted.is_empty() && new.assignee != Some(rights.who().subject()) {
-                draft.lending = Lending::Window;
-            }
-            let further = granted.into_iter().filter(|layer| *layer != Layer::Basic);
-            draft.lent = std::iter::once(Layer::Basic).chain(further).collect();
-        }
-        by_hand::plant(app, tx, &draft, &new, customer).await?;
+        let draft = draft(locked, (TaskKind::Issue, &format!("{}/{index}", locked.task.id)), rights);
+        let gives = rights.allowed(Action::TaskCreate, &draft.task(&new, customer, now).row(customer))?.is_some();
+        let loan = task_operations::loan(rights, locked, now)?.of_issue(gives, &granted);
+        by_hand::plant(app, tx, (&draft, &loan), &new, customer).await?;
     }
     Ok(())
 }
@@ -259,7 +252,8 @@ async fn next_contact(
     outcome: &Outcome,
 ) -> Result<Option<Task>, Error> {
     let Some(due_at) = outcome.next_contact_at else { return Ok(None) };
-    let new = by_hand::New {
+    let (customer, now) = (locked.customer.as_ref(), app.now(tx).await?);
+    let mut new = by_hand::New {
         kind: TaskKind::NextContact,
         title: String::new(),
         customer: locked.task.customer,
@@ -269,23 +263,23 @@ async fn next_contact(
         reminders: by_hand::follow_on(app, tx, &locked.task, TaskKind::NextContact).await?,
         repeat: None,
     };
-    let lending = task_operations::lending(rights, locked, new.assignee, app.now(tx).await?)?;
-    let (kind, key) = (TaskKind::NextContact, locked.task.id.to_string());
-    let draft = draft(locked, (kind, &key), rights.who().subject(), lending);
-    by_hand::plant(app, tx, &draft, &new, locked.customer.as_ref()).await.map(Some)
+    let loan = task_operations::loan(rights, locked, now)?;
+    let draft = draft(locked, (TaskKind::NextContact, &locked.task.id.to_string()), rights);
+    // Who would not see the customer by then any more cannot keep the promise: it follows the customer.
+    let opens_at = draft.task(&new, customer, now).open_at;
+    new.assignee = new.assignee.filter(|named| loan.reaches(*named, opens_at));
+    by_hand::plant(app, tx, (&draft, &loan), &new, customer).await.map(Some)
 }
 
 /// A task that an outcome makes has the follow-up's id in its own, so that it is made once.
-fn draft(locked: &Locked, (kind, key): (TaskKind, &str), by: SubjectId, lending: Lending) -> by_hand::Draft {
+fn draft(locked: &Locked, (kind, key): (TaskKind, &str), rights: &Rights) -> by_hand::Draft {
     by_hand::Draft {
         tenant: locked.task.tenant,
         id: Task::id_by_key(locked.task.tenant, kind, key),
         zone: locked.task.zone.clone(),
         department: locked.task.department,
-        created_by: by,
+        created_by: rights.who().subject(),
         parent: Some(locked.task.id),
-        lending,
-        lent: if locked.task.lent.is_empty() { vec![Layer::Basic] } else { locked.task.lent.clone() },
     }
 }
 

@@ -131,6 +131,20 @@ pub async fn answering(tx: &Tx, task: &Task, customer: Option<&Customer>) -> Res
     Ok(found.or(Some(first)))
 }
 
+/// Who a live task lends its customer to; nobody yet while it is to open for whoever the customer belongs to by then.
+pub async fn borrower(
+    tx: &Tx,
+    task: &Task,
+    customer: Option<&Customer>,
+    now: Timestamp,
+) -> Result<Option<SubjectId>, Failure> {
+    match (task.state, task.named) {
+        (TaskState::Open, _) => Ok(task.assignee),
+        (_, None) if task.open_at > now => Ok(None),
+        (TaskState::Scheduled | TaskState::Done | TaskState::Cancelled, _) => answering(tx, task, customer).await,
+    }
+}
+
 /// The person and the department that a task falls back to.
 fn owner_of(task: &Task, customer: Option<&Customer>) -> (Option<SubjectId>, Option<DepartmentId>) {
     match customer {

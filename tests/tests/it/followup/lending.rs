@@ -93,9 +93,13 @@ async fn what_an_outcome_plants_prolongs_nothing_for_whoever_was_lent_access() {
         };
         company.tasks().complete_task(company.by("colleague", request)).await.expect("done");
         company.advance_to_local("2026-05-25T09:00").await;
-        assert_eq!(company.list("colleague", &[pb::TaskState::Open]).await.len(), 2, "the issue and the next contact");
+        let theirs = company.list("colleague", &[pb::TaskState::Open]).await;
+        assert_eq!((theirs.len(), theirs[0].kind()), (1, pb::TaskKind::Issue));
+        assert_eq!(theirs[0].lent_layers, [] as [&str; 0], "what is over is not told as if it were lent");
         let owners = company.list("rep", &[pb::TaskState::Open]).await;
         let issue = owners.iter().find(|task| task.kind() == pb::TaskKind::Issue).expect("the owner's issue");
+        let next = owners.iter().filter(|task| task.kind() == pb::TaskKind::NextContact).count();
+        assert_eq!(next, 1, "the next contact is whose the customer is: the colleague would not see it any more");
         let told = company.heard::<pb::TaskOpened>().await;
         let lent: Vec<_> = told
             .iter()
@@ -148,12 +152,10 @@ async fn nobody_lends_themselves_what_would_outlive_their_right() {
             let opened = company.heard::<pb::TaskOpened>().await.into_iter();
             opened.filter(|one| one.task_id == task_id).map(|one| one.until_micros).max().expect("it is told")
         };
-        for task_id in [&mine.task_id, &raised.task_id] {
-            assert!(
-                lent(task_id).await <= company.now().micros(),
-                "the owner needs no loan, and who was one gets none"
-            );
-        }
+        let now = company.now().micros();
+        assert!(lent(&mine.task_id).await <= now, "the owner needs no loan, and who was one gets none");
+        let left = instant(task.due_time).micros();
+        assert!(lent(&raised.task_id).await <= left, "no more than is left of what the plan lends them");
         let colleague = company.who("colleague").to_string();
         tasks.reassign_task(company.by("manager", given(&colleague))).await.expect("it is given");
         assert!(lent(&mine.task_id).await > company.now().micros(), "whoever is given work sees what it is about");
@@ -254,10 +256,10 @@ async fn an_issue_lends_to_whom_it_is_dispatched_what_the_publisher_of_the_plan_
         company.tasks().complete_task(company.by("rep", request)).await.expect("done");
         let open = company.list("rep", &[pb::TaskState::Open]).await;
         let raised = open.iter().find(|task| task.kind() == pb::TaskKind::Issue).expect("the issue");
-        let (opened, now) = (company.heard::<pb::TaskOpened>().await, company.now().micros());
-        let lent: Vec<_> =
-            opened.iter().filter(|one| one.task_id == raised.task_id).map(|one| one.until_micros).collect();
-        assert!(!lent.is_empty() && lent.iter().all(|until| *until <= now), "{lent:?}");
+        let opened = company.heard::<pb::TaskOpened>().await;
+        let opened = opened.iter().find(|one| one.task_id == raised.task_id).expect("it is told");
+        let left = instant(task.due_time).micros();
+        assert!(opened.layers == ["basic"] && opened.until_micros <= left, "{opened:?}, {left}");
 
         // Whoever may publish but not grant is refused for what only issues would lend.
         let definition = pb::PlanDefinition {

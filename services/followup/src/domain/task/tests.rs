@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use revisit_core::Id;
+use revisit_permission::{Level, Levels};
 
 use super::*;
 
@@ -92,10 +93,10 @@ fn a_snoozed_task_does_not_repeat_what_lies_behind() {
     let open = task(8, &[(7, TimerKind::Before(0)), (8, TimerKind::Due)]).opened(None, None);
     let agenda =
         Agenda::of(vec![Moment { at: at(4), kind: TimerKind::Before(0) }, Moment { at: at(12), kind: TimerKind::Due }]);
-    let snoozed = open.clone().snoozed(at(12), Lending::Window, agenda, at(5)).expect("a future time");
+    let snoozed = open.clone().snoozed(at(12), agenda, at(5)).expect("a future time");
     assert_eq!(snoozed.timer, Some(Moment { at: at(12), kind: TimerKind::Due }));
     assert!(snoozed.version > open.version);
-    assert!(matches!(open.snoozed(at(5), Lending::Window, Agenda::default(), at(5)), Err(Error::DueInPast)));
+    assert!(matches!(open.snoozed(at(5), Agenda::default(), at(5)), Err(Error::DueInPast)));
 }
 
 #[test]
@@ -128,5 +129,58 @@ proptest! {
         prop_assert!(fired.windows(2).all(|pair| pair[0] < pair[1]));
         let reminded = fired.iter().filter(|moment| matches!(moment.kind, TimerKind::Before(_))).count();
         prop_assert_eq!(reminded, reminders.len());
+    }
+}
+
+/// Who lends, and whom they lend to.
+const BY: u128 = 7;
+const TO: u128 = 8;
+
+fn somebody(number: u128) -> Option<SubjectId> {
+    Some(Id::from_uuid(Uuid::from_u128(number)))
+}
+
+/// Layers and end of what somebody gets with a task that is due after ten hours.
+fn given(loan: &Loan, to: u128) -> (Vec<Layer>, Timestamp) {
+    let lent = task(10, &[]).lending(loan.share(somebody(to)), at(1));
+    (lent.lent.clone(), lent.lend_end())
+}
+
+fn lent_by(own: Option<Levels>, assignee: u128) -> Loan {
+    let task = Task { lent: vec![Layer::Basic, Layer::History], ..task(4, &[]).opened(somebody(assignee), None) };
+    Loan::of_task(Id::from_uuid(Uuid::from_u128(BY)), own, &task, at(1))
+}
+
+#[test]
+fn a_loan_is_for_others_what_its_giver_reads_and_for_oneself_what_is_left() {
+    let (both, basic) = (vec![Layer::Basic, Layer::History], Levels::HIDDEN.with(Layer::Basic, Level::Read));
+    for (own, others) in [(Some(Levels::READ), 10), (Some(basic), 4), (None, 4)] {
+        for (assignee, oneself) in [(BY, 4), (TO, 1)] {
+            let loan = lent_by(own, assignee);
+            assert_eq!(given(&loan, TO), (both.clone(), at(others)), "{own:?}");
+            assert_eq!(given(&loan, BY), (both.clone(), at(oneself)), "{own:?}, of {assignee}");
+        }
+    }
+    let made = Loan::of_maker(Id::from_uuid(Uuid::from_u128(BY)), basic, at(1));
+    assert_eq!((given(&made, TO).1, given(&made, BY).1), (at(10), at(1)));
+}
+
+#[test]
+fn an_issue_lends_what_the_plan_has_granted_to_others_alone_and_nothing_that_is_only_left_beside_it() {
+    let (basic, both) = (vec![Layer::Basic], vec![Layer::Basic, Layer::History]);
+    let all = [both.as_slice(), &[Layer::Sensitive]].concat();
+    let granted = vec![Layer::Basic, Layer::Sensitive];
+    for (own, gives, plan, others, oneself) in [
+        (Some(Levels::READ), true, &[][..], (&both, 10), &both),
+        (Some(Levels::READ), true, &[Layer::Sensitive][..], (&all, 10), &both),
+        (Some(Levels::READ), false, &[Layer::Sensitive][..], (&granted, 10), &basic),
+        (Some(Levels::READ), false, &[][..], (&basic, 10), &basic),
+        (None, true, &[][..], (&both, 4), &both),
+        (None, true, &[Layer::Sensitive][..], (&granted, 10), &both),
+        (None, false, &[Layer::Sensitive][..], (&granted, 10), &basic),
+    ] {
+        let loan = lent_by(own, BY).of_issue(gives, plan);
+        assert_eq!(given(&loan, TO), (others.0.clone(), at(others.1)), "{own:?}, {gives}, {plan:?}");
+        assert_eq!(given(&loan, BY), (oneself.clone(), at(4)), "{own:?}, {gives}, {plan:?}");
     }
 }

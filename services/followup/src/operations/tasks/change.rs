@@ -17,7 +17,7 @@ use revisit_proto::{customer::v1 as customer_pb, followup::v1 as pb};
 
 use super::{
     CHANGED, REPEATED, find,
-    locked::{Locked, active, lending, lock},
+    locked::{Locked, active, loan, lock},
     shown,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
         Error,
         plan::{EnrolmentState, Reason, Reminders},
         planning::Window,
-        task::{Lending, Task, TaskKind, TaskState},
+        task::{Loan, Task, TaskKind, TaskState},
     },
     operations::{
         by_hand, customers, events, planner,
@@ -134,13 +134,9 @@ async fn snooze(
     let calendar = calendar_of(app, tx, &locked.task).await?;
     let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
     let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
-    let lending = match lending(rights, locked, locked.task.named, now)? {
-        // What was lent stays as it was.
-        Lending::Nothing(_) => Lending::Within(locked.task.lent_until),
-        lending @ (Lending::Window | Lending::Within(_)) => lending,
-    };
     let agenda = window.agenda(&reminders, &calendar);
-    let mut after = locked.task.clone().snoozed(due_at, lending, agenda, now)?;
+    let lent_until = moved_end(tx, &loan(rights, locked, now)?, locked, (due_at, now)).await?;
+    let mut after = Task { lent_until, ..locked.task.clone() }.snoozed(due_at, agenda, now)?;
     after = app.sealed.explain(tx, after, reason).await?;
     tasks::replace(tx, &[&locked.task], &[&after]).await?;
     if after.state == TaskState::Open {
@@ -148,6 +144,19 @@ async fn snooze(
         events::opened(&after, now).into_iter().for_each(|draft| tx.emit(draft));
     }
     shown(app, tx, rights, (&after, locked.customer.as_ref()), CHANGED).await
+}
+
+/// Until when a task lends after it was put off. What was given for less than a window stays as it was; so does what nobody
+/// else has moved. A window that nobody has yet moves as it is.
+async fn moved_end(
+    tx: &Tx,
+    loan: &Loan,
+    Locked { task, customer, .. }: &Locked,
+    (due_at, now): (Timestamp, Timestamp),
+) -> Result<Timestamp, Error> {
+    let borrower = customers::borrower(tx, task, customer.as_ref(), now).await?;
+    let moves = loan.share(borrower).is_whole() || (borrower.is_none() && task.lent_until == task.due_at);
+    Ok(if moves { due_at } else { task.lent_until })
 }
 
 /// The reminders that a task was planned with.
@@ -184,8 +193,9 @@ async fn reassign(
     let wanted = Task { named: assignee, ..locked.task.clone() };
     let responsible = customers::answering(tx, &wanted, customer).await?;
     let now = app.now(tx).await?;
-    let lending = lending(rights, locked, assignee, now)?;
-    let mut after = locked.task.clone().reassigned(assignee, responsible)?.lending(lending, now);
+    let mut after = locked.task.clone().reassigned(assignee, responsible)?;
+    let borrower = customers::borrower(tx, &after, customer, now).await?;
+    after = after.lending(loan(rights, locked, now)?.share(borrower), now);
     rights.decide_change(Action::TaskUpdate, &locked.task.row(customer), &after.row(customer))?;
     after = app.sealed.explain(tx, after, reason).await?;
     customers::tell_moved(app, tx, &after).await?;

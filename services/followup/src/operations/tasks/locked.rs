@@ -12,7 +12,7 @@ use crate::{
         Error,
         people::Customer,
         plan::Enrolment,
-        task::{Lending, Task},
+        task::{Loan, Task},
     },
     operations::rights::Rights,
     store::{enrolments, people, projection, tasks},
@@ -61,16 +61,14 @@ impl Locked {
     }
 }
 
-/// What somebody who works on a task lends of its customer with what they hand `to` somebody, or to whoever owns the
-/// customer. Their own right is decided on what followup knows of the customer, where no task is.
-pub fn lending(rights: &mut Rights, locked: &Locked, to: Option<SubjectId>, now: Timestamp) -> Result<Lending, Error> {
-    let Some(customer) = &locked.customer else { return Ok(Lending::Window) };
-    let sees = rights.allowed(Action::CustomerView, &customer.row())?.is_some();
-    Ok(match to {
-        _ if !sees => Lending::Within(locked.task.lent_until),
-        Some(to) if to == rights.who().subject() => Lending::Nothing(now),
-        Some(_) | None => Lending::Window,
-    })
+/// What somebody who works on a task lends of its customer with what they hand on. Their own right is decided on what
+/// followup knows of the customer, where no task is.
+pub fn loan(rights: &mut Rights, locked: &Locked, now: Timestamp) -> Result<Loan, Error> {
+    let own = match &locked.customer {
+        Some(customer) => rights.allowed(Action::CustomerView, &customer.row())?,
+        None => None,
+    };
+    Ok(Loan::of_task(rights.who().subject(), own, &locked.task, now))
 }
 
 /// Refuses a person who is not active where one is named.

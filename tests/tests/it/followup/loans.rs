@@ -1,0 +1,154 @@
+//! Who may lend a customer by a task: to others what they read themselves, to themselves nothing.
+
+use std::time::Duration;
+
+use revisit_permission::{Action, Effect, Layer, Level, Levels};
+use revisit_proto::followup::v1 as pb;
+
+use super::{
+    lending::{done, give},
+    support::{Company, in_each_company, instant, shanghai, wire},
+};
+
+/// Until when a task lends, of what was told last.
+async fn lent(company: &Company, task_id: &str) -> i64 {
+    let opened = company.heard::<pb::TaskOpened>().await.into_iter().filter(|one| one.task_id == task_id);
+    opened.max_by_key(|one| one.generation).expect("it is told").until_micros
+}
+
+async fn snooze(company: &Company, who: &str, task_id: &str, due: &str) {
+    let request =
+        pb::SnoozeTaskRequest { task_id: task_id.to_owned(), due_time: wire(shanghai(due)), ..Default::default() };
+    company.tasks().snooze_task(company.by(who, request)).await.expect("it is put off");
+}
+
+async fn reassign(company: &Company, who: &str, task_id: &str, assignee_id: String) {
+    let request = pb::ReassignTaskRequest { task_id: task_id.to_owned(), assignee_id, ..Default::default() };
+    company.tasks().reassign_task(company.by(who, request)).await.expect("it is given");
+}
+
+fn basic_only() -> Effect {
+    Effect::Cap(Levels::HIDDEN.with(Layer::Basic, Level::Read))
+}
+
+#[tokio::test]
+async fn who_answers_for_a_customer_is_oneself_though_nobody_is_named() {
+    in_each_company(async |company: &Company| {
+        let (id, task) = company.with_open_task().await;
+        let first_end = instant(task.due_time).micros();
+        snooze(company, "rep", &task.task_id, "2027-03-01T18:00").await;
+        let to_do = pb::CreateTaskRequest {
+            kind: pb::TaskKind::Todo.into(),
+            title: "bring the samples".into(),
+            customer_id: id.to_string(),
+            due_time: wire(shanghai("2027-03-01T18:00")),
+            ..Default::default()
+        };
+        let made = company.tasks().create_task(company.by("rep", to_do)).await.expect("made").into_inner();
+        company.advance_to_local("2026-03-09T20:00").await;
+        assert!(lent(company, &task.task_id).await <= first_end, "it is the owner's own, as it was given by the plan");
+        assert!(lent(company, &made.task_id).await <= company.now().micros());
+        let issue = pb::Issue { title: "crooked".into(), due_within_minutes: 43_200, ..Default::default() };
+        let soon = wire(company.now() + Duration::from_hours(24 * 30));
+        let request = pb::CompleteTaskRequest { issues: vec![issue], next_contact_time: soon, ..done(&task) };
+        let next = company.tasks().complete_task(company.by("rep", request)).await.expect("done").into_inner();
+        let next = next.next_task.expect("a next contact");
+        company.advance_to(instant(next.open_time) + Duration::from_secs(60)).await;
+        let open = company.list("rep", &[pb::TaskState::Open]).await;
+        for kind in [pb::TaskKind::Issue, pb::TaskKind::NextContact] {
+            let own = open.iter().find(|task| task.kind() == kind).expect("it is open");
+            let until = lent(company, &own.task_id).await;
+            assert!(until <= first_end.max(instant(own.open_time).micros()), "{kind:?}: {until}, {first_end}");
+        }
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_reads_nothing_takes_nothing_by_taking_a_task() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        company.guard("manager", Action::CustomerView, Effect::Deny).await;
+        let me = company.who("manager").to_string();
+        reassign(company, "manager", &task.task_id, me.clone()).await;
+        assert!(lent(company, &task.task_id).await <= company.now().micros());
+        let issue =
+            pb::Issue { title: "crooked".into(), assignee_id: me, due_within_minutes: 600, ..Default::default() };
+        let request = pb::CompleteTaskRequest { issues: vec![issue], ..done(&task) };
+        company.tasks().complete_task(company.by("manager", request)).await.expect("done");
+        let open = company.list("manager", &[pb::TaskState::Open]).await;
+        let raised = open.iter().find(|task| task.kind() == pb::TaskKind::Issue).expect("the issue");
+        assert!(lent(company, &raised.task_id).await <= company.now().micros());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_than_they_read_themselves_nobody_lends_for_longer_than_was_given() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        let first_end = instant(task.due_time).micros();
+        company.guard("manager", Action::CustomerView, basic_only()).await;
+        give(company, &task).await;
+        assert!(lent(company, &task.task_id).await > company.now().micros(), "what is left goes with the task");
+        snooze(company, "manager", &task.task_id, "2026-04-09T18:00").await;
+        company.advance_to_local("2026-03-12T09:00").await;
+        assert_eq!(lent(company, &task.task_id).await, first_end, "phones and history are not theirs to lend");
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_loan_is_as_long_as_it_was_after_its_task_was_pulled_forward_and_back() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        give(company, &task).await;
+        snooze(company, "manager", &task.task_id, "2026-03-13T18:00").await;
+        snooze(company, "colleague", &task.task_id, "2026-03-11T18:00").await;
+        snooze(company, "colleague", &task.task_id, "2026-03-13T18:00").await;
+        company.advance_to_local("2026-03-13T09:00").await;
+        assert_eq!(lent(company, &task.task_id).await, shanghai("2026-03-13T18:00").micros());
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_to_open_for_the_owner_of_that_day_keeps_its_window_when_it_is_put_off() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        company.tasks().complete_task(company.by("rep", done(&task))).await.expect("done");
+        let next = company.list("rep", &[pb::TaskState::Scheduled]).await.remove(0);
+        company.guard("rep", Action::CustomerView, basic_only()).await;
+        snooze(company, "rep", &next.task_id, "2026-03-18T18:00").await;
+        company.advance_to_local("2026-03-18T12:00").await;
+        let until = lent(company, &next.task_id).await;
+        assert_eq!(until, shanghai("2026-03-18T18:00").micros(), "the plan lends it, whoever moves it");
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_about_a_customer_who_is_nobodys_is_its_makers() {
+    in_each_company(async |company: &Company| {
+        let (id, _) = company.with_open_task().await;
+        let mut facts = company.facts(id, 2, "rep");
+        (facts.owner_id, facts.ownership_epoch) = (String::new(), 2);
+        company.owner_changed(id, facts).await;
+        company.grant("boss", &[Action::TaskCreate], Levels::WRITE).await;
+        let to_do = pb::CreateTaskRequest {
+            kind: pb::TaskKind::Todo.into(),
+            title: "find an owner".into(),
+            customer_id: id.to_string(),
+            due_time: wire(shanghai("2026-03-20T18:00")),
+            ..Default::default()
+        };
+        let made = company.tasks().create_task(company.by("boss", to_do)).await.expect("made").into_inner();
+        assert_eq!((made.assignee_id, made.assigned_by_name), (company.who("boss").to_string(), true));
+        assert!(lent(company, &made.task_id).await <= company.now().micros());
+    })
+    .await;
+}
