@@ -21,13 +21,15 @@ use crate::{
 const LEDGERS_MAX: usize = 10_000;
 /// Revisions of one read of the log.
 const LOG_MAX: u64 = 500;
+/// Long logs that are read at once, of companies that do not share a place by chance.
+const LONG_MAX: usize = 32;
 
 /// Facts are shared structures, so a clone is cheap and a writer that fails leaves nothing behind.
 #[derive(Default)]
 pub struct Ledgers {
     held: Mutex<HashMap<TenantId, (i64, Facts)>>,
-    /// Held by whoever reads a long way: the others wait and go on from there, and do not all read the same.
-    long: tokio::sync::Mutex<()>,
+    /// Held by whoever reads a company's log a long way: the others wait and go on from there, and do not all read the same.
+    long: [tokio::sync::Mutex<()>; LONG_MAX],
 }
 
 impl Ledgers {
@@ -36,8 +38,7 @@ impl Ledgers {
         let mut reading = Reading::of(self, tenant);
         let from = reading.revision;
         if !reading.on(tx).await? {
-            let _one = self.long.lock().await;
-            reading.overtake();
+            reading.alone().await;
             while !reading.on(tx).await? {}
         }
         if reading.revision > from {
@@ -76,15 +77,23 @@ struct Reading<'a> {
     tenant: TenantId,
     revision: i64,
     facts: Facts,
+    /// Let go of after what was read is kept, as fields are.
+    alone: Option<tokio::sync::MutexGuard<'a, ()>>,
 }
 
 impl<'a> Reading<'a> {
     fn of(ledgers: &'a Ledgers, tenant: TenantId) -> Self {
         let (revision, facts) = ledgers.held(tenant);
-        Self { ledgers, tenant, revision, facts }
+        Self { ledgers, tenant, revision, facts, alone: None }
     }
 
-    /// Goes on from what others have read meanwhile.
+    /// Waits until nobody else reads a long way of this log, and goes on from there.
+    async fn alone(&mut self) {
+        let place = usize::from(self.tenant.uuid().as_bytes()[15]) % LONG_MAX;
+        self.alone = Some(self.ledgers.long[place].lock().await);
+        self.overtake();
+    }
+
     fn overtake(&mut self) {
         let (revision, facts) = self.ledgers.held(self.tenant);
         if revision > self.revision {
@@ -134,6 +143,24 @@ mod tests {
         let (revision, facts) = ledgers.held(tenant);
         assert_eq!(revision, 7);
         assert!(facts.subject(mei).is_some(), "what was read is forgotten");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_long_reading_goes_on_from_its_end() {
+        let (ledgers, tenant) = (Ledgers::default(), Ids::seeded(1).next(Timestamp::MIN));
+        let mut first = Reading::of(&ledgers, tenant);
+        first.alone().await;
+        let waits = async {
+            let mut second = Reading::of(&ledgers, tenant);
+            second.alone().await;
+            second.revision
+        };
+        let reads = async {
+            tokio::task::yield_now().await;
+            first.take(&[Revision { number: 7, changes: Vec::new() }]);
+            drop(first);
+        };
+        assert_eq!(tokio::join!(waits, reads).0, 7);
     }
 
     #[test]

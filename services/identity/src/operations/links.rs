@@ -8,6 +8,7 @@ use revisit_proto::identity::v1 as pb;
 
 use super::{
     audit::{self, Act, Actor},
+    book::require_decided,
     users,
 };
 use crate::{
@@ -34,6 +35,7 @@ pub async fn draw(app: &App, who: &Principal, id: SubjectId) -> Result<PasswordL
         .write(&permit, async |tx| {
             let now = crate::store::now(tx).await?;
             let kept = accounts::by_id(tx, who.tenant(), id).await?.ok_or(Error::NoSuchUser)?;
+            require_decided(&permit, [kept.account.row(who.tenant())])?;
             if matches!(kept.account.state, SubjectState::Suspended | SubjectState::Left) {
                 return Err(Error::UserState);
             }
