@@ -105,7 +105,7 @@ impl Verifier {
     /// Who shows this `authorization`.
     pub(crate) async fn caller(&self, authorization: &HeaderValue) -> Result<Caller, Failure> {
         let text = authorization.to_str().map_err(|_| invalid())?;
-        let token = text.strip_prefix("Bearer ").filter(|token| token.len() <= TOKEN_MAX).ok_or_else(invalid)?;
+        let token = bearer(text).filter(|token| token.len() <= TOKEN_MAX).ok_or_else(invalid)?;
         let key = *blake3::hash(token.as_bytes()).as_bytes();
         let known = self.cache().get(&key).cloned();
         let verified = match known {
@@ -209,6 +209,12 @@ fn in_time(verified: &Verified, now: Timestamp) -> Result<(), Failure> {
         return Err(Failure::new(Kind::Unauthenticated, "LOGIN_WINDOW_CLOSED", "the log-in window has closed"));
     }
     Ok(())
+}
+
+/// What follows the scheme, whose name is the same in capitals and small letters (RFC 9110, 11.1).
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
 }
 
 fn invalid() -> Failure {

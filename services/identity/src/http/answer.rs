@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{
     Desk,
     body::{self, TOO_LARGE},
+    wire::Object,
 };
 use crate::{App, domain::Error, operations::asking::Asker};
 
@@ -56,7 +57,7 @@ where
         // Only now: who withholds a body takes up nobody's room but the own share.
         let _room = desk.room.try_acquire().map_err(|_| overloaded())?;
         // In the room, because what is read is many times as large as its text.
-        let input: I =
+        let Object(input): Object<I> =
             serde_json::from_slice(&held.bytes).map_err(|fault| Failure::invalid_field("body", fault.to_string()))?;
         drop(held);
         let answer = act(Arc::clone(&desk.app), Asker::Subject(Box::new(who)), input).await;

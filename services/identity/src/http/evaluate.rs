@@ -9,7 +9,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     answer::{Told, status},
-    wire::{Parts, Sent, Tuple, unreadable},
+    wire::{Object, Parts, Sent, Tuple, object, unreadable},
 };
 use crate::{
     App,
@@ -29,7 +29,7 @@ pub struct Evaluations {
     resource: Option<Box<RawValue>>,
     #[serde(default)]
     evaluations: Vec<Box<RawValue>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     options: Options,
 }
 
@@ -93,7 +93,8 @@ pub async fn several(app: Arc<App>, asker: Asker, input: Evaluations) -> Result<
 
 /// One of several: what it lacks it has from the request.
 fn question(sent: &RawValue, defaults: &Parts) -> Result<Question, Failure> {
-    let sent: Sent = serde_json::from_str(sent.get()).map_err(|fault| unreadable("evaluation", &fault))?;
+    let Object(sent) =
+        serde_json::from_str::<Object<Sent>>(sent.get()).map_err(|fault| unreadable("evaluation", &fault))?;
     Parts::read(sent).or(defaults)?.question()
 }
 

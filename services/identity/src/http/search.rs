@@ -28,7 +28,7 @@ use crate::{
 pub struct Search {
     #[serde(flatten)]
     asked: Tuple,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::object")]
     page: Wanted,
 }
 

@@ -1,10 +1,15 @@
 //! The entities of the standard, and what they mean here: a subject is a user or program by its UUID, an action and a type of
 //! resources are names of the registry, and the attributes that policy looks at are properties of the resource.
 
+use std::{fmt, marker::PhantomData};
+
 use revisit_core::{Failure, Id, Input, id::SubjectId};
 use revisit_permission::{Action, Levels, Resource, Row, SubjectKind};
 use revisit_proto::identity::v1 as pb;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -12,6 +17,44 @@ use crate::{
     grpc::{read::access, show},
     operations::{decisions::Question, meaning::Named},
 };
+
+/// An object, and no array: what serde derives would take an array's elements for the values, in the order of its fields.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Entries(PhantomData)).map(Self)
+    }
+}
+
+struct Entries<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries))
+    }
+}
+
+/// A field that is an object.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(it)| it)
+}
+
+/// A field that is an object, or not there.
+fn maybe<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::<Object<T>>::deserialize(deserializer).map(|it| it.map(|Object(it)| it))
+}
+
+/// A field that is a list of objects.
+fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Vec::<Object<T>>::deserialize(deserializer).map(|several| several.into_iter().map(|Object(it)| it).collect())
+}
 
 /// Who.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,7 +78,7 @@ pub struct ResourceEntity {
     pub kind: String,
     #[serde(default)]
     pub id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub properties: Properties,
 }
 
@@ -50,6 +93,7 @@ pub struct Properties {
     grade: String,
     vip: bool,
     pooled: bool,
+    #[serde(deserialize_with = "objects")]
     task_holders: Vec<Holder>,
     auth_rev: i64,
 }
@@ -114,7 +158,7 @@ impl Parts {
 
 fn part<T: DeserializeOwned>(field: &str, sent: Option<Box<RawValue>>) -> Result<Option<T>, Failure> {
     let read = sent.map(|sent| serde_json::from_str(sent.get())).transpose();
-    read.map_err(|fault| unreadable(field, &fault))
+    read.map(|it| it.map(|Object(it)| it)).map_err(|fault| unreadable(field, &fault))
 }
 
 fn own<T: Clone>(own: Result<Option<T>, Failure>, default: &Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
@@ -135,8 +179,11 @@ pub fn unreadable(field: &str, fault: &serde_json::Error) -> Failure {
 /// What a request asks about.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Tuple {
+    #[serde(default, deserialize_with = "maybe")]
     pub subject: Option<SubjectEntity>,
+    #[serde(default, deserialize_with = "maybe")]
     pub action: Option<ActionEntity>,
+    #[serde(default, deserialize_with = "maybe")]
     pub resource: Option<ResourceEntity>,
 }
 

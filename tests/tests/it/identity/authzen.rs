@@ -273,6 +273,13 @@ async fn who_is_unknown_or_asks_about_others_is_refused_by_status() {
         let world = &listener.world;
         let mei = world.log_in("mei").await;
         assert_eq!(listener.post_as(&mei.tokens.access_token, path, &text).await.status, 200, "about herself");
+        let length = text.len();
+        let small = listener.send(format!(
+            "POST {path} HTTP/1.1\r\nhost: pdp\r\nconnection: close\r\nauthorization: bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{text}",
+            mei.tokens.access_token
+        ));
+        assert_eq!(small.await.status, 200, "a scheme is the same in small letters");
         let mut answers = Vec::new();
         for id in [&listener.world.tenant.administrator_id, &uuid::Uuid::from_u128(9).to_string()] {
             let other = json!({ "subject": { "type": "user", "id": id }, "action": { "name": "customer.view" },
@@ -315,6 +322,9 @@ async fn bad_input_is_refused_by_its_field_and_bounds_are_kept() {
             ("/resource/properties/owner_id", json!("mei"), "resource.properties.owner_id"),
             ("/resource/properties", json!({ "ownerId": "x" }), "ownerId"),
             ("/resource", json!(7), "body"),
+            ("/subject", json!(["user", listener.mei]), "an object"),
+            ("/resource/properties", json!([listener.mei, listener.store]), "an object"),
+            ("", json!([listener.user(), { "name": "customer.view" }, listener.customer()]), "an object"),
         ] {
             let answer = evaluate(spoil(path, value)).await;
             let message = answer.body.as_str().unwrap_or_default().to_owned();

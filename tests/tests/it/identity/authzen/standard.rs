@@ -25,12 +25,13 @@ async fn what_is_wrong_with_one_of_several_evaluations_denies_that_one_alone() {
             "resource": listener.customer(), "evaluations": [
                 {}, { "resource": misspelt }, { "resource": 7 }, 7, { "subject": { "id": listener.mei } },
                 { "action": { "name": ["customer.view"] } }, { "subject": null }, { "subject": { "type": "user", "id": "mei" } },
+                { "action": ["customer.view"] }, [listener.user()],
             ] });
         let answer = listener.post(path, &body).await;
-        assert_eq!(decisions(&answer), [true, false, false, false, false, false, true, false], "{}", answer.body);
-        let named = ["", "ownerId", "resource", "evaluation", "subject", "action", "", "subject.id"];
-        let bad = (Some(400), true);
-        assert_eq!(errors(&answer, &named), [(None, true), bad, bad, bad, bad, bad, (None, true), bad], "{}", answer.body);
+        assert_eq!(decisions(&answer), [true, false, false, false, false, false, true, false, false, false], "{}", answer.body);
+        let named = ["", "ownerId", "resource", "evaluation", "subject", "action", "", "subject.id", "action", "evaluation"];
+        let (good, bad) = ((None, true), (Some(400), true));
+        assert_eq!(errors(&answer, &named), [good, bad, bad, bad, bad, bad, good, bad, bad, bad], "{}", answer.body);
 
         // A default without a meaning is part of those that have nothing of their own in its place.
         let body = json!({ "subject": listener.user(), "action": { "name": "customer.view" }, "resource": misspelt,
@@ -54,7 +55,7 @@ async fn what_is_wrong_with_one_of_several_evaluations_denies_that_one_alone() {
         };
         assert_eq!(decisions(&listener.post(path, &first("deny_on_first_deny")).await), [false], "a failure denies");
         assert_eq!(decisions(&listener.post(path, &first("permit_on_first_permit")).await), [false, true]);
-        for payload in [json!({ "evaluations": 7 }), json!({ "evaluations": [{}], "options": 7 }), json!(7)] {
+        for payload in [json!({ "evaluations": 7 }), json!({ "evaluations": [{}], "options": 7 }), json!(7), json!([])] {
             assert_eq!(listener.post(path, &payload).await.status, 400, "{payload} is no request for evaluations");
         }
     })
