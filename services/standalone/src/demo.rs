@@ -44,7 +44,10 @@ pub async fn run(layers: Layers, stay: bool) -> Result<(), Failure> {
     story.chapter("Revisit lives through ninety days, twice: with reminders and, quietly beside, without")?;
     story.tell(format!("how people behave is a model and not a claim: {MODEL}"))?;
     let mut quiet = Story::silent();
-    let (with, without) = tokio::try_join!(live(layers.clone(), true, &mut story), live(layers, false, &mut quiet))?;
+    // What the configuration has listen beside the calls can listen once.
+    let mut beside = layers.clone();
+    beside.add("the demo", "[identity.authzen]\nlisten = \"\"\n")?;
+    let (with, without) = tokio::try_join!(live(layers, true, &mut story), live(beside, false, &mut quiet))?;
     let seconds = clock.steady().since(began).as_secs_f64();
     story.chapter("Figures")?;
     print(&with.figures.table(&without.figures))?;
