@@ -141,6 +141,14 @@ pub async fn connect_to(name: &str) -> DatabaseConnection {
     connect(&beside(&postgres_server(), name), 1).await
 }
 
+/// What autovacuum does within its time after many rows have come: statistics, and pages that are known as visible.
+///
+/// # Panics
+/// When the server refuses.
+pub async fn tidy(connection: &DatabaseConnection) {
+    connection.execute_unprepared("VACUUM ANALYZE").await.expect("the server does it");
+}
+
 /// The first column of what a statement answers, as texts.
 ///
 /// # Panics

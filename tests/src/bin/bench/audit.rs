@@ -12,7 +12,7 @@ use revisit_core::{Clock, Timestamp};
 use revisit_proto::identity::v1 as pb;
 use revisit_standalone::client::Person;
 use revisit_tests::{
-    databases::{connect_to, texts},
+    databases::{connect_to, texts, tidy},
     measure::{Line, Size, Table, machine, millis, percentile, say},
     world::{Ground, World},
 };
@@ -265,7 +265,7 @@ async fn load(database: &DatabaseConnection, auditor: &Person, entries: u64) {
         }
         from = until;
     }
-    database.execute_unprepared("VACUUM ANALYZE").await.expect("the server does it");
+    tidy(database).await;
     let size = texts(database, "SELECT pg_size_pretty(pg_database_size(current_database()))").await;
     say(&format!("loaded {entries} entries: {}\n", size.join("")));
 }

@@ -8,6 +8,7 @@ use revisit_core::Clock;
 use revisit_proto::{customer::v1 as pb, identity::v1 as identity};
 use revisit_standalone::client::Person;
 use revisit_tests::{
+    databases::{connect_to, tidy},
     measure::{Line, Size, Table, figure, machine, median, per_second, percentile, say},
     world::World,
 };
@@ -35,6 +36,7 @@ pub async fn measure(size: Size) {
     let rows = size.pick(4_000, 1_000_000, 1_000_000);
     rows::import(&company, rows, &watch::Sender::new(0)).await;
     world.settle().await;
+    tidy(&connect_to(&world.database(revisit_customer::NAME)).await).await;
     let clock = Clock::system();
     let held = grant(&world, &taker).await;
     let began = clock.steady();

@@ -9,11 +9,10 @@ use revisit_core::Clock;
 use revisit_proto::customer::v1 as pb;
 use revisit_standalone::client::Person;
 use revisit_tests::{
-    databases::{connect_to, texts},
+    databases::{connect_to, texts, tidy},
     measure::{Line, Size, Table, machine, median, millis, percentile, say},
     world::World,
 };
-use sea_orm::ConnectionTrait;
 use tokio::sync::watch;
 use tonic::{Request, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
@@ -47,8 +46,7 @@ pub async fn measure(size: Size) {
     world.settle().await;
     let database = connect_to(&world.database(revisit_customer::NAME)).await;
     copy(&company.boss, &texts(&database, "SELECT customer_id::text FROM customer ORDER BY 1").await, copies).await;
-    // What autovacuum would have done by the time that anybody lists: statistics, and pages that are known as visible.
-    database.execute_unprepared("VACUUM ANALYZE").await.expect("the server does it");
+    tidy(&database).await;
     let (rounds, calls) = (size.pick(1, 7, 15), size.pick(5, 100, 200));
     let mut table = Table::new(&["sort", "who", "rows in reach", "p50 ms", "p99 ms", "p50 / plain"]);
     let mut first = None;

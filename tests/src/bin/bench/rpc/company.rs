@@ -8,11 +8,10 @@ use revisit_core::Timestamp;
 use revisit_proto::{customer::v1 as customer, followup::v1 as followup};
 use revisit_standalone::client::Person;
 use revisit_tests::{
-    databases::connect_to,
+    databases::{connect_to, tidy},
     measure::Size,
     world::{Ground, World},
 };
-use sea_orm::ConnectionTrait;
 use tokio::{sync::watch, task::JoinSet};
 use tonic::Code;
 
@@ -82,10 +81,9 @@ impl Company {
             planned.expect("it does not panic");
         }
         settle(&world).await;
-        // What autovacuum would have done by now: statistics, and pages that are known as visible.
         for service in [revisit_customer::NAME, revisit_followup::NAME] {
             let database = connect_to(&world.database(service)).await;
-            database.execute_unprepared("VACUUM ANALYZE").await.expect("the server does it");
+            tidy(&database).await;
             database.close().await.expect("the connection closes");
         }
         let tasks = each * people.reps.len() as u64;
