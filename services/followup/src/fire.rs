@@ -230,8 +230,7 @@ impl Around {
             let task = task.clone().cancelled(reason, self.now).ok();
             return Some(Effect { task, ..Effect::default() });
         }
-        let responsible = self.responsible(task, customer);
-        let after = task.clone().coming_to(responsible).opened(responsible, customer);
+        let after = task.clone().opened(self.responsible(task, customer), customer);
         let drafts =
             [events::opened(&after, self.now), events::reminder(&after, TimerKind::Open, self.name_of(task), self.now)];
         let new = customer.zip(enrolment).map(|(customer, enrolment)| self.successors(task, customer, enrolment));

@@ -296,14 +296,19 @@ impl Task {
     }
 
     /// Another person. The pending reminder stays: one that is due this instant still goes out.
-    pub fn reassigned(self, named: Option<SubjectId>, responsible: Option<SubjectId>) -> Result<Self, Error> {
+    pub fn reassigned(
+        self,
+        named: Option<SubjectId>,
+        responsible: Option<SubjectId>,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         let mut task = self.live()?;
         task.named = named;
         if task.state == TaskState::Open {
             task.assignee = responsible;
         }
         task.version += 1;
-        Ok(task)
+        Ok(task.extended(now))
     }
 
     /// Ended without an outcome.

@@ -224,10 +224,11 @@ pub async fn plant(
     let window = Window { open_at: task.open_at, due_at: task.due_at, zone };
     task.agenda = window.agenda(&new.reminders, &calendar);
     task.title = app.sealed.seal(tx, &task, "title", &new.title).await?;
-    let borrower = customers::borrower(tx, &task, customer, now).await?;
-    task = task.lending(loan.share(borrower), now);
+    let named = task.named;
+    task = task.lending(loan.share(named, named), now);
     if task.open_at <= now {
-        task = task.opened(borrower, customer);
+        let responsible = customers::answering(tx, &task, customer).await?;
+        task = task.opened(responsible, customer);
         customers::announce(app, tx, &task).await?;
     } else {
         task.timer = task.timer_from(now);

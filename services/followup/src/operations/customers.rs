@@ -169,10 +169,11 @@ pub async fn move_to(
     let holder = |task: &Task| (task.id, task.named, task.assignee);
     let as_read = |task: &&Task| read.iter().any(|then| holder(then) == holder(task));
     let before: Vec<&Task> = locked.iter().filter(as_read).collect();
+    let now = app.now(tx).await?;
     let mut moved = Vec::new();
     for task in &before {
         let (named, responsible) = to(task);
-        let mut after = (*task).clone().reassigned(named, responsible).map_err(Failure::from)?;
+        let mut after = (*task).clone().reassigned(named, responsible, now).map_err(Failure::from)?;
         after.reason = reason;
         tell_moved(app, tx, &after).await?;
         moved.push(after);

@@ -66,6 +66,33 @@ async fn who_answers_for_a_customer_is_oneself_though_nobody_is_named() {
 }
 
 #[tokio::test]
+async fn nobody_keeps_a_customer_who_goes_by_taking_the_task_by_name_before() {
+    in_each_company(async |company: &Company| {
+        let (id, task) = company.with_open_task().await;
+        reassign(company, "rep", &task.task_id, company.who("rep").to_string()).await;
+        assert!(lent(company, &task.task_id).await <= company.now().micros(), "the plan's loan goes with the customer");
+
+        // A task for whoever has the customer, made by who has the customer for a while.
+        let to_do = pb::CreateTaskRequest {
+            kind: pb::TaskKind::Todo.into(),
+            title: "bring the samples".into(),
+            customer_id: id.to_string(),
+            due_time: wire(shanghai("2027-03-01T18:00")),
+            ..Default::default()
+        };
+        let made = company.tasks().create_task(company.by("manager", to_do)).await.expect("made").into_inner();
+        assert!(lent(company, &made.task_id).await > company.now().micros(), "it is the rep's");
+        company.change_owner(id, 2, "manager").await;
+        assert!(lent(company, &made.task_id).await <= company.now().micros(), "it is its maker's own now");
+        reassign(company, "manager", &made.task_id, company.who("manager").to_string()).await;
+        company.change_owner(id, 3, "rep").await;
+        assert!(lent(company, &made.task_id).await <= company.now().micros(), "and stays as it was");
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_reads_nothing_takes_nothing_by_taking_a_task() {
     in_each_company(async |company: &Company| {
         let (_, task) = company.with_open_task().await;

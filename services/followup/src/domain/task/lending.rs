@@ -37,39 +37,44 @@ impl Share {
 /// What somebody lends of a customer with the tasks that they make, put off and hand on.
 ///
 /// To others for the whole window, when they read all of that by a right of their own; else no longer than the task lends
-/// it that theirs comes from, because nobody prolongs what was only lent. To themselves no more than is lent to them already:
-/// it would outlive their right.
+/// it that theirs comes from, because nobody prolongs what was only lent. To themselves no more than is lent to them already,
+/// and by name only what they hold by name: it would outlive their right, or stay when the customer goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loan {
     by: SubjectId,
     /// Whether they see the customer by a right of their own.
     sees: bool,
-    to_self: Share,
     to_others: Share,
+    /// With a task that goes where the customer goes.
+    to_self: Share,
+    to_self_by_name: Share,
 }
 
 impl Loan {
     /// Of who makes a task about a customer, by the levels that they have of it by right.
     #[must_use]
     pub fn of_maker(by: SubjectId, own: Levels, now: Timestamp) -> Self {
-        Self::new(by, Some(own), vec![Layer::Basic], (now, now))
+        Self::new(by, Some(own), vec![Layer::Basic], [now; 3])
     }
 
     /// Of who changes a task, or records what follows from it, by the levels that they have of its customer by right.
     #[must_use]
     pub fn of_task(by: SubjectId, own: Option<Levels>, task: &Task, now: Timestamp) -> Self {
         let layers = if task.lent.is_empty() { vec![Layer::Basic] } else { task.lent.clone() };
-        let holds = task.state == TaskState::Open && task.assignee == Some(by);
-        Self::new(by, own, layers, (if holds { task.lent_until } else { now }, task.lent_until))
+        let (left, holds) = (task.lend_end(), task.state == TaskState::Open && task.assignee == Some(by));
+        let held = |holds: bool| if holds { left } else { now };
+        Self::new(by, own, layers, [left, held(holds), held(holds && task.named == Some(by))])
     }
 
-    fn new(by: SubjectId, own: Option<Levels>, layers: Vec<Layer>, (to_self, left): (Timestamp, Timestamp)) -> Self {
+    fn new(by: SubjectId, own: Option<Levels>, layers: Vec<Layer>, [left, to_self, by_name]: [Timestamp; 3]) -> Self {
         let reads = own.is_some_and(|own| own.reads(Layer::Basic) && layers.iter().all(|layer| own.reads(*layer)));
+        let share = |until: Option<Timestamp>| Share { layers: layers.clone(), until };
         Self {
             by,
             sees: own.is_some_and(|own| own.reads(Layer::Basic)),
-            to_self: Share { layers: layers.clone(), until: Some(to_self) },
-            to_others: Share { layers, until: (!reads).then_some(left) },
+            to_others: share((!reads).then_some(left)),
+            to_self: share(Some(to_self)),
+            to_self_by_name: share(Some(by_name)),
         }
     }
 
@@ -79,8 +84,12 @@ impl Loan {
     #[must_use]
     pub fn of_issue(mut self, gives: bool, granted: &[Layer]) -> Self {
         if !gives {
-            self.to_self.layers = vec![Layer::Basic];
-            self.to_others.layers = vec![Layer::Basic];
+            for share in [&mut self.to_others, &mut self.to_self, &mut self.to_self_by_name] {
+                share.layers = vec![Layer::Basic];
+            }
+            if self.sees {
+                self.to_others.until = None;
+            }
         }
         if granted.is_empty() {
             return self;
@@ -96,16 +105,21 @@ impl Loan {
         self
     }
 
-    /// What somebody gets; nobody stands for whoever the customer will belong to.
+    /// What somebody gets with a task that they are or are not named for; nobody stands for whoever the customer will
+    /// belong to.
     #[must_use]
-    pub fn share(&self, to: Option<SubjectId>) -> &Share {
-        if to == Some(self.by) { &self.to_self } else { &self.to_others }
+    pub fn share(&self, to: Option<SubjectId>, named: Option<SubjectId>) -> &Share {
+        match (to == Some(self.by), named) {
+            (false, _) => &self.to_others,
+            (true, None) => &self.to_self,
+            (true, Some(_)) => &self.to_self_by_name,
+        }
     }
 
     /// Whether somebody would still see the customer then, as far as that hangs on this loan.
     #[must_use]
     pub fn reaches(&self, to: SubjectId, then: Timestamp) -> bool {
-        to != self.by || self.sees || self.to_self.until.is_none_or(|until| until > then)
+        to != self.by || self.sees || self.to_self_by_name.until.is_none_or(|until| until > then)
     }
 }
 
@@ -115,18 +129,14 @@ impl Task {
     pub fn lending(mut self, share: &Share, now: Timestamp) -> Self {
         self.lent.clone_from(&share.layers);
         self.lent_until = share.end(self.due_at);
+        self.extended(now)
+    }
+
+    /// The same with its next extension, when it is open and that comes before its next reminder.
+    pub(super) fn extended(mut self, now: Timestamp) -> Self {
         if self.state == TaskState::Open {
             let extension = self.next_extension(Moment { at: now, kind: TimerKind::Escalate });
             self.timer = self.timer.into_iter().chain(extension).min();
-        }
-        self
-    }
-
-    /// The same where it comes to whoever made it, when it follows the customer: to oneself nothing is lent.
-    #[must_use]
-    pub fn coming_to(mut self, assignee: Option<SubjectId>) -> Self {
-        if self.named.is_none() && assignee.is_some() && assignee == self.created_by {
-            self.lent_until = self.lent_until.min(self.open_at);
         }
         self
     }
@@ -138,10 +148,13 @@ impl Task {
         self.lend_end().min(now + LEND_SPAN)
     }
 
-    /// When the last of what it lends is over.
+    /// When the last of what it lends is over. To its maker it lends nothing while it follows the customer: to oneself a
+    /// loan would outlive the right. To whoever it comes to from there it does.
     #[must_use]
     pub fn lend_end(&self) -> Timestamp {
-        self.due_at.min(self.lent_until)
+        let makers_own = self.named.is_none() && self.assignee.is_some() && self.assignee == self.created_by;
+        let end = self.due_at.min(self.lent_until);
+        if makers_own { end.min(self.open_at) } else { end }
     }
 
     pub(super) fn next_extension(&self, after: Moment) -> Option<Moment> {

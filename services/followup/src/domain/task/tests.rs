@@ -141,46 +141,75 @@ fn somebody(number: u128) -> Option<SubjectId> {
 }
 
 /// Layers and end of what somebody gets with a task that is due after ten hours.
-fn given(loan: &Loan, to: u128) -> (Vec<Layer>, Timestamp) {
-    let lent = task(10, &[]).lending(loan.share(somebody(to)), at(1));
+fn given(share: &lending::Share) -> (Vec<Layer>, Timestamp) {
+    let lent = task(10, &[]).lending(share, at(1));
     (lent.lent.clone(), lent.lend_end())
 }
 
-fn lent_by(own: Option<Levels>, assignee: u128) -> Loan {
-    let task = Task { lent: vec![Layer::Basic, Layer::History], ..task(4, &[]).opened(somebody(assignee), None) };
-    Loan::of_task(Id::from_uuid(Uuid::from_u128(BY)), own, &task, at(1))
+/// What is given to others, to oneself with what goes with the customer, and to oneself by name.
+fn all_given(loan: &Loan) -> [(Vec<Layer>, Timestamp); 3] {
+    let (by, to) = (somebody(BY), somebody(TO));
+    assert_eq!(loan.share(None, None), loan.share(to, to), "nobody yet is somebody else");
+    [loan.share(to, to), loan.share(by, None), loan.share(by, by)].map(given)
+}
+
+fn lent_by(own: Option<Levels>, held: &Task) -> Loan {
+    Loan::of_task(Id::from_uuid(Uuid::from_u128(BY)), own, held, at(1))
+}
+
+/// A task of somebody's that lends the history until its end after four hours.
+fn held_by(assignee: u128, named: bool) -> Task {
+    let held = Task { lent: vec![Layer::Basic, Layer::History], ..task(4, &[]).opened(somebody(assignee), None) };
+    Task { named: somebody(assignee).filter(|_| named), ..held }
 }
 
 #[test]
-fn a_loan_is_for_others_what_its_giver_reads_and_for_oneself_what_is_left() {
+fn a_loan_is_for_others_what_its_giver_reads_and_for_oneself_what_one_holds() {
     let (both, basic) = (vec![Layer::Basic, Layer::History], Levels::HIDDEN.with(Layer::Basic, Level::Read));
     for (own, others) in [(Some(Levels::READ), 10), (Some(basic), 4), (None, 4)] {
-        for (assignee, oneself) in [(BY, 4), (TO, 1)] {
-            let loan = lent_by(own, assignee);
-            assert_eq!(given(&loan, TO), (both.clone(), at(others)), "{own:?}");
-            assert_eq!(given(&loan, BY), (both.clone(), at(oneself)), "{own:?}, of {assignee}");
+        for (held, own_ends) in [(held_by(BY, false), [4, 1]), (held_by(BY, true), [4, 4]), (held_by(TO, true), [1, 1])]
+        {
+            let ends = [others, own_ends[0], own_ends[1]];
+            let expected = ends.map(|end| (both.clone(), at(end)));
+            assert_eq!(all_given(&lent_by(own, &held)), expected, "{own:?}, {:?}", held.named);
         }
     }
     let made = Loan::of_maker(Id::from_uuid(Uuid::from_u128(BY)), basic, at(1));
-    assert_eq!((given(&made, TO).1, given(&made, BY).1), (at(10), at(1)));
+    assert_eq!(all_given(&made).map(|(_, end)| end), [at(10), at(1), at(1)]);
+}
+
+#[test]
+fn what_follows_the_customer_lends_its_maker_nothing_and_whoever_it_comes_to_all_of_it() {
+    let made = Task { created_by: somebody(BY), ..task(72, &[]) };
+    let own = made.clone().opened(somebody(BY), None);
+    assert_eq!((own.lend_end(), own.timer), (own.open_at, None));
+    let moved = own.reassigned(None, somebody(TO), at(1)).expect("it is open");
+    assert_eq!(moved.lend_end(), at(72));
+    assert_eq!(moved.timer.map(|timer| timer.kind), Some(TimerKind::Extend), "a day is lent at once, the rest in time");
+    assert_eq!(made.opened(somebody(TO), None).lend_end(), at(72));
 }
 
 #[test]
 fn an_issue_lends_what_the_plan_has_granted_to_others_alone_and_nothing_that_is_only_left_beside_it() {
     let (basic, both) = (vec![Layer::Basic], vec![Layer::Basic, Layer::History]);
     let all = [both.as_slice(), &[Layer::Sensitive]].concat();
-    let granted = vec![Layer::Basic, Layer::Sensitive];
+    let (granted, masked) = (vec![Layer::Basic, Layer::Sensitive], Levels::HIDDEN.with(Layer::Basic, Level::Read));
     for (own, gives, plan, others, oneself) in [
         (Some(Levels::READ), true, &[][..], (&both, 10), &both),
         (Some(Levels::READ), true, &[Layer::Sensitive][..], (&all, 10), &both),
         (Some(Levels::READ), false, &[Layer::Sensitive][..], (&granted, 10), &basic),
         (Some(Levels::READ), false, &[][..], (&basic, 10), &basic),
+        (Some(masked), true, &[][..], (&both, 4), &both),
+        (Some(masked), false, &[][..], (&basic, 10), &basic),
         (None, true, &[][..], (&both, 4), &both),
+        (None, false, &[][..], (&basic, 4), &basic),
         (None, true, &[Layer::Sensitive][..], (&granted, 10), &both),
         (None, false, &[Layer::Sensitive][..], (&granted, 10), &basic),
     ] {
-        let loan = lent_by(own, BY).of_issue(gives, plan);
-        assert_eq!(given(&loan, TO), (others.0.clone(), at(others.1)), "{own:?}, {gives}, {plan:?}");
-        assert_eq!(given(&loan, BY), (oneself.clone(), at(4)), "{own:?}, {gives}, {plan:?}");
+        let loan = lent_by(own, &held_by(BY, true)).of_issue(gives, plan);
+        let given = all_given(&loan);
+        let own_share = (oneself.clone(), at(4));
+        let expected = [(others.0.clone(), at(others.1)), own_share.clone(), own_share];
+        assert_eq!(given, expected, "{own:?}, {gives}, {plan:?}");
     }
 }

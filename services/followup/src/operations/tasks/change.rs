@@ -147,7 +147,7 @@ async fn snooze(
 }
 
 /// Until when a task lends after it was put off. What was given for less than a window stays as it was; so does what nobody
-/// else has moved. A window that nobody has yet moves as it is.
+/// else has moved. An occurrence that is to open for whoever owns the customer by then has the window of its plan.
 async fn moved_end(
     tx: &Tx,
     loan: &Loan,
@@ -155,7 +155,7 @@ async fn moved_end(
     (due_at, now): (Timestamp, Timestamp),
 ) -> Result<Timestamp, Error> {
     let borrower = customers::borrower(tx, task, customer.as_ref(), now).await?;
-    let moves = loan.share(borrower).is_whole() || (borrower.is_none() && task.lent_until == task.due_at);
+    let moves = loan.share(borrower, task.named).is_whole() || (borrower.is_none() && task.origin.is_some());
     Ok(if moves { due_at } else { task.lent_until })
 }
 
@@ -193,9 +193,9 @@ async fn reassign(
     let wanted = Task { named: assignee, ..locked.task.clone() };
     let responsible = customers::answering(tx, &wanted, customer).await?;
     let now = app.now(tx).await?;
-    let mut after = locked.task.clone().reassigned(assignee, responsible)?;
+    let mut after = locked.task.clone().reassigned(assignee, responsible, now)?;
     let borrower = customers::borrower(tx, &after, customer, now).await?;
-    after = after.lending(loan(rights, locked, now)?.share(borrower), now);
+    after = after.lending(loan(rights, locked, now)?.share(borrower, assignee), now);
     rights.decide_change(Action::TaskUpdate, &locked.task.row(customer), &after.row(customer))?;
     after = app.sealed.explain(tx, after, reason).await?;
     customers::tell_moved(app, tx, &after).await?;
