@@ -13,8 +13,8 @@ use revisit_core::id::{CustomerId, TenantId};
 use revisit_permission::{Layer, Levels, Row, Scope, Veiled, Worker, merge_pages};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect, QueryTrait,
-    sea_query::{Asterisk, Condition, Expr, ExprTrait, Order as Direction, Query, UnionType},
+    QuerySelect, QueryTrait, Statement,
+    sea_query::{Asterisk, Condition, Expr, ExprTrait, Order as Direction, Query, SelectStatement, UnionType},
 };
 use uuid::Uuid;
 
@@ -170,8 +170,11 @@ pub async fn count_wanted(tx: &Tx, scope: &Scope, wanted: Wanted<'_>, most: Opti
     let readers = [Some(scope), wanted.within];
     let read = |layer| layer == Layer::Basic && readers.iter().flatten().all(|reader| reader.reads(layer));
     let clauses = super::reach::clauses(scope);
-    if clauses.len() <= COUNTED_MAX && wanted.filter.layers().into_iter().all(read) {
-        return Ok(count_in_database(tx, (scope, clauses), wanted, most).await?);
+    if clauses.len() <= COUNTED_MAX
+        && wanted.filter.layers().into_iter().all(read)
+        && let Some(count) = count_in_database(tx, (scope, clauses), wanted, most).await?
+    {
+        return Ok(count);
     }
     // A field that some rows hide is looked at row by row, page by page.
     let (mut count, mut after) = (0, None);
@@ -189,15 +192,17 @@ pub async fn count_wanted(tx: &Tx, scope: &Scope, wanted: Wanted<'_>, most: Opti
 const COUNT_PAGE: usize = 1_000;
 /// Clauses that are counted by one statement: SQLite takes 500 parts at the most.
 const COUNTED_MAX: usize = 400;
+/// Values of a statement about several clauses: SQLite binds 32,766, PostgreSQL 65,535, and one guard may name a thousand rows.
+const VALUES_MAX: usize = 8_000;
 
 /// Each clause selects ids; their union, without repeats, is counted. A clause alone that has as many as are wanted says
-/// enough, and no further row of it is read.
+/// enough, and no further row of it is read. Nothing is answered where that would bind too many values.
 async fn count_in_database(
     tx: &Tx,
     (scope, clauses): (&Scope, Vec<Condition>),
     wanted: Wanted<'_>,
     most: Option<u64>,
-) -> Result<i64, DbErr> {
+) -> Result<Option<i64>, DbErr> {
     let within = wanted.within.map(|within| within.condition(&super::reach::columns()));
     let mut clauses = clauses.into_iter().map(|clause| {
         let ids = customer::Entity::find().select_only().column(customer::Column::CustomerId);
@@ -211,13 +216,17 @@ async fn count_in_database(
             None => ids.into_query(),
         }
     });
-    let Some(mut ids) = clauses.next() else { return Ok(0) };
+    let Some(mut ids) = clauses.next() else { return Ok(Some(0)) };
     for clause in clauses {
         ids.union(UnionType::Distinct, clause);
     }
     let count = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(ids, "ids").to_owned();
-    let row = tx.query_one(&count).await?;
-    row.map_or(Ok(0), |row| row.try_get("", "count"))
+    let count = tx.get_database_backend().build(&count);
+    if !is_short(&count) {
+        return Ok(None);
+    }
+    let row = tx.query_one_raw(count).await?;
+    row.map(|row| row.try_get("", "count")).transpose()
 }
 
 /// The wanted rows of one clause.
@@ -260,13 +269,13 @@ async fn candidates(
         };
         select.order_by(customer::Column::CustomerId, direction.clone()).limit(limit as u64).into_query()
     };
-    let alone = |page| Query::select().column(Asterisk).from_subquery(page, "page").to_owned();
     let mut rows = Vec::new();
     for clauses in super::reach::clauses(scope).chunks(PAGES_MAX) {
-        let pages = clauses.iter().map(|clause| alone(page(clause.clone())));
-        let Some(all) = pages.reduce(|mut all, page| all.union(UnionType::All, page).to_owned()) else { continue };
-        for row in tx.query_all(&all).await? {
-            rows.push(rows::customer(customer::Model::from_query_result(&row, "")?));
+        let pages: Vec<SelectStatement> = clauses.iter().map(|clause| page(clause.clone())).collect();
+        for statement in together(tx, &pages) {
+            for row in tx.query_all_raw(statement).await? {
+                rows.push(rows::customer(customer::Model::from_query_result(&row, "")?));
+            }
         }
     }
     let key = |customer: &Customer| Place::of(customer, wanted.order.key);
@@ -275,6 +284,20 @@ async fn candidates(
     } else {
         Ok(merge_pages(vec![rows], key, limit))
     }
+}
+
+/// The pages by one statement; by one each where that would bind too many values.
+fn together(tx: &Tx, pages: &[SelectStatement]) -> Vec<Statement> {
+    let backend = tx.get_database_backend();
+    let alone =
+        |page: &SelectStatement| Query::select().column(Asterisk).from_subquery(page.clone(), "page").to_owned();
+    let all = pages.iter().map(alone).reduce(|mut all, page| all.union(UnionType::All, page).to_owned());
+    let all = all.map(|all| backend.build(&all)).filter(|all| pages.len() == 1 || is_short(all));
+    all.map_or_else(|| pages.iter().map(|page| backend.build(page)).collect(), |all| vec![all])
+}
+
+fn is_short(statement: &Statement) -> bool {
+    statement.values.as_ref().is_none_or(|values| values.0.len() <= VALUES_MAX)
 }
 
 /// Adds what hangs on the rows and is not sealed: teams, task holders, tags, field values.
