@@ -211,7 +211,7 @@ async fn raise(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, record:
     let calendar = planner::calendar(tx, locked.task.tenant, None).await?;
     let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
     let reminders = by_hand::follow_on(app, tx, &locked.task, TaskKind::Issue).await?;
-    let granted = dispatched(app, tx, &locked.task).await?;
+    let (lent, granted) = (task_operations::loan(rights, locked, now)?, dispatched(app, tx, &locked.task).await?);
     for (index, issue) in record.issues.iter().enumerate() {
         let due = calendar.add_working(schedule::local(now, zone), issue.due_within_minutes);
         task_operations::active(tx, locked.task.tenant, issue.assignee).await?;
@@ -229,7 +229,7 @@ async fn raise(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, record:
         };
         let draft = draft(locked, (TaskKind::Issue, &format!("{}/{index}", locked.task.id)), rights);
         let gives = rights.allowed(Action::TaskCreate, &draft.task(&new, customer, now).row(customer))?.is_some();
-        let loan = task_operations::loan(rights, locked, now)?.of_issue(gives, &granted);
+        let loan = lent.clone().of_issue(gives, &granted);
         by_hand::plant(app, tx, (&draft, &loan), &new, customer).await?;
     }
     Ok(())
