@@ -67,13 +67,16 @@ async fn a_late_renewal_of_a_former_life_does_not_unname_what_the_next_one_names
 /// Renews again and again as somebody who has loaded whatever it is told of; whether what is revoked meanwhile is
 /// effective because it was acknowledged.
 async fn heard(world: &World, (life, incarnation): (&str, &str), ahead: i64, user_id: String) -> bool {
+    let renewed = async |number: i64, loaded: i64| {
+        let renewed = renew(world, (life, number), incarnation, named(world, loaded + ahead)).await;
+        renewed.expect("it is renewed").tenants.first().expect("the company is known").revision
+    };
+    // Before anybody is stopped: nobody waits for a holder who has not named the company yet.
+    let mut loaded = renewed(1, 0).await;
     let hearing = async {
-        let mut loaded = 0;
-        for number in 1.. {
-            let renewed = renew(world, (life, number), incarnation, named(world, loaded + ahead)).await;
-            let renewed = renewed.expect("it is renewed");
-            loaded = renewed.tenants.first().expect("the company is known").revision;
+        for number in 2.. {
             tokio::time::sleep(Duration::from_millis(20)).await;
+            loaded = renewed(number, loaded).await;
         }
     };
     tokio::select! {
