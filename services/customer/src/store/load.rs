@@ -12,9 +12,8 @@ use revisit_bootstrap::database::Tx;
 use revisit_core::id::{CustomerId, TenantId};
 use revisit_permission::{Layer, Levels, Row, Scope, Veiled, Worker, merge_pages};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect, QueryTrait, Statement,
-    sea_query::{Asterisk, Condition, Expr, ExprTrait, Order as Direction, Query, SelectStatement, UnionType},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait,
+    sea_query::{Condition, Expr, ExprTrait, Order as Direction, Query, UnionType},
 };
 use uuid::Uuid;
 
@@ -170,7 +169,8 @@ pub async fn count_wanted(tx: &Tx, scope: &Scope, wanted: Wanted<'_>, most: Opti
     let readers = [Some(scope), wanted.within];
     let read = |layer| layer == Layer::Basic && readers.iter().flatten().all(|reader| reader.reads(layer));
     let clauses = super::reach::clauses(scope);
-    if clauses.len() <= COUNTED_MAX
+    let narrowing = wanted.within.map_or(0, |within| super::reach::clauses(within).len());
+    if clauses.len().max(narrowing) <= COUNTED_MAX
         && wanted.filter.layers().into_iter().all(read)
         && let Some(count) = count_in_database(tx, (scope, clauses), wanted, most).await?
     {
@@ -190,9 +190,9 @@ pub async fn count_wanted(tx: &Tx, scope: &Scope, wanted: Wanted<'_>, most: Opti
 
 /// Rows that are looked at together while counting.
 const COUNT_PAGE: usize = 1_000;
-/// Clauses that are counted by one statement: SQLite takes 500 parts at the most.
+/// Clauses of either scope that are counted by one statement: SQLite takes 500 parts, and conditions a thousand deep.
 const COUNTED_MAX: usize = 400;
-/// Values of a statement about several clauses: SQLite binds 32,766, PostgreSQL 65,535, and one guard may name a thousand rows.
+/// Values of a statement that counts: SQLite binds 32,766, PostgreSQL 65,535, and one guard may name a thousand rows.
 const VALUES_MAX: usize = 8_000;
 
 /// Each clause selects ids; their union, without repeats, is counted. A clause alone that has as many as are wanted says
@@ -222,7 +222,7 @@ async fn count_in_database(
     }
     let count = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(ids, "ids").to_owned();
     let count = tx.get_database_backend().build(&count);
-    if !is_short(&count) {
+    if count.values.as_ref().is_some_and(|values| values.0.len() > VALUES_MAX) {
         return Ok(None);
     }
     let row = tx.query_one_raw(count).await?;
@@ -244,11 +244,8 @@ fn reached(tx: &Tx, scope: &Scope, wanted: Wanted<'_>, clause: Condition) -> Con
         .add_option(wanted.only.map(only))
 }
 
-/// Clauses of which one statement reads pages: its text is kept prepared, and is the longer the more there are.
-const PAGES_MAX: usize = 16;
-
-/// The next rows that some clause reaches and no guard denies: as many of each clause, each by an index of its own, all asked
-/// for at once.
+/// The next rows that some clause reaches and no guard denies: as many of each clause, each by an index of its own. One
+/// statement about all of them was measured, and took longer.
 async fn candidates(
     tx: &Tx,
     scope: &Scope,
@@ -257,7 +254,8 @@ async fn candidates(
     limit: usize,
 ) -> Result<Vec<Customer>, DbErr> {
     let direction = if wanted.order.descending { Direction::Desc } else { Direction::Asc };
-    let page = |clause: Condition| {
+    let mut pages = Vec::new();
+    for clause in super::reach::clauses(scope) {
         let mut select = customer::Entity::find().filter(reached(tx, scope, wanted, clause));
         if let Some(after) = after {
             select = select.filter(after.beyond(wanted.order));
@@ -267,37 +265,15 @@ async fn candidates(
             SortKey::UpdateTime => select.order_by(customer::Column::UpdatedAt, direction.clone()),
             SortKey::Name => select.order_by(customer::Column::Name, direction.clone()),
         };
-        select.order_by(customer::Column::CustomerId, direction.clone()).limit(limit as u64).into_query()
-    };
-    let mut rows = Vec::new();
-    for clauses in super::reach::clauses(scope).chunks(PAGES_MAX) {
-        let pages: Vec<SelectStatement> = clauses.iter().map(|clause| page(clause.clone())).collect();
-        for statement in together(tx, &pages) {
-            for row in tx.query_all_raw(statement).await? {
-                rows.push(rows::customer(customer::Model::from_query_result(&row, "")?));
-            }
-        }
+        let page = select.order_by(customer::Column::CustomerId, direction.clone()).limit(limit as u64);
+        pages.push(page.all(&**tx).await?.into_iter().map(rows::customer).collect());
     }
     let key = |customer: &Customer| Place::of(customer, wanted.order.key);
     if wanted.order.descending {
-        Ok(merge_pages(vec![rows], |customer| std::cmp::Reverse(key(customer)), limit))
+        Ok(merge_pages(pages, |customer| std::cmp::Reverse(key(customer)), limit))
     } else {
-        Ok(merge_pages(vec![rows], key, limit))
+        Ok(merge_pages(pages, key, limit))
     }
-}
-
-/// The pages by one statement; by one each where that would bind too many values.
-fn together(tx: &Tx, pages: &[SelectStatement]) -> Vec<Statement> {
-    let backend = tx.get_database_backend();
-    let alone =
-        |page: &SelectStatement| Query::select().column(Asterisk).from_subquery(page.clone(), "page").to_owned();
-    let all = pages.iter().map(alone).reduce(|mut all, page| all.union(UnionType::All, page).to_owned());
-    let all = all.map(|all| backend.build(&all)).filter(|all| pages.len() == 1 || is_short(all));
-    all.map_or_else(|| pages.iter().map(|page| backend.build(page)).collect(), |all| vec![all])
-}
-
-fn is_short(statement: &Statement) -> bool {
-    statement.values.as_ref().is_none_or(|values| values.0.len() <= VALUES_MAX)
 }
 
 /// Adds what hangs on the rows and is not sealed: teams, task holders, tags, field values.
