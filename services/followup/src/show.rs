@@ -101,7 +101,7 @@ pub fn task(legible: Legible<'_>) -> pb::Task {
         parent_task_id: text(task.parent),
         reason,
         // What is over lends nothing, whatever it was given with.
-        lent_layers: if task.lend_end() > now { layers(&task.lent) } else { Vec::new() },
+        lent_layers: if task.state.is_live() && task.lend_end() > now { layers(&task.lent) } else { Vec::new() },
         create_time: Some(time(task.created_at)),
         etag: task.version.to_string(),
         sensitive_kinds: kinds.into_iter().collect(),

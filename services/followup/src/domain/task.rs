@@ -258,11 +258,15 @@ impl Task {
         }
     }
 
-    /// The window begins: somebody is responsible from now on.
+    /// The window begins: somebody is responsible from now on. Who stands in for the one named is not named: they answer for
+    /// it as long as the customer is theirs.
     #[must_use]
     pub fn opened(mut self, assignee: Option<SubjectId>, customer: Option<&Customer>) -> Self {
         self.state = TaskState::Open;
         self.assignee = assignee;
+        self.named = self.named.filter(|named| assignee == Some(*named));
+        // Whatever it was pulled forward from: nobody lengthens by that what they are lent.
+        self.lent_until = self.lent_until.min(self.due_at);
         self.version += 1;
         if let Some(customer) = customer {
             self.department = customer.department;
@@ -295,7 +299,8 @@ impl Task {
         Ok(task)
     }
 
-    /// Another person. The pending reminder stays: one that is due this instant still goes out.
+    /// Another person. The pending reminder stays: one that is due this instant still goes out. What somebody has given to
+    /// another lends nothing when it comes back to them by name, unless it is lent anew.
     pub fn reassigned(
         self,
         named: Option<SubjectId>,
@@ -303,6 +308,9 @@ impl Task {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let mut task = self.live()?;
+        if named.is_some() && named != task.named && named == task.created_by {
+            task.lent_until = task.lent_until.min(now);
+        }
         task.named = named;
         if task.state == TaskState::Open {
             task.assignee = responsible;

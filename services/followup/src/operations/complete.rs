@@ -211,7 +211,8 @@ async fn raise(app: &App, tx: &Tx, rights: &mut Rights, locked: &Locked, record:
     let calendar = planner::calendar(tx, locked.task.tenant, None).await?;
     let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
     let reminders = by_hand::follow_on(app, tx, &locked.task, TaskKind::Issue).await?;
-    let (lent, granted) = (task_operations::loan(rights, locked, now)?, dispatched(app, tx, &locked.task).await?);
+    let (lent, granted) =
+        (task_operations::loan_of_outcome(rights, locked, now)?, dispatched(app, tx, &locked.task).await?);
     for (index, issue) in record.issues.iter().enumerate() {
         let due = calendar.add_working(schedule::local(now, zone), issue.due_within_minutes);
         task_operations::active(tx, locked.task.tenant, issue.assignee).await?;
@@ -263,7 +264,7 @@ async fn next_contact(
         reminders: by_hand::follow_on(app, tx, &locked.task, TaskKind::NextContact).await?,
         repeat: None,
     };
-    let loan = task_operations::loan(rights, locked, now)?;
+    let loan = task_operations::loan_of_outcome(rights, locked, now)?;
     let draft = draft(locked, (TaskKind::NextContact, &locked.task.id.to_string()), rights);
     // Who would not see the customer by then any more cannot keep the promise: it follows the customer.
     let opens_at = draft.task(&new, customer, now).open_at;

@@ -9,7 +9,7 @@ use revisit_permission::{Action, Layer, Levels, Veiled};
 use revisit_proto::followup::v1 as pb;
 
 pub use change::{Act, Change, change, close_issue, closed, plant_next};
-pub use locked::{Locked, active, loan, lock};
+pub use locked::{Locked, active, loan_of_outcome, lock};
 
 use super::{events, planner, rights::Rights, sight::Sight};
 use crate::{

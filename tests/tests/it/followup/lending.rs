@@ -28,7 +28,8 @@ pub async fn give(company: &Company, task: &pb::Task) {
     company.tasks().reassign_task(company.by("manager", request)).await.expect("it is given");
 }
 
-fn issue(assignee_id: String) -> pb::Issue {
+/// Raises something that is to be settled within two working hours.
+pub fn issue(assignee_id: String) -> pb::Issue {
     pb::Issue { title: "a door is crooked".into(), assignee_id, due_within_minutes: 120, ..Default::default() }
 }
 
@@ -113,7 +114,7 @@ async fn what_an_outcome_plants_prolongs_nothing_for_whoever_was_lent_access() {
 }
 
 /// Makes a to-do about a customer.
-fn to_do(customer_id: &str, assignee_id: String, due: &str) -> pb::CreateTaskRequest {
+pub fn to_do(customer_id: &str, assignee_id: String, due: &str) -> pb::CreateTaskRequest {
     pb::CreateTaskRequest {
         kind: pb::TaskKind::Todo.into(),
         title: "bring the samples".into(),
@@ -341,6 +342,7 @@ async fn what_follows_an_outcome_opens_for_nobody_who_has_left() {
         let next = company.tasks().complete_task(company.by("manager", request)).await.expect("done").into_inner();
         let next = next.next_task.expect("a next contact");
         assert_eq!((next.state(), next.assignee_id), (pb::TaskState::Open, company.who("rep").to_string()));
+        assert!(!next.assigned_by_name, "who stands in has it as long as the customer is theirs");
     })
     .await;
 }
@@ -349,7 +351,9 @@ async fn what_follows_an_outcome_opens_for_nobody_who_has_left() {
 async fn customer_is_told_that_what_a_task_lent_is_over_before_its_completion_is_answered() {
     in_each_company(async |company: &Company| {
         let (id, task) = company.with_open_task().await;
-        company.tasks().complete_task(company.by("rep", done(&task))).await.expect("done");
+        assert_ne!(task.lent_layers, [] as [&str; 0]);
+        let answer = company.tasks().complete_task(company.by("rep", done(&task))).await.expect("done").into_inner();
+        assert_eq!(answer.task.expect("the task").lent_layers, [] as [&str; 0], "what has ended lends nothing");
         // The event says the same and comes when it comes; nobody here waits for it.
         let closed = company.heard::<pb::TaskClosed>().await.into_iter().find(|one| one.task_id == task.task_id);
         let told: Vec<_> = company.closings.told();

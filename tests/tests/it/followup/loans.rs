@@ -6,14 +6,19 @@ use revisit_permission::{Action, Effect, Layer, Level, Levels};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
-    lending::{done, give},
+    lending::{done, give, issue, to_do},
     support::{Company, in_each_company, instant, shanghai, wire},
 };
 
+/// What was told last of what a task lends.
+async fn told(company: &Company, task_id: &str) -> pb::TaskOpened {
+    let opened = company.heard::<pb::TaskOpened>().await.into_iter().filter(|one| one.task_id == task_id);
+    opened.max_by_key(|one| one.generation).expect("it is told")
+}
+
 /// Until when a task lends, of what was told last.
 async fn lent(company: &Company, task_id: &str) -> i64 {
-    let opened = company.heard::<pb::TaskOpened>().await.into_iter().filter(|one| one.task_id == task_id);
-    opened.max_by_key(|one| one.generation).expect("it is told").until_micros
+    told(company, task_id).await.until_micros
 }
 
 async fn snooze(company: &Company, who: &str, task_id: &str, due: &str) {
@@ -37,18 +42,12 @@ async fn who_answers_for_a_customer_is_oneself_though_nobody_is_named() {
         let (id, task) = company.with_open_task().await;
         let first_end = instant(task.due_time).micros();
         snooze(company, "rep", &task.task_id, "2027-03-01T18:00").await;
-        let to_do = pb::CreateTaskRequest {
-            kind: pb::TaskKind::Todo.into(),
-            title: "bring the samples".into(),
-            customer_id: id.to_string(),
-            due_time: wire(shanghai("2027-03-01T18:00")),
-            ..Default::default()
-        };
+        let to_do = to_do(&id.to_string(), String::new(), "2027-03-01T18:00");
         let made = company.tasks().create_task(company.by("rep", to_do)).await.expect("made").into_inner();
         company.advance_to_local("2026-03-09T20:00").await;
         assert!(lent(company, &task.task_id).await <= first_end, "it is the owner's own, as it was given by the plan");
         assert!(lent(company, &made.task_id).await <= company.now().micros());
-        let issue = pb::Issue { title: "crooked".into(), due_within_minutes: 43_200, ..Default::default() };
+        let issue = pb::Issue { due_within_minutes: 43_200, ..issue(String::new()) };
         let soon = wire(company.now() + Duration::from_hours(24 * 30));
         let request = pb::CompleteTaskRequest { issues: vec![issue], next_contact_time: soon, ..done(&task) };
         let next = company.tasks().complete_task(company.by("rep", request)).await.expect("done").into_inner();
@@ -73,13 +72,7 @@ async fn nobody_keeps_a_customer_who_goes_by_taking_the_task_by_name_before() {
         assert!(lent(company, &task.task_id).await <= company.now().micros(), "the plan's loan goes with the customer");
 
         // A task for whoever has the customer, made by who has the customer for a while.
-        let to_do = pb::CreateTaskRequest {
-            kind: pb::TaskKind::Todo.into(),
-            title: "bring the samples".into(),
-            customer_id: id.to_string(),
-            due_time: wire(shanghai("2027-03-01T18:00")),
-            ..Default::default()
-        };
+        let to_do = to_do(&id.to_string(), String::new(), "2027-03-01T18:00");
         let made = company.tasks().create_task(company.by("manager", to_do)).await.expect("made").into_inner();
         assert!(lent(company, &made.task_id).await > company.now().micros(), "it is the rep's");
         company.change_owner(id, 2, "manager").await;
@@ -100,9 +93,7 @@ async fn who_reads_nothing_takes_nothing_by_taking_a_task() {
         let me = company.who("manager").to_string();
         reassign(company, "manager", &task.task_id, me.clone()).await;
         assert!(lent(company, &task.task_id).await <= company.now().micros());
-        let issue =
-            pb::Issue { title: "crooked".into(), assignee_id: me, due_within_minutes: 600, ..Default::default() };
-        let request = pb::CompleteTaskRequest { issues: vec![issue], ..done(&task) };
+        let request = pb::CompleteTaskRequest { issues: vec![issue(me)], ..done(&task) };
         company.tasks().complete_task(company.by("manager", request)).await.expect("done");
         let open = company.list("manager", &[pb::TaskState::Open]).await;
         let raised = open.iter().find(|task| task.kind() == pb::TaskKind::Issue).expect("the issue");
@@ -112,16 +103,20 @@ async fn who_reads_nothing_takes_nothing_by_taking_a_task() {
 }
 
 #[tokio::test]
-async fn more_than_they_read_themselves_nobody_lends_for_longer_than_was_given() {
+async fn who_sees_no_more_than_the_basic_facts_lends_no_more_of_a_longer_window() {
     in_each_company(async |company: &Company| {
         let (_, task) = company.with_open_task().await;
         let first_end = instant(task.due_time).micros();
         company.guard("manager", Action::CustomerView, basic_only()).await;
         give(company, &task).await;
-        assert!(lent(company, &task.task_id).await > company.now().micros(), "what is left goes with the task");
+        let left = told(company, &task.task_id).await;
+        assert!(left.until_micros > company.now().micros(), "what is left goes with the task");
+        assert_eq!(left.layers, ["basic", "sensitive", "history"]);
         snooze(company, "manager", &task.task_id, "2026-04-09T18:00").await;
         company.advance_to_local("2026-03-12T09:00").await;
-        assert_eq!(lent(company, &task.task_id).await, first_end, "phones and history are not theirs to lend");
+        let longer = told(company, &task.task_id).await;
+        assert!(longer.until_micros > first_end);
+        assert_eq!(longer.layers, ["basic"], "phones and history are not theirs to lend");
         company.assert_timers_fit().await;
     })
     .await;
@@ -166,13 +161,7 @@ async fn a_task_about_a_customer_who_is_nobodys_is_its_makers() {
         (facts.owner_id, facts.ownership_epoch) = (String::new(), 2);
         company.owner_changed(id, facts).await;
         company.grant("boss", &[Action::TaskCreate], Levels::WRITE).await;
-        let to_do = pb::CreateTaskRequest {
-            kind: pb::TaskKind::Todo.into(),
-            title: "find an owner".into(),
-            customer_id: id.to_string(),
-            due_time: wire(shanghai("2026-03-20T18:00")),
-            ..Default::default()
-        };
+        let to_do = to_do(&id.to_string(), String::new(), "2026-03-20T18:00");
         let made = company.tasks().create_task(company.by("boss", to_do)).await.expect("made").into_inner();
         assert_eq!((made.assignee_id, made.assigned_by_name), (company.who("boss").to_string(), true));
         assert!(lent(company, &made.task_id).await <= company.now().micros());

@@ -18,6 +18,8 @@ pub struct Share {
     pub layers: Vec<Layer>,
     /// None: as long as the window of the task that lends it.
     until: Option<Timestamp>,
+    /// Whether who lends it sees the customer by a right of their own: a window that outlasts it lends the basic facts.
+    seen: bool,
 }
 
 impl Share {
@@ -27,23 +29,35 @@ impl Share {
         self.until.is_none()
     }
 
-    /// When it ends, of a window that ends then.
+    /// Which layers are lent of a window that ends then, and until when.
     #[must_use]
-    pub fn end(&self, due_at: Timestamp) -> Timestamp {
-        self.until.map_or(due_at, |until| until.min(due_at))
+    pub fn over(&self, due_at: Timestamp) -> (Vec<Layer>, Timestamp) {
+        match self.until {
+            Some(until) if until < due_at && self.seen => (vec![Layer::Basic], due_at),
+            until => (self.layers.clone(), until.map_or(due_at, |until| until.min(due_at))),
+        }
+    }
+
+    /// The same of a task that is put off until then. What was given for less than a window stays as it was.
+    #[must_use]
+    pub fn put_off(&self, task: &Task, due_at: Timestamp) -> (Vec<Layer>, Timestamp) {
+        match self.until {
+            None => (task.lent.clone(), due_at),
+            Some(_) if task.lent_until < due_at && self.seen => (vec![Layer::Basic], due_at),
+            Some(_) => (task.lent.clone(), task.lent_until),
+        }
     }
 }
 
 /// What somebody lends of a customer with the tasks that they make, put off and hand on.
 ///
 /// To others for the whole window, when they read all of that by a right of their own; else no longer than the task lends
-/// it that theirs comes from, because nobody prolongs what was only lent. To themselves no more than is lent to them already,
-/// and by name only what they hold by name: it would outlive their right, or stay when the customer goes.
+/// it that theirs comes from, because nobody prolongs what was only lent, or, when that is shorter than the window, the basic
+/// facts for the whole of it, if those are what they see. To themselves no more than is lent to them already, and by name only
+/// what they hold by name: it would outlive their right, or stay when the customer goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loan {
     by: SubjectId,
-    /// Whether they see the customer by a right of their own.
-    sees: bool,
     to_others: Share,
     /// With a task that goes where the customer goes.
     to_self: Share,
@@ -57,7 +71,7 @@ impl Loan {
         Self::new(by, Some(own), vec![Layer::Basic], [now; 3])
     }
 
-    /// Of who changes a task, or records what follows from it, by the levels that they have of its customer by right.
+    /// Of who changes a task, by the levels that they have of its customer by right.
     #[must_use]
     pub fn of_task(by: SubjectId, own: Option<Levels>, task: &Task, now: Timestamp) -> Self {
         let layers = if task.lent.is_empty() { vec![Layer::Basic] } else { task.lent.clone() };
@@ -66,15 +80,25 @@ impl Loan {
         Self::new(by, own, layers, [left, held(holds), held(holds && task.named == Some(by))])
     }
 
+    /// Of who records what follows from a task: one that has not begun has lent nobody anything.
+    #[must_use]
+    pub fn of_outcome(by: SubjectId, own: Option<Levels>, task: &Task, now: Timestamp) -> Self {
+        let mut loan = Self::of_task(by, own, task, now);
+        if task.state != TaskState::Open && !loan.to_others.is_whole() {
+            loan.to_others.until = Some(now);
+        }
+        loan
+    }
+
     fn new(by: SubjectId, own: Option<Levels>, layers: Vec<Layer>, [left, to_self, by_name]: [Timestamp; 3]) -> Self {
-        let reads = own.is_some_and(|own| own.reads(Layer::Basic) && layers.iter().all(|layer| own.reads(*layer)));
-        let share = |until: Option<Timestamp>| Share { layers: layers.clone(), until };
+        let sees = own.is_some_and(|own| own.reads(Layer::Basic));
+        let reads = sees && own.is_some_and(|own| layers.iter().all(|layer| own.reads(*layer)));
+        let share = |until: Option<Timestamp>, seen: bool| Share { layers: layers.clone(), until, seen };
         Self {
             by,
-            sees: own.is_some_and(|own| own.reads(Layer::Basic)),
-            to_others: share((!reads).then_some(left)),
-            to_self: share(Some(to_self)),
-            to_self_by_name: share(Some(by_name)),
+            to_others: share((!reads).then_some(left), sees),
+            to_self: share(Some(to_self), false),
+            to_self_by_name: share(Some(by_name), false),
         }
     }
 
@@ -87,15 +111,12 @@ impl Loan {
             for share in [&mut self.to_others, &mut self.to_self, &mut self.to_self_by_name] {
                 share.layers = vec![Layer::Basic];
             }
-            if self.sees {
-                self.to_others.until = None;
-            }
         }
         if granted.is_empty() {
             return self;
         }
         if !self.to_others.is_whole() {
-            self.to_others = Share { layers: vec![Layer::Basic], until: None };
+            self.to_others = Share { layers: vec![Layer::Basic], until: None, ..self.to_others };
         }
         for layer in granted {
             if !self.to_others.layers.contains(layer) {
@@ -116,10 +137,13 @@ impl Loan {
         }
     }
 
-    /// Whether somebody would still see the customer then, as far as that hangs on this loan.
+    /// Whether somebody who is named would still see the customer then, as far as that is known: by this loan, or by right
+    /// if it is who lends.
     #[must_use]
-    pub fn reaches(&self, to: SubjectId, then: Timestamp) -> bool {
-        to != self.by || self.sees || self.to_self_by_name.until.is_none_or(|until| until > then)
+    pub fn reaches(&self, named: SubjectId, then: Timestamp) -> bool {
+        // Who lends and sees, sees; who else is named gets the basic facts from who sees.
+        let lent = self.share(Some(named), Some(named));
+        self.to_others.seen || lent.until.is_none_or(|until| until > then)
     }
 }
 
@@ -127,8 +151,7 @@ impl Task {
     /// The same with what it lends to whom it is for.
     #[must_use]
     pub fn lending(mut self, share: &Share, now: Timestamp) -> Self {
-        self.lent.clone_from(&share.layers);
-        self.lent_until = share.end(self.due_at);
+        (self.lent, self.lent_until) = share.over(self.due_at);
         self.extended(now)
     }
 

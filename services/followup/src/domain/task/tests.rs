@@ -166,16 +166,73 @@ fn held_by(assignee: u128, named: bool) -> Task {
 #[test]
 fn a_loan_is_for_others_what_its_giver_reads_and_for_oneself_what_one_holds() {
     let (both, basic) = (vec![Layer::Basic, Layer::History], Levels::HIDDEN.with(Layer::Basic, Level::Read));
-    for (own, others) in [(Some(Levels::READ), 10), (Some(basic), 4), (None, 4)] {
+    let others = [(both.clone(), at(10)), (vec![Layer::Basic], at(10)), (both.clone(), at(4))];
+    for (own, others) in [Some(Levels::READ), Some(basic), None].into_iter().zip(others) {
         for (held, own_ends) in [(held_by(BY, false), [4, 1]), (held_by(BY, true), [4, 4]), (held_by(TO, true), [1, 1])]
         {
-            let ends = [others, own_ends[0], own_ends[1]];
-            let expected = ends.map(|end| (both.clone(), at(end)));
+            let own_shares = own_ends.map(|end| (both.clone(), at(end)));
+            let expected = [others.clone(), own_shares[0].clone(), own_shares[1].clone()];
             assert_eq!(all_given(&lent_by(own, &held)), expected, "{own:?}, {:?}", held.named);
         }
     }
     let made = Loan::of_maker(Id::from_uuid(Uuid::from_u128(BY)), basic, at(1));
     assert_eq!(all_given(&made).map(|(_, end)| end), [at(10), at(1), at(1)]);
+}
+
+#[test]
+fn a_loan_that_was_pulled_forward_before_it_began_is_no_longer_than_its_window() {
+    let later = Task { named: somebody(TO), open_at: at(276), ..task(300, &[]) };
+    let pulled = later.clone().snoozed(at(24), Agenda::default(), at(0)).expect("it is to open");
+    let back = pulled.clone().snoozed(at(300), Agenda::default(), at(0)).expect("it is to open");
+    assert_eq!((back.open_at, back.lend_end()), (at(276), at(300)), "nothing was lent meanwhile");
+    let open = pulled.opened(somebody(TO), None);
+    assert_eq!((open.open_at, open.lend_end()), (at(0), at(24)));
+    let loan = Loan::of_task(Id::from_uuid(Uuid::from_u128(TO)), None, &open, at(1));
+    let (_, end) = loan.share(somebody(TO), somebody(TO)).put_off(&open, at(300));
+    assert_eq!(end, at(24));
+}
+
+#[test]
+fn who_opens_a_task_for_whom_it_names_is_not_named_and_what_comes_back_to_its_maker_lends_nothing() {
+    let made = Task { created_by: somebody(BY), named: somebody(TO), ..task(72, &[]) };
+    let kept = made.clone().opened(somebody(TO), None);
+    assert_eq!((kept.named, kept.lend_end()), (somebody(TO), at(72)));
+    let back = kept.reassigned(somebody(BY), somebody(BY), at(1)).expect("it is open");
+    assert_eq!(back.lend_end(), at(1));
+    let stood_in = made.opened(somebody(BY), None);
+    assert_eq!((stood_in.named, stood_in.lend_end()), (None, stood_in.open_at));
+}
+
+#[test]
+fn what_has_not_begun_leaves_nothing_to_what_follows_from_it() {
+    let (basic, both) = (Levels::HIDDEN.with(Layer::Basic, Level::Read), vec![Layer::Basic, Layer::History]);
+    let by = Id::from_uuid(Uuid::from_u128(BY));
+    let begun = held_by(TO, true);
+    let ahead = Task { state: TaskState::Scheduled, assignee: None, ..begun.clone() };
+    for (own, held, others, reached) in [
+        (None, &begun, (both.clone(), at(4)), true),
+        (None, &ahead, (both.clone(), at(1)), false),
+        (Some(basic), &ahead, (vec![Layer::Basic], at(10)), true),
+        (Some(Levels::READ), &ahead, (both.clone(), at(10)), true),
+    ] {
+        let loan = Loan::of_outcome(by, own, held, at(1));
+        assert_eq!(given(loan.share(somebody(TO), somebody(TO))), others, "{own:?}, {:?}", held.state);
+        assert_eq!(loan.reaches(Id::from_uuid(Uuid::from_u128(TO)), at(3)), reached, "{own:?}, {:?}", held.state);
+    }
+}
+
+#[test]
+fn who_sees_and_does_not_read_all_lends_the_basic_facts_to_whom_a_task_is_put_off() {
+    let (basic, both) = (Levels::HIDDEN.with(Layer::Basic, Level::Read), vec![Layer::Basic, Layer::History]);
+    let (held, to) = (held_by(TO, true), somebody(TO));
+    for (own, put_off, expected) in [
+        (Some(Levels::READ), 10, (both.clone(), at(10))),
+        (Some(basic), 10, (vec![Layer::Basic], at(10))),
+        (Some(basic), 3, (both.clone(), at(4))),
+        (None, 10, (both.clone(), at(4))),
+    ] {
+        assert_eq!(lent_by(own, &held).share(to, to).put_off(&held, at(put_off)), expected, "{own:?}, {put_off}");
+    }
 }
 
 #[test]
@@ -199,7 +256,7 @@ fn an_issue_lends_what_the_plan_has_granted_to_others_alone_and_nothing_that_is_
         (Some(Levels::READ), true, &[Layer::Sensitive][..], (&all, 10), &both),
         (Some(Levels::READ), false, &[Layer::Sensitive][..], (&granted, 10), &basic),
         (Some(Levels::READ), false, &[][..], (&basic, 10), &basic),
-        (Some(masked), true, &[][..], (&both, 4), &both),
+        (Some(masked), true, &[][..], (&basic, 10), &both),
         (Some(masked), false, &[][..], (&basic, 10), &basic),
         (None, true, &[][..], (&both, 4), &both),
         (None, false, &[][..], (&basic, 4), &basic),

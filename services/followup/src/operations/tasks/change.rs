@@ -12,7 +12,7 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TaskId},
 };
-use revisit_permission::{Action, Permits};
+use revisit_permission::{Action, Layer, Permits};
 use revisit_proto::{customer::v1 as customer_pb, followup::v1 as pb};
 
 use super::{
@@ -135,8 +135,9 @@ async fn snooze(
     let zone = schedule::zone(&locked.task.zone).unwrap_or(chrono_tz::UTC);
     let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
     let agenda = window.agenda(&reminders, &calendar);
-    let lent_until = moved_end(tx, &loan(rights, locked, now)?, locked, (due_at, now)).await?;
-    let mut after = Task { lent_until, ..locked.task.clone() }.snoozed(due_at, agenda, now)?;
+    let mut after = locked.task.clone().snoozed(due_at, agenda, now)?;
+    (after.lent, after.lent_until) = moved_loan(tx, &loan(rights, locked, now)?, (locked, &after), now).await?;
+    after.timer = after.timer_from(now);
     after = app.sealed.explain(tx, after, reason).await?;
     tasks::replace(tx, &[&locked.task], &[&after]).await?;
     if after.state == TaskState::Open {
@@ -146,17 +147,19 @@ async fn snooze(
     shown(app, tx, rights, (&after, locked.customer.as_ref()), CHANGED).await
 }
 
-/// Until when a task lends after it was put off. What was given for less than a window stays as it was; so does what nobody
-/// else has moved. An occurrence that is to open for whoever owns the customer by then has the window of its plan.
-async fn moved_end(
+/// What a task lends after it was put off, and until when. An occurrence that is to open for whoever owns the customer by
+/// then has the window of its plan.
+async fn moved_loan(
     tx: &Tx,
     loan: &Loan,
-    Locked { task, customer, .. }: &Locked,
-    (due_at, now): (Timestamp, Timestamp),
-) -> Result<Timestamp, Error> {
-    let borrower = customers::borrower(tx, task, customer.as_ref(), now).await?;
-    let moves = loan.share(borrower, task.named).is_whole() || (borrower.is_none() && task.origin.is_some());
-    Ok(if moves { due_at } else { task.lent_until })
+    (Locked { task, customer, .. }, after): (&Locked, &Task),
+    now: Timestamp,
+) -> Result<(Vec<Layer>, Timestamp), Error> {
+    let borrower = customers::borrower(tx, after, customer.as_ref(), now).await?;
+    if borrower.is_none() && task.origin.is_some() {
+        return Ok((task.lent.clone(), after.due_at));
+    }
+    Ok(loan.share(borrower, task.named).put_off(task, after.due_at))
 }
 
 /// The reminders that a task was planned with.

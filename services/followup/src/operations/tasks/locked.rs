@@ -61,14 +61,22 @@ impl Locked {
     }
 }
 
-/// What somebody who works on a task lends of its customer with what they hand on. Their own right is decided on what
-/// followup knows of the customer, where no task is.
+/// What somebody who changes a task lends of its customer.
 pub fn loan(rights: &mut Rights, locked: &Locked, now: Timestamp) -> Result<Loan, Error> {
-    let own = match &locked.customer {
-        Some(customer) => rights.allowed(Action::CustomerView, &customer.row())?,
-        None => None,
-    };
-    Ok(Loan::of_task(rights.who().subject(), own, &locked.task, now))
+    Ok(Loan::of_task(rights.who().subject(), own(rights, locked)?, &locked.task, now))
+}
+
+/// What somebody who records an outcome lends of the customer with what follows from it.
+pub fn loan_of_outcome(rights: &mut Rights, locked: &Locked, now: Timestamp) -> Result<Loan, Error> {
+    Ok(Loan::of_outcome(rights.who().subject(), own(rights, locked)?, &locked.task, now))
+}
+
+/// What somebody sees of the customer by a right of their own: decided on what followup knows of it, where no task is.
+fn own(rights: &mut Rights, locked: &Locked) -> Result<Option<Levels>, Error> {
+    match &locked.customer {
+        Some(customer) => rights.allowed(Action::CustomerView, &customer.row()),
+        None => Ok(None),
+    }
 }
 
 /// Refuses a person who is not active where one is named.
