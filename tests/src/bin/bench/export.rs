@@ -35,7 +35,7 @@ pub async fn measure(size: Size) {
     let taker = world.roleless("taker").await;
     let rows = size.pick(4_000, 1_000_000, 1_000_000);
     rows::import(&company, rows, &watch::Sender::new(0)).await;
-    world.settle().await;
+    rows::settle(&world).await;
     tidy(&connect_to(&world.database(revisit_customer::NAME)).await).await;
     let clock = Clock::system();
     let held = grant(&world, &taker).await;

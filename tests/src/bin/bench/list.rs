@@ -43,7 +43,7 @@ pub async fn measure(size: Size) {
     let world = World::on(rows::alone(revisit_identity::NAME, vec![floor::service()])).await;
     let company = Company::found(&world, size == Size::Quick).await;
     rows::import(&company, imported, &watch::Sender::new(0)).await;
-    world.settle().await;
+    rows::settle(&world).await;
     let database = connect_to(&world.database(revisit_customer::NAME)).await;
     copy(&company.boss, &texts(&database, "SELECT customer_id::text FROM customer ORDER BY 1").await, copies).await;
     tidy(&database).await;

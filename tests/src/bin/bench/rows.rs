@@ -15,6 +15,8 @@ const DUPLICATE_EVERY: u64 = 20;
 /// How often a watch that broke off is begun again, and the pause before it.
 const WATCHES_MAX: usize = 100;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long services may take to apply the events of a load, in waits that end by themselves.
+const WAITS_MAX: usize = 60;
 /// Bytes of one message of the upload, about.
 const PIECE: usize = 256 << 10;
 const HEADER: &str = "姓名,手机号,微信号,邮箱,城市,门店,负责人ID,来源,标签,备注\n";
@@ -220,6 +222,16 @@ async fn ended(who: &Person, job_id: &str, progress: &watch::Sender<u64>) -> pb:
         }
     }
     unreachable!("nothing lets the import be watched");
+}
+
+/// Waits until every event has been applied.
+pub async fn settle(world: &World) {
+    for _ in 1..WAITS_MAX {
+        if world.running.settle().await.is_ok() {
+            return;
+        }
+    }
+    world.settle().await;
 }
 
 /// What is measured alone: identity and customer, of whose events only `consumer` is to hear. A longer lease than the one

@@ -26,8 +26,6 @@ const TODAY: u64 = 50;
 const TODO_EVERY: u64 = 5;
 /// Days behind today on which the others are due: far enough from it that none opens today.
 const LATER_DAYS: std::ops::Range<u64> = 2..30;
-/// How long services may take to apply the events of a load, in waits that end by themselves.
-const WAITS_MAX: usize = 60;
 /// Questions that are drawn, and asked over and over.
 const DRAWN: u64 = 2_000;
 
@@ -70,7 +68,7 @@ impl Company {
         let people = rows::Company::found(&world, size == Size::Quick).await;
         let rows = size.pick(2_000, 100_000, 1_000_000);
         rows::import(&people, rows, &watch::Sender::new(0)).await;
-        settle(&world).await;
+        rows::settle(&world).await;
         let each = size.pick(TODAY + 10, 200, 1_000);
         let mut planning = JoinSet::new();
         for rep in &people.reps {
@@ -80,7 +78,7 @@ impl Company {
         while let Some(planned) = planning.join_next().await {
             planned.expect("it does not panic");
         }
-        settle(&world).await;
+        rows::settle(&world).await;
         for service in [revisit_customer::NAME, revisit_followup::NAME] {
             let database = connect_to(&world.database(service)).await;
             tidy(&database).await;
@@ -174,16 +172,6 @@ fn ground() -> Ground {
 /// The person, with a token that outlasts a round.
 pub async fn fresh(who: &Person) -> &Person {
     who.fresh().await.expect("a session")
-}
-
-/// Waits until every event has been applied.
-pub async fn settle(world: &World) {
-    for _ in 1..WAITS_MAX {
-        if world.running.settle().await.is_ok() {
-            return;
-        }
-    }
-    world.settle().await;
 }
 
 fn asked(phone: String) -> customer::CheckDuplicatesRequest {

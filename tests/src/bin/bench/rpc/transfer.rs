@@ -8,7 +8,8 @@ use revisit_proto::customer::v1 as pb;
 use revisit_standalone::client::Person;
 use revisit_tests::measure::{Size, per_second};
 
-use super::company::{Company, fresh, settle};
+use super::company::{Company, fresh};
+use crate::rows;
 
 /// Customers of one job, as many as one takes.
 const ROWS: usize = 10_000;
@@ -44,7 +45,7 @@ pub async fn measure(company: &Company, size: Size) -> Transfer {
     let job = done(who, job).await;
     let moved = clock.steady().since(began);
     require_all(who, &job, rows).await;
-    settle(&company.world).await;
+    rows::settle(&company.world).await;
     let request = pb::UndoBulkTransferRequest { job_id: job.job_id, ..Default::default() };
     let began = clock.steady();
     let job = answer(fresh(who).await.ownership().undo_bulk_transfer(request).await).expect("a job");
