@@ -46,8 +46,10 @@ const ROWS: &str = "INSERT INTO {} SELECT copy.* FROM unnest($2::uuid[], $3::uui
     JOIN {} AS row ON row.tenant_id = $1 AND row.customer_id = pair.old
     CROSS JOIN LATERAL jsonb_populate_record(row, jsonb_build_object('customer_id', pair.new)) AS copy";
 const POINTS: &str = "INSERT INTO contact_point SELECT copy.*
-    FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::bytea[]) AS pair (old, customer, new, sealed)
-    JOIN contact_point AS row ON row.tenant_id = $1 AND row.contact_point_id = pair.old
+    FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bytea[])
+        AS pair (old_customer, old, customer, new, sealed)
+    JOIN contact_point AS row ON row.tenant_id = $1 AND row.customer_id = pair.old_customer
+        AND row.contact_point_id = pair.old
     CROSS JOIN LATERAL jsonb_populate_record(row, jsonb_build_object(
         'customer_id', pair.customer, 'contact_point_id', pair.new, 'sealed', pair.sealed)) AS copy";
 
@@ -68,17 +70,19 @@ async fn copied(parts: &Parts, who: &Principal, old: Vec<Uuid>) -> Result<(), Fa
         let points = tx.query_all_raw(statement(&text, [tenant.into(), old.clone().into()])).await.map_err(fault)?;
         let opened = parts.sealer.keys(tx, who.tenant(), &old).await?;
         let sealed = parts.sealer.keys_to_write(tx, who.tenant(), &new).await?;
-        let (mut from, mut customers, mut to, mut values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut owners, mut from) = (Vec::new(), Vec::new());
+        let (mut customers, mut to, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for point in points {
             let point = Point::from_query_result(&point, "").map_err(fault)?;
             let Some(plain) = opened.open(point.customer_id, point.place(), &point.sealed)? else { continue };
+            owners.push(point.customer_id);
             from.push(point.contact_point_id);
             let copy = Point { customer_id: copy_of[&point.customer_id], contact_point_id: id(), ..point };
             customers.push(copy.customer_id);
             to.push(copy.contact_point_id);
             values.push(sealed.seal(copy.customer_id, copy.place(), &plain)?);
         }
-        let rows = [tenant.into(), from.into(), customers.into(), to.into(), values.into()];
+        let rows = [tenant.into(), owners.into(), from.into(), customers.into(), to.into(), values.into()];
         tx.execute_raw(statement(POINTS, rows)).await.map_err(fault)?;
         Ok(())
     });
