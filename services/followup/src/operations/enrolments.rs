@@ -7,7 +7,7 @@ use revisit_bootstrap::{
     idempotency::{Once, Repeatable},
 };
 use revisit_core::id::{CustomerId, EnrolmentId, PlanId, TenantId};
-use revisit_permission::{Action, Permits, Scope};
+use revisit_permission::{Action, Layer, Permits, Scope};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
@@ -82,6 +82,22 @@ pub async fn list(
             Ok((rows.iter().map(show::enrolment).collect(), next))
         })
         .await
+}
+
+/// How many customers run in a plan, of those whom the caller may count. Who is in a segment is told by basic facts: where
+/// some row hides those, being counted would tell of them.
+pub async fn running(app: &App, who: &Principal, plan: PlanId, older_than: Option<i32>) -> Result<i64, Error> {
+    let counts = match who.scope(Action::CustomerAggregate) {
+        Ok(scope) if scope.reads(Layer::Basic) => scope,
+        Ok(_) => return Ok(0),
+        Err(failure) if failure.kind == revisit_core::Kind::Denied => return Ok(0),
+        Err(failure) => return Err(failure.into()),
+    };
+    app.freshness.require("customer")?;
+    let count = app
+        .database
+        .read(&counts, async |tx: &Tx| enrolments::count(tx, &counts, plan, older_than).await.map_err(Error::from));
+    Ok(i64::try_from(count.await?).unwrap_or(i64::MAX))
 }
 
 /// What a change of one enrolment names.
@@ -200,14 +216,14 @@ pub async fn migrate(
     let found = app.database.read(&scope, async |tx: &Tx| plans::find(tx, &scope, plan).await.map_err(Error::from));
     let found = found.await?.ok_or(Error::NoSuchPlan)?;
     let permits = Permits(vec![who.decide(Action::EnrolmentManage, &found.row())?]);
+    let enrolment_count = running(app, who, found.id, Some(found.published)).await?;
     let work = async |tx: &Tx| {
         let plan = plans::lock(tx, who.tenant(), plan).await?.ok_or(Error::NoSuchPlan)?;
         let mut rights = Rights::of(who);
         rights.decide(Action::EnrolmentManage, &plan.row())?;
         let now = app.now(tx).await?;
         plans::save_sweep(tx, &Sweep::begin(&plan, SweepKind::Migrate, now)).await?;
-        let count = enrolments::count(tx, who.tenant(), plan.id, Some(plan.published)).await?;
-        let answer = pb::MigrateEnrolmentsResponse { enrolment_count: i64::try_from(count).unwrap_or(i64::MAX) };
+        let answer = pb::MigrateEnrolmentsResponse { enrolment_count };
         // Of the plan, because its enrolments move one by one and later.
         Ok(Made::Changed(answer, Deed::on("plan", [plan.id.uuid()]).fields(["enrolments"]), rights))
     };

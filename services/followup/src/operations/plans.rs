@@ -11,7 +11,7 @@ use revisit_permission::{Action, Layer, Levels, Permits, Row};
 use revisit_proto::followup::v1 as pb;
 
 use super::{
-    events, planner,
+    enrolments, events, planner,
     rights::Rights,
     write::{self, Made},
 };
@@ -23,7 +23,7 @@ use crate::{
     },
     show,
     store::{
-        enrolments, people, plans,
+        people, plans,
         plans::{Sweep, SweepKind},
     },
 };
@@ -189,6 +189,7 @@ fn refused(granting: Option<Levels>, lent: &[Layer]) -> Vec<Layer> {
 
 /// What a publication would change.
 pub async fn preview(app: &App, who: &Principal, id: PlanId) -> Result<pb::PreviewPlanResponse, Error> {
+    let running = enrolments::running(app, who, id, None).await?;
     let scope = who.scope(Action::PlanView)?;
     app.database
         .read(&scope, async |tx: &Tx| {
@@ -202,7 +203,6 @@ pub async fn preview(app: &App, who: &Principal, id: PlanId) -> Result<pb::Previ
             let without = |these: &[Layer], those: &[Layer]| -> Vec<Layer> {
                 these.iter().copied().filter(|layer| !those.contains(layer)).collect()
             };
-            let count = enrolments::count(tx, plan.tenant, plan.id, None).await?;
             let granting = granting(&mut Rights::of(who))?;
             Ok(pb::PreviewPlanResponse {
                 added_layers: show::layers(&without(&next.lent, former_lent)),
@@ -211,7 +211,7 @@ pub async fn preview(app: &App, who: &Principal, id: PlanId) -> Result<pb::Previ
                 added_issue_layers: show::layers(&without(&next.issue_lent, former_issues)),
                 removed_issue_layers: show::layers(&without(former_issues, &next.issue_lent)),
                 watched_fields: next.watched_fields().into_iter().map(str::to_owned).collect(),
-                enrolment_count: i64::try_from(count).unwrap_or(i64::MAX),
+                enrolment_count: running,
             })
         })
         .await

@@ -10,7 +10,7 @@ use revisit_core::{
 use revisit_permission::{Scope, merge_pages};
 use sea_orm::{
     ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query},
+    sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Query, SelectStatement},
 };
 
 use super::{
@@ -114,20 +114,24 @@ pub async fn list(
 ) -> Result<Vec<Enrolment>, Failure> {
     let mut pages = Vec::new();
     for clause in customers.conditions(&projection::columns()) {
-        let own = Expr::col((customer::Entity, customer::Column::CustomerId))
-            .equals((enrolment::Entity, enrolment::Column::CustomerId));
-        let seen = Query::select()
-            .expr(Expr::val(1))
-            .from(customer::Entity)
-            .cond_where(clause)
-            .and_where(own)
-            .and_where(customer::Column::Deleted.eq(false))
-            .to_owned();
-        let find = narrowed(customers.tenant(), which).filter(Expr::exists(seen));
+        let find = narrowed(customers.tenant(), which).filter(Expr::exists(of_customers(clause)));
         let rows = behind(find, after, limit as u64).all(&**tx).await.map_err(fault)?;
         pages.push(rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?);
     }
     Ok(merge_pages(pages, |enrolment| enrolment.id, limit))
+}
+
+/// The customer of an enrolment, if it is not deleted and meets a condition.
+fn of_customers(condition: Condition) -> SelectStatement {
+    let own = Expr::col((customer::Entity, customer::Column::CustomerId))
+        .equals((enrolment::Entity, enrolment::Column::CustomerId));
+    Query::select()
+        .expr(Expr::val(1))
+        .from(customer::Entity)
+        .cond_where(condition)
+        .and_where(own)
+        .and_where(customer::Column::Deleted.eq(false))
+        .to_owned()
 }
 
 fn behind(
@@ -153,10 +157,17 @@ fn narrowed(tenant: TenantId, which: Which) -> sea_orm::Select<enrolment::Entity
     find
 }
 
-/// How many run in a plan; with a version, only those on an older one.
-pub async fn count(tx: &Tx, tenant: TenantId, plan: PlanId, older_than: Option<i32>) -> Result<u64, Failure> {
-    let mut find = narrowed(tenant, Which { plan: Some(plan), ..Which::default() })
-        .filter(enrolment::Column::State.ne(EnrolmentState::Released.name()));
+/// Clauses of one part of a condition: SQLite takes none that is a thousand deep.
+const PART: usize = 100;
+
+/// How many customers of the scope run in a plan; with a version, only those on an older one.
+pub async fn count(tx: &Tx, customers: &Scope, plan: PlanId, older_than: Option<i32>) -> Result<u64, Failure> {
+    let clauses = customers.conditions(&projection::columns());
+    let any = |parts: &[Condition]| parts.iter().cloned().fold(Condition::any(), Condition::add);
+    let parts: Vec<Condition> = clauses.chunks(PART).map(any).collect();
+    let mut find = narrowed(customers.tenant(), Which { plan: Some(plan), ..Which::default() })
+        .filter(enrolment::Column::State.ne(EnrolmentState::Released.name()))
+        .filter(Expr::exists(of_customers(any(&parts))));
     if let Some(version) = older_than {
         find = find.filter(enrolment::Column::PlanVersion.lt(version));
     }

@@ -1,6 +1,7 @@
 //! Plans and enrolments: drafting, publishing, entering, leaving, regrading, pausing.
 
 use revisit_core::id::SegmentId;
+use revisit_permission::{Action, Effect, Layer, Level, Levels};
 use revisit_proto::{customer::v1 as customer, followup::v1 as pb};
 use tonic::Code;
 
@@ -285,6 +286,29 @@ async fn publishing_needs_the_right_to_grant_what_is_lent_and_shows_the_differen
         let nothing = company.plans().publish_plan(company.by("admin", publish)).await.expect_err("nothing differs");
         assert_eq!(reason(&nothing), "PLAN_WITHOUT_DRAFT");
         assert_eq!(company.heard::<pb::PlanPublished>().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_runs_in_a_plan_is_counted_for_who_may_count_them_alone() {
+    in_each_company(async |company: &Company| {
+        let segment: SegmentId = company.new_id();
+        let plan = company.publish("grade_a_weekly", segment).await;
+        company.enter(segment, company.facts(company.new_id(), 1, "rep"), 1).await;
+        company.settle().await;
+        let counted = async |who: &str| {
+            let preview = company.by(who, pb::PreviewPlanRequest { plan_id: plan.plan_id.clone() });
+            company.plans().preview_plan(preview).await.expect("shown").into_inner().enrolment_count
+        };
+        assert_eq!((counted("manager").await, counted("colleague").await), (1, 0));
+        company.grant("colleague", &[Action::CustomerAggregate], Levels::READ).await;
+        assert_eq!(counted("colleague").await, 1);
+        let masked = Effect::Cap(Levels::READ.with(Layer::Basic, Level::Masked));
+        company.guard("colleague", Action::CustomerAggregate, masked).await;
+        assert_eq!(counted("colleague").await, 0, "a segment tells of what is masked");
+        company.guard("manager", Action::CustomerAggregate, Effect::Deny).await;
+        assert_eq!(counted("manager").await, 0);
     })
     .await;
 }
