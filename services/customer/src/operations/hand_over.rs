@@ -10,7 +10,7 @@ use revisit_core::{
     Failure, Timestamp,
     id::{CustomerId, DepartmentId, SubjectId, TenantId},
 };
-use revisit_permission::{Caller, Reading};
+use revisit_permission::{Action, Caller, Reading, Row};
 use revisit_proto::identity::v1 as pb;
 
 use super::{consume::required, customers, rows_max};
@@ -180,7 +180,7 @@ async fn move_chunk(app: &App, hand_over: &mut HandOver, refused: &[CustomerId])
     Ok(count)
 }
 
-/// The first active subject that the rule yields; without one the head of the department of record, which falls back
+/// The first active subject that the rule yields, where it reaches; without one the head of the department of record, which falls back
 /// to the head above it and last to the administrator.
 fn successor(
     reading: &Reading,
@@ -193,8 +193,10 @@ fn successor(
         let facts = snapshot.subject(subject).filter(|facts| facts.active && subject != leaver)?;
         Some((subject, facts.subject.department))
     };
+    let record = record.or_else(|| snapshot.subject(leaver)?.subject.department);
     let by_rule = match hand_over.rule {
         Rule::None => None,
+        _ if !ordered_there(reading, hand_over, record) => None,
         Rule::Person(person) => home(person),
         Rule::Head(department) => snapshot.head(department).and_then(home),
         Rule::RoundRobin(department) => {
@@ -209,10 +211,18 @@ fn successor(
             turn.and_then(|turn| members.get(turn).copied())
         }
     };
-    let record = record.or_else(|| snapshot.subject(leaver)?.subject.department);
     by_rule
         .or_else(|| record.and_then(|department| snapshot.head(department)).and_then(home))
         .or_else(|| snapshot.subject(leaver)?.manager.and_then(home))
+}
+
+/// Whether who ordered it may hand over what lies in a department: a rule is somebody's, and reaches as far as they do. What a
+/// leaver has elsewhere is not theirs to give away, to themselves or to anybody else.
+fn ordered_there(reading: &Reading, hand_over: &HandOver, record: Option<DepartmentId>) -> bool {
+    hand_over.ordered_by.is_some_and(|author| {
+        let row = Row::new(hand_over.tenant, hand_over.user).with_owner(hand_over.user).with_department(record);
+        reading.snapshot.decide(author, Action::HandOverManage, &row, reading.now).allowed
+    })
 }
 
 /// Counts what a hand-over would move and names the first of it.

@@ -114,7 +114,8 @@ async fn move_open(app: &App, tx: &Tx, customer: &Customer) -> Result<(), Failur
     // None of them is given by name, so one person answers for all.
     let to = answering(tx, open[0], Some(customer)).await?;
     let open: Vec<&Task> = open.into_iter().filter(|task| task.assignee != to).collect();
-    move_to(app, tx, &open, Reason::OwnerChanged, |task| (None, to.or(task.assignee))).await
+    let given = |task: &Task| Given { named: None, responsible: to.or(task.assignee), lends: true };
+    move_to(app, tx, &open, Reason::OwnerChanged, given).await
 }
 
 /// Who answers for a task that is open or opens now; never somebody who is not active, unless nobody is.
@@ -153,14 +154,22 @@ fn owner_of(task: &Task, customer: Option<&Customer>) -> (Option<SubjectId>, Opt
     }
 }
 
-/// Gives tasks to others: `to` says whom each is given to by name, and who answers for it. One that somebody else has
-/// moved while this transaction waited for it is left where it is: it was given to, and told, whoever has it now.
+/// Whom a task is given to by name, who answers for it, and whether what it lends goes with it.
+#[derive(Clone, Copy)]
+pub struct Given {
+    pub named: Option<SubjectId>,
+    pub responsible: Option<SubjectId>,
+    pub lends: bool,
+}
+
+/// Gives tasks to others. One that somebody else has moved while this transaction waited for it is left where it is: it was
+/// given to, and told, whoever has it now.
 pub async fn move_to(
     app: &App,
     tx: &Tx,
     read: &[&Task],
     reason: Reason,
-    to: impl Fn(&Task) -> (Option<SubjectId>, Option<SubjectId>),
+    to: impl Fn(&Task) -> Given,
 ) -> Result<(), Failure> {
     if read.is_empty() {
         return Ok(());
@@ -172,8 +181,10 @@ pub async fn move_to(
     let now = app.now(tx).await?;
     let mut moved = Vec::new();
     for task in &before {
-        let (named, responsible) = to(task);
-        let mut after = (*task).clone().reassigned(named, responsible, now).map_err(Failure::from)?;
+        let given = to(task);
+        let lent_until = if given.lends { task.lent_until } else { task.lent_until.min(now) };
+        let before = Task { lent_until, ..(*task).clone() };
+        let mut after = before.reassigned(given.named, given.responsible, now).map_err(Failure::from)?;
         after.reason = reason;
         tell_moved(app, tx, &after).await?;
         moved.push(after);

@@ -13,7 +13,7 @@ use revisit_proto::identity::v1 as pb;
 
 use super::{
     consume::{optional, required},
-    customers,
+    customers::{self, Given},
 };
 use crate::{
     App,
@@ -56,6 +56,7 @@ pub async fn begin(app: &App, tx: &Tx, tenant: TenantId, started: &pb::HandOverS
         id,
         person: required(&started.user_id)?,
         from: optional(&started.from_department_id)?,
+        ordered_by: optional(&started.ordered_by_id)?,
         successor,
         effective_at: Timestamp::from_micros(started.effective_time_micros),
         turn: 0,
@@ -80,6 +81,7 @@ pub async fn stand_in(app: &App, tx: &Tx, tenant: TenantId, person: &Person) -> 
         id: JobId::derived("revisit followup suspension v1", &parts),
         person: person.id,
         from: None,
+        ordered_by: None,
         successor: Successor::Default,
         effective_at: now,
         turn: 0,
@@ -146,7 +148,7 @@ async fn pass(app: &App, tx: &Tx) -> Result<Option<Pass>, Failure> {
         };
         match successor(&mut hand_over, &people, task, customer.as_ref()) {
             Some(to) => {
-                give(app, tx, task, to).await?;
+                give(app, tx, &hand_over, task, to).await?;
                 hand_over.moved += 1;
             }
             None => {
@@ -175,8 +177,9 @@ async fn pass(app: &App, tx: &Tx) -> Result<Option<Pass>, Failure> {
 fn successor(hand_over: &mut HandOver, people: &People, task: &Task, customer: Option<&Customer>) -> Option<SubjectId> {
     let leaver = hand_over.person;
     let fit = |id: &SubjectId| *id != leaver && people.is_active(*id);
-    // Whoever owns the customer by now is its follow-up's natural heir.
-    let owner = customer.and_then(|customer| customer.owner).filter(fit).filter(|_| task.named.is_none());
+    // Whoever owns the customer by now is its follow-up's natural heir, and stands in for whoever was named beside them.
+    let follows = task.named.is_none() || hand_over.kind == Kind::Suspension;
+    let owner = customer.and_then(|customer| customer.owner).filter(fit).filter(|_| follows);
     let by_rule = match &hand_over.successor {
         Successor::Default => None,
         Successor::Person(person) => Some(*person).filter(fit),
@@ -205,10 +208,14 @@ fn in_turn(people: &People, department: DepartmentId, turn: i64, leaver: Subject
 }
 
 /// A task that was given by name keeps being given by name, as does one that has no customer to follow and one that has
-/// not opened yet: it would open for the customer's owner of then. Another one follows its customer again later.
-async fn give(app: &App, tx: &Tx, task: &Task, to: SubjectId) -> Result<(), Failure> {
-    let by_name = |task: &Task| task.named.is_some() || task.customer.is_none() || task.state == TaskState::Scheduled;
-    customers::move_to(app, tx, &[task], Reason::HandedOver, |task| (by_name(task).then_some(to), Some(to))).await
+/// not opened yet: it would open for the customer's owner of then. Another one follows its customer again later, and so does
+/// what somebody stands in for. To who ordered it, it lends nothing: they see what their own rights show.
+async fn give(app: &App, tx: &Tx, hand_over: &HandOver, task: &Task, to: SubjectId) -> Result<(), Failure> {
+    let stands_in = hand_over.kind == Kind::Suspension && task.state == TaskState::Open;
+    let by_name = task.customer.is_none() || task.state == TaskState::Scheduled || (task.named.is_some() && !stands_in);
+    let lends = hand_over.ordered_by != Some(to);
+    let given = Given { named: by_name.then_some(to), responsible: Some(to), lends };
+    customers::move_to(app, tx, &[task], Reason::HandedOver, |_| given).await
 }
 
 /// Tells identity; answers whether the part has ended.

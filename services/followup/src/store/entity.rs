@@ -324,6 +324,7 @@ pub mod hand_over {
         pub hand_over_id: Uuid,
         pub user_id: Uuid,
         pub from_department_id: Option<Uuid>,
+        pub ordered_by_id: Option<Uuid>,
         pub successor: String,
         pub effective_at: i64,
         pub turn: i64,

@@ -37,6 +37,8 @@ pub struct HandOver {
     pub person: SubjectId,
     /// Only tasks of this department and below; none: all.
     pub from: Option<DepartmentId>,
+    /// Who asked for it; nobody when somebody was suspended.
+    pub ordered_by: Option<SubjectId>,
     pub successor: Successor,
     pub effective_at: Timestamp,
     /// Whose turn it is next.
@@ -73,6 +75,7 @@ fn read(row: hand_over::Model) -> Result<HandOver, Failure> {
         id: Id::from_uuid(row.hand_over_id),
         person: Id::from_uuid(row.user_id),
         from: id(row.from_department_id),
+        ordered_by: id(row.ordered_by_id),
         successor: serde_json::from_str(&row.successor).map_err(Failure::internal)?,
         effective_at: at(row.effective_at),
         turn: row.turn,
@@ -92,6 +95,7 @@ pub async fn save(tx: &Tx, hand_over: &HandOver) -> Result<(), Failure> {
         hand_over_id: hand_over.id.uuid(),
         user_id: hand_over.person.uuid(),
         from_department_id: raw(hand_over.from),
+        ordered_by_id: raw(hand_over.ordered_by),
         successor: serde_json::to_string(&hand_over.successor).map_err(Failure::internal)?,
         effective_at: hand_over.effective_at.micros(),
         turn: hand_over.turn,

@@ -100,8 +100,8 @@ const TABLES: [(&str, &str); 16] = [
     ),
     (
         "hand_over",
-        "hand_over_id {uuid} NOT NULL, user_id {uuid} NOT NULL, from_department_id {uuid}, successor {text} NOT
-         NULL, effective_at bigint NOT NULL, turn bigint NOT NULL, pass bigint NOT NULL, moved bigint NOT NULL,
+        "hand_over_id {uuid} NOT NULL, user_id {uuid} NOT NULL, from_department_id {uuid}, ordered_by_id {uuid},
+         successor {text} NOT NULL, effective_at bigint NOT NULL, turn bigint NOT NULL, pass bigint NOT NULL, moved bigint NOT NULL,
          refused bigint NOT NULL, next_at bigint NOT NULL, suspended boolean NOT NULL, done boolean NOT NULL,
          PRIMARY KEY (tenant_id, hand_over_id)",
     ),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use revisit_permission::{Action, Effect, Layer, Level, Levels};
-use revisit_proto::followup::v1 as pb;
+use revisit_proto::{followup::v1 as pb, identity::v1 as identity};
 
 use super::{
     lending::{done, give, issue, to_do},
@@ -148,6 +148,53 @@ async fn a_task_that_is_to_open_for_the_owner_of_that_day_keeps_its_window_when_
         company.advance_to_local("2026-03-18T12:00").await;
         let until = lent(company, &next.task_id).await;
         assert_eq!(until, shanghai("2026-03-18T18:00").micros(), "the plan lends it, whoever moves it");
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+/// Somebody leaves, and who orders it names a successor.
+async fn leave(company: &Company, who: &'static str, ordered_by: &str, successor: &str) {
+    company.person(who, identity::SubjectState::Left, 2).await;
+    let rule = identity::successor_rule::Rule::UserId(company.who(successor).to_string());
+    let started = identity::HandOverStarted {
+        hand_over_id: company.new_id::<revisit_core::id::kind::Job>().to_string(),
+        user_id: company.who(who).to_string(),
+        successor: Some(identity::SuccessorRule { rule: Some(rule) }),
+        ordered_by_id: company.who(ordered_by).to_string(),
+        effective_time_micros: company.now().micros(),
+        ..Default::default()
+    };
+    company.event("identity", company.who(who).uuid(), &started).await;
+    company.advance_to(company.now() + Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn what_a_leaver_was_lent_goes_to_the_successor_and_not_to_who_ordered_it() {
+    for (ordered_by, lends) in [("admin", true), ("manager", false)] {
+        in_each_company(async |company: &Company| {
+            let (_, task) = company.with_open_task().await;
+            give(company, &task).await;
+            leave(company, "colleague", ordered_by, "manager").await;
+            let given = told(company, &task.task_id).await;
+            assert_eq!(given.assignee_id, company.who("manager").to_string());
+            assert_eq!(given.until_micros > company.now().micros(), lends, "ordered by {ordered_by}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_suspended_was_given_by_name_goes_to_whose_the_customer_is_and_with_the_customer() {
+    in_each_company(async |company: &Company| {
+        let (id, task) = company.with_open_task().await;
+        give(company, &task).await;
+        company.person("colleague", identity::SubjectState::Suspended, 2).await;
+        company.advance_to(company.now() + Duration::from_secs(1)).await;
+        let stands_in = told(company, &task.task_id).await;
+        assert_eq!(stands_in.assignee_id, company.who("rep").to_string());
+        company.change_owner(id, 2, "manager").await;
+        assert_eq!(told(company, &task.task_id).await.assignee_id, company.who("manager").to_string());
         company.assert_timers_fit().await;
     })
     .await;

@@ -58,7 +58,11 @@ impl Share {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loan {
     by: SubjectId,
+    /// Who made the task that theirs comes from.
+    maker: Option<SubjectId>,
     to_others: Share,
+    /// Back to its maker, when the giver does not see the customer by right: that would be a loan to oneself.
+    to_maker: Share,
     /// With a task that goes where the customer goes.
     to_self: Share,
     to_self_by_name: Share,
@@ -68,7 +72,7 @@ impl Loan {
     /// Of who makes a task about a customer, by the levels that they have of it by right.
     #[must_use]
     pub fn of_maker(by: SubjectId, own: Levels, now: Timestamp) -> Self {
-        Self::new(by, Some(own), vec![Layer::Basic], [now; 3])
+        Self::new((by, None), Some(own), vec![Layer::Basic], ([now; 3], now))
     }
 
     /// Of who changes a task, by the levels that they have of its customer by right.
@@ -77,7 +81,8 @@ impl Loan {
         let layers = if task.lent.is_empty() { vec![Layer::Basic] } else { task.lent.clone() };
         let (left, holds) = (task.lend_end(), task.state == TaskState::Open && task.assignee == Some(by));
         let held = |holds: bool| if holds { left } else { now };
-        Self::new(by, own, layers, [left, held(holds), held(holds && task.named == Some(by))])
+        let ends = [left, held(holds), held(holds && task.named == Some(by))];
+        Self::new((by, task.created_by), own, layers, (ends, now))
     }
 
     /// Of who records what follows from a task: one that has not begun has lent nobody anything.
@@ -90,13 +95,20 @@ impl Loan {
         loan
     }
 
-    fn new(by: SubjectId, own: Option<Levels>, layers: Vec<Layer>, [left, to_self, by_name]: [Timestamp; 3]) -> Self {
+    fn new(
+        (by, maker): (SubjectId, Option<SubjectId>),
+        own: Option<Levels>,
+        layers: Vec<Layer>,
+        ([left, to_self, by_name], now): ([Timestamp; 3], Timestamp),
+    ) -> Self {
         let sees = own.is_some_and(|own| own.reads(Layer::Basic));
         let reads = sees && own.is_some_and(|own| layers.iter().all(|layer| own.reads(*layer)));
         let share = |until: Option<Timestamp>, seen: bool| Share { layers: layers.clone(), until, seen };
         Self {
             by,
+            maker: maker.filter(|_| !sees),
             to_others: share((!reads).then_some(left), sees),
+            to_maker: share(Some(now), false),
             to_self: share(Some(to_self), false),
             to_self_by_name: share(Some(by_name), false),
         }
@@ -108,7 +120,7 @@ impl Loan {
     #[must_use]
     pub fn of_issue(mut self, gives: bool, granted: &[Layer]) -> Self {
         if !gives {
-            for share in [&mut self.to_others, &mut self.to_self, &mut self.to_self_by_name] {
+            for share in [&mut self.to_others, &mut self.to_maker, &mut self.to_self, &mut self.to_self_by_name] {
                 share.layers = vec![Layer::Basic];
             }
         }
@@ -131,6 +143,7 @@ impl Loan {
     #[must_use]
     pub fn share(&self, to: Option<SubjectId>, named: Option<SubjectId>) -> &Share {
         match (to == Some(self.by), named) {
+            (false, _) if to.is_some() && to == self.maker => &self.to_maker,
             (false, _) => &self.to_others,
             (true, None) => &self.to_self,
             (true, Some(_)) => &self.to_self_by_name,

@@ -222,6 +222,18 @@ fn what_has_not_begun_leaves_nothing_to_what_follows_from_it() {
 }
 
 #[test]
+fn what_goes_back_to_who_made_it_is_lent_by_who_sees_alone() {
+    let (basic, made) = (Levels::HIDDEN.with(Layer::Basic, Level::Read), held_by(BY, true));
+    let made = Task { created_by: somebody(TO), ..made };
+    let (to, another) = (somebody(TO), somebody(TO + 1));
+    for (own, back) in [(None, at(1)), (Some(basic), at(10)), (Some(Levels::READ), at(10))] {
+        let loan = lent_by(own, &made).of_issue(true, &[]);
+        assert_eq!(given(loan.share(to, to)).1, back, "{own:?}");
+        assert!(given(loan.share(another, another)).1 >= at(4), "{own:?}");
+    }
+}
+
+#[test]
 fn who_sees_and_does_not_read_all_lends_the_basic_facts_to_whom_a_task_is_put_off() {
     let (basic, both) = (Levels::HIDDEN.with(Layer::Basic, Level::Read), vec![Layer::Basic, Layer::History]);
     let (held, to) = (held_by(TO, true), somebody(TO));
