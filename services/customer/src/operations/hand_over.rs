@@ -217,12 +217,17 @@ fn successor(
 }
 
 /// Whether who ordered it may hand over what lies in a department: a rule is somebody's, and reaches as far as they do. What a
-/// leaver has elsewhere is not theirs to give away, to themselves or to anybody else.
+/// leaver has elsewhere is not theirs to give away, to themselves or to anybody else. Where the leaver was they could, when they
+/// ordered it, whatever has become of them since: they may have been the leaver.
 fn ordered_there(reading: &Reading, hand_over: &HandOver, record: Option<DepartmentId>) -> bool {
-    hand_over.ordered_by.is_some_and(|author| {
-        let row = Row::new(hand_over.tenant, hand_over.user).with_owner(hand_over.user).with_department(record);
-        reading.snapshot.decide(author, Action::HandOverManage, &row, reading.now).allowed
-    })
+    let snapshot = &reading.snapshot;
+    let left = hand_over.from_department.or_else(|| snapshot.subject(hand_over.user)?.subject.department);
+    let there = left.zip(record).is_some_and(|(left, record)| snapshot.within(record, left));
+    there
+        || hand_over.ordered_by.is_some_and(|author| {
+            let row = Row::new(hand_over.tenant, hand_over.user).with_owner(hand_over.user).with_department(record);
+            snapshot.decide(author, Action::HandOverManage, &row, reading.now).allowed
+        })
 }
 
 /// Counts what a hand-over would move and names the first of it.

@@ -337,6 +337,7 @@ pub fn task(enrolment: &Enrolment, definition: &Definition, occurrence: Occurren
         timer: None,
         lent: definition.lent.clone(),
         lent_until: occurrence.due_at,
+        lent_by: None,
         title: Vec::new(),
         reason: Reason::None,
         reason_text: Vec::new(),

@@ -163,6 +163,8 @@ pub struct Task {
     pub lent: Vec<Layer>,
     /// The end of what was given, see [`Loan`]: nothing is lent beyond, however often its assignee puts it off.
     pub lent_until: Timestamp,
+    /// Who lends it by a right of their own; nobody when the plan does.
+    pub lent_by: Option<SubjectId>,
     /// Sealed; empty for an occurrence of a plan, which is named by its step.
     pub title: Vec<u8>,
     pub reason: Reason,
@@ -299,8 +301,7 @@ impl Task {
         Ok(task)
     }
 
-    /// Another person. The pending reminder stays: one that is due this instant still goes out. What somebody has given to
-    /// another lends nothing when it comes back to them by name, unless it is lent anew.
+    /// Another person. The pending reminder stays: one that is due this instant still goes out.
     pub fn reassigned(
         self,
         named: Option<SubjectId>,
@@ -308,9 +309,6 @@ impl Task {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let mut task = self.live()?;
-        if named.is_some() && named != task.named && named == task.created_by {
-            task.lent_until = task.lent_until.min(now);
-        }
         task.named = named;
         if task.state == TaskState::Open {
             task.assignee = responsible;

@@ -193,6 +193,7 @@ impl Draft {
             timer: None,
             lent: Vec::new(),
             lent_until: now,
+            lent_by: None,
             title: Vec::new(),
             reason: Reason::None,
             reason_text: Vec::new(),
@@ -225,7 +226,7 @@ pub async fn plant(
     task.agenda = window.agenda(&new.reminders, &calendar);
     task.title = app.sealed.seal(tx, &task, "title", &new.title).await?;
     let named = task.named;
-    task = task.lending(loan.share(named, named), now);
+    task = task.lending(loan, (named, named), now);
     if task.open_at <= now {
         let responsible = customers::answering(tx, &task, customer).await?;
         task = task.opened(responsible, customer);

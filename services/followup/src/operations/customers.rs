@@ -114,7 +114,7 @@ async fn move_open(app: &App, tx: &Tx, customer: &Customer) -> Result<(), Failur
     // None of them is given by name, so one person answers for all.
     let to = answering(tx, open[0], Some(customer)).await?;
     let open: Vec<&Task> = open.into_iter().filter(|task| task.assignee != to).collect();
-    let given = |task: &Task| Given { named: None, responsible: to.or(task.assignee), lends: true };
+    let given = |task: &Task| Given { named: None, responsible: to.or(task.assignee), by: None };
     move_to(app, tx, &open, Reason::OwnerChanged, given).await
 }
 
@@ -154,12 +154,12 @@ fn owner_of(task: &Task, customer: Option<&Customer>) -> (Option<SubjectId>, Opt
     }
 }
 
-/// Whom a task is given to by name, who answers for it, and whether what it lends goes with it.
+/// Whom a task is given to by name, who answers for it, and who has ordered that.
 #[derive(Clone, Copy)]
 pub struct Given {
     pub named: Option<SubjectId>,
     pub responsible: Option<SubjectId>,
-    pub lends: bool,
+    pub by: Option<SubjectId>,
 }
 
 /// Gives tasks to others. One that somebody else has moved while this transaction waited for it is left where it is: it was
@@ -182,9 +182,11 @@ pub async fn move_to(
     let mut moved = Vec::new();
     for task in &before {
         let given = to(task);
-        let lent_until = if given.lends { task.lent_until } else { task.lent_until.min(now) };
-        let before = Task { lent_until, ..(*task).clone() };
-        let mut after = before.reassigned(given.named, given.responsible, now).map_err(Failure::from)?;
+        let mut after = (*task).clone();
+        if let Some((by, to)) = given.by.zip(given.responsible) {
+            after = after.passed_on(by, to, now);
+        }
+        after = after.reassigned(given.named, given.responsible, now).map_err(Failure::from)?;
         after.reason = reason;
         tell_moved(app, tx, &after).await?;
         moved.push(after);

@@ -85,19 +85,19 @@ pub async fn list(
 }
 
 /// How many customers run in a plan, of those whom the caller may count. Who is in a segment is told by basic facts: where
-/// some row hides those, being counted would tell of them.
-pub async fn running(app: &App, who: &Principal, plan: PlanId, older_than: Option<i32>) -> Result<i64, Error> {
+/// some row hides those, being counted would tell of them, and nothing is told.
+pub async fn running(app: &App, who: &Principal, plan: PlanId, older_than: Option<i32>) -> Result<Option<i64>, Error> {
     let counts = match who.scope(Action::CustomerAggregate) {
         Ok(scope) if scope.reads(Layer::Basic) => scope,
-        Ok(_) => return Ok(0),
-        Err(failure) if failure.kind == revisit_core::Kind::Denied => return Ok(0),
+        Ok(_) => return Ok(None),
+        Err(failure) if failure.kind == revisit_core::Kind::Denied => return Ok(None),
         Err(failure) => return Err(failure.into()),
     };
     app.freshness.require("customer")?;
     let count = app
         .database
         .read(&counts, async |tx: &Tx| enrolments::count(tx, &counts, plan, older_than).await.map_err(Error::from));
-    Ok(i64::try_from(count.await?).unwrap_or(i64::MAX))
+    Ok(Some(i64::try_from(count.await?).unwrap_or(i64::MAX)))
 }
 
 /// What a change of one enrolment names.

@@ -209,12 +209,12 @@ fn in_turn(people: &People, department: DepartmentId, turn: i64, leaver: Subject
 
 /// A task that was given by name keeps being given by name, as does one that has no customer to follow and one that has
 /// not opened yet: it would open for the customer's owner of then. Another one follows its customer again later, and so does
-/// what somebody stands in for. To who ordered it, it lends nothing: they see what their own rights show.
+/// what somebody stands in for, open or not. To who ordered it, it lends nothing: they see what their own rights show.
 async fn give(app: &App, tx: &Tx, hand_over: &HandOver, task: &Task, to: SubjectId) -> Result<(), Failure> {
-    let stands_in = hand_over.kind == Kind::Suspension && task.state == TaskState::Open;
-    let by_name = task.customer.is_none() || task.state == TaskState::Scheduled || (task.named.is_some() && !stands_in);
-    let lends = hand_over.ordered_by != Some(to);
-    let given = Given { named: by_name.then_some(to), responsible: Some(to), lends };
+    let stands_in = hand_over.kind == Kind::Suspension;
+    let kept = task.named.is_some() || task.state == TaskState::Scheduled;
+    let by_name = task.customer.is_none() || (kept && !stands_in);
+    let given = Given { named: by_name.then_some(to), responsible: Some(to), by: hand_over.ordered_by };
     customers::move_to(app, tx, &[task], Reason::HandedOver, |_| given).await
 }
 

@@ -9,7 +9,7 @@ use revisit_core::{
 };
 use revisit_permission::{Scope, merge_pages};
 use sea_orm::{
-    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Query, SelectStatement},
 };
 
@@ -157,6 +157,8 @@ fn narrowed(tenant: TenantId, which: Which) -> sea_orm::Select<enrolment::Entity
     find
 }
 
+/// Values of one statement: SQLite binds 32,766, PostgreSQL 65,535, and one guard may name a thousand rows.
+const VALUES_MAX: usize = 8_000;
 /// Clauses of one part of a condition: SQLite takes none that is a thousand deep.
 const PART: usize = 100;
 
@@ -171,7 +173,24 @@ pub async fn count(tx: &Tx, customers: &Scope, plan: PlanId, older_than: Option<
     if let Some(version) = older_than {
         find = find.filter(enrolment::Column::PlanVersion.lt(version));
     }
-    find.count(&**tx).await.map_err(fault)
+    let bound = QueryTrait::build(&find, tx.get_database_backend()).values.map_or(0, |values| values.0.len());
+    if bound <= VALUES_MAX {
+        return find.count(&**tx).await.map_err(fault);
+    }
+    // Clause by clause, page by page.
+    let which = Which { plan: Some(plan), ..Which::default() };
+    let counts = |one: &&Enrolment| {
+        one.state != EnrolmentState::Released && older_than.is_none_or(|version| one.plan_version < version)
+    };
+    let (mut count, mut after) = (0, None);
+    loop {
+        let page = list(tx, customers, which, after, ROWS_MAX).await?;
+        count += page.iter().filter(counts).count() as u64;
+        after = page.last().map(|last| last.id);
+        if page.len() < ROWS_MAX {
+            return Ok(count);
+        }
+    }
 }
 
 /// Writes an enrolment that is locked, or a new one.

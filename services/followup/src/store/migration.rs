@@ -117,7 +117,7 @@ const TABLES: [(&str, &str); 16] = [
          bigint NOT NULL, occurrence {text} NOT NULL, nominal {text}, zone {text} NOT NULL, named_id {uuid},
          assignee_id {uuid}, department_id {uuid}, stage {text}, grade {text}, channel {text}, open_at bigint NOT
          NULL, due_at bigint NOT NULL, agenda {text} NOT NULL, remind_open boolean NOT NULL, before_minutes {text} NOT NULL, timer_at bigint,
-         timer_kind smallint, lent {text} NOT NULL, lent_until bigint NOT NULL, title {bytes} NOT NULL, reason {text} NOT NULL,
+         timer_kind smallint, lent {text} NOT NULL, lent_until bigint NOT NULL, lent_by_id {uuid}, title {bytes} NOT NULL, reason {text} NOT NULL,
          reason_text {bytes} NOT NULL, parent_id {uuid}, open_issues integer NOT NULL, asks_satisfaction boolean NOT NULL,
          success boolean, satisfaction smallint, done_at bigint, closed_at bigint, created_at bigint NOT NULL,
          created_by {uuid}, PRIMARY KEY (tenant_id, task_id)",

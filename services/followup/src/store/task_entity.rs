@@ -37,6 +37,7 @@ pub mod task {
         pub timer_kind: Option<i16>,
         pub lent: String,
         pub lent_until: i64,
+        pub lent_by_id: Option<Uuid>,
         pub title: Vec<u8>,
         pub reason: String,
         pub reason_text: Vec<u8>,

@@ -185,6 +185,52 @@ async fn what_a_leaver_was_lent_goes_to_the_successor_and_not_to_who_ordered_it(
 }
 
 #[tokio::test]
+async fn a_loan_never_comes_back_to_who_lent_it_by_those_who_do_not_see() {
+    in_each_company(async |company: &Company| {
+        let (id, task) = company.with_open_task().await;
+        let (rep, colleague) = (company.who("rep").to_string(), company.who("colleague").to_string());
+        let raise = async |by: &str, task: &pb::Task, assignee: &String| {
+            let long = pb::Issue { due_within_minutes: 43_200, ..issue(assignee.clone()) };
+            let request = pb::CompleteTaskRequest { issues: vec![long], ..done(task) };
+            company.tasks().complete_task(company.by(by, request)).await.expect("done");
+            let opened = company.heard::<pb::TaskOpened>().await;
+            let raised = opened.into_iter().rfind(|one| one.assignee_id == *assignee).expect("it is raised");
+            (pb::Task { task_id: raised.task_id, ..Default::default() }, raised.until_micros)
+        };
+        let (first, until) = raise("rep", &task, &colleague).await;
+        assert!(until > company.now().micros(), "the rep reads all of it");
+        company.change_owner(id, 2, "manager").await;
+        let (own, until) = raise("colleague", &first, &colleague).await;
+        assert!(until > company.now().micros(), "the colleague has it still");
+        let (_, until) = raise("colleague", &own, &rep).await;
+        assert!(until <= company.now().micros(), "it would be a loan of the rep's to the rep");
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_somebody_suspended_was_to_have_opens_for_whose_the_customer_is_then() {
+    in_each_company(async |company: &Company| {
+        let (_, task) = company.with_open_task().await;
+        give(company, &task).await;
+        let soon = wire(company.now() + Duration::from_hours(24 * 10));
+        let request = pb::CompleteTaskRequest { next_contact_time: soon, ..done(&task) };
+        company.tasks().complete_task(company.by("manager", request)).await.expect("done");
+        let next = async || {
+            let planned = company.list("manager", &[pb::TaskState::Scheduled]).await;
+            planned.into_iter().find(|task| task.kind() == pb::TaskKind::NextContact).expect("a next contact")
+        };
+        assert!(next().await.assigned_by_name);
+        company.person("colleague", identity::SubjectState::Suspended, 2).await;
+        company.advance_to(company.now() + Duration::from_secs(1)).await;
+        assert!(!next().await.assigned_by_name);
+        company.assert_timers_fit().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_somebody_suspended_was_given_by_name_goes_to_whose_the_customer_is_and_with_the_customer() {
     in_each_company(async |company: &Company| {
         let (id, task) = company.with_open_task().await;

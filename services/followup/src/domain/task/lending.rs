@@ -54,15 +54,16 @@ impl Share {
 /// To others for the whole window, when they read all of that by a right of their own; else no longer than the task lends
 /// it that theirs comes from, because nobody prolongs what was only lent, or, when that is shorter than the window, the basic
 /// facts for the whole of it, if those are what they see. To themselves no more than is lent to them already, and by name only
-/// what they hold by name: it would outlive their right, or stay when the customer goes.
+/// what they hold by name: it would outlive their right, or stay when the customer goes. Nor does a loan come back to who
+/// lent it, whoever passes it on, unless somebody who sees the customer gives it anew.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loan {
     by: SubjectId,
-    /// Who made the task that theirs comes from.
-    maker: Option<SubjectId>,
+    /// Who lends what they pass on: themselves, if they see the customer by right, else who has lent it to them.
+    lender: Option<SubjectId>,
     to_others: Share,
-    /// Back to its maker, when the giver does not see the customer by right: that would be a loan to oneself.
-    to_maker: Share,
+    /// Back to who lent it to the giver: that would be a loan to oneself.
+    to_lender: Share,
     /// With a task that goes where the customer goes.
     to_self: Share,
     to_self_by_name: Share,
@@ -82,7 +83,7 @@ impl Loan {
         let (left, holds) = (task.lend_end(), task.state == TaskState::Open && task.assignee == Some(by));
         let held = |holds: bool| if holds { left } else { now };
         let ends = [left, held(holds), held(holds && task.named == Some(by))];
-        Self::new((by, task.created_by), own, layers, (ends, now))
+        Self::new((by, task.lent_by), own, layers, (ends, now))
     }
 
     /// Of who records what follows from a task: one that has not begun has lent nobody anything.
@@ -96,7 +97,7 @@ impl Loan {
     }
 
     fn new(
-        (by, maker): (SubjectId, Option<SubjectId>),
+        (by, lent_by): (SubjectId, Option<SubjectId>),
         own: Option<Levels>,
         layers: Vec<Layer>,
         ([left, to_self, by_name], now): ([Timestamp; 3], Timestamp),
@@ -106,9 +107,9 @@ impl Loan {
         let share = |until: Option<Timestamp>, seen: bool| Share { layers: layers.clone(), until, seen };
         Self {
             by,
-            maker: maker.filter(|_| !sees),
+            lender: if sees { Some(by) } else { lent_by },
             to_others: share((!reads).then_some(left), sees),
-            to_maker: share(Some(now), false),
+            to_lender: share(Some(now), false),
             to_self: share(Some(to_self), false),
             to_self_by_name: share(Some(by_name), false),
         }
@@ -120,7 +121,7 @@ impl Loan {
     #[must_use]
     pub fn of_issue(mut self, gives: bool, granted: &[Layer]) -> Self {
         if !gives {
-            for share in [&mut self.to_others, &mut self.to_maker, &mut self.to_self, &mut self.to_self_by_name] {
+            for share in [&mut self.to_others, &mut self.to_lender, &mut self.to_self, &mut self.to_self_by_name] {
                 share.layers = vec![Layer::Basic];
             }
         }
@@ -143,7 +144,7 @@ impl Loan {
     #[must_use]
     pub fn share(&self, to: Option<SubjectId>, named: Option<SubjectId>) -> &Share {
         match (to == Some(self.by), named) {
-            (false, _) if to.is_some() && to == self.maker => &self.to_maker,
+            (false, _) if to.is_some() && to == self.lender => &self.to_lender,
             (false, _) => &self.to_others,
             (true, None) => &self.to_self,
             (true, Some(_)) => &self.to_self_by_name,
@@ -163,9 +164,39 @@ impl Loan {
 impl Task {
     /// The same with what it lends to whom it is for.
     #[must_use]
-    pub fn lending(mut self, share: &Share, now: Timestamp) -> Self {
-        (self.lent, self.lent_until) = share.over(self.due_at);
+    pub fn lending(mut self, loan: &Loan, (to, named): (Option<SubjectId>, Option<SubjectId>), now: Timestamp) -> Self {
+        (self.lent, self.lent_until) = loan.share(to, named).over(self.due_at);
+        self.lent_by = loan.lender;
         self.extended(now)
+    }
+
+    /// The same after it was put off, when it is to open for whoever the customer belongs to by then: its window is the plan's.
+    #[must_use]
+    pub fn planned(mut self, now: Timestamp) -> Self {
+        self.lent_until = self.due_at;
+        self.timer = self.timer_from(now);
+        self
+    }
+
+    /// The same after it was put off from what it was.
+    #[must_use]
+    pub fn lending_on(mut self, loan: &Loan, (before, to): (&Self, Option<SubjectId>), now: Timestamp) -> Self {
+        (self.lent, self.lent_until) = loan.share(to, self.named).put_off(before, self.due_at);
+        if self.lent_until > before.lent_until {
+            self.lent_by = loan.lender;
+        }
+        self.timer = self.timer_from(now);
+        self
+    }
+
+    /// The same, passed on by somebody; to themselves it lends nothing any more.
+    #[must_use]
+    pub fn passed_on(mut self, by: SubjectId, to: SubjectId, now: Timestamp) -> Self {
+        self.lent_by = Some(by);
+        if to == by {
+            self.lent_until = self.lent_until.min(now);
+        }
+        self
     }
 
     /// The same with its next extension, when it is open and that comes before its next reminder.

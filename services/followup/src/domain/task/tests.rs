@@ -38,6 +38,7 @@ fn task(due_in_hours: i64, reminders: &[(i64, TimerKind)]) -> Task {
         timer: None,
         lent: Vec::new(),
         lent_until: at(due_in_hours),
+        lent_by: None,
         title: Vec::new(),
         reason: Reason::None,
         reason_text: Vec::new(),
@@ -142,8 +143,7 @@ fn somebody(number: u128) -> Option<SubjectId> {
 
 /// Layers and end of what somebody gets with a task that is due after ten hours.
 fn given(share: &lending::Share) -> (Vec<Layer>, Timestamp) {
-    let lent = task(10, &[]).lending(share, at(1));
-    (lent.lent.clone(), lent.lend_end())
+    share.over(at(10))
 }
 
 /// What is given to others, to oneself with what goes with the customer, and to oneself by name.
@@ -193,12 +193,13 @@ fn a_loan_that_was_pulled_forward_before_it_began_is_no_longer_than_its_window()
 }
 
 #[test]
-fn who_opens_a_task_for_whom_it_names_is_not_named_and_what_comes_back_to_its_maker_lends_nothing() {
+fn who_opens_a_task_for_whom_it_names_is_not_named_and_who_passes_one_on_to_oneself_is_lent_nothing() {
     let made = Task { created_by: somebody(BY), named: somebody(TO), ..task(72, &[]) };
     let kept = made.clone().opened(somebody(TO), None);
     assert_eq!((kept.named, kept.lend_end()), (somebody(TO), at(72)));
-    let back = kept.reassigned(somebody(BY), somebody(BY), at(1)).expect("it is open");
-    assert_eq!(back.lend_end(), at(1));
+    let (by, to) = (Id::from_uuid(Uuid::from_u128(BY)), Id::from_uuid(Uuid::from_u128(TO)));
+    let passed = [to, by].map(|heir| kept.clone().passed_on(by, heir, at(1)));
+    assert_eq!(passed.map(|task| (task.lent_by, task.lend_end())), [(Some(by), at(72)), (Some(by), at(1))]);
     let stood_in = made.opened(somebody(BY), None);
     assert_eq!((stood_in.named, stood_in.lend_end()), (None, stood_in.open_at));
 }
@@ -222,9 +223,12 @@ fn what_has_not_begun_leaves_nothing_to_what_follows_from_it() {
 }
 
 #[test]
-fn what_goes_back_to_who_made_it_is_lent_by_who_sees_alone() {
-    let (basic, made) = (Levels::HIDDEN.with(Layer::Basic, Level::Read), held_by(BY, true));
-    let made = Task { created_by: somebody(TO), ..made };
+fn what_goes_back_to_who_lent_it_is_lent_by_who_sees_alone_however_often_it_was_passed_on() {
+    let basic = Levels::HIDDEN.with(Layer::Basic, Level::Read);
+    let lent = Task { lent_by: somebody(TO), ..held_by(BY, true) };
+    let own = task(4, &[]).lending(&lent_by(None, &lent), (somebody(BY), somebody(BY)), at(1));
+    assert_eq!((own.lent_by, own.lend_end()), (somebody(TO), at(4)), "to oneself it is lent by whoever lent it before");
+    let made = Task { named: somebody(BY), ..own.opened(somebody(BY), None) };
     let (to, another) = (somebody(TO), somebody(TO + 1));
     for (own, back) in [(None, at(1)), (Some(basic), at(10)), (Some(Levels::READ), at(10))] {
         let loan = lent_by(own, &made).of_issue(true, &[]);

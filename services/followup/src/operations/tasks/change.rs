@@ -12,7 +12,7 @@ use revisit_core::{
     Timestamp,
     id::{SubjectId, TaskId},
 };
-use revisit_permission::{Action, Layer, Permits};
+use revisit_permission::{Action, Permits};
 use revisit_proto::{customer::v1 as customer_pb, followup::v1 as pb};
 
 use super::{
@@ -26,7 +26,7 @@ use crate::{
         Error,
         plan::{EnrolmentState, Reason, Reminders},
         planning::Window,
-        task::{Loan, Task, TaskKind, TaskState},
+        task::{Task, TaskKind, TaskState},
     },
     operations::{
         by_hand, customers, events, planner,
@@ -136,8 +136,12 @@ async fn snooze(
     let window = Window { open_at: locked.task.open_at.min(now), due_at, zone };
     let agenda = window.agenda(&reminders, &calendar);
     let mut after = locked.task.clone().snoozed(due_at, agenda, now)?;
-    (after.lent, after.lent_until) = moved_loan(tx, &loan(rights, locked, now)?, (locked, &after), now).await?;
-    after.timer = after.timer_from(now);
+    let borrower = customers::borrower(tx, &after, locked.customer.as_ref(), now).await?;
+    after = if borrower.is_none() && after.origin.is_some() {
+        after.planned(now)
+    } else {
+        after.lending_on(&loan(rights, locked, now)?, (&locked.task, borrower), now)
+    };
     after = app.sealed.explain(tx, after, reason).await?;
     tasks::replace(tx, &[&locked.task], &[&after]).await?;
     if after.state == TaskState::Open {
@@ -145,21 +149,6 @@ async fn snooze(
         events::opened(&after, now).into_iter().for_each(|draft| tx.emit(draft));
     }
     shown(app, tx, rights, (&after, locked.customer.as_ref()), CHANGED).await
-}
-
-/// What a task lends after it was put off, and until when. An occurrence that is to open for whoever owns the customer by
-/// then has the window of its plan.
-async fn moved_loan(
-    tx: &Tx,
-    loan: &Loan,
-    (Locked { task, customer, .. }, after): (&Locked, &Task),
-    now: Timestamp,
-) -> Result<(Vec<Layer>, Timestamp), Error> {
-    let borrower = customers::borrower(tx, after, customer.as_ref(), now).await?;
-    if borrower.is_none() && task.origin.is_some() {
-        return Ok((task.lent.clone(), after.due_at));
-    }
-    Ok(loan.share(borrower, task.named).put_off(task, after.due_at))
 }
 
 /// The reminders that a task was planned with.
@@ -198,7 +187,7 @@ async fn reassign(
     let now = app.now(tx).await?;
     let mut after = locked.task.clone().reassigned(assignee, responsible, now)?;
     let borrower = customers::borrower(tx, &after, customer, now).await?;
-    after = after.lending(loan(rights, locked, now)?.share(borrower, assignee), now);
+    after = after.lending(&loan(rights, locked, now)?, (borrower, assignee), now);
     rights.decide_change(Action::TaskUpdate, &locked.task.row(customer), &after.row(customer))?;
     after = app.sealed.explain(tx, after, reason).await?;
     customers::tell_moved(app, tx, &after).await?;
