@@ -2,7 +2,10 @@
 //!
 //! The demo, the journeys and nothing else use it. It knows the public contract only.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
 
 use revisit_bootstrap::status::answer;
 use revisit_core::{Clock, Failure, Kind, Timestamp};
@@ -10,7 +13,7 @@ use revisit_proto::{
     customer::v1 as customer, followup::v1 as followup, identity::v1 as identity, notification::v1 as notification,
 };
 use tonic::{
-    Request, Status,
+    Request, Response, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::Channel,
@@ -18,6 +21,11 @@ use tonic::{
 
 /// A token is renewed when less than this is left of it, in microseconds.
 const FRESH_FOR: i64 = 60_000_000;
+
+/// How often a call that is put off is made.
+const TRIES_MAX: u32 = 100;
+/// Pause before it is made again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Puts the token of now on a call.
 #[derive(Clone, Default)]
@@ -182,6 +190,22 @@ impl Person {
     }
 }
 
+/// Makes a call until it is not put off any more ([`Kind::Unavailable`]), for ten seconds and its own time: on a busy
+/// machine news of another service may come too late for one call and in time for the next. A call that writes must
+/// carry a `request_id`, or be one that changes nothing the second time.
+pub async fn patiently<R: Clone, T, F>(request: R, call: impl Fn(R) -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<Response<T>, Status>>,
+{
+    for _ in 1..TRIES_MAX {
+        match answer(call(request.clone()).await) {
+            Err(failure) if failure.kind == Kind::Unavailable => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+    answer(call(request).await)
+}
+
 /// An instant from the wire.
 #[must_use]
 pub fn instant(time: prost_types::Timestamp) -> Timestamp {
@@ -226,4 +250,30 @@ clients! {
     inbox: notification::inbox_client::InboxClient;
     preferences: notification::preferences_client::PreferencesClient;
     templates: notification::templates_client::TemplatesClient;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_is_put_off_is_made_again_and_one_that_is_refused_is_not() {
+        let made = AtomicU32::new(0);
+        let call = |wish: u32| {
+            let turn = made.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match (turn, wish) {
+                    (0..2, _) => Err(Status::unavailable("not now")),
+                    (_, 0) => Err(Status::permission_denied("not you")),
+                    (_, wish) => Ok(Response::new(wish)),
+                }
+            }
+        };
+        assert_eq!(patiently(7, call).await.expect("an answer"), 7);
+        assert_eq!(made.load(Ordering::Relaxed), 3);
+        assert_eq!(patiently(0, call).await.expect_err("a refusal").kind, Kind::Denied);
+        assert_eq!(made.load(Ordering::Relaxed), 4);
+    }
 }

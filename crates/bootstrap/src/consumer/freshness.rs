@@ -64,10 +64,14 @@ impl Freshness {
 
     /// Refuses when what is known of `source` is too old to decide a user's call on.
     pub fn require(&self, source: &str) -> Result<(), Failure> {
-        let stale = || Failure::unavailable("PROJECTION_STALE", "what this service knows of another is too old");
-        let now = self.lease.time().ok_or_else(stale)?;
-        let known = self.passages().get(source).and_then(Passage::known_until_everywhere).ok_or_else(stale)?;
-        if now.since(known) <= AGE_MAX { Ok(()) } else { Err(stale()) }
+        let age = || {
+            let now = self.lease.time()?;
+            Some(now.since(self.passages().get(source)?.known_until_everywhere()?))
+        };
+        match age() {
+            Some(age) if age <= AGE_MAX => Ok(()),
+            age => Err(stale(source, age)),
+        }
     }
 
     /// What is known of one subject of a source.
@@ -115,4 +119,16 @@ impl Freshness {
         // A passage only ever moves forward; one that a panic left half moved is merely older.
         self.passages.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is known of `source` is of so long ago, or of nobody knows when, and may be of now in a moment.
+fn stale(source: &str, age: Option<Duration>) -> Failure {
+    let (bound, again) = (AGE_MAX.as_millis(), "call again in a moment");
+    let message = match age.map(|age| age.as_millis()) {
+        Some(age) => {
+            format!("the newest news of {source} is {age} ms old, and at most {bound} ms decide a call: {again}")
+        }
+        None => format!("how old the newest news of {source} is cannot be told, and it decides no call: {again}"),
+    };
+    Failure::unavailable("PROJECTION_STALE", message).with("source", source)
 }

@@ -18,7 +18,7 @@ use super::{
     local,
     people::{Answer, Model, Occasion},
 };
-use crate::client::Person;
+use crate::client::{Person, patiently};
 
 /// Messages that one glance at the inbox takes in.
 const GLANCE: i32 = 500;
@@ -94,7 +94,7 @@ impl<'a> Desks<'a> {
         let mut page_token = String::new();
         loop {
             let request = pb::ListTodayTasksRequest { page_size: 1_000, page_token, ..Default::default() };
-            let page = answer(who.tasks().list_today_tasks(request).await)?;
+            let page = patiently(request, |it| async move { who.tasks().list_today_tasks(it).await }).await?;
             for task in page.tasks.iter().filter(|task| task.state == pb::TaskState::Open as i32) {
                 let key = self.key(task);
                 if self.model.acts(&who.username, &key, Occasion::Look, &day) {
@@ -120,7 +120,11 @@ impl<'a> Desks<'a> {
                 continue;
             }
             let request = pb::GetTaskRequest { task_id: message.task_id.clone(), read_mask: None };
-            let Some(task) = self.still(answer(who.tasks().get_task(request).await))? else { continue };
+            let Some(task) =
+                self.still(patiently(request, |it| async move { who.tasks().get_task(it).await }).await)?
+            else {
+                continue;
+            };
             let key = self.key(&task);
             let when = format!("{day}/{}", message.kind);
             if task.state != pb::TaskState::Open as i32 || !self.model.acts(&who.username, &key, occasion, &when) {
@@ -148,7 +152,10 @@ impl<'a> Desks<'a> {
         for task_id in waiting {
             supervisor.fresh().await?;
             let request = pb::ReviewOutcomeRequest { task_id, approved: true, ..Default::default() };
-            if self.still(answer(supervisor.tasks().review_outcome(request).await))?.is_some() {
+            if self
+                .still(patiently(request, |it| async move { supervisor.tasks().review_outcome(it).await }).await)?
+                .is_some()
+            {
                 one_more(&self.tally.reviewed);
             }
         }
@@ -163,7 +170,11 @@ impl<'a> Desks<'a> {
             reason: "逾期，由主管处理".to_owned(),
             ..Default::default()
         };
-        let Some(task) = self.still(answer(who.tasks().reassign_task(request).await))? else { return Ok(false) };
+        let Some(task) =
+            self.still(patiently(request, |it| async move { who.tasks().reassign_task(it).await }).await)?
+        else {
+            return Ok(false);
+        };
         let acted = self.complete(who, &task, key).await?;
         if acted {
             one_more(&self.tally.managed);
@@ -177,7 +188,7 @@ impl<'a> Desks<'a> {
         let request = self.outcome(task, key, said);
         let (sensitive, raises) = (request.sensitive, !request.issues.is_empty());
         // Whose task a manager has taken over in the same moment may still see it and may not complete it any more.
-        let completed = match answer(who.tasks().complete_task(request).await) {
+        let completed = match patiently(request, |it| async move { who.tasks().complete_task(it).await }).await {
             Err(failure) if failure.kind == Kind::Denied => {
                 one_more(&self.tally.too_late);
                 None

@@ -18,7 +18,7 @@ use super::{
     story::Story,
 };
 use crate::{
-    client::{Person, instant},
+    client::{Person, instant, patiently},
     mail_sink::MailSink,
     webhook_receiver::WebhookReceiver,
 };
@@ -87,7 +87,7 @@ async fn tasks(who: &Person) -> Result<Vec<followup::Task>, Failure> {
     who.fresh().await?;
     loop {
         let request = followup::ListTasksRequest { page_size: PAGE, page_token, ..Default::default() };
-        let page = answer(who.tasks().list_tasks(request).await)?;
+        let page = patiently(request, |it| async move { who.tasks().list_tasks(it).await }).await?;
         all.extend(page.tasks);
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -254,7 +254,7 @@ async fn on_time(
         end_time: Some(local::wire(now)),
         ..Default::default()
     };
-    let told = answer(executive.metrics().get_figures(request).await)?.figures;
+    let told = patiently(request, |it| async move { executive.metrics().get_figures(it).await }).await?.figures;
     figures.due = told.iter().map(|row| row.due_count).sum();
     figures.on_time = told.iter().map(|row| row.on_time_count).sum();
     let cancelled = followup::TaskState::Cancelled as i32;
@@ -281,7 +281,7 @@ pub async fn orphans(of: &Remains<'_>, figures: &mut Figures, story: &mut Story)
     let executive = of.company.person("zhao").fresh().await?;
     let report = answer(executive.ownership().get_orphan_report(customer::GetOrphanReportRequest {}).await)?;
     let request = followup::CheckContinuityRequest::default();
-    let continuity = answer(executive.metrics().check_continuity(request).await)?;
+    let continuity = patiently(request, |it| async move { executive.metrics().check_continuity(it).await }).await?;
     figures.orphans = report.orphan_count + continuity.ownerless_count + continuity.orphan_task_count;
     story.must(report.patrol_time.is_some(), "the patrol for orphans never ran");
     story.must_equal("orphans", figures.orphans, 0);

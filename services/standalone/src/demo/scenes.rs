@@ -7,7 +7,10 @@ use revisit_core::{Failure, Kind};
 use revisit_proto::{customer::v1 as customer, followup::v1 as followup, identity::v1 as identity};
 
 use super::{company::Company, files::customers, local, story::Story};
-use crate::{Running, client::Person};
+use crate::{
+    Running,
+    client::{Person, patiently},
+};
 
 /// Who leaves.
 pub const LEAVER: &str = "jun";
@@ -230,7 +233,7 @@ async fn left_behind(company: &Company, leaver: &Person) -> Result<i64, Failure>
         states: vec![followup::TaskState::Open as i32, followup::TaskState::Scheduled as i32],
         ..Default::default()
     };
-    let tasks = answer(executive.tasks().list_tasks(request).await)?.tasks.len();
+    let tasks = patiently(request, |it| async move { executive.tasks().list_tasks(it).await }).await?.tasks.len();
     let owned = customers(executive, "").await?.iter().filter(|row| *row.owner_id == *leaver.id).count();
     Ok(i64::try_from(tasks + owned).unwrap_or(i64::MAX))
 }

@@ -293,7 +293,11 @@ async fn what_a_consumer_knows_is_fresh_after_a_forced_renewal() {
     pair.settled().await;
     pair.running.renew().await.expect("renewed");
     pair.freshness.require("customer").expect("it is fresh");
-    assert_eq!(pair.freshness.require("notification").expect_err("it hears nobody there").reason, "PROJECTION_STALE");
+    let unheard = pair.freshness.require("notification").expect_err("it hears nobody there");
+    assert_eq!(
+        (unheard.reason, unheard.details.get("source").map(String::as_str)),
+        ("PROJECTION_STALE", Some("notification"))
+    );
 }
 
 #[tokio::test]

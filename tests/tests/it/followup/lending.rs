@@ -325,6 +325,11 @@ async fn nothing_is_decided_on_what_was_known_of_customers_too_long_ago() {
         for answer in refused {
             let status = answer.expect_err("it is too old");
             assert_eq!((status.code(), reason(&status)), (Code::Unavailable, "PROJECTION_STALE"));
+            let told = status.message();
+            assert!(
+                told.starts_with("the newest news of customer is ") && told.ends_with("call again in a moment"),
+                "{told}"
+            );
         }
     })
     .await;

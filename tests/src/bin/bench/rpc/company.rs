@@ -6,7 +6,7 @@ use std::time::Duration;
 use revisit_bootstrap::status::answer;
 use revisit_core::Timestamp;
 use revisit_proto::{customer::v1 as customer, followup::v1 as followup};
-use revisit_standalone::client::Person;
+use revisit_standalone::client::{Person, patiently};
 use revisit_tests::{
     databases::{connect_to, tidy},
     measure::Size,
@@ -14,6 +14,7 @@ use revisit_tests::{
 };
 use tokio::{sync::watch, task::JoinSet};
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::{
     callers::Question,
@@ -94,7 +95,9 @@ impl Company {
     async fn require_days(&self) {
         for rep in &self.people.reps {
             let request = followup::ListTodayTasksRequest::default();
-            let day = answer(fresh(rep).await.tasks().list_today_tasks(request).await).expect("a day");
+            let rep = fresh(rep).await;
+            let list = |request| async move { rep.tasks().list_today_tasks(request).await };
+            let day = patiently(request, list).await.expect("a day");
             assert_eq!(day.tasks.len() as u64, TODAY, "tasks of {}", day.date);
         }
     }
@@ -216,9 +219,12 @@ async fn plan(rep: &Person, each: u64) {
             customer_id: if is_todo { String::new() } else { own[place].customer_id.clone() },
             due_time: Some(stamp(due)),
             channel: if is_todo { 0 } else { followup::Channel::Phone.into() },
+            request_id: Uuid::from_u128(u128::from(number)).to_string(),
             ..Default::default()
         };
-        answer(fresh(rep).await.tasks().create_task(request).await).expect("a task");
+        let rep = fresh(rep).await;
+        let create = |request| async move { rep.tasks().create_task(request).await };
+        patiently(request, create).await.expect("a task");
     }
 }
 
