@@ -219,7 +219,7 @@ async fn plan(rep: &Person, each: u64) {
             customer_id: if is_todo { String::new() } else { own[place].customer_id.clone() },
             due_time: Some(stamp(due)),
             channel: if is_todo { 0 } else { followup::Channel::Phone.into() },
-            request_id: Uuid::from_u128(u128::from(number)).to_string(),
+            request_id: Uuid::from_u128(u128::from(number) + 1).to_string(),
             ..Default::default()
         };
         let rep = fresh(rep).await;
