@@ -68,7 +68,9 @@ PRODUCT = {
     "filters": (*PERMISSION, ["filter::"]),
     "veils": (*PERMISSION, ["veil::", "mask::"]),
     "lease": (".", "storm", ["lease", "--quick", "--binary", "none"]),
+    "processes": (*IT, ["leases::"]),
     "tampering": (*IT, ["identity::tampering::"]),
+    "checkpoints": (*IT, ["journeys::checkpoints::"]),
     "lists": (*IT, ["laws::"]),
     "interference": (*IT, ["interference::"]),
 }

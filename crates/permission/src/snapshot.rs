@@ -208,12 +208,6 @@ impl Snapshot {
         heads.find(|head| self.is_known_active(*head)).or(self.facts.settings.administrator)
     }
 
-    /// Whether a department is another one or lies below it.
-    #[must_use]
-    pub fn within(&self, department: DepartmentId, top: DepartmentId) -> bool {
-        self.org().within(department, top)
-    }
-
     /// Whether a session was ended.
     #[must_use]
     pub fn is_session_revoked(&self, session: SessionId) -> bool {

@@ -78,8 +78,10 @@ fn a_customer_that_sales_moves_on_or_gives_up_ends_the_sellers_rights() {
             assert!(!after.allowed || *action == Action::CustomerStage, "{action} is still allowed in {left}");
         }
     }
-    let served = decide(&snapshot, SERVICE_ONE, Action::CustomerView, &row("service"));
-    assert!(served.levels.reads(Layer::History), "service reads the talk before it");
+    for sold in ["won", "service"] {
+        let served = decide(&snapshot, SERVICE_ONE, Action::CustomerView, &row(sold));
+        assert!(served.levels.reads(Layer::History), "service reads the talk before the deal, in {sold}");
+    }
     assert!(!decide(&snapshot, SERVICE_ONE, Action::CustomerView, &row("lead")).allowed);
 }
 

@@ -222,8 +222,7 @@ fn successor(
 fn ordered_there(reading: &Reading, hand_over: &HandOver, record: Option<DepartmentId>) -> bool {
     let snapshot = &reading.snapshot;
     let left = hand_over.from_department.or_else(|| snapshot.subject(hand_over.user)?.subject.department);
-    let there = left.zip(record).is_some_and(|(left, record)| snapshot.within(record, left));
-    there
+    (left.is_some() && left == record)
         || hand_over.ordered_by.is_some_and(|author| {
             let row = Row::new(hand_over.tenant, hand_over.user).with_owner(hand_over.user).with_department(record);
             snapshot.decide(author, Action::HandOverManage, &row, reading.now).allowed

@@ -201,7 +201,8 @@ async fn end_sessions(app: &App, tenant: TenantId, alert: &Kept) -> Result<(), E
     let user: SubjectId = Id::from_uuid(alert.about);
     let why = Rule::numbered(alert.rule).map(Rule::name).unwrap_or_default();
     let why = format!("alert {why} {}", alert.id);
-    let cause = Cause { action: "auth.alert_freeze", why, about: Some(user), ..Cause::default() };
+    let (about, source) = (Some(user), Some(alert.id));
+    let cause = Cause { action: "auth.alert_freeze", why, about, source, ..Cause::default() };
     let ended = app.revise(&app.workers.freeze, tenant, cause, async |tx, book| {
         let company = organisation::tenant_by_id(tx, tenant).await?.ok_or(Error::NoSuchTenant)?;
         let is_known = accounts::by_id(tx, tenant, user).await?.is_some();

@@ -133,6 +133,7 @@ pub fn revision(
             witness: cause.witness.clone(),
             revision: number,
             why: cause.why.clone(),
+            source_event_id: cause.source.map(|it| it.to_string()).unwrap_or_default(),
             own_account_ids: own.iter().take(IDS_MAX).map(ToString::to_string).collect(),
             before_json: array(&part.before),
             after_json: array(&part.after),

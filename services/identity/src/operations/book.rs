@@ -38,6 +38,8 @@ pub struct Cause {
     pub witness: String,
     /// Whom it is about, where that stands in no change: whose sessions end.
     pub about: Option<SubjectId>,
+    /// The alert that it follows from; none for what somebody called for.
+    pub source: Option<uuid::Uuid>,
 }
 
 impl Cause {

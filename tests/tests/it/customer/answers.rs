@@ -73,6 +73,29 @@ async fn counting_is_a_right_of_its_own_and_counts_no_row_that_a_guard_denies() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_counts_the_customers_of_all_sites_sees_none_of_them_until_that_is_granted_too() {
+    in_each_office(async |office: &Office| {
+        let made = office.seat("rep").create(person("王芳", "13800001001")).await.expect("made").customer_id;
+        office.seat("colleague").create(person("李强", "13800001002")).await.expect("made");
+        let basic = Levels::HIDDEN.with(Layer::Basic, Level::Read);
+        office.strip("director").await;
+        office.grant("director", vec![everywhere(&[Action::CustomerAggregate], basic)]).await;
+        let head_office = office.seat("director");
+        let count = async || {
+            let request = pb::CountCustomersRequest { filter: "stage == \"lead\"".to_owned() };
+            answer(head_office.customers().count_customers(request).await).expect("a count").count
+        };
+        assert_eq!(count().await, 2);
+        assert_eq!(head_office.list("").await.expect_err("rows are another right").kind, Kind::Denied);
+        assert_eq!(head_office.ask(&made).await.expect_err("nor is one there").kind, Kind::NotFound);
+        office.grant("director", vec![everywhere(&[Action::CustomerAggregate, Action::CustomerView], basic)]).await;
+        assert_eq!((count().await, head_office.list("").await.expect("a list").len()), (2, 2));
+        assert_eq!(head_office.ask(&made).await.expect("in sight").name, "王芳");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_external_id_of_a_customer_of_others_costs_like_any_question_about_them() {
     in_each_office(async |office: &Office| {
         let known = pb::Customer { external_id: "E-1".to_owned(), ..person("王芳", "13800001001") };

@@ -171,14 +171,17 @@ async fn leave(company: &Company, who: &'static str, ordered_by: &str, successor
 
 #[tokio::test]
 async fn what_a_leaver_was_lent_goes_to_the_successor_and_not_to_who_ordered_it() {
-    for (ordered_by, lends) in [("admin", true), ("manager", false)] {
+    // The manager is who lends it.
+    for (ordered_by, successor, lends) in
+        [("admin", "boss", true), ("admin", "manager", false), ("boss", "boss", false)]
+    {
         in_each_company(async |company: &Company| {
             let (_, task) = company.with_open_task().await;
             give(company, &task).await;
-            leave(company, "colleague", ordered_by, "manager").await;
+            leave(company, "colleague", ordered_by, successor).await;
             let given = told(company, &task.task_id).await;
-            assert_eq!(given.assignee_id, company.who("manager").to_string());
-            assert_eq!(given.until_micros > company.now().micros(), lends, "ordered by {ordered_by}");
+            assert_eq!(given.assignee_id, company.who(successor).to_string());
+            assert_eq!(given.until_micros > company.now().micros(), lends, "to {successor}, ordered by {ordered_by}");
         })
         .await;
     }

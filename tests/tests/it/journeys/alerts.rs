@@ -276,7 +276,14 @@ async fn sessions_end_where_that_is_configured_but_never_the_administrators() {
         let why =
             answer(shen.fresh().await.expect("a session").audit().list_entries(why).await).expect("the log").entries;
         assert!(why.len() >= 2, "she was stopped again: {why:?}");
-        assert!(why[0].entry.as_ref().is_some_and(|it| it.why.contains("denied_burst")), "{why:?}");
+        let raised =
+            answer(shen.audit().list_alerts(identity::ListAlertsRequest::default()).await).expect("the alerts");
+        let raised: Vec<_> = raised.alerts.into_iter().filter_map(|it| it.raised).collect();
+        for entry in why.iter().filter_map(|it| it.entry.as_ref()) {
+            let from = raised.iter().find(|it| it.alert_id == entry.source_event_id).expect("what it follows from");
+            assert_eq!((from.rule(), &*from.user_id), (Rule::DeniedBurst, &*mei.id), "{from:?}");
+            assert!(entry.why.contains("denied_burst"), "{entry:?}");
+        }
     })
     .await;
 }

@@ -189,11 +189,12 @@ impl Task {
         self
     }
 
-    /// The same, passed on by somebody; to themselves it lends nothing any more.
+    /// The same, passed on by order of somebody; to themselves, and to who lends it, it lends nothing any more. Whose loan it
+    /// is stays: an order is nobody's sight of the customer.
     #[must_use]
     pub fn passed_on(mut self, by: SubjectId, to: SubjectId, now: Timestamp) -> Self {
-        self.lent_by = Some(by);
-        if to == by {
+        let lender = *self.lent_by.get_or_insert(by);
+        if to == by || to == lender {
             self.lent_until = self.lent_until.min(now);
         }
         self

@@ -200,6 +200,11 @@ fn who_opens_a_task_for_whom_it_names_is_not_named_and_who_passes_one_on_to_ones
     let (by, to) = (Id::from_uuid(Uuid::from_u128(BY)), Id::from_uuid(Uuid::from_u128(TO)));
     let passed = [to, by].map(|heir| kept.clone().passed_on(by, heir, at(1)));
     assert_eq!(passed.map(|task| (task.lent_by, task.lend_end())), [(Some(by), at(72)), (Some(by), at(1))]);
+    let theirs = Task { lent_by: somebody(TO), ..kept };
+    let other = Id::from_uuid(Uuid::from_u128(99));
+    let passed = [to, by, other].map(|heir| theirs.clone().passed_on(by, heir, at(1)));
+    let expected = [at(1), at(1), at(72)].map(|end| (Some(to), end));
+    assert_eq!(passed.map(|task| (task.lent_by, task.lend_end())), expected, "nor does it come back to who lends it");
     let stood_in = made.opened(somebody(BY), None);
     assert_eq!((stood_in.named, stood_in.lend_end()), (None, stood_in.open_at));
 }
