@@ -16,6 +16,7 @@ mod lifts;
 mod making;
 mod people;
 mod reads;
+mod searches;
 mod told;
 mod trail;
 
@@ -58,6 +59,7 @@ async fn answers(backend: Backend, side: Side) -> BTreeMap<String, String> {
         files::taken_out(&mut book, viewer).await;
         people::directory(&mut book, &company, viewer).await;
         people::questions(&mut book, viewer).await;
+        searches::searches(&mut book, &company, viewer).await;
     }
     reads::between_services(&mut book, &company).await;
     trail::audit(&mut book, &company).await;

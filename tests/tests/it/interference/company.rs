@@ -1,13 +1,13 @@
 //! One of the two companies: made by steps that are the same in both, with values that are not.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use revisit_bootstrap::status::answer;
 use revisit_proto::{customer::v1 as customer, identity::v1 as identity, notification::v1 as notification};
 use revisit_standalone::client::Person;
 use revisit_tests::{databases::Backend, world::World};
 
-use super::told;
+use super::{searches, told};
 
 /// Service tokens of these tests.
 ///
@@ -62,6 +62,8 @@ pub struct Company {
     pub heard: told::Heard,
     pub keeper: Person,
     pub cashier: Person,
+    /// Where identity answers over HTTP.
+    pub authzen: SocketAddr,
     viewers: Vec<Viewer>,
 }
 
@@ -97,7 +99,8 @@ pub fn is_masked(viewer: &str) -> bool {
 
 impl Company {
     pub async fn found(backend: Backend, side: Side) -> Self {
-        let world = World::start_with(backend, CALLERS).await;
+        let (authzen, listening) = searches::listener();
+        let world = World::start_with(backend, &format!("{CALLERS}{listening}")).await;
         let heard = told::Heard::listen(&world, backend).await;
         let admin = world.admin.clone();
         let keeper = world.roleless("keeper").await;
@@ -115,6 +118,7 @@ impl Company {
             importer,
             keeper,
             cashier,
+            authzen,
             heard,
         };
         company.rights().await;
